@@ -1,0 +1,95 @@
+"""The nouns: frozen records that travel between the stages. A newcomer's first file.
+
+One word per idea, everywhere: *clip* = consecutive sampled frames, *crop* = spatial window,
+*view* = clip x crop, *video* = the file.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+SamplingRule = Literal["official", "mmaction2", "uniform", "torchvision"]
+ResizeRule = Literal["cv2", "torchvision"]
+DecoderName = Literal["decord", "pyav"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """Sizes of one Video Swin network. Triples are (time, height, width)."""
+
+    embed_dim: int
+    depths: tuple[int, ...]  # blocks a stage
+    num_heads: tuple[int, ...]  # attention heads a stage
+    window_size: tuple[int, int, int]  # tokens
+    patch_size: tuple[int, int, int]  # frames, pixels, pixels
+    mlp_ratio: float
+    qkv_bias: bool
+    patch_norm: bool
+    num_classes: int  # 0: no head, features only
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """How a checkpoint must be fed. A wrong value here does not fail, it only loses accuracy."""
+
+    sampling: SamplingRule
+    clip_frames: int
+    interval_frames: int  # source frames from one sampled frame to the next (strided rules)
+    frame_rate: float | None  # frames a second the video is resampled to; None: as it is
+    clips: int  # the published test protocol
+    crops: int
+    short_side: int  # px, for `crops` crops
+    quick_short_side: int  # px, for one centre crop
+    crop_size: int  # px
+    resize: ResizeRule
+    mean: tuple[float, float, float]  # RGB, on the scale 0..255
+    std: tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Views:
+    """Clips times crops of one run, resolved from `--views` and the model's protocol."""
+
+    clips: int
+    crops: int  # 1: centre; 3: along the longer side
+    short_side: int  # px
+
+    def __str__(self) -> str:
+        return f"{self.clips}x{self.crops}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoInfo:
+    """What a decoder says of an opened video, after rotation. Only measured facts."""
+
+    path: str
+    decoder: DecoderName
+    frames: int  # frames that the container really holds, not what its header claims
+    fps: float  # average frames a second
+    height: int  # px
+    width: int  # px
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One class of an answer."""
+
+    label: str
+    index: int
+    prob: float  # 0..1; all classes of a video sum to 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """One video's answer, or the reason why there is none."""
+
+    path: str
+    model: str
+    views: str  # CLIPSxCROPS
+    decoder: DecoderName | None = None
+    frames: int | None = None
+    fps: float | None = None
+    top: tuple[Score, ...] = ()
+    error: str | None = None
+    logits: Sequence[Sequence[float]] | None = None  # views x classes, view = crop * clips + clip
+    notes: tuple[str, ...] = ()  # what a user should know about this video (it looped, say)
