@@ -1,0 +1,74 @@
+"""Files that ship with the package, and strict reading of YAML into frozen records."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from videoswin_cli.errors import UsageError
+
+Record = TypeVar("Record")
+
+
+def configs_folder() -> Path:
+    """Folder with `models/` and `labels/`: inside the package when installed, beside it in a clone."""
+    package = Path(__file__).parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file whose top level is a mapping.
+
+    Raises:
+        UsageError: the file is missing, is no YAML, or holds something else than a mapping.
+    """
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - a SafeLoader
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise UsageError(f"{path}: expected keys and values, found {type(data).__name__}")
+    return data
+
+
+def required_keys(kind: type[Any]) -> set[str]:
+    """Names of the fields of a dataclass that have no default."""
+    missing = (f for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING)
+    return {f.name for f in missing}
+
+
+def check_keys(data: Mapping[str, Any], *, known: set[str], required: set[str], source: str) -> None:
+    """Refuse unknown and missing keys.
+
+    Raises:
+        UsageError: names the file and the key, and the nearest known key.
+    """
+    from difflib import get_close_matches
+
+    for key in data:
+        if key not in known:
+            near = get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}"
+            raise UsageError(f"{source}: unknown key {key!r}", hint=hint)
+    if missing := sorted(required - data.keys()):
+        raise UsageError(f"{source}: missing key {', '.join(map(repr, missing))}")
+
+
+def to_record(kind: type[Record], data: Mapping[str, Any], *, source: str) -> Record:
+    """Build a frozen record from plain data, checking every type.
+
+    Raises:
+        UsageError: names the file, the key, the type found and the type expected.
+    """
+    import msgspec
+
+    try:
+        return msgspec.convert(dict(data), kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{source}: {error}") from error

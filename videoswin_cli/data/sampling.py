@@ -1,0 +1,137 @@
+"""Which frames to read: integers in, integers out, one named rule per upstream.
+
+The rules differ where nobody looks: for 300 frames and four clips the official code starts at
+29, 88, 148, 207 and mmaction2 1.x at 0, 79, 158, 237. Scores of a checkpoint belong to its own
+rule, so each model's YAML names one. Short videos loop: frames are taken modulo their number.
+"""
+
+import math
+import struct
+from collections.abc import Callable
+
+from videoswin_cli.errors import UsageError
+from videoswin_cli.records import Protocol, SamplingRule
+
+Clips = tuple[tuple[int, ...], ...]
+
+
+def sample_clips(protocol: Protocol, *, frames: int, fps: float, clips: int) -> Clips:
+    """Frame numbers of every clip of a video.
+
+    Args:
+        protocol: names the rule, the frames a clip and the interval or frame rate.
+        frames: frames of the video, at least 1.
+        fps: frames a second of the video; used by the torchvision rule only.
+        clips: how many clips to take.
+
+    Returns:
+        `clips` tuples of `protocol.clip_frames` frame numbers, each in 0..frames - 1.
+
+    Raises:
+        UsageError: the rule cannot give that many clips.
+    """
+    assert frames >= 1, frames
+    assert clips >= 1, clips
+    return _RULES[protocol.sampling](protocol, frames, fps, clips)
+
+
+def loops(protocol: Protocol, *, frames: int, fps: float) -> bool:
+    """Whether the video is shorter than one clip, so that its frames are repeated."""
+    if protocol.sampling == "uniform":
+        return frames < protocol.clip_frames
+    if protocol.sampling == "torchvision":
+        return len(_resample(frames, fps, protocol.frame_rate or fps)) < protocol.clip_frames
+    return frames < _clip_span(protocol)
+
+
+def _official(protocol: Protocol, frames: int, fps: float, clips: int) -> Clips:
+    """Middles of equal segments. Source: Video-Swin `SampleFrames._get_test_clips`; PaddleVideo too."""
+    span = protocol.clip_frames * protocol.interval_frames
+    if frames < span:
+        return _strided(protocol, frames, [0] * clips)
+    segment = (frames - span + 1) / clips
+    return _strided(protocol, frames, [int(i * segment + segment / 2) for i in range(clips)])
+
+
+def _mmaction2(protocol: Protocol, frames: int, fps: float, clips: int) -> Clips:
+    """From the first frame to the last, evenly. Source: mmaction2 1.x `SampleFrames`."""
+    room = max(frames - _clip_span(protocol), 0)
+    if clips == 1:
+        return _strided(protocol, frames, [room // 2])
+    step = room / (clips - 1)
+    return _strided(protocol, frames, [round(i * step) for i in range(clips)])
+
+
+def _uniform(protocol: Protocol, frames: int, fps: float, clips: int) -> Clips:
+    """Middles of `clip_frames` equal segments of the whole video. Source: Video-Swin, SSv2."""
+    if clips != 1:
+        raise UsageError(
+            f"the uniform rule of this model spreads one clip over the whole video: {clips} clips "
+            "cannot be taken",
+            hint="use --views 1x1, 1x3 or paper",
+        )
+    segment = (frames - 1) / protocol.clip_frames
+    bounds = [round(segment * i) for i in range(protocol.clip_frames + 1)]
+    return (tuple((a + b) // 2 for a, b in zip(bounds, bounds[1:], strict=False)),)
+
+
+def _torchvision(protocol: Protocol, frames: int, fps: float, clips: int) -> Clips:
+    """Consecutive frames of the video resampled to `frame_rate`, clip starts evenly spread.
+
+    Source: torchvision `VideoClips` with one frame between clips, `UniformClipSampler` and the
+    video reference script. torchvision drops videos shorter than a clip; ours loop. A single clip
+    is the middle one (theirs would be the first), as the quick protocol of the others.
+    """
+    kept = _resample(frames, fps, protocol.frame_rate or fps)
+    room = len(kept) - protocol.clip_frames
+    if room <= 0:
+        starts = [0] * clips
+    elif clips == 1:
+        starts = [room // 2]
+    else:
+        starts = _linspace_floor(room, clips)
+    return tuple(
+        tuple(kept[(start + i) % len(kept)] for i in range(protocol.clip_frames))
+        for start in starts
+    )
+
+
+_RULES: dict[SamplingRule, Callable[[Protocol, int, float, int], Clips]] = {
+    "official": _official,
+    "mmaction2": _mmaction2,
+    "uniform": _uniform,
+    "torchvision": _torchvision,
+}
+
+
+def _clip_span(protocol: Protocol) -> int:
+    """Source frames from the first frame of a clip to its last, both counted."""
+    return (protocol.clip_frames - 1) * protocol.interval_frames + 1
+
+
+def _strided(protocol: Protocol, frames: int, starts: list[int]) -> Clips:
+    steps = [i * protocol.interval_frames for i in range(protocol.clip_frames)]
+    return tuple(tuple((start + step) % frames for step in steps) for start in starts)
+
+
+def _resample(frames: int, fps: float, frame_rate: float) -> list[int]:
+    """Frames kept when a video is brought to `frame_rate` by dropping or repeating some."""
+    step = fps / frame_rate
+    if step.is_integer():
+        return list(range(0, frames, int(step)))
+    count = math.floor(frames * frame_rate / fps)
+    rounded_step = _float32(step)  # torchvision multiplies in float32, which shifts some frames
+    return [math.floor(_float32(i * rounded_step)) for i in range(count)] or [0]
+
+
+def _linspace_floor(last: int, count: int) -> list[int]:
+    """`torch.linspace(0, last, count).floor()` for count > 1: float32, symmetric from both ends."""
+    step = _float32(last / (count - 1))
+    first_half = [_float32(step * i) for i in range(count // 2)]
+    second_half = [_float32(last - _float32(step * (count - 1 - i))) for i in range(count // 2, count)]
+    return [math.floor(value) for value in first_half + second_half]
+
+
+def _float32(value: float) -> float:
+    rounded: float = struct.unpack("f", struct.pack("f", value))[0]
+    return rounded

@@ -1,0 +1,88 @@
+"""What the user named, as an ordered list of videos: files, folders, globs, lists, stdin, URLs."""
+
+import glob
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from videoswin_cli.errors import UsageError
+
+VIDEO_SUFFIXES = frozenset(
+    ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
+)
+
+
+def is_url(source: str) -> bool:
+    return source.lower().startswith(("http://", "https://"))
+
+
+def expand_inputs(inputs: Sequence[str], *, stdin: Iterable[str] = ()) -> list[str]:
+    """Paths and URLs of all videos meant by `inputs`, in order, each once.
+
+    An input is a file, a folder (searched recursively for video extensions), a glob, `@list.txt`
+    (a path a line), `-` (a path a line of `stdin`) or an http(s) URL. A file named directly must
+    exist; a missing file from a list is kept, to be reported as a row of its own.
+
+    Raises:
+        UsageError: nothing is there, or a folder, glob or list holds no video.
+    """
+    videos = list(dict.fromkeys(path for text in inputs for path in _expand(text, stdin)))
+    if not videos:
+        raise UsageError("no input: name a video, a folder, a glob, @list.txt or a URL")
+    return videos
+
+
+def _expand(text: str, stdin: Iterable[str]) -> Iterator[str]:
+    if text == "-":
+        return _lines(stdin, source="standard input")
+    if is_url(text):
+        return iter([text])
+    path = Path(text)
+    if path.is_dir():
+        return _videos_below(path)
+    if path.exists():
+        return iter([text])
+    if text.startswith("@"):
+        return _listed(Path(text[1:]))
+    if glob.has_magic(text):
+        return _matching(text)
+    raise UsageError(
+        f"no such file: {text}", hint="an INPUT is a file, a folder, a glob, @list.txt, - or a URL"
+    )
+
+
+def _listed(path: Path) -> Iterator[str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the list {path}: {error}") from error
+    return _lines(text.splitlines(), source=str(path))
+
+
+def _lines(lines: Iterable[str], *, source: str) -> Iterator[str]:
+    paths = [line.strip() for line in lines if line.strip()]
+    if not paths:
+        raise UsageError(f"{source} names no video: expected a path or URL a line")
+    return iter(paths)
+
+
+def _videos_below(folder: Path) -> Iterator[str]:
+    found = (p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+    paths = sorted(map(str, found))
+    if not paths:
+        raise UsageError(
+            f"no video in the folder {folder}",
+            hint=f"looked for {' '.join(sorted(VIDEO_SUFFIXES))}, in its subfolders too",
+        )
+    return iter(paths)
+
+
+def _matching(pattern: str) -> Iterator[str]:
+    matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - takes absolute patterns
+    if not matches:
+        raise UsageError(f"nothing matches {pattern}")
+    for match in matches:
+        path = Path(match)
+        if path.is_dir():
+            yield from _videos_below(path)
+        else:
+            yield match

@@ -1,0 +1,135 @@
+"""Resize, crop and normalise, to the last bit as the references do. Tensor to tensor.
+
+Frames are uint8 (frames, height, width, 3) RGB until `normalise`; the references round to 8 bits
+after the resize too, so nothing is lost, and views travel at a quarter of their float size.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from videoswin_cli.records import ResizeRule
+
+_WEIGHT_BITS = 11  # cv2's bilinear weights are multiples of 1/2048
+
+
+def resized_size(height: int, width: int, *, short_side: int, rule: ResizeRule) -> tuple[int, int]:
+    """(height, width) in px after the short side became `short_side`.
+
+    mmcv rounds the long side half up, torchvision truncates it: 298 against 297 for 340x256.
+    """
+    short = min(height, width)
+    if rule == "torchvision":
+        long = int(short_side * max(height, width) / short)
+        return (short_side, long) if height <= width else (long, short_side)
+    scale = short_side / short
+    return int(height * scale + 0.5), int(width * scale + 0.5)
+
+
+def resize(frames: Tensor, size: tuple[int, int], *, rule: ResizeRule) -> Tensor:
+    """Bilinear resize without antialiasing: uint8 (T, H, W, 3) -> uint8 (T, *size, 3)."""
+    if size == tuple(frames.shape[1:3]):
+        return frames
+    return resize_cv2(frames, size) if rule == "cv2" else resize_torchvision(frames, size)
+
+
+def resize_cv2(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """OpenCV's uint8 `INTER_LINEAR`, bit for bit, in integers: uint8 (T, H, W, C) in and out.
+
+    The arithmetic is OpenCV's fixed-point path, equal in 4.10, 4.12 and 5.0.
+    """
+    T, H, W, C = frames.shape
+    height, width = size
+    if (H, W) == (2 * height, 2 * width):  # OpenCV takes the mean of 2x2 pixels then
+        sums = frames.view(T, height, 2, width, 2, C).sum(dim=(2, 4), dtype=torch.int16)
+        return (sums + 2).bitwise_right_shift_(2).to(torch.uint8)
+
+    left, left_weight, right_weight = _cv2_taps(W, width, clamp_weights=True)
+    top, top_weight, bottom_weight = _cv2_taps(H, height, clamp_weights=False)
+    bottom = (top + 1).clamp_(0, H - 1)
+    top = top.clamp_(0, H - 1)
+    # Only source rows that some output row needs are resized along the width.
+    rows, positions = torch.cat([top, bottom]).unique(return_inverse=True)
+    top, bottom = positions[:height], positions[height:]
+    right = (left + 1).clamp_(max=W - 1)
+
+    # Columns and channels in one axis, so that the innermost loops are long. The width pass runs in
+    # float32, where gathering is fastest: its integers stay below 2**24, so it is exact, and the
+    # weights carry the 4 bits that OpenCV drops between the passes.
+    channels = torch.arange(C)
+    left_columns = (left[:, None] * C + channels).flatten()
+    right_columns = (right[:, None] * C + channels).flatten()
+    left_weight = (left_weight / 16).repeat_interleave(C)
+    right_weight = (right_weight / 16).repeat_interleave(C)
+    top_weight, bottom_weight = top_weight[:, None], bottom_weight[:, None]
+    rounding = torch.tensor(2 << 16, dtype=torch.int32)  # half of the last shift by 2
+    out = torch.empty((T, height, width * C), dtype=torch.uint8)
+    for frame, target in zip(frames.reshape(T, H, W * C), out, strict=True):  # stays in the cache
+        source = (frame if len(rows) == H else frame.index_select(0, rows)).to(torch.float32)
+        across = source.index_select(1, left_columns).mul_(left_weight)
+        across.addcmul_(source.index_select(1, right_columns), right_weight)
+        whole = across.to(torch.int32)  # floor: nothing is negative
+        above = whole.index_select(0, top).mul_(top_weight).bitwise_right_shift_(16)
+        below = torch.addcmul(rounding, whole.index_select(0, bottom), bottom_weight)
+        target.copy_(above.add_(below.bitwise_right_shift_(16)).bitwise_right_shift_(2))
+    return out.view(T, height, width, C)
+
+
+def resize_torchvision(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """torchvision's tensor resize with antialias off: float bilinear, rounded half to even."""
+    planes = frames.permute(0, 3, 1, 2).to(torch.float32)
+    planes = F.interpolate(planes, size=size, mode="bilinear", align_corners=False)
+    return planes.round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def crop_corners(
+    height: int, width: int, *, crop_size: int, crops: int, rule: ResizeRule
+) -> tuple[tuple[int, int], ...]:
+    """(top, left) in px of every crop, in the order of the references.
+
+    One crop is the centre. Three go along the longer side: first, last, middle (left, right,
+    middle; top, bottom, middle for portrait). With an odd margin the second stops a pixel short of
+    the edge, as mmaction's `ThreeCrop` does.
+    """
+    assert min(height, width) >= crop_size, (height, width, crop_size)
+    if crops == 1:
+        if rule == "torchvision":
+            return ((round((height - crop_size) / 2), round((width - crop_size) / 2)),)
+        return (((height - crop_size) // 2, (width - crop_size) // 2),)
+    assert crops == 3, crops
+    step = (max(height, width) - crop_size) // 2
+    offsets = (0, 2 * step, step)
+    return tuple((offset, 0) if height > width else (0, offset) for offset in offsets)
+
+
+def normalise(
+    views: Tensor, *, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype
+) -> Tensor:
+    """uint8 (B, T, H, W, 3) -> float (B, 3, T, H, W), (x - mean) / std on the scale 0..255."""
+    values = views.to(torch.float32)
+    values = (values - values.new_tensor(mean)).div_(values.new_tensor(std))
+    return values.permute(0, 4, 1, 2, 3).to(dtype)
+
+
+@lru_cache(maxsize=64)
+def _cv2_taps(source: int, target: int, *, clamp_weights: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """First source position and the integer weights of the two neighbours, for each target pixel.
+
+    `clamp_weights`: along the width OpenCV moves taps beyond the border to it, with weight 0 for
+    the second; along the height it keeps the weights and clamps the two rows instead.
+    """
+    centre = (torch.arange(target, dtype=torch.float64) + 0.5) * (source / target) - 0.5
+    centre = centre.to(torch.float32)
+    first = centre.floor()
+    fraction = centre - first
+    if clamp_weights:
+        outside = (first < 0) | (first >= source - 1)
+        fraction = fraction.masked_fill(outside, 0.0)
+        first = first.clamp(0, source - 1)
+    unit = float(1 << _WEIGHT_BITS)
+    second_weight = (fraction * unit).round().to(torch.int32)
+    first_weight = ((1.0 - fraction) * unit).round().to(torch.int32)
+    return first.to(torch.int64), first_weight, second_weight

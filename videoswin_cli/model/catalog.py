@@ -1,0 +1,180 @@
+"""Every model as data: one flat YAML each in `configs/models`, or a file of the same form."""
+
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from videoswin_cli.config import (
+    check_keys,
+    configs_folder,
+    read_yaml,
+    required_keys,
+    to_record,
+)
+from videoswin_cli.errors import UsageError
+from videoswin_cli.records import Architecture, Protocol
+
+DEFAULT_MODEL = "swin-tiny-k400"
+PUBLISHERS = ("official", "mmaction2", "torchvision", "paddlevideo", "microsoft")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a published checkpoint was trained; the YAML keys carry the prefix `recipe_`."""
+
+    optimizer: str
+    lr: float
+    betas: tuple[float, float]
+    weight_decay: float
+    backbone_lr_mult: float  # learning rate of the backbone over that of the head
+    parameter_groups: str
+    schedule: str
+    warmup: str
+    epochs: int
+    clips_per_gpu: int
+    gpus: int
+    gradient_accumulation: int
+    mixed_precision: str | None
+    head_dropout: float
+    drop_path_rate: float
+    label_smoothing: float
+    augment: tuple[str, ...]
+    init: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publication:
+    """Where a checkpoint comes from and what was published about it. All optional for one's own."""
+
+    publisher: str | None = None
+    origin: str | None = None  # repository and config
+    licence: str | None = None
+    url: str | None = None
+    file: str | None = None
+    file_mib: float | None = None  # MiB
+    sha256: str | None = None  # whole digest, or the first 8 digits that the file name carries
+    dataset: str | None = None
+    pretraining: str | None = None
+    top1: float | None = None  # percent
+    top5: float | None = None  # percent
+    accuracy_source: str | None = None
+    parameters: int | None = None  # counted, with head
+    gmacs_per_view: float | None = None  # counted multiply-adds, 1e9; papers print them as FLOPs
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """One model: what it is, how it is fed, and where its weights come from."""
+
+    name: str
+    kind: Literal["video", "image"]  # image: 2D weights, to start fine-tuning from
+    labels: Path | None  # one class name a line
+    architecture: Architecture
+    protocol: Protocol
+    publication: Publication
+    recipe: Recipe | None
+
+
+def load_spec(name_or_path: str) -> ModelSpec:
+    """Find a model by the name of a bundled YAML or by the path of one's own.
+
+    Raises:
+        UsageError: no such model (the nearest names are suggested), or a wrong YAML.
+    """
+    if name_or_path.endswith((".yaml", ".yml")):
+        return read_spec(Path(name_or_path))
+    path = _models_folder() / f"{name_or_path}.yaml"
+    if not path.is_file():
+        names = model_names()
+        near = get_close_matches(name_or_path, names, n=3, cutoff=0.5)
+        hint = f"nearest: {', '.join(near)}" if near else "`videoswin models` lists them all"
+        raise UsageError(f"unknown model {name_or_path!r}", hint=hint)
+    return read_spec(path)
+
+
+def list_specs() -> list[ModelSpec]:
+    """All bundled models: video before image, by publisher, then by size."""
+    specs = [load_spec(name) for name in model_names()]
+    return sorted(specs, key=_order)
+
+
+def model_names() -> list[str]:
+    return sorted(path.stem for path in _models_folder().glob("*.yaml"))
+
+
+def read_spec(path: Path) -> ModelSpec:
+    """Read one model YAML.
+
+    Raises:
+        UsageError: names the file and the unknown, missing or wrongly typed key.
+    """
+    return parse_spec(read_yaml(path), source=str(path), folder=path.parent)
+
+
+def parse_spec(data: dict[str, Any], *, source: str, folder: Path | None) -> ModelSpec:
+    """Sort the flat keys into records. `folder` is where a relative `labels` file is looked for."""
+    parts = {kind: {f.name for f in fields(kind)} for kind in (Architecture, Protocol, Publication)}
+    recipe_keys = {f"recipe_{f.name}" for f in fields(Recipe)}
+    required = {"name", "kind"}.union(*(required_keys(kind) for kind in parts))
+    has_recipe = not recipe_keys.isdisjoint(data)
+    check_keys(
+        data,
+        known={"name", "kind", "labels"}.union(recipe_keys, *parts.values()),
+        required=required | (recipe_keys if has_recipe else set()),
+        source=source,
+    )
+    if data["kind"] not in ("video", "image"):
+        raise UsageError(f"{source}: kind is {data['kind']!r}, expected video or image")
+
+    def part(kind: type[Any]) -> Any:
+        chosen = {key: data[key] for key in parts[kind] & data.keys()}
+        return to_record(kind, chosen, source=source)
+
+    recipe = {key.removeprefix("recipe_"): data[key] for key in recipe_keys & data.keys()}
+    return ModelSpec(
+        name=str(data["name"]),
+        kind=data["kind"],
+        labels=_labels_path(data.get("labels"), folder),
+        architecture=part(Architecture),
+        protocol=part(Protocol),
+        publication=part(Publication),
+        recipe=to_record(Recipe, recipe, source=source) if has_recipe else None,
+    )
+
+
+def read_labels(path: Path, *, num_classes: int) -> tuple[str, ...]:
+    """Class names in index order, one a line.
+
+    Raises:
+        UsageError: the file is missing or does not hold `num_classes` names.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the labels {path}: {error}") from error
+    labels = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if len(labels) != num_classes:
+        raise UsageError(
+            f"{path} holds {len(labels)} class names, the model has {num_classes} classes",
+            hint="give the label file of the data set that the model was trained on (--labels)",
+        )
+    return labels
+
+
+def _labels_path(value: str | None, folder: Path | None) -> Path | None:
+    if value is None:
+        return None
+    if value.endswith(".txt"):
+        return (folder or Path()) / value
+    return configs_folder() / "labels" / f"{value}.txt"
+
+
+def _models_folder() -> Path:
+    return configs_folder() / "models"
+
+
+def _order(spec: ModelSpec) -> tuple[bool, int, int, str]:
+    made_by = spec.publication.publisher
+    rank = PUBLISHERS.index(made_by) if made_by in PUBLISHERS else len(PUBLISHERS)
+    return spec.kind == "image", rank, spec.publication.parameters or 0, spec.name
