@@ -1,5 +1,6 @@
-"""Files that ship with the package, and strict reading of YAML into frozen records."""
+"""Where our files lie, and strict reading of YAML into frozen records."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -11,10 +12,23 @@ Record = TypeVar("Record")
 
 
 def configs_folder() -> Path:
-    """Folder with `models/` and `labels/`: inside the package when installed, beside it in a clone."""
+    """Folder of `models` and `labels`: in the package when installed, beside it in a clone."""
     package = Path(__file__).parent
     installed = package / "configs"
     return installed if installed.is_dir() else package.parent / "configs"
+
+
+def home() -> Path:
+    """Return the directory of everything that videoswin keeps; it need not exist."""
+    if own := os.environ.get("VIDEOSWIN_HOME"):
+        return Path(own).expanduser()
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(caches).expanduser() / "videoswin"
+
+
+def offline() -> bool:
+    """Tell whether VIDEOSWIN_OFFLINE forbids the network."""
+    return os.environ.get("VIDEOSWIN_OFFLINE", "").lower() in ("1", "true", "yes")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -27,7 +41,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - a SafeLoader
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -43,7 +57,9 @@ def required_keys(kind: type[Any]) -> set[str]:
     return {f.name for f in missing}
 
 
-def check_keys(data: Mapping[str, Any], *, known: set[str], required: set[str], source: str) -> None:
+def check_keys(
+    data: Mapping[str, Any], *, known: set[str], required: set[str], source: str
+) -> None:
     """Refuse unknown and missing keys.
 
     Raises:

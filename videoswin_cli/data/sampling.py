@@ -8,6 +8,7 @@ rule, so each model's YAML names one. Short videos loop: frames are taken modulo
 import math
 import struct
 from collections.abc import Callable
+from itertools import pairwise
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.records import Protocol, SamplingRule
@@ -45,7 +46,7 @@ def loops(protocol: Protocol, *, frames: int, fps: float) -> bool:
 
 
 def _official(protocol: Protocol, frames: int, fps: float, clips: int) -> Clips:
-    """Middles of equal segments. Source: Video-Swin `SampleFrames._get_test_clips`; PaddleVideo too."""
+    """Middles of equal segments. Source: Video-Swin `SampleFrames`; PaddleVideo is the same."""
     span = protocol.clip_frames * protocol.interval_frames
     if frames < span:
         return _strided(protocol, frames, [0] * clips)
@@ -72,7 +73,7 @@ def _uniform(protocol: Protocol, frames: int, fps: float, clips: int) -> Clips:
         )
     segment = (frames - 1) / protocol.clip_frames
     bounds = [round(segment * i) for i in range(protocol.clip_frames + 1)]
-    return (tuple((a + b) // 2 for a, b in zip(bounds, bounds[1:], strict=False)),)
+    return (tuple((a + b) // 2 for a, b in pairwise(bounds)),)
 
 
 def _torchvision(protocol: Protocol, frames: int, fps: float, clips: int) -> Clips:
@@ -128,7 +129,9 @@ def _linspace_floor(last: int, count: int) -> list[int]:
     """`torch.linspace(0, last, count).floor()` for count > 1: float32, symmetric from both ends."""
     step = _float32(last / (count - 1))
     first_half = [_float32(step * i) for i in range(count // 2)]
-    second_half = [_float32(last - _float32(step * (count - 1 - i))) for i in range(count // 2, count)]
+    second_half = [
+        _float32(last - _float32(step * (count - 1 - i))) for i in range(count // 2, count)
+    ]
     return [math.floor(value) for value in first_half + second_half]
 
 

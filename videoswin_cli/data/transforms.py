@@ -43,7 +43,7 @@ def resize_cv2(frames: Tensor, size: tuple[int, int]) -> Tensor:
     """
     T, H, W, C = frames.shape
     height, width = size
-    if (H, W) == (2 * height, 2 * width):  # OpenCV takes the mean of 2x2 pixels then
+    if (2 * height, 2 * width) == (H, W):  # OpenCV takes the mean of 2x2 pixels then
         sums = frames.view(T, height, 2, width, 2, C).sum(dim=(2, 4), dtype=torch.int16)
         return (sums + 2).bitwise_right_shift_(2).to(torch.uint8)
 
@@ -52,7 +52,7 @@ def resize_cv2(frames: Tensor, size: tuple[int, int]) -> Tensor:
     bottom = (top + 1).clamp_(0, H - 1)
     top = top.clamp_(0, H - 1)
     # Only source rows that some output row needs are resized along the width.
-    rows, positions = torch.cat([top, bottom]).unique(return_inverse=True)
+    rows, positions = torch.unique(torch.cat([top, bottom]), return_inverse=True)
     top, bottom = positions[:height], positions[height:]
     right = (left + 1).clamp_(max=W - 1)
 
@@ -79,7 +79,7 @@ def resize_cv2(frames: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def resize_torchvision(frames: Tensor, size: tuple[int, int]) -> Tensor:
-    """torchvision's tensor resize with antialias off: float bilinear, rounded half to even."""
+    """Torchvision's tensor resize with antialias off: float bilinear, rounded half to even."""
     planes = frames.permute(0, 3, 1, 2).to(torch.float32)
     planes = F.interpolate(planes, size=size, mode="bilinear", align_corners=False)
     return planes.round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous()

@@ -1,6 +1,6 @@
 """Every model as data: one flat YAML each in `configs/models`, or a file of the same form."""
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -141,6 +141,19 @@ def parse_spec(data: dict[str, Any], *, source: str, folder: Path | None) -> Mod
         publication=part(Publication),
         recipe=to_record(Recipe, recipe, source=source) if has_recipe else None,
     )
+
+
+def flatten_spec(spec: ModelSpec) -> dict[str, Any]:
+    """The flat keys of `spec`, as `parse_spec` takes them, without labels: a path stays here."""
+    recipe = asdict(spec.recipe) if spec.recipe else {}
+    return {
+        "name": spec.name,
+        "kind": spec.kind,
+        **asdict(spec.architecture),
+        **asdict(spec.protocol),
+        **asdict(spec.publication),
+        **{f"recipe_{key}": value for key, value in recipe.items()},
+    }
 
 
 def read_labels(path: Path, *, num_classes: int) -> tuple[str, ...]:

@@ -1,0 +1,434 @@
+import json
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from itertools import accumulate
+from pathlib import Path
+
+import av
+import make_video
+import numpy as np
+import pytest
+from make_video import decode_numbers, read_number, write_video
+from torch.utils.data import DataLoader
+
+from videoswin_cli.data import decord_reader
+from videoswin_cli.data.decoding import Video, open_video
+from videoswin_cli.data.decord_reader import DecordFailedError, DecordReader, load_decord
+from videoswin_cli.data.frame_index import index_frames
+from videoswin_cli.data.pyav_reader import PyAvReader
+from videoswin_cli.errors import UsageError, VideoError
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "decode.json"
+UNEVEN = list(accumulate([0.0, *(0.02 + 0.03 * (i % 3) for i in range(39))]))
+
+# Containers and codecs, and who should read them in auto mode where decord is installed.
+KINDS = {
+    "closed.mp4": ({}, "decord"),
+    "closed.mkv": ({}, "decord"),
+    "no-b-frames.mp4": ({"b_frames": 0}, "decord"),
+    "all-key.mp4": ({"gop": 1}, "decord"),
+    "sound.mp4": ({"audio": True}, "decord"),
+    "index-last.mp4": ({"faststart": False}, "decord"),
+    "uneven.mp4": ({"times": UNEVEN}, "decord"),
+    "uneven.mkv": ({"times": UNEVEN}, "decord"),
+    "hevc.mp4": ({"codec": "libx265"}, "decord"),
+    "vp9.webm": ({"codec": "libvpx-vp9"}, "decord"),
+    "one-key.avi": ({"codec": "mpeg4", "gop": 100}, "decord"),
+    "av1.mp4": ({"codec": "libsvtav1"}, "pyav"),
+    "open.mp4": ({"open_gop": True}, "pyav"),
+    "open-hevc.mp4": ({"codec": "libx265", "open_gop": True}, "pyav"),
+    "mpeg4.mp4": ({"codec": "mpeg4"}, "pyav"),
+    "h264.avi": ({}, "pyav"),
+    "h264-no-b.avi": ({"b_frames": 0}, "pyav"),
+    "mpeg4.avi": ({"codec": "mpeg4"}, "pyav"),
+    "mjpeg.avi": ({"codec": "mjpeg", "pix_fmt": "yuvj420p"}, "pyav"),
+    "h264.ts": ({}, "pyav"),
+    "mpeg2.ts": ({"codec": "mpeg2video"}, "pyav"),
+    "mpeg1.mpg": ({"codec": "mpeg1video"}, "pyav"),
+    "flash.flv": ({"codec": "flv1"}, "pyav"),
+}
+ENCODERS = {"libx264", "libx265", "libvpx-vp9", "libsvtav1"}
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Write a video of KINDS, once a session."""
+    folder = tmp_path_factory.mktemp("clips")
+
+    def make(name: str) -> Path:
+        options = KINDS[name][0]
+        encoder = options.get("codec", "libx264")
+        if encoder in ENCODERS and encoder not in av.codecs_available:
+            pytest.skip(f"this PyAV has no encoder {encoder}")
+        path = folder / name
+        return path if path.exists() else write_video(path, **options)
+
+    return make
+
+
+@pytest.fixture(params=["decord", "pyav"])
+def decoder(request: pytest.FixtureRequest) -> str:
+    if request.param == "decord":
+        need_decord()
+    return request.param
+
+
+def need_decord() -> None:
+    if load_decord() is None:
+        pytest.skip("decord cannot be imported here")
+
+
+def read_numbers(video: Video, indices: list[int]) -> list[int]:
+    return [read_number(image) for image in video.read_frames(indices)]
+
+
+# --- the right frames ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_frame_is_the_one_asked_for(name, clip):
+    path = clip(name)
+    order = np.random.default_rng(0).permutation(40)[:14].tolist()
+    expected = KINDS[name][1] if load_decord() is not None else "pyav"
+    for decoder in ("auto", "pyav"):
+        with open_video(path, decoder=decoder) as video:
+            assert video.info.decoder == (expected if decoder == "auto" else "pyav")
+            assert (video.info.frames, video.info.width, video.info.height) == (40, 64, 48)
+            assert read_numbers(video, list(range(40))) == list(range(40))
+            for index in order:  # one at a time: backwards and forwards, over key frames
+                assert read_numbers(video, [index]) == [index], decoder
+            assert read_numbers(video, order) == order
+
+
+@pytest.mark.parametrize("name", ["open.mp4", "mpeg4.mp4", "h264-no-b.avi", "mpeg2.ts"])
+def test_decord_alone_refuses_what_it_gets_wrong(name, clip):
+    need_decord()
+    with (
+        pytest.raises(VideoError, match=rf"{name}: decord cannot read .* reliably") as failure,
+        open_video(clip(name), decoder="decord"),
+    ):
+        pass
+    assert "--decoder auto" in failure.value.hint
+
+
+def test_indices_may_repeat_and_come_in_any_order(clip, decoder):
+    with open_video(clip("closed.mp4"), decoder=decoder) as video:
+        images = video.read_frames([30, 2, 2, 17, 30, 0])
+        assert images.shape == (6, 48, 64, 3)
+        assert images.dtype == np.uint8
+        assert [read_number(image) for image in images] == [30, 2, 2, 17, 30, 0]
+        assert video.read_frames([]).shape == (0, 48, 64, 3)
+        assert video.read_frames(np.array([5, 5])).shape == (2, 48, 64, 3)
+
+
+@pytest.mark.parametrize("size", [(66, 50), (340, 256), (128, 96)])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuvj420p", "yuv422p", "yuv444p"])
+def test_decoders_agree_to_the_bit(size, pix_fmt, tmp_path):
+    need_decord()
+    path = write_video(tmp_path / "a.mp4", frames=4, size=size, pix_fmt=pix_fmt)
+    images = []
+    for decoder in ("decord", "pyav"):
+        with open_video(path, decoder=decoder) as video:
+            images.append(video.read_frames(range(4)))
+    np.testing.assert_array_equal(*images)
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_rotation_is_honoured(degrees, tmp_path, decoder):
+    plain = write_video(tmp_path / "plain.mp4", frames=6, size=(128, 96))
+    path = make_video.rotate_video(plain, tmp_path / "turned.mp4", degrees=degrees)
+    with open_video(plain, decoder=decoder) as video:
+        expected = np.rot90(video.read_frames([4])[0], k=-degrees // 90)
+    with open_video(path, decoder=decoder) as video:
+        assert (video.info.height, video.info.width) == expected.shape[:2]
+        assert video.info.decoder == decoder
+        np.testing.assert_array_equal(video.read_frames([4])[0], expected)
+
+
+def test_rotated_to_an_odd_width_decord_sees_four_channels(clip, tmp_path):
+    # It takes the bytes of a padded row for its width times the channels.
+    path = make_video.rotate_video(clip("closed.mp4"), tmp_path / "turned.mp4", degrees=90)
+    with open_video(path) as video:
+        image = video.read_frames([9])[0]
+        assert video.info.decoder == "pyav"
+    assert read_number(np.rot90(image)) == 9
+
+
+@pytest.mark.parametrize("cut", [3, 12, 17])
+def test_frames_cut_off_by_an_edit_list_are_no_frames(cut, clip, tmp_path):
+    path = make_video.trim_video(clip("closed.mp4"), tmp_path / "cut.mp4", frames=cut)
+    for decoder in ("auto", "pyav"):  # decord counts some of them and repeats the last one
+        with open_video(path, decoder=decoder) as video:
+            count = 40 - cut
+            assert video.info.frames == count
+            assert video.timestamps()[0] == 0
+            assert read_numbers(video, list(range(count))) == list(range(cut, 40))
+            assert read_numbers(video, [count - 1]) == [39]
+            assert read_numbers(video, [1]) == [cut + 1]
+
+
+# --- time ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "times", "fps"),
+    [
+        ("closed.mp4", [i / 25 for i in range(40)], 25),
+        ("h264.avi", [i / 25 for i in range(40)], 25),
+        ("mpeg2.ts", [i / 25 for i in range(40)], 25),
+        ("uneven.mp4", UNEVEN, 39 / UNEVEN[-1]),
+        ("uneven.mkv", UNEVEN, 39 / UNEVEN[-1]),
+    ],
+)
+def test_timestamps(name, times, fps, clip):
+    with open_video(clip(name)) as video:
+        np.testing.assert_allclose(video.timestamps(), times, atol=1.1e-3)
+        assert video.timestamps()[0] == 0
+        assert video.info.fps == pytest.approx(fps, rel=0.01)
+
+
+def test_frame_rate_is_the_exact_fraction(tmp_path):
+    with open_video(write_video(tmp_path / "a.mp4", fps=30000 / 1001)) as video:
+        assert video.info.fps == 30000 / 1001
+
+
+# --- only what is needed ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_only_needed_frames_are_decoded(suffix, tmp_path):
+    path = write_video(tmp_path / f"long{suffix}", frames=1200, gop=50)
+    reader = PyAvReader(index_frames(path))
+    wanted = list(range(610, 642, 2))
+    assert [read_number(image) for image in reader.read_frames(wanted)] == wanted
+    assert reader.decoded_frames <= 45  # 600 to 640, and a few that leave the decoder with them
+    reader.decoded_frames = 0
+    assert [read_number(image) for image in reader.read_frames([3, 1100])] == [3, 1100]
+    assert reader.decoded_frames <= 10
+
+
+def test_near_key_frames_are_reached_without_a_seek(clip, monkeypatch):
+    seeks = []
+    decode = PyAvReader._decode
+
+    def spy(self, container, stream, start=None):
+        seeks.append(start)
+        return decode(self, container, stream, start)
+
+    monkeypatch.setattr(PyAvReader, "_decode", spy)
+    reader = PyAvReader(index_frames(clip("closed.mp4")))
+    reader.read_frames(list(range(40)))
+    assert len(seeks) == 1
+    assert reader.decoded_frames == 40
+
+
+# --- damage -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["closed.mp4", "no-b-frames.mp4", "closed.mkv", "vp9.webm"])
+@pytest.mark.parametrize("share", [0.6, 0.9])
+def test_a_truncated_file_has_the_frames_that_are_left(name, share, clip, tmp_path, capfd):
+    path = make_video.truncate_video(clip(name), tmp_path / name, share=share)
+    with open_video(path) as video:
+        count = video.info.frames
+        assert 5 < count < 40
+        assert read_numbers(video, list(range(count))) == list(range(count))
+        with pytest.raises(VideoError, match=rf"no frame 39; the last one is {count - 1}"):
+            video.read_frames([0, 39])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_truncated_avi_claims_more_than_it_has(clip, tmp_path):
+    path = make_video.truncate_video(clip("h264.avi"), tmp_path / "cut.avi", share=0.9)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames == 40
+    with open_video(path) as video:
+        assert video.info.frames == 36
+        assert read_numbers(video, [35, 3]) == [35, 3]
+
+
+@pytest.mark.parametrize("name", ["closed.mp4", "no-b-frames.mp4"])
+def test_a_frame_that_cannot_be_decoded_is_an_error(name, clip, tmp_path, capfd):
+    path = make_video.damage_video(clip(name), tmp_path / "holed.mp4", start=0.5, stop=0.6)
+    with open_video(path) as video:
+        assert read_numbers(video, [0, 39]) == [0, 39]  # those outside are as good as ever
+        with pytest.raises(VideoError, match=r"holed\.mp4: \d+ of the wanted frames cannot be"):
+            video.read_frames(range(40))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_auto_switches_when_decord_fails_while_reading(clip, monkeypatch):
+    need_decord()
+
+    def fail(self, numbers):
+        raise DecordFailedError("so it goes")
+
+    monkeypatch.setattr(DecordReader, "read_frames", fail)
+    with open_video(clip("closed.mp4")) as video:
+        assert video.info.decoder == "decord"
+        assert read_numbers(video, [7, 21]) == [7, 21]
+        assert video.info.decoder == "pyav"
+    with open_video(clip("closed.mp4"), decoder="decord") as video:
+        with pytest.raises(VideoError, match=r"closed\.mp4: decord cannot read .*so it goes"):
+            video.read_frames([7])
+
+
+def test_frames_that_decord_makes_up_are_noticed(clip, monkeypatch, capfd):
+    need_decord()
+    monkeypatch.setattr(decord_reader, "find_obstacle", lambda index: None)
+    with open_video(clip("mpeg2.ts")) as video:
+        assert read_numbers(video, list(range(40))) == list(range(40))
+        assert video.info.decoder == "pyav"
+    assert capfd.readouterr() == ("", "")
+
+
+# --- no videos ----------------------------------------------------------------------------
+
+
+def _write_picture(path: Path) -> None:
+    with av.open(str(path), "w", format="image2") as container:
+        stream = container.add_stream("png", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "rgb24"
+        image = av.VideoFrame.from_ndarray(make_video.draw_frame(1), "rgb24")
+        container.mux([*stream.encode(image), *stream.encode(None)])
+
+
+NO_VIDEOS = {
+    "missing.mp4": (lambda path: None, "no such file"),
+    "folder.mp4": (lambda path: path.mkdir(), "this is a folder"),
+    "empty.mp4": (lambda path: path.write_bytes(b""), r"empty \(0 bytes\)"),
+    "zeros.mp4": (lambda path: path.write_bytes(bytes(9999)), "not a readable video"),
+    "text.mp4": (lambda path: path.write_text("hello " * 99), "not a readable.*b'hello hello "),
+    "text.txt": (lambda path: path.write_text("hello " * 99), "a text file, no video"),
+    "sound.mp4": (make_video.write_audio, "no video stream in this mov.* it holds: audio"),
+    "picture.png": (_write_picture, "a single picture"),
+}
+
+
+@pytest.mark.parametrize("name", NO_VIDEOS)
+@pytest.mark.parametrize("decoder", ["auto", "decord", "pyav"])
+def test_what_is_no_video(name, decoder, tmp_path, capfd):
+    if decoder == "decord":
+        need_decord()
+    write, found = NO_VIDEOS[name]
+    write(tmp_path / name)
+    with (
+        pytest.raises(VideoError, match=rf"{name}: .*{found}"),
+        open_video(tmp_path / name, decoder=decoder),
+    ):
+        pass
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "share", "found"),
+    [
+        ("index-last.mp4", 0.6, "not a readable video"),  # its index is gone
+        ("closed.mp4", 0.3, "not one frame can be decoded"),
+        ("closed.mkv", 0.3, "not one frame can be decoded"),
+        ("h264.avi", 0.3, "not a readable video"),
+    ],
+)
+def test_nothing_left(name, share, found, clip, tmp_path, capfd):
+    path = make_video.truncate_video(clip(name), tmp_path / name, share=share)
+    with pytest.raises(VideoError, match=rf"{name}: {found}"), open_video(path):
+        pass
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("index", [-1, 40, 10**6])
+def test_an_index_that_is_not_there(index, clip, decoder):
+    with open_video(clip("closed.mp4"), decoder=decoder) as video:
+        with pytest.raises(VideoError, match=rf"closed\.mp4: there is no frame {index}; .* 39"):
+            video.read_frames([0, index])
+
+
+# --- the choice of a decoder --------------------------------------------------------------
+
+
+def test_without_decord(clip, monkeypatch):
+    monkeypatch.setitem(sys.modules, "decord", None)  # import decord: ImportError
+    assert load_decord() is None
+    with open_video(clip("closed.mp4")) as video:
+        assert video.info.decoder == "pyav"
+    with pytest.raises(UsageError, match="decord is not installed") as failure:
+        open_video(clip("closed.mp4"), decoder="decord").__enter__()
+    assert "--decoder pyav" in failure.value.hint
+
+
+def test_unknown_decoder(clip):
+    with pytest.raises(UsageError, match="no decoder 'opencv'"):
+        open_video(clip("closed.mp4"), decoder="opencv").__enter__()
+
+
+def test_importing_imports_nothing_heavy():
+    code = (
+        "import sys, videoswin_cli.data.decoding\n"
+        "print(*{'torch', 'decord', 'av', 'numpy'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""
+
+
+# --- workers ------------------------------------------------------------------------------
+
+
+class Clips:
+    def __init__(self, paths: list[Path], decoder: str) -> None:
+        self.paths, self.decoder = paths, decoder
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> list[int]:
+        return decode_numbers(self.paths[index], self.decoder)[1]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_in_forked_workers(clip, decoder):
+    path = clip("closed.mp4")
+    assert decode_numbers(path, decoder)[1] == list(range(40))  # the parent used it before
+    loader = DataLoader(
+        Clips([path] * 4, decoder),
+        batch_size=None,
+        num_workers=2,
+        multiprocessing_context="fork",
+        collate_fn=list,
+    )
+    assert list(loader) == [list(range(40))] * 4
+
+
+def test_in_a_spawned_worker(clip):
+    expected = decode_numbers(clip("closed.mp4"))
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(decode_numbers, (clip("closed.mp4"),)) == expected
+
+
+def test_errors_travel_back_from_workers(tmp_path):
+    with pytest.raises(VideoError) as failure, open_video(tmp_path / "missing.mp4"):
+        pass
+    assert pickle.loads(pickle.dumps(failure.value)).message == failure.value.message
+
+
+# --- real videos --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["demo.mp4", "test.avi"])
+def test_real_videos_give_the_golden_pixels(name, decoder):
+    folder = os.environ.get("VIDEOSWIN_TEST_VIDEOS")
+    if not folder:
+        pytest.skip(f"set VIDEOSWIN_TEST_VIDEOS to the folder that holds {name}")
+    golden = json.loads(GOLDEN.read_text())[name]
+    with open_video(Path(folder) / name, decoder=decoder) as video:
+        assert [video.info.height, video.info.width] == golden["height_width"]
+        images = video.read_frames(range(video.info.frames))
+        assert [zlib.crc32(image.tobytes()) for image in images] == golden["crc32"]
+        scattered = np.random.default_rng(0).permutation(len(images))[:20].tolist()
+        for index in scattered:
+            np.testing.assert_array_equal(video.read_frames([index])[0], images[index])

@@ -1,0 +1,99 @@
+"""A web server on this machine that fails as it is told, one script of replies a test."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """How one request is answered; as it stands, well."""
+
+    status: int = 200
+    body: bytes | None = None  # None: the server's
+    headers: dict[str, str] = field(default_factory=dict)
+    etag: str | None = None  # None: the server's
+    length: bool = True  # announce Content-Length
+    cut: int | None = None  # bytes of the body before the connection ends
+    mute: bool = False  # say nothing at all until `released`
+    stall: bool = False  # after `cut` bytes say nothing more until `released`
+    ranges: bool = True  # honour Range
+    if_range: bool = True  # honour If-Range; False: answer 206 for any version
+    shift: int = 0  # bytes that a 206 begins too late
+
+
+class FaultServer(ThreadingHTTPServer):
+    daemon_threads = False  # server_close joins them: no thread outlives its test
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.body = body
+        self.etag = '"one"'
+        self.script: list[Reply] = []  # used up from the front; then every reply is good
+        self.asked: list[dict[str, str]] = []  # the headers of each request
+        self.arrived = threading.Event()
+        self.released = threading.Event()
+
+    @property
+    def ranges(self) -> list[str | None]:
+        return [headers.get("Range") for headers in self.asked]
+
+    def url(self, name: str = "weights.pth") -> str:
+        return f"http://127.0.0.1:{self.server_port}/{name}"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that hang up are what the tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: FaultServer
+
+    def do_GET(self) -> None:
+        server = self.server
+        server.asked.append(dict(self.headers))
+        reply = server.script.pop(0) if server.script else Reply()
+        server.arrived.set()
+        if reply.mute:
+            server.released.wait(10)
+        body = server.body if reply.body is None else reply.body
+        etag = server.etag if reply.etag is None else reply.etag
+        status, extra = reply.status, {}
+        wanted = self.headers.get("Range")
+        same = self.headers.get("If-Range", etag) == etag or not reply.if_range
+        if status == 200 and wanted and reply.ranges and same:
+            begin = int(wanted.removeprefix("bytes=").removesuffix("-")) + reply.shift
+            status = 206
+            extra["Content-Range"] = f"bytes {begin}-{len(body) - 1}/{len(body)}"
+            body = body[begin:]
+        if reply.length:
+            extra["Content-Length"] = str(len(body))
+        if etag:
+            extra["ETag"] = etag
+        self.send_response(status)
+        for key, value in {**extra, **reply.headers}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        self.wfile.write(body[: reply.cut])
+        if reply.stall:
+            self.wfile.flush()
+            server.released.wait(10)
+            if reply.cut is not None:
+                self.wfile.write(body[reply.cut :])
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def serve(body: bytes) -> Iterator[FaultServer]:
+    with FaultServer(body) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.released.set()
+            server.shutdown()
+            thread.join()

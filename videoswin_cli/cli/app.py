@@ -1,0 +1,63 @@
+"""The command `videoswin`: its subcommands, and the one place where errors become exit codes."""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from videoswin_cli import __version__
+from videoswin_cli.cli.console import show_error
+from videoswin_cli.cli.convert import convert
+from videoswin_cli.cli.download import download
+from videoswin_cli.cli.models import models
+from videoswin_cli.cli.predict import predict
+from videoswin_cli.errors import VideoSwinError
+
+_INTERRUPTED = 130
+
+
+class _Group(TyperGroup):
+    """Commands whose errors are told in a sentence; a traceback is a bug of ours."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except VideoSwinError as error:
+            show_error(error)
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as interrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(_INTERRUPTED) from interrupt
+
+
+app = typer.Typer(
+    cls=_Group, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+for _command in (predict, models, download, convert):
+    app.command()(_command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"videoswin {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def videoswin(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Pretrained video recognition with Video Swin Transformer.
+
+    Exit codes: 0 done; 1 failed; 2 wrong usage, model, label or weight file; 3 done, but some
+    videos failed; 4 a checkpoint could not be fetched or is not the published one; 130 interrupted.
+    """
+
+
+def main() -> None:
+    app()

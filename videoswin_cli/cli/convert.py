@@ -1,0 +1,41 @@
+"""`videoswin convert`: any known checkpoint into our own self-describing layout."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from videoswin_cli.cli import options
+from videoswin_cli.cli.console import notice
+from videoswin_cli.errors import UsageError
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A checkpoint of any known layout.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT.safetensors", help="The file to write.")],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", metavar="NAME|FILE", help="What IN is; needed where several models fit it."
+        ),
+    ] = None,
+    labels: options.Labels = None,
+) -> None:
+    """Write a checkpoint as safetensors that say what they are.
+
+    The result carries architecture, protocol and class names: `--model OUT.safetensors` needs
+    nothing else.
+
+    videoswin convert swin3d_t-7615ae03.pth swin-t.safetensors --model swin-tiny-k400-torchvision
+    """
+    if target.suffix != ".safetensors":
+        raise UsageError(f"OUT is {target}, expected a name that ends in .safetensors")
+    from videoswin_cli.model.loading import load, name_model, save
+
+    if model is None:
+        loaded = load(name_model(source), checkpoint=source, labels=labels)
+    else:
+        loaded = load(model, checkpoint=source, labels=labels)
+    save(target, loaded)
+    notice(loaded.summary)
+    typer.echo(target)

@@ -1,0 +1,57 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from videoswin_cli.model.catalog import DEFAULT_MODEL
+
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="NAME|FILE",
+        help=f"A name of `videoswin models`, a YAML, or our own weight file (say {DEFAULT_MODEL}).",
+    ),
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option("--checkpoint", metavar="FILE", help="Local weights to put into the model."),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option("--labels", metavar="FILE", help="Class names, one a line in index order."),
+]
+Views = Annotated[
+    str,
+    typer.Option(
+        "--views",
+        metavar="1x1|paper|CxK",
+        help="C clips times K crops (1 or 3); paper: the published test protocol.",
+    ),
+]
+Average = Annotated[
+    Literal["prob", "score"],
+    typer.Option("--average", help="Mean of probabilities over the views, or of scores."),
+]
+Device = Annotated[
+    str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where to compute.")
+]
+Precision = Annotated[
+    Literal["auto", "fp32", "bf16", "fp16"],
+    typer.Option("--precision", help="auto is fp32: the scores of the references."),
+]
+Decoder = Annotated[
+    Literal["auto", "decord", "pyav"],
+    typer.Option("--decoder", help="auto: decord, and PyAV where decord cannot."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=0, metavar="N", help="Decoding processes.", show_default="by the work"
+    ),
+]
+BatchSize = Annotated[
+    int, typer.Option("--batch-size", min=1, metavar="N", help="Views a forward pass.")
+]

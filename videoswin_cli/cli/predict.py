@@ -1,0 +1,96 @@
+"""`videoswin predict`: what happens in these videos?"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from videoswin_cli.cli import options
+from videoswin_cli.cli.console import notice, progress
+from videoswin_cli.data.sources import expand_inputs
+from videoswin_cli.errors import UsageError, VideoError
+from videoswin_cli.model.catalog import DEFAULT_MODEL
+from videoswin_cli.report import Format, open_report
+
+
+def predict(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Videos, folders, globs, @list.txt, - for paths on stdin, http(s) URLs.",
+        ),
+    ],
+    model: options.Model = DEFAULT_MODEL,
+    checkpoint: options.Checkpoint = None,
+    labels: options.Labels = None,
+    views: options.Views = "1x1",
+    topk: Annotated[int, typer.Option("--topk", min=1, help="Classes to show.")] = 5,
+    average: options.Average = "prob",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    decoder: options.Decoder = "auto",
+    format: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write there, not to stdout.")
+    ] = None,
+    logits: Annotated[
+        bool, typer.Option("--logits", help="Add the raw scores of each view (json, jsonl).")
+    ] = False,
+    start: Annotated[
+        float | None, typer.Option("--start", min=0, metavar="S", help="From this second on.")
+    ] = None,
+    end: Annotated[
+        float | None, typer.Option("--end", min=0, metavar="S", help="Up to this second.")
+    ] = None,
+    workers: options.Workers = None,
+    batch_size: options.BatchSize = 4,
+) -> None:
+    """Recognise the actions in videos.
+
+    videoswin predict clip.mp4
+
+    videoswin predict clips/ --views paper --format jsonl > scores.jsonl
+    """
+    if logits and format not in ("json", "jsonl"):
+        raise UsageError(f"--logits does not fit --format {format}", hint="use json or jsonl")
+    if start is not None and end is not None and end <= start:
+        raise UsageError(f"--end {end:g} is not after --start {start:g}")
+    videos = expand_inputs(inputs, stdin=sys.stdin)
+    with open_report(format, out) as write:
+        from videoswin_cli.engine.prediction import iter_predictions
+        from videoswin_cli.model.loading import load
+
+        loaded = load(model, checkpoint=checkpoint, labels=labels)
+        notice(loaded.summary)
+        predictions = iter_predictions(
+            loaded,
+            videos,
+            views=views,
+            topk=topk,
+            average=average,
+            device=device,
+            precision=precision,
+            decoder=decoder,
+            logits=logits,
+            start_seconds=start,
+            end_seconds=end,
+            workers=_count_workers(len(videos)) if workers is None else workers,
+            batch_size=batch_size,
+        )
+        failed = 0
+        for prediction in progress(predictions, total=len(videos), unit="video"):
+            write(prediction)
+            failed += prediction.error is not None
+            for note in prediction.notes:
+                notice(f"{prediction.path}: {note}")
+    if failed:
+        notice(f"{failed} of {len(videos)} videos failed")
+        raise typer.Exit(VideoError.exit_code)
+
+
+def _count_workers(videos: int) -> int:
+    # One video gains nothing from a second process; more than four outrun the network on a CPU.
+    return 0 if videos == 1 else min(4, videos, os.cpu_count() or 1)

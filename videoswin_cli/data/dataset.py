@@ -1,0 +1,146 @@
+"""One video becomes its views: open, sample, decode, resize. A failure is a value."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from videoswin_cli.data.decoding import DecoderChoice, Video, open_video
+from videoswin_cli.data.remote import local_copy
+from videoswin_cli.data.sampling import loops, sample_clips
+from videoswin_cli.data.sources import is_url
+from videoswin_cli.data.transforms import crop_corners, resize, resized_size
+from videoswin_cli.errors import VideoError, VideoSwinError
+from videoswin_cli.records import Protocol, VideoInfo, Views
+
+_FRAMES_AT_ONCE = 32  # decoded at full size before they are resized: bounds memory on large video
+_FAST_FPS = 40  # above it a clip of fixed stride covers much less time than in training
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoViews:
+    """A decoded video, ready to be cut into views. View number = crop * clips + clip."""
+
+    info: VideoInfo
+    frames: Tensor  # uint8 (distinct frames, height, width, 3) RGB, resized
+    clips: tuple[tuple[int, ...], ...]  # rows of `frames`
+    corners: tuple[tuple[int, int], ...]  # (top, left) px of each crop
+    crop_size: int  # px
+    notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.clips) * len(self.corners)
+
+    def key(self, number: int) -> tuple[tuple[int, ...], tuple[int, int]]:
+        """What view `number` shows: equal keys are equal views, as in a video that loops."""
+        crop, clip = divmod(number, len(self.clips))
+        return self.clips[clip], self.corners[crop]
+
+    def view(self, number: int) -> Tensor:
+        """uint8 (clip frames, crop size, crop size, 3)."""
+        rows, (top, left) = self.key(number)
+        side = self.crop_size
+        return self.frames[:, top : top + side, left : left + side][list(rows)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedVideo:
+    """A video that could not be read, and why."""
+
+    path: str
+    reason: str
+
+
+class ViewDataset(Dataset[VideoViews | FailedVideo]):
+    """Videos by number. Each is opened by whoever asks for it: decoders do not survive a fork."""
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        *,
+        protocol: Protocol,
+        views: Views,
+        decoder: DecoderChoice = "auto",
+        start_seconds: float | None = None,
+        end_seconds: float | None = None,
+    ) -> None:
+        self.paths = list(paths)
+        self.protocol = protocol
+        self.views = views
+        self.decoder = decoder
+        self.start_seconds = start_seconds
+        self.end_seconds = end_seconds
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, number: int) -> VideoViews | FailedVideo:
+        path = self.paths[number]
+        try:
+            return self._read(path, local_copy(path) if is_url(path) else Path(path))
+        except VideoSwinError as error:
+            return FailedVideo(path=path, reason=error.message)
+
+    def _read(self, path: str, file: Path) -> VideoViews:
+        with open_video(file, decoder=self.decoder) as video:
+            first, count = self._span(video)
+            protocol, fps = self.protocol, video.info.fps
+            numbers = sample_clips(protocol, frames=count, fps=fps, clips=self.views.clips)
+            distinct = sorted({number for clip in numbers for number in clip})
+            frames, corners = self._read_frames(video, [first + number for number in distinct])
+            row = {number: i for i, number in enumerate(distinct)}
+            return VideoViews(
+                info=video.info,
+                frames=frames,
+                clips=tuple(tuple(row[number] for number in clip) for clip in numbers),
+                corners=corners,
+                crop_size=protocol.crop_size,
+                notes=tuple(self._notes(count, fps)),
+            )
+
+    def _span(self, video: Video) -> tuple[int, int]:
+        """First frame and number of frames between the start and the end that were asked for."""
+        if self.start_seconds is None and self.end_seconds is None:
+            return 0, video.info.frames
+        times = video.timestamps()
+        first = bisect_left(times, self.start_seconds or 0.0)
+        end = len(times) if self.end_seconds is None else bisect_left(times, self.end_seconds)
+        if end <= first:
+            raise VideoError(
+                f"{video.info.path}: no frame from {self.start_seconds or 0.0:g} s to "
+                f"{'the end' if self.end_seconds is None else f'{self.end_seconds:g} s'}: "
+                f"its last frame starts at {times[-1]:.2f} s"
+            )
+        return first, end - first
+
+    def _read_frames(
+        self, video: Video, numbers: list[int]
+    ) -> tuple[Tensor, tuple[tuple[int, int], ...]]:
+        info, rule = video.info, self.protocol.resize
+        size = resized_size(info.height, info.width, short_side=self.views.short_side, rule=rule)
+        parts = []
+        for begin in range(0, len(numbers), _FRAMES_AT_ONCE):
+            frames = video.read_frames(numbers[begin : begin + _FRAMES_AT_ONCE])
+            parts.append(resize(torch.from_numpy(frames), size, rule=rule))
+        corners = crop_corners(
+            *size, crop_size=self.protocol.crop_size, crops=self.views.crops, rule=rule
+        )
+        return torch.cat(parts), corners
+
+    def _notes(self, frames: int, fps: float) -> Iterator[str]:
+        if loops(self.protocol, frames=frames, fps=fps):
+            yield f"only {frames} frames: shorter than a clip, so it loops as in training"
+        if fps > _FAST_FPS and self.protocol.sampling in ("official", "mmaction2"):
+            yield (
+                f"{fps:.0f} frames a second: a clip covers less time than in training, "
+                "where videos had about 30"
+            )
+
+
+def make_loader(dataset: ViewDataset, *, workers: int) -> "DataLoader[VideoViews | FailedVideo]":
+    """Videos in order, one an item; `workers` processes decode, 0 decodes in this one."""
+    return DataLoader(dataset, batch_size=None, num_workers=workers)

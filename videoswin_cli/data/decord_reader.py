@@ -1,0 +1,149 @@
+"""Decode chosen frames with decord, from the files that decord 0.6 is known to get right.
+
+decord seeks by what it takes for key frames and then trusts the order of arrival. Where that
+goes wrong it returns other frames than asked for, without a word. `find_obstacle` names those
+files beforehand; `fault_tol` turns the frames that decord makes up by copying into errors.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from videoswin_cli.data.frame_index import FrameIndex
+from videoswin_cli.records import DecoderName
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# Any copied frame is one too many. decord takes exactly 0 for "no limit", hence not 0.
+_NO_COPIES = 1e-6
+# Seconds that decord's float32 timestamps may be off; a frame lasts far longer.
+_TIME_TOLERANCE = 2e-3
+
+
+class DecordFailedError(Exception):
+    """decord cannot be relied on for this file; the message says why."""
+
+
+def load_decord() -> Any | None:
+    """The decord module, or None where there is none (no wheels for macOS and ARM)."""
+    import torch  # noqa: F401 - before decord, or both crash (dmlc/decord#293)
+
+    try:
+        import decord
+    except (ImportError, OSError):  # OSError: installed, but its library does not load
+        return None
+    decord.logging.set_level(decord.logging.QUIET)
+    return decord
+
+
+def find_obstacle(index: FrameIndex) -> str | None:
+    """Why decord 0.6 must not read this file, or None. Each was seen to return wrong frames."""
+    mp4_or_matroska = index.container.startswith(("mov,", "matroska,"))
+    if index.codec in {"av1", "libdav1d", "libaom-av1"}:
+        return "its FFmpeg 4.1 has no AV1 decoder"
+    if index.damaged:
+        return "the file breaks off in the middle of a frame"
+    if mp4_or_matroska and not index.closed:
+        # H.264 and HEVC with open groups of pictures, MPEG-4 part 2 with B-frames
+        return "after a seek it is off by frames where groups of pictures are open"
+    if index.container == "avi" and len(index.keys) > 1:
+        return "in AVI it cannot seek: it starts over and miscounts"
+    if not mp4_or_matroska and index.container != "avi":
+        return f"it mixes up frames of {index.container} files"
+    return None
+
+
+class DecordReader:
+    """Holds the file open as long as it lives. Make it in the process that uses it."""
+
+    decoder: DecoderName = "decord"
+
+    def __init__(self, index: FrameIndex) -> None:
+        """Open the file.
+
+        Raises:
+            DecordFailedError: decord is absent, cannot open it or counts its frames differently.
+        """
+        decord = load_decord()
+        if decord is None:
+            raise DecordFailedError("it is not installed")
+        obstacle = find_obstacle(index)
+        if obstacle is not None:
+            raise DecordFailedError(obstacle)
+        self._index = index
+        self._errors = (
+            decord.DECORDError,
+            decord.DECORDLimitReachedError,
+            RuntimeError,  # "Error reading", "Failed to seek_accurate"
+            AssertionError,  # "Invalid frame count"
+            StopIteration,
+        )
+        with self._translate_errors():
+            # The path, not a file object, which the binding would copy to memory.
+            file = str(Path(index.path).absolute())
+            self._video = decord.VideoReader(file, num_threads=1, fault_tol=_NO_COPIES)
+            self._check_numbering()
+
+    def read_frames(self, numbers: Sequence[int]) -> "NDArray[np.uint8]":
+        """Read frames by ascending, distinct numbers: (len(numbers), height, width, 3) RGB.
+
+        Raises:
+            DecordFailedError: one of them could not be decoded, or has another size.
+        """
+        import numpy as np
+
+        height, width = self._index.height, self._index.width
+        images = np.empty((len(numbers), height, width, 3), dtype=np.uint8)
+        with self._translate_errors():
+            for row, number in enumerate(numbers):  # get_batch fails on rotated videos
+                image = self._video[number].asnumpy()
+                if image.shape != (height, width, 3):
+                    raise DecordFailedError(f"frame {number} is {image.shape}, not as the first")
+                images[row] = image
+        return images
+
+    def _check_numbering(self) -> None:
+        import numpy as np
+
+        times = self._index.times
+        if len(self._video) != len(times):
+            raise DecordFailedError(f"it counts {len(self._video)} frames, there are {len(times)}")
+        if self._index.container == "avi":
+            return  # there decord's timestamps are noise
+        starts = np.asarray(self._video.get_frame_timestamp(range(len(times))))[:, 0]
+        if not np.allclose(starts - starts[0], times, rtol=1e-6, atol=_TIME_TOLERANCE):
+            raise DecordFailedError("its timestamps differ from those of the packets")
+
+    @contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        try:
+            with _silence_stderr():
+                yield
+        except self._errors as error:
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise DecordFailedError(lines[-1]) from error
+
+
+@contextmanager
+def _silence_stderr() -> Iterator[None]:
+    """Drop what native code writes to file descriptor 2; decord's warnings know no other switch."""
+    try:
+        saved = os.dup(2)
+    except OSError:  # no stderr at all (pythonw, daemons)
+        yield
+        return
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(nowhere)
+        os.close(saved)

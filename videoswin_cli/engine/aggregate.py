@@ -1,0 +1,29 @@
+"""Views become one answer a video. Its arithmetic is where scores go wrong, so it lives apart."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from videoswin_cli.records import Score
+
+Average = Literal["prob", "score"]
+
+
+def average_views(logits: Tensor, *, how: Average = "prob") -> Tensor:
+    """Class probabilities of a video: (views, classes) logits -> (classes,) float64, sum 1.
+
+    `prob` is the mean of each view's softmax, what the published accuracies use; `score` is the
+    softmax of the mean logits.
+    """
+    logits = logits.to(torch.float64)
+    if how == "prob":
+        return logits.softmax(dim=1).mean(dim=0)
+    return logits.mean(dim=0).softmax(dim=0)
+
+
+def top_classes(probabilities: Tensor, labels: Sequence[str], *, k: int) -> tuple[Score, ...]:
+    """The k likeliest classes, likeliest first, ties by index; fewer where there are fewer."""
+    order = probabilities.argsort(descending=True, stable=True)[:k].tolist()
+    return tuple(Score(label=labels[i], index=i, prob=float(probabilities[i])) for i in order)

@@ -1,0 +1,167 @@
+"""Videos in, labelled predictions out: what `videoswin predict` and `predict()` run."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from videoswin_cli.data.dataset import FailedVideo, ViewDataset, make_loader
+from videoswin_cli.data.decoding import DecoderChoice
+from videoswin_cli.data.sources import expand_inputs
+from videoswin_cli.data.views import resolve_views
+from videoswin_cli.engine.aggregate import Average, average_views, top_classes
+from videoswin_cli.engine.inference import VideoLogits, forward_videos
+from videoswin_cli.engine.runtime import Precision, choose_runtime
+from videoswin_cli.errors import UsageError
+from videoswin_cli.model.catalog import DEFAULT_MODEL
+from videoswin_cli.model.loading import LoadedModel, load
+from videoswin_cli.records import Prediction
+
+
+def load_model(
+    name_or_path: str | Path,
+    *,
+    checkpoint: str | Path | None = None,
+    device: str = "cpu",
+    dtype: torch.dtype | None = None,
+) -> torch.nn.Module:
+    """A ready network in eval mode.
+
+    Args:
+        name_or_path: a name of `videoswin models`, a YAML of the same form, or one of our own
+            weight files.
+        checkpoint: weights of any known layout to put into it.
+        device: where to put it.
+        dtype: of its parameters; float32 by default.
+
+    Returns:
+        A module that takes normalised RGB clips (B, 3, T, H, W) and gives logits (B, classes); its
+        `forward_features` gives (B, C, T', H', W') after the final norm.
+
+    Raises:
+        UsageError, CheckpointError, FetchError: see `videoswin_cli.model.loading.load`.
+    """
+    runtime = choose_runtime(device=device)
+    model = load(str(name_or_path), checkpoint=checkpoint, dtype=dtype or torch.float32)
+    return model.network.to(runtime.device)
+
+
+def predict(
+    path_or_paths: str | Path | Sequence[str | Path],
+    *,
+    model: str | LoadedModel = DEFAULT_MODEL,
+    checkpoint: str | Path | None = None,
+    labels: str | Path | None = None,
+    views: str = "1x1",
+    topk: int = 5,
+    average: Average = "prob",
+    device: str = "auto",
+    precision: Precision = "auto",
+    decoder: DecoderChoice = "auto",
+    logits: bool = False,
+    start_seconds: float | None = None,
+    end_seconds: float | None = None,
+    workers: int = 0,
+    batch_size: int = 4,
+) -> list[Prediction]:
+    """Recognise the actions in one or several videos, folders, globs or URLs.
+
+    The keywords are the options of `videoswin predict`. A video that cannot be read is a record
+    with its `error` set.
+
+    Raises:
+        UsageError, CheckpointError, FetchError: nothing could be predicted at all.
+    """
+    inputs = [path_or_paths] if isinstance(path_or_paths, str | Path) else path_or_paths
+    videos = expand_inputs([str(path) for path in inputs])
+    if not isinstance(model, LoadedModel):
+        model = load(model, checkpoint=checkpoint, labels=labels)
+    return list(
+        iter_predictions(
+            model,
+            videos,
+            views=views,
+            topk=topk,
+            average=average,
+            device=device,
+            precision=precision,
+            decoder=decoder,
+            logits=logits,
+            start_seconds=start_seconds,
+            end_seconds=end_seconds,
+            workers=workers,
+            batch_size=batch_size,
+        )
+    )
+
+
+def iter_predictions(
+    model: LoadedModel,
+    paths: Sequence[str],
+    *,
+    views: str,
+    topk: int,
+    average: Average,
+    device: str,
+    precision: Precision,
+    decoder: DecoderChoice,
+    logits: bool,
+    start_seconds: float | None,
+    end_seconds: float | None,
+    workers: int,
+    batch_size: int,
+) -> Iterator[Prediction]:
+    """One prediction a path, in order, as each video ends.
+
+    Raises:
+        UsageError: the model has no classes, or an option does not fit it.
+    """
+    spec = model.spec
+    if not model.labels:
+        raise UsageError(
+            f"{spec.name} has no classes to predict: its weights are a bare backbone",
+            hint="image weights and bare backbones are starting points for fine-tuning",
+        )
+    chosen = resolve_views(views, spec.protocol)
+    runtime = choose_runtime(device=device, precision=precision)
+    model.network.to(device=runtime.device, dtype=runtime.dtype)
+    dataset = ViewDataset(
+        paths,
+        protocol=spec.protocol,
+        views=chosen,
+        decoder=decoder,
+        start_seconds=start_seconds,
+        end_seconds=end_seconds,
+    )
+    outputs = forward_videos(
+        model, make_loader(dataset, workers=workers), runtime=runtime, batch_size=batch_size
+    )
+    for path, output in zip(paths, outputs, strict=True):
+        if isinstance(output, FailedVideo):
+            yield Prediction(path=path, model=spec.name, views=str(chosen), error=output.reason)
+        else:
+            yield _answer(model, path, output, str(chosen), topk=topk, average=average, raw=logits)
+
+
+def _answer(
+    model: LoadedModel,
+    path: str,
+    output: VideoLogits,
+    views: str,
+    *,
+    topk: int,
+    average: Average,
+    raw: bool,
+) -> Prediction:
+    probabilities = average_views(output.logits, how=average)
+    return Prediction(
+        path=path,
+        model=model.spec.name,
+        views=views,
+        decoder=output.info.decoder,
+        frames=output.info.frames,
+        fps=output.info.fps,
+        top=top_classes(probabilities, model.labels, k=topk),
+        logits=output.logits.tolist() if raw else None,
+        notes=output.notes,
+    )

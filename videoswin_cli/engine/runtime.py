@@ -1,0 +1,40 @@
+"""Where and how precisely to compute: resolved once, passed on as a value."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from videoswin_cli.errors import UsageError
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    device: torch.device
+    dtype: torch.dtype
+
+
+def choose_runtime(*, device: str = "auto", precision: Precision = "auto") -> Runtime:
+    """Resolve `--device` and `--precision`.
+
+    `auto` takes the first GPU where there is one, and fp32: scores then equal the references'.
+
+    Raises:
+        UsageError: no such device here, or no such precision.
+    """
+    if precision not in ("auto", *_DTYPES):
+        raise UsageError(f"unknown precision {precision!r}", hint="use auto, fp32, bf16 or fp16")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        reason = str(error).splitlines()[0]
+        raise UsageError(
+            f"cannot use the device {device!r}: {reason}", hint="use auto, cpu, cuda or cuda:N"
+        ) from error
+    return Runtime(device=chosen, dtype=_DTYPES.get(precision, torch.float32))

@@ -1,0 +1,233 @@
+"""A weight file becomes a ready network: find, read, rename, check, fill. And the way back."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from videoswin_cli.errors import CheckpointError, UsageError
+from videoswin_cli.model.catalog import (
+    ModelSpec,
+    flatten_spec,
+    list_specs,
+    load_spec,
+    parse_spec,
+    read_labels,
+)
+from videoswin_cli.model.checkpoint import RawCheckpoint, read_checkpoint, write_safetensors
+from videoswin_cli.model.layouts import (
+    Layout,
+    detect_layout,
+    fit_problems,
+    infer_architecture,
+    inflate_image_weights,
+    to_canonical,
+)
+from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.model.weights import ensure
+
+_FORMAT = "videoswin-1"  # key of our entry in the metadata of a safetensors file
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """A network in eval mode and all that is needed to feed it and to read its answers."""
+
+    network: Swin3D
+    spec: ModelSpec
+    labels: tuple[str, ...]  # class names in index order; empty without a head
+    weights: Path
+    layout: Layout
+
+    @property
+    def summary(self) -> str:
+        """What was loaded, for the user's eyes."""
+        parameters = sum(p.numel() for p in self.network.parameters())
+        head = f"{len(self.labels)} classes" if self.labels else "no head, features only"
+        return (
+            f"{self.spec.name}: {parameters / 1e6:.1f}M parameters, {head}, "
+            f"{self.layout} layout, from {self.weights}"
+        )
+
+
+def load(
+    model: str,
+    *,
+    checkpoint: str | Path | None = None,
+    labels: str | Path | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> LoadedModel:
+    """Load a model by name, by YAML, or from one of our own weight files.
+
+    Args:
+        model: a name of `videoswin models`, a YAML of the same form, or a self-describing
+            safetensors file.
+        checkpoint: weights of any known layout to put into it; without it those of the model,
+            fetched at first use.
+        labels: class names, one a line, instead of the model's.
+        dtype: of the parameters.
+
+    Raises:
+        UsageError: no such model, or a wrong YAML or label file.
+        CheckpointError: the file is unsafe, unreadable or does not fit the model.
+        FetchError: the weights are not here and could not be fetched.
+    """
+    own_labels: tuple[str, ...] | None = None
+    raw: RawCheckpoint | None = None
+    if _is_weight_file(model):
+        weights = Path(model)
+        raw = read_checkpoint(weights)
+        spec, own_labels = _describe(raw, weights)
+    else:
+        spec = load_spec(model)
+    if checkpoint is not None:
+        weights, raw = Path(checkpoint), read_checkpoint(checkpoint)
+    elif raw is None:
+        weights = ensure(spec)
+        raw = read_checkpoint(weights)
+
+    layout, tensors = _rename(raw, weights)
+    if layout == "image2d":
+        tensors = _inflate(tensors, spec, weights)
+    architecture = spec.architecture
+    if "head.weight" not in tensors and "head.bias" not in tensors:
+        architecture = replace(architecture, num_classes=0)
+    spec = replace(spec, architecture=architecture)
+    return LoadedModel(
+        network=_fill(spec, tensors, weights, layout=layout, dtype=dtype),
+        spec=spec,
+        labels=_class_names(spec, labels, own_labels),
+        weights=weights,
+        layout=layout,
+    )
+
+
+def save(path: Path, model: LoadedModel) -> None:
+    """Write our own layout: safetensors with architecture, protocol and labels in its metadata.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    description = {"spec": flatten_spec(model.spec), "labels": model.labels}
+    # One entry: safetensors orders several at random, and equal models should be equal files.
+    metadata = {_FORMAT: json.dumps(description, ensure_ascii=False)}
+    write_safetensors(path, model.network.state_dict(), metadata)
+
+
+def likely_models(tensors: Mapping[str, Tensor], layout: Layout) -> list[str]:
+    """Names of the published models that canonical tensors fit, those of their own layout first."""
+    facts = infer_architecture(tensors)
+    fitting = [
+        spec
+        for spec in list_specs()
+        if spec.kind == "video"
+        and facts.fit(spec.architecture)
+        and facts.num_classes in (0, spec.architecture.num_classes)
+    ]
+    made_by = {"paddle": "paddlevideo"}.get(layout, layout)
+    return [spec.name for spec in sorted(fitting, key=lambda s: s.publication.publisher != made_by)]
+
+
+def name_model(path: Path) -> str:
+    """What to give `load` as the model of a file that nothing else is known of.
+
+    Raises:
+        CheckpointError: no published model fits, or more than one does; they are named.
+    """
+    raw = read_checkpoint(path)
+    if _FORMAT in raw.metadata:
+        return str(path)
+    layout, tensors = _rename(raw, path)
+    names = likely_models(tensors, layout)
+    if len(names) == 1:
+        return names[0]
+    found = f"{path}: {layout} layout, {len(raw.tensors)} tensors"
+    if not names:
+        raise CheckpointError(f"{found}; no published model fits", hint="name a YAML with --model")
+    raise CheckpointError(
+        f"{found}; {len(names)} models fit, which differ in their weights or protocol alone",
+        hint=f"choose one with --model: {', '.join(names)}",
+    )
+
+
+def _is_weight_file(model: str) -> bool:
+    if model.endswith((".yaml", ".yml")):
+        return False
+    path = Path(model)
+    if path.is_file():
+        return True
+    if path.suffix in (".safetensors", ".pth", ".pt", ".pdparams", ".bin") or "/" in model:
+        raise UsageError(f"no such file: {model}", hint="--model takes a name, a YAML or a file")
+    return False
+
+
+def _describe(raw: RawCheckpoint, path: Path) -> tuple[ModelSpec, tuple[str, ...]]:
+    if _FORMAT not in raw.metadata:
+        layout, tensors = _rename(raw, path)
+        names = likely_models(tensors, layout)
+        raise CheckpointError(
+            f"{path} does not say which model it is: {layout} layout, {len(raw.tensors)} tensors",
+            hint=f"use --model {names[0] if names else 'NAME'} --checkpoint {path}"
+            + (f"; it also fits {', '.join(names[1:4])}" if names[1:] else ""),
+        )
+    description = json.loads(raw.metadata[_FORMAT])
+    spec = parse_spec(description["spec"], source=str(path), folder=None)
+    return spec, tuple(description["labels"])
+
+
+def _rename(raw: RawCheckpoint, path: Path) -> tuple[Layout, dict[str, Tensor]]:
+    """Layout of a file, and its tensors under our names."""
+    try:
+        layout = detect_layout(raw.tensors)
+        return layout, to_canonical(raw.tensors, layout)
+    except CheckpointError as error:  # layouts know nothing of files
+        raise CheckpointError(f"{path}: {error.message}", hint=error.hint) from error
+
+
+def _inflate(tensors: dict[str, Tensor], spec: ModelSpec, path: Path) -> dict[str, Tensor]:
+    if spec.kind != "image":
+        raise CheckpointError(
+            f"{path} holds weights of an image network, {spec.name} is a video model",
+            hint="image weights are for fine-tuning: see the models marked image in "
+            "`videoswin models`",
+        )
+    architecture = spec.architecture
+    return inflate_image_weights(
+        tensors, window_size=architecture.window_size, patch_size=architecture.patch_size
+    )
+
+
+def _fill(
+    spec: ModelSpec, tensors: dict[str, Tensor], path: Path, *, layout: Layout, dtype: torch.dtype
+) -> Swin3D:
+    with torch.device("meta"):  # nothing is initialised only to be overwritten
+        network = Swin3D(**asdict(spec.architecture))
+    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    if problems := fit_problems(tensors, shapes):
+        names = [name for name in likely_models(tensors, layout) if name != spec.name]
+        raise CheckpointError(
+            f"{path} does not fit {spec.name}: {problems}",
+            hint=f"it fits {', '.join(names[:4])}"
+            if names
+            else "no published model fits it either",
+        )
+    ready = {name: tensors[name].to(dtype).contiguous() for name in shapes}
+    network.load_state_dict(ready, strict=True, assign=True)
+    return network.eval()
+
+
+def _class_names(
+    spec: ModelSpec, chosen: str | Path | None, own: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    num_classes = spec.architecture.num_classes
+    if not num_classes:
+        return ()
+    path = Path(chosen) if chosen is not None else None if own else spec.labels
+    if path is not None:
+        return read_labels(path, num_classes=num_classes)
+    if own and len(own) == num_classes:
+        return own
+    return tuple(f"class {index}" for index in range(num_classes))

@@ -1,0 +1,146 @@
+"""Predictions as a table, JSON, JSON lines or CSV: to stdout, or to a file that appears when whole.
+
+Formats: `table` for eyes (plain text where stdout is no terminal), `json` one list, `jsonl` one
+object a line as each video ends, `csv` one row a class.
+"""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TextIO
+
+from videoswin_cli.errors import UsageError
+from videoswin_cli.records import Prediction
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+Format = Literal["table", "json", "jsonl", "csv"]
+CSV_COLUMNS = (
+    "path", "model", "views", "decoder", "frames", "fps", "rank", "label", "index", "prob", "error",
+)  # fmt: skip
+_BAR_CELLS = 24
+
+
+@contextmanager
+def open_report(format: Format, out: Path | None = None) -> Iterator[Callable[[Prediction], None]]:
+    """Give a function that writes one prediction; the report is complete when the block ends.
+
+    With `out`, rows go to `OUT.part`, renamed at the end; it stays, with the rows done so far, when
+    the block is left by an error.
+
+    Raises:
+        UsageError: `out` cannot be written.
+    """
+    if out is None:
+        with _writer(format, sys.stdout) as write:
+            yield write
+        sys.stdout.flush()
+        return
+    part = out.with_name(out.name + ".part")
+    try:
+        stream = part.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise UsageError(f"cannot write {out}: {error.strerror}") from error
+    with stream, _writer(format, stream) as write:
+        yield write
+    part.replace(out)
+
+
+def to_json(prediction: Prediction) -> dict[str, Any]:
+    """One object as README shows it; `logits` only where they were asked for."""
+    fields = asdict(prediction)
+    del fields["notes"]  # these are for people, on stderr
+    if prediction.logits is None:
+        del fields["logits"]
+    return {**fields, "error": fields.pop("error")}
+
+
+@contextmanager
+def _writer(format: Format, stream: TextIO) -> Iterator[Callable[[Prediction], None]]:
+    if format == "json":
+        rows: list[str] = []
+        yield lambda prediction: rows.append(json.dumps(to_json(prediction), ensure_ascii=False))
+        stream.write("[" + ",\n ".join(rows) + "]\n")
+    elif format == "jsonl":
+        yield lambda p: _write_line(stream, json.dumps(to_json(p), ensure_ascii=False) + "\n")
+    elif format == "csv":
+        _write_line(stream, _csv_text([CSV_COLUMNS]))
+        yield lambda prediction: _write_line(stream, _csv_text(_csv_rows(prediction)))
+    elif stream.isatty():
+        from rich.console import Console
+
+        console = Console(file=stream)
+        yield lambda prediction: console.print(_rich_table(prediction))
+    else:
+        yield lambda prediction: _write_line(stream, _plain_table(prediction))
+
+
+def _write_line(stream: TextIO, text: str) -> None:
+    stream.write(text)
+    stream.flush()
+
+
+def _csv_rows(prediction: Prediction) -> list[tuple[Any, ...]]:
+    video = (
+        prediction.path, prediction.model, prediction.views,
+        prediction.decoder, prediction.frames, prediction.fps,
+    )  # fmt: skip
+    if prediction.error is not None:
+        return [(*video, None, None, None, None, prediction.error)]
+    return [
+        (*video, rank, score.label, score.index, score.prob, None)
+        for rank, score in enumerate(prediction.top, start=1)
+    ]
+
+
+def _csv_text(rows: list[tuple[Any, ...]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _describe(prediction: Prediction) -> str:
+    if prediction.frames is None:
+        return prediction.model
+    return (
+        f"{prediction.frames} frames at {prediction.fps:.4g} a second, {prediction.decoder}, "
+        f"{prediction.model}, {prediction.views} views"
+    )
+
+
+def _plain_table(prediction: Prediction) -> str:
+    if prediction.error is not None:
+        return f"{prediction.path}\n  failed: {prediction.error}\n"
+    rows = [f"{score.prob:8.2%}  {score.label}" for score in prediction.top]
+    return "\n".join([f"{prediction.path}  ({_describe(prediction)})", *rows]) + "\n"
+
+
+def _rich_table(prediction: Prediction) -> "Group":
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    title = Text.assemble((prediction.path, "bold"), "  ", (_describe(prediction), "dim"))
+    if prediction.error is not None:
+        return Group(title, Text(f"  failed: {prediction.error}", style="red"), "")
+    table = Table(box=None, show_header=False, padding=(0, 1))
+    table.add_column(justify="right")
+    table.add_column(width=_BAR_CELLS)
+    table.add_column()
+    for rank, score in enumerate(prediction.top):
+        style = "bold" if rank == 0 else ""
+        bar = Text(_bar(score.prob), style="green")
+        table.add_row(Text(f"{score.prob:.2%}", style=style), bar, Text(score.label, style=style))
+    return Group(title, table, "")
+
+
+def _bar(share: float) -> str:
+    """Length in eighths of a cell."""
+    eighths = round(share * _BAR_CELLS * 8)
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
