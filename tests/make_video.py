@@ -13,6 +13,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 BITS = 16
 COLUMNS = 8
@@ -123,9 +124,10 @@ def write_video(
         if times is not None:
             context.time_base = time_base
         sound = container.add_stream("aac", rate=16000, layout="mono") if audio else None
+        converter = VideoReformatter()
         for number in range(frames):
             image = av.VideoFrame.from_ndarray(draw_frame(number, size=size, seed=seed), "rgb24")
-            image = image.reformat(format=pix_fmt)
+            image = converter.reformat(image, format=pix_fmt)
             image.time_base = time_base
             image.pts = number if times is None else round(times[number] * 1000)
             container.mux(stream.encode(image))

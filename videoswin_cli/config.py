@@ -39,15 +39,21 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster
+    kind = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+        loader = kind(path.read_text(encoding="utf-8"))
+        root = loader.get_single_node()
+        data = loader.construct_document(root) if root else None
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(data, dict):
         raise UsageError(f"{path}: expected keys and values, found {type(data).__name__}")
+    if len(data) < len(root.value):  # YAML would let the last one win, in silence
+        keys = [key.value for key, _ in root.value]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise UsageError(f"{path}: key {twice!r} is there twice")
     return data
 
 

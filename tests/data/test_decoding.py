@@ -1,7 +1,6 @@
 import json
 import multiprocessing
 import os
-import pickle
 import subprocess
 import sys
 import zlib
@@ -39,7 +38,7 @@ KINDS = {
     "hevc.mp4": ({"codec": "libx265"}, "decord"),
     "vp9.webm": ({"codec": "libvpx-vp9"}, "decord"),
     "one-key.avi": ({"codec": "mpeg4", "gop": 100}, "decord"),
-    "av1.mp4": ({"codec": "libsvtav1"}, "pyav"),
+    "av1.mp4": ({"codec": "libsvtav1", "size": (64, 64)}, "pyav"),
     "open.mp4": ({"open_gop": True}, "pyav"),
     "open-hevc.mp4": ({"codec": "libx265", "open_gop": True}, "pyav"),
     "mpeg4.mp4": ({"codec": "mpeg4"}, "pyav"),
@@ -93,12 +92,13 @@ def read_numbers(video: Video, indices: list[int]) -> list[int]:
 @pytest.mark.parametrize("name", KINDS)
 def test_every_frame_is_the_one_asked_for(name, clip):
     path = clip(name)
-    order = np.random.default_rng(0).permutation(40)[:14].tolist()
+    order = np.random.default_rng(0).permutation(40)[:8].tolist()
     expected = KINDS[name][1] if load_decord() is not None else "pyav"
     for decoder in ("auto", "pyav"):
         with open_video(path, decoder=decoder) as video:
             assert video.info.decoder == (expected if decoder == "auto" else "pyav")
-            assert (video.info.frames, video.info.width, video.info.height) == (40, 64, 48)
+            assert video.info.frames == 40
+            assert (video.info.width, video.info.height) == KINDS[name][0].get("size", (64, 48))
             assert read_numbers(video, list(range(40))) == list(range(40))
             for index in order:  # one at a time: backwards and forwards, over key frames
                 assert read_numbers(video, [index]) == [index], decoder
@@ -202,13 +202,13 @@ def test_frame_rate_is_the_exact_fraction(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 def test_only_needed_frames_are_decoded(suffix, tmp_path):
-    path = write_video(tmp_path / f"long{suffix}", frames=1200, gop=50)
+    path = write_video(tmp_path / f"long{suffix}", frames=600, gop=50)
     reader = PyAvReader(index_frames(path))
-    wanted = list(range(610, 642, 2))
+    wanted = list(range(310, 342, 2))
     assert [read_number(image) for image in reader.read_frames(wanted)] == wanted
-    assert reader.decoded_frames <= 45  # 600 to 640, and a few that leave the decoder with them
+    assert reader.decoded_frames <= 45  # 300 to 340, and a few that leave the decoder with them
     reader.decoded_frames = 0
-    assert [read_number(image) for image in reader.read_frames([3, 1100])] == [3, 1100]
+    assert [read_number(image) for image in reader.read_frames([3, 500])] == [3, 500]
     assert reader.decoded_frames <= 10
 
 
@@ -273,9 +273,11 @@ def test_auto_switches_when_decord_fails_while_reading(clip, monkeypatch):
         assert video.info.decoder == "decord"
         assert read_numbers(video, [7, 21]) == [7, 21]
         assert video.info.decoder == "pyav"
-    with open_video(clip("closed.mp4"), decoder="decord") as video:
-        with pytest.raises(VideoError, match=r"closed\.mp4: decord cannot read .*so it goes"):
-            video.read_frames([7])
+    with (
+        open_video(clip("closed.mp4"), decoder="decord") as video,
+        pytest.raises(VideoError, match=r"closed\.mp4: decord cannot read .*so it goes"),
+    ):
+        video.read_frames([7])
 
 
 def test_frames_that_decord_makes_up_are_noticed(clip, monkeypatch, capfd):
@@ -343,9 +345,11 @@ def test_nothing_left(name, share, found, clip, tmp_path, capfd):
 
 @pytest.mark.parametrize("index", [-1, 40, 10**6])
 def test_an_index_that_is_not_there(index, clip, decoder):
-    with open_video(clip("closed.mp4"), decoder=decoder) as video:
-        with pytest.raises(VideoError, match=rf"closed\.mp4: there is no frame {index}; .* 39"):
-            video.read_frames([0, index])
+    with (
+        open_video(clip("closed.mp4"), decoder=decoder) as video,
+        pytest.raises(VideoError, match=rf"closed\.mp4: there is no frame {index}; .* 39"),
+    ):
+        video.read_frames([0, index])
 
 
 # --- the choice of a decoder --------------------------------------------------------------
@@ -359,6 +363,13 @@ def test_without_decord(clip, monkeypatch):
     with pytest.raises(UsageError, match="decord is not installed") as failure:
         open_video(clip("closed.mp4"), decoder="decord").__enter__()
     assert "--decoder pyav" in failure.value.hint
+
+
+def test_stderr_comes_back_after_silence(capfd):
+    with decord_reader._silence, decord_reader._silence:  # two threads, say
+        os.write(2, b"lost")
+    os.write(2, b"heard")
+    assert capfd.readouterr().err == "heard"
 
 
 def test_unknown_decoder(clip):
@@ -408,12 +419,6 @@ def test_in_a_spawned_worker(clip):
     expected = decode_numbers(clip("closed.mp4"))
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(decode_numbers, (clip("closed.mp4"),)) == expected
-
-
-def test_errors_travel_back_from_workers(tmp_path):
-    with pytest.raises(VideoError) as failure, open_video(tmp_path / "missing.mp4"):
-        pass
-    assert pickle.loads(pickle.dumps(failure.value)).message == failure.value.message
 
 
 # --- real videos --------------------------------------------------------------------------

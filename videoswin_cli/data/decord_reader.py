@@ -7,6 +7,7 @@ files beforehand; `fault_tol` turns the frames that decord makes up by copying i
 
 import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -122,28 +123,49 @@ class DecordReader:
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
         try:
-            with _silence_stderr():
+            with _silence:
                 yield
         except self._errors as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise DecordFailedError(lines[-1]) from error
 
 
-@contextmanager
-def _silence_stderr() -> Iterator[None]:
-    """Drop what native code writes to file descriptor 2; decord's warnings know no other switch."""
-    try:
-        saved = os.dup(2)
-    except OSError:  # no stderr at all (pythonw, daemons)
-        yield
-        return
-    if sys.stderr is not None:
-        sys.stderr.flush()
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
+class _Silence:
+    """Drops what native code writes to file descriptor 2; decord's warnings know no other switch.
+
+    The descriptor belongs to the whole process: of several threads the first one turns it off,
+    the last one on again.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._saved = -1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._turn_off()
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0 and self._saved >= 0:
+                os.dup2(self._saved, 2)
+                os.close(self._saved)
+                self._saved = -1
+
+    def _turn_off(self) -> None:
+        try:
+            self._saved = os.dup(2)
+        except OSError:  # no stderr at all (pythonw, daemons)
+            return
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
         os.close(nowhere)
-        os.close(saved)
+
+
+_silence = _Silence()

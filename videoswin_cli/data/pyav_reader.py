@@ -1,7 +1,7 @@
 """Decode chosen frames with PyAV: from the key frame before each, and no further than needed."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from videoswin_cli.data.frame_index import FrameIndex, decode_packet, open_container
 from videoswin_cli.errors import VideoError
@@ -133,13 +133,17 @@ def _make_converter(index: FrameIndex) -> "Callable[[VideoFrame], NDArray[np.uin
     from av.video.reformatter import VideoReformatter
 
     reformatter = VideoReformatter()  # one for all frames keeps its scaling tables
+    # By default a thread for each core converts a frame; starting them takes 20 times as long
+    # as the conversion. Older PyAV knows no such option and has one thread.
+    options: dict[str, Any] = {"format": "rgb24"}
+    if "threads" in (VideoReformatter.reformat.__doc__ or ""):
+        options["threads"] = 1
 
     def convert(frame: "VideoFrame") -> "NDArray[np.uint8]":
         turns = frame.rotation // 90 % 4
-        height, width = (
-            (index.width, index.height) if turns % 2 else (index.height, index.width)
-        )  # a size that changes within the stream is brought to that of the first frame
-        image = reformatter.reformat(frame, width=width, height=height, format="rgb24")
+        # A size that changes within the stream is brought to that of the first frame.
+        height, width = (index.width, index.height) if turns % 2 else (index.height, index.width)
+        image = reformatter.reformat(frame, width=width, height=height, **options)
         return np.rot90(image.to_ndarray(), k=turns)
 
     return convert

@@ -1,0 +1,220 @@
+"""Which module may import what. Read from the sources, so an import inside a function counts."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import videoswin_cli
+
+ROOT = Path(videoswin_cli.__file__).parent
+FILES = {
+    ".".join(("videoswin_cli", *path.relative_to(ROOT).with_suffix("").parts)): path
+    for path in sorted(ROOT.rglob("*.py"))
+}
+LAYERS = {
+    "records": 0,
+    "errors": 0,
+    "config": 1,
+    "fetch": 1,
+    "model": 2,
+    "data": 2,
+    "report": 2,
+    "engine": 3,
+    "cli": 4,
+}
+HEAVY = {"torch", "decord", "av", "requests", "numpy", "rich", "tqdm", "safetensors", "filelock"}
+
+
+def imports(source: str) -> Iterator[tuple[int, str]]:
+    """Line and full name of everything that a source imports, at whatever depth."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: a relative import"
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def module_of(name: str) -> str:
+    """The module of ours that an import of `name` loads: `name`, or what `name` is taken from."""
+    return name if name in FILES or f"{name}.__init__" in FILES else name.rpartition(".")[0]
+
+
+def own_imports(module: str) -> list[tuple[int, str]]:
+    found = imports(FILES[module].read_text(encoding="utf-8"))
+    return [(line, module_of(name)) for line, name in found if name.startswith("videoswin_cli")]
+
+
+def part(module: str) -> str:
+    return f"{module}.".split(".")[1]
+
+
+def layer(module: str) -> int:
+    """The package itself and `__main__` are doors: above everything."""
+    return LAYERS.get(part(module), 5)
+
+
+def importers_of(package: str) -> set[str]:
+    return {
+        path.relative_to(ROOT).as_posix()
+        for path in FILES.values()
+        for _, name in imports(path.read_text(encoding="utf-8"))
+        if name.partition(".")[0] == package
+    }
+
+
+def test_every_module_has_a_layer() -> None:
+    assert {part(module) for module in FILES} == LAYERS.keys() | {"__init__", "__main__"}
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_nobody_imports_upward_or_sideways(module: str) -> None:
+    """Downward or inside one's own folder: `model`, `data` and `report` do not know each other."""
+    found = [
+        (line, name)
+        for line, name in own_imports(module)
+        if part(name) != part(module) and layer(name) >= layer(module)
+    ]
+    # Its version is a fact of the package; the rest of `videoswin_cli` is a door to the engine.
+    door = [(line, name) for line, name in found if name == "videoswin_cli"]
+    assert len(door) == (module == "videoswin_cli.cli.app")
+    assert [entry for entry in found if entry not in door] == []
+
+
+def test_imports_make_no_circle() -> None:
+    graph = {module: {name for _, name in own_imports(module)} for module in FILES}
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join((*path, module))
+        if module in graph and module not in done:
+            for name in graph[module]:
+                visit(name, (*path, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())
+
+
+def test_the_network_stands_alone() -> None:
+    found = {name.partition(".")[0] for _, name in imports((ROOT / "model/swin3d.py").read_text())}
+    assert found == {"itertools", "collections", "torch"}
+
+
+@pytest.mark.parametrize(
+    ("package", "homes"),
+    [
+        ("requests", {"fetch.py"}),
+        ("decord", {"data/decord_reader.py"}),
+        ("av", {"data/pyav_reader.py", "data/frame_index.py"}),
+        ("pickle", {"model/checkpoint.py"}),
+        ("safetensors", {"model/checkpoint.py"}),
+        ("yaml", {"config.py"}),
+    ],
+)
+def test_each_has_its_home(package: str, homes: set[str]) -> None:
+    assert importers_of(package) == homes
+
+
+def test_the_command_line_library_stays_in_cli() -> None:
+    assert {name.partition("/")[0] for name in importers_of("typer")} == {"cli"}
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_only_checkpoints_are_unpickled(module: str) -> None:
+    tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
+    named = {
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
+    named |= {name for _, name in imports(FILES[module].read_text(encoding="utf-8"))}
+    loaders = {"torch.load", "torch.hub", "torch.jit", "np.load", "numpy.load", "pickle.loads"}
+    unpickling = loaders | {"torch.serialization", "dill", "joblib", "shelve", "marshal"}
+    home = {"torch.load"} if module == "videoswin_cli.model.checkpoint" else set()
+    assert named & unpickling == home
+
+
+@pytest.mark.parametrize("module", [name for name in FILES if layer(name) > 3])
+def test_the_engine_is_imported_where_it_is_used(module: str) -> None:
+    top = ast.parse(FILES[module].read_text(encoding="utf-8"))
+    body = [node for node in top.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = [name for _, name in imports(ast.unparse(ast.Module(body=body, type_ignores=[])))]
+    assert [name for name in names if name.startswith("videoswin_cli.engine")] == []
+
+
+@pytest.mark.parametrize("folder", ["cli", "data", "engine", "model"])
+def test_packages_do_nothing_when_imported(folder: str) -> None:
+    assert (ROOT / folder / "__init__.py").read_text() == ""
+
+
+# --- what really gets loaded ----------------------------------------------------------------------
+
+RUN = """
+import sys
+from videoswin_cli.cli.app import app
+try:
+    app(sys.argv[1:])
+finally:
+    print("\\nLOADED", *sys.modules, file=sys.stderr)
+"""
+
+
+def loaded(code: str, *args: str, env: dict[str, str] | None = None) -> tuple[int, set[str]]:
+    done = subprocess.run(
+        [sys.executable, "-c", code, *args], capture_output=True, text=True, env=env, check=False
+    )
+    assert "LOADED" in done.stderr, done.stderr
+    modules = done.stderr.rpartition("LOADED")[2].split()
+    return done.returncode, {name.partition(".")[0] for name in modules}
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["--help"], 0),
+        (["--version"], 0),
+        ([], 2),
+        (["predict", "--help"], 0),
+        (["predict", "no-such-file.mp4"], 2),
+        (["predict", ".", "--logits"], 2),
+        (["models"], 0),
+        (["models", "--json", "--dataset", "k400"], 0),
+        (["models", "swin-tiny-k400"], 0),
+        (["models", "swin-tinny-k400"], 2),
+        (["download", "--help"], 0),
+        (["convert", "--help"], 0),
+        (["convert", "in.pth", "out.pth"], 2),
+    ],
+)
+def test_what_needs_no_network_loads_none(args: list[str], code: int) -> None:
+    status, modules = loaded(RUN, *args)
+    assert status == code
+    assert "typer" in modules
+    assert modules & HEAVY == set()
+
+
+def test_importing_the_package_loads_nothing() -> None:
+    show = "print('LOADED', *sys.modules, file=sys.stderr)"
+    _, before = loaded(f"import sys; {show}")
+    _, after = loaded(f"import sys, videoswin_cli; videoswin_cli.__version__; {show}")
+    assert after - before - sys.stdlib_module_names == {"videoswin_cli"}
+
+
+def test_python_names_are_resolved_at_first_use() -> None:
+    code = """
+import sys, videoswin_cli
+assert "torch" not in sys.modules
+from videoswin_cli import load_model, predict
+assert callable(load_model) and callable(predict)
+print("LOADED", *sys.modules, file=sys.stderr)
+"""
+    _, modules = loaded(code)
+    assert "torch" in modules
+    assert modules & {"decord", "av", "requests", "typer"} == set()
+    with pytest.raises(AttributeError, match="no attribute 'load_modell'"):
+        _ = videoswin_cli.load_modell  # type: ignore[attr-defined]
