@@ -48,12 +48,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(data, dict):
+    if not (isinstance(root, yaml.MappingNode) and isinstance(data, dict)):
         raise UsageError(f"{path}: expected keys and values, found {type(data).__name__}")
-    if len(data) < len(root.value):  # YAML would let the last one win, in silence
-        keys = [key.value for key, _ in root.value]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise UsageError(f"{path}: key {twice!r} is there twice")
+    keys = [key.value for key, _ in root.value]
+    if twice := [key for key in keys if keys.count(key) > 1]:  # YAML would let the last one win
+        raise UsageError(f"{path}: key {twice[0]!r} is there twice")
     return data
 
 

@@ -17,7 +17,7 @@ from videoswin_cli.data.transforms import crop_corners, resize, resized_size
 from videoswin_cli.errors import VideoError, VideoSwinError
 from videoswin_cli.records import Protocol, VideoInfo, Views
 
-_FRAMES_AT_ONCE = 32  # decoded at full size before they are resized: bounds memory on large video
+_BYTES_AT_ONCE = 256 << 20  # of frames at full size, before they are resized: 43 of 1920x1080
 _FAST_FPS = 40  # above it a clip of fixed stride covers much less time than in training
 
 
@@ -122,9 +122,10 @@ class ViewDataset(Dataset[VideoViews | FailedVideo]):
     ) -> tuple[Tensor, tuple[tuple[int, int], ...]]:
         info, rule = video.info, self.protocol.resize
         size = resized_size(info.height, info.width, short_side=self.views.short_side, rule=rule)
+        at_once = max(1, _BYTES_AT_ONCE // (info.height * info.width * 3))
         parts = []
-        for begin in range(0, len(numbers), _FRAMES_AT_ONCE):
-            frames = video.read_frames(numbers[begin : begin + _FRAMES_AT_ONCE])
+        for begin in range(0, len(numbers), at_once):
+            frames = video.read_frames(numbers[begin : begin + at_once])
             parts.append(resize(torch.from_numpy(frames), size, rule=rule))
         corners = crop_corners(
             *size, crop_size=self.protocol.crop_size, crops=self.views.crops, rule=rule

@@ -76,6 +76,13 @@ class ModelSpec:
     recipe: Recipe | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Header:
+    name: str
+    kind: Literal["video", "image"]
+    labels: str | None = None
+
+
 def load_spec(name_or_path: str) -> ModelSpec:
     """Find a model by the name of a bundled YAML or by the path of one's own.
 
@@ -84,13 +91,13 @@ def load_spec(name_or_path: str) -> ModelSpec:
     """
     if name_or_path.endswith((".yaml", ".yml")):
         return read_spec(Path(name_or_path))
-    path = _models_folder() / f"{name_or_path}.yaml"
-    if not path.is_file():
-        names = model_names()
-        near = get_close_matches(name_or_path, names, n=3, cutoff=0.5)
+    names = model_names()
+    if name_or_path not in names:
+        longer = [name for name in names if name.startswith(name_or_path)][:3]
+        near = longer or get_close_matches(name_or_path, names, n=3, cutoff=0.5)
         hint = f"nearest: {', '.join(near)}" if near else "`videoswin models` lists them all"
         raise UsageError(f"unknown model {name_or_path!r}", hint=hint)
-    return read_spec(path)
+    return read_spec(_models_folder() / f"{name_or_path}.yaml")
 
 
 def list_specs() -> list[ModelSpec]:
@@ -114,28 +121,28 @@ def read_spec(path: Path) -> ModelSpec:
 
 def parse_spec(data: dict[str, Any], *, source: str, folder: Path | None) -> ModelSpec:
     """Sort the flat keys into records. `folder` is where a relative `labels` file is looked for."""
-    parts = {kind: {f.name for f in fields(kind)} for kind in (Architecture, Protocol, Publication)}
+    kinds = (_Header, Architecture, Protocol, Publication)
+    parts = {kind: {f.name for f in fields(kind)} for kind in kinds}
     recipe_keys = {f"recipe_{f.name}" for f in fields(Recipe)}
-    required = {"name", "kind"}.union(*(required_keys(kind) for kind in parts))
+    required = set().union(*(required_keys(kind) for kind in parts))
     has_recipe = not recipe_keys.isdisjoint(data)
     check_keys(
         data,
-        known={"name", "kind", "labels"}.union(recipe_keys, *parts.values()),
+        known=recipe_keys.union(*parts.values()),
         required=required | (recipe_keys if has_recipe else set()),
         source=source,
     )
-    if data["kind"] not in ("video", "image"):
-        raise UsageError(f"{source}: kind is {data['kind']!r}, expected video or image")
 
     def part(kind: type[Any]) -> Any:
         chosen = {key: data[key] for key in parts[kind] & data.keys()}
         return to_record(kind, chosen, source=source)
 
     recipe = {key.removeprefix("recipe_"): data[key] for key in recipe_keys & data.keys()}
+    header = part(_Header)
     return ModelSpec(
-        name=str(data["name"]),
-        kind=data["kind"],
-        labels=_labels_path(data.get("labels"), folder),
+        name=header.name,
+        kind=header.kind,
+        labels=_labels_path(header.labels, folder),
         architecture=part(Architecture),
         protocol=part(Protocol),
         publication=part(Publication),
