@@ -38,10 +38,13 @@ def _expand(text: str, stdin: Iterable[str]) -> Iterator[str]:
     if is_url(text):
         return iter([text])
     path = Path(text)
-    if path.is_dir():
-        return _videos_below(path)
-    if path.exists():
-        return iter([text])
+    try:
+        if text and path.is_dir():
+            return _videos_below(path)
+        if text and path.exists():
+            return iter([text])
+    except OSError as error:  # no permission, too long
+        raise UsageError(f"cannot read {text}: {error.strerror}") from error
     if text.startswith("@"):
         return _listed(Path(text[1:]))
     if glob.has_magic(text):
@@ -56,11 +59,12 @@ def _listed(path: Path) -> Iterator[str]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the list {path}: {error}") from error
-    return _lines(text.splitlines(), source=str(path))
+    return _lines(text.split("\n"), source=str(path))
 
 
 def _lines(lines: Iterable[str], *, source: str) -> Iterator[str]:
-    paths = [line.strip() for line in lines if line.strip()]
+    stripped = (line.strip("\ufeff \t\r\n") for line in lines)  # also a pipe's byte order mark
+    paths = [path for path in stripped if path]
     if not paths:
         raise UsageError(f"{source} names no video: expected a path or URL a line")
     return iter(paths)

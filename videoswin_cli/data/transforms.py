@@ -65,16 +65,21 @@ def resize_cv2(frames: Tensor, size: tuple[int, int]) -> Tensor:
     left_weight = (left_weight / 16).repeat_interleave(C)
     right_weight = (right_weight / 16).repeat_interleave(C)
     top_weight, bottom_weight = top_weight[:, None], bottom_weight[:, None]
-    rounding = torch.tensor(2 << 16, dtype=torch.int32)  # half of the last shift by 2
     out = torch.empty((T, height, width * C), dtype=torch.uint8)
-    for frame, target in zip(frames.reshape(T, H, W * C), out, strict=True):  # stays in the cache
-        source = (frame if len(rows) == H else frame.index_select(0, rows)).to(torch.float32)
-        across = source.index_select(1, left_columns).mul_(left_weight)
-        across.addcmul_(source.index_select(1, right_columns), right_weight)
-        whole = across.to(torch.int32)  # floor: nothing is negative
-        above = whole.index_select(0, top).mul_(top_weight).bitwise_right_shift_(16)
-        below = torch.addcmul(rounding, whole.index_select(0, bottom), bottom_weight)
-        target.copy_(above.add_(below.bitwise_right_shift_(16)).bitwise_right_shift_(2))
+    # One frame at a time, in buffers that stay in the cache and are not paged in anew each time.
+    source = torch.empty((len(rows), W * C))
+    across, across_right = torch.empty((2, len(rows), width * C))
+    whole = torch.empty((len(rows), width * C), dtype=torch.int32)
+    above, below = torch.empty((2, height, width * C), dtype=torch.int32)
+    for frame, target in zip(frames.reshape(T, H, W * C), out, strict=True):
+        source.copy_(frame if len(rows) == H else frame.index_select(0, rows))
+        torch.index_select(source, 1, left_columns, out=across).mul_(left_weight)
+        torch.index_select(source, 1, right_columns, out=across_right)
+        whole.copy_(across.addcmul_(across_right, right_weight))  # floor: nothing is negative
+        torch.index_select(whole, 0, top, out=above).mul_(top_weight).bitwise_right_shift_(16)
+        torch.index_select(whole, 0, bottom, out=below).mul_(bottom_weight)
+        above.add_(below.bitwise_right_shift_(16)).add_(2)
+        target.copy_(above.bitwise_right_shift_(2))
     return out.view(T, height, width, C)
 
 

@@ -85,8 +85,7 @@ def _finished(waiting: "deque[_OpenVideo | FailedVideo]") -> Iterator[VideoLogit
 def _forward(model: LoadedModel, batch: list[tuple[_OpenVideo, int]], runtime: Runtime) -> None:
     protocol = model.spec.protocol
     views = torch.stack([opened.video.view(number) for opened, number in batch])
-    # cudnn rounds float32 convolutions to TF32 unless told otherwise: 1e-3 on the logits.
-    with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+    with torch.inference_mode():
         clips = normalise(
             views.to(runtime.device), mean=protocol.mean, std=protocol.std, dtype=runtime.dtype
         )
