@@ -170,11 +170,11 @@ def test_parameters_are_counted(name: str) -> None:
         shapes = image_shapes(replace(spec.architecture, num_classes=classes), window=window)
         counted = sum(map(math.prod, shapes.values()))
     assert spec.publication.parameters == counted
-    # A file holds these, and an index (N, N) of int64 a block.
+    # A file holds these, and an index (N, N) of int64 a block; image files some masks too.
     assert spec.publication.file_mib is not None
     tokens = math.prod(spec.architecture.window_size) if spec.kind == "video" else 12**2
     most = 4 * counted + 8 * tokens**2 * sum(spec.architecture.depths)
-    assert 4 * counted < spec.publication.file_mib * 2**20 < 1.02 * most
+    assert 4 * counted < spec.publication.file_mib * 2**20 < 1.03 * most
 
 
 def test_the_k710_figures_are_ours() -> None:
@@ -251,11 +251,11 @@ def test_labels_are_there_and_as_many_as_classes(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dataset", "first", "fifth", "last"),
+    ("dataset", "first", "sixth", "last"),
     [
-        ("kinetics400", "abseiling", "arranging flowers", "zumba"),
-        ("kinetics600", "abseiling", "applying cream", "zumba"),
-        ("kinetics700", "abseiling", "alligator wrestling", "zumba"),
+        ("kinetics400", "abseiling", "archery", "zumba"),
+        ("kinetics600", "abseiling", "answering questions", "zumba"),
+        ("kinetics700", "abseiling", "answering questions", "zumba"),
         (
             "sthv2",
             "Approaching something with your camera",
@@ -264,10 +264,10 @@ def test_labels_are_there_and_as_many_as_classes(name: str) -> None:
         ),
     ],
 )
-def test_labels_are_in_alphabetical_order(dataset: str, first: str, fifth: str, last: str) -> None:
+def test_labels_are_in_alphabetical_order(dataset: str, first: str, sixth: str, last: str) -> None:
     labels = (LABELS / f"{dataset}.txt").read_text(encoding="utf-8").splitlines()
     assert labels == sorted(labels)
-    assert (labels[0], labels[5], labels[-1]) == (first, fifth, last)
+    assert (labels[0], labels[5], labels[-1]) == (first, sixth, last)
 
 
 def test_the_labels_of_k710_are_those_of_k400_and_then_more() -> None:

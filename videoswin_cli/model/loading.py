@@ -173,9 +173,15 @@ def _describe(raw: RawCheckpoint, path: Path) -> tuple[ModelSpec, tuple[str, ...
             hint=f"use --model {names[0] if names else 'NAME'} --checkpoint {path}"
             + (f"; it also fits {', '.join(names[1:4])}" if names[1:] else ""),
         )
-    description = json.loads(raw.metadata[_FORMAT])
-    spec = parse_spec(description["spec"], source=str(path), folder=None)
-    return spec, tuple(description["labels"])
+    try:
+        description = json.loads(raw.metadata[_FORMAT])
+        spec = parse_spec(dict(description["spec"]), source=str(path), folder=None)
+        return spec, tuple(map(str, description["labels"]))
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(
+            f"{path}: its description {_FORMAT!r} cannot be read: {error!r}",
+            hint="Write the file anew with `videoswin convert`.",
+        ) from error
 
 
 def _rename(raw: RawCheckpoint, path: Path) -> tuple[Layout, dict[str, Tensor]]:

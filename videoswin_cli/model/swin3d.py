@@ -1,6 +1,6 @@
 """Video Swin Transformer (Liu et al., 2021, arXiv:2106.13230), and only it.
 
-Reads top to bottom: patches, window geometry, attention, block, merging, stage, network. It
+Reads top to bottom: padding, patches, window geometry, attention, block, merging, stage, network. It
 computes what the official code, mmaction2, torchvision and PaddleVideo compute, on every input
 size; their common oddities are marked "as the references do". Tokens travel channels-last:
 (batch, time, height, width, channels). Triples are (time, height, width).
@@ -16,6 +16,11 @@ from torch import Tensor, nn
 Triple = tuple[int, int, int]
 
 
+def pad(x: Tensor, amounts: Sequence[int]) -> Tensor:
+    """`F.pad` with zeros, which copies even where there is nothing to add."""
+    return F.pad(x, tuple(amounts)) if any(amounts) else x
+
+
 class PatchEmbed(nn.Module):
     """Cut a clip into patches and embed each: (B, 3, T, H, W) -> (B, T', H', W', embed_dim)."""
 
@@ -28,7 +33,7 @@ class PatchEmbed(nn.Module):
     def forward(self, clips: Tensor) -> Tensor:
         T, H, W = clips.shape[2:]
         t, h, w = self.patch_size
-        clips = F.pad(clips, (0, -W % w, 0, -H % h, 0, -T % t))
+        clips = pad(clips, (0, -W % w, 0, -H % h, 0, -T % t))
         # (B, T', H', W', 3 * t * h * w): the convolution as the product it is, since patches do not
         # overlap. cudnn would round a float32 convolution to TF32, 1e-3 on the logits.
         patches = clips.unfold(2, t, t).unfold(3, h, h).unfold(4, w, w)
@@ -121,7 +126,7 @@ class WindowAttention(nn.Module):
         window, shift = fit_window((T, H, W), self.window_size, self.shift)
         # As the references do: padding comes after the norm, and the padded tokens are attended to.
         pad_t, pad_h, pad_w = (-extent % w for extent, w in zip((T, H, W), window, strict=True))
-        x = F.pad(x, (0, 0, 0, pad_w, 0, pad_h, 0, pad_t))
+        x = pad(x, (0, 0, 0, pad_w, 0, pad_h, 0, pad_t))
         if any(shift):
             x = x.roll([-s for s in shift], dims=(1, 2, 3))
 
@@ -202,7 +207,7 @@ class PatchMerging(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         H, W = x.shape[2:4]
-        x = F.pad(x, (0, 0, 0, W % 2, 0, H % 2))
+        x = pad(x, (0, 0, 0, W % 2, 0, H % 2))
         rows_columns = ((0, 0), (1, 0), (0, 1), (1, 1))
         x = torch.cat([x[:, :, r::2, c::2] for r, c in rows_columns], dim=-1)
         return self.reduction(self.norm(x))  # type: ignore[no-any-return]
