@@ -49,12 +49,12 @@ def resize_cv2(frames: Tensor, size: tuple[int, int]) -> Tensor:
 
     left, left_weight, right_weight = _cv2_taps(W, width, clamp_weights=True)
     top, top_weight, bottom_weight = _cv2_taps(H, height, clamp_weights=False)
-    bottom = (top + 1).clamp_(0, H - 1)
-    top = top.clamp_(0, H - 1)
+    bottom = (top + 1).clamp(0, H - 1)
+    top = top.clamp(0, H - 1)  # not in place: the taps are cached
     # Only source rows that some output row needs are resized along the width.
     rows, positions = torch.unique(torch.cat([top, bottom]), return_inverse=True)
     top, bottom = positions[:height], positions[height:]
-    right = (left + 1).clamp_(max=W - 1)
+    right = (left + 1).clamp(max=W - 1)
 
     # Columns and channels in one axis, so that the innermost loops are long. The width pass runs in
     # float32, where gathering is fastest: its integers stay below 2**24, so it is exact, and the

@@ -1,6 +1,6 @@
 """Video Swin Transformer (Liu et al., 2021, arXiv:2106.13230), and only it.
 
-Reads top to bottom: padding, patches, window geometry, attention, block, merging, stage, network. It
+Reads top to bottom: patches, window geometry, attention, block, merging, stage, network. It
 computes what the official code, mmaction2, torchvision and PaddleVideo compute, on every input
 size; their common oddities are marked "as the references do". Tokens travel channels-last:
 (batch, time, height, width, channels). Triples are (time, height, width).
