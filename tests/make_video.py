@@ -188,6 +188,11 @@ def trim_video(source: Path, path: Path, *, frames: int, fps: int = 25) -> Path:
     timescale = struct.unpack_from(">I", data, data.index(b"mdhd") + 16)[0]
     (media_time,) = struct.unpack_from(">i", data, start)
     struct.pack_into(">i", data, start, media_time + frames * timescale // fps)
+    movie = data.index(b"mvhd") + 16
+    (movie_timescale,) = struct.unpack_from(">I", data, movie)
+    for duration in (start - 4, movie + 4):  # of the list's entry, and of the whole file
+        (length,) = struct.unpack_from(">I", data, duration)
+        struct.pack_into(">I", data, duration, length - frames * movie_timescale // fps)
     path.write_bytes(data)
     return path
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from make_video import read_number, write_video
+from tiny import PROTOCOL, TINY
 from torch import Tensor, nn
 
 from videoswin_cli.data.dataset import FailedVideo, VideoViews, ViewDataset, make_loader
@@ -19,27 +20,8 @@ from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.model.loading import LoadedModel
 from videoswin_cli.model.swin3d import Swin3D
-from videoswin_cli.records import Architecture, Protocol, Views
+from videoswin_cli.records import Protocol, Views
 
-TINY = Architecture(
-    embed_dim=8,
-    depths=(2, 1),
-    num_heads=(2, 4),
-    window_size=(2, 3, 3),
-    patch_size=(2, 4, 4),
-    mlp_ratio=2.0,
-    qkv_bias=True,
-    patch_norm=True,
-    num_classes=7,
-)
-PROTOCOL = replace(
-    load_spec("swin-tiny-k400").protocol,
-    clip_frames=4,
-    clips=2,
-    short_side=32,
-    quick_short_side=36,
-    crop_size=32,
-)
 FORKS = "ignore:.*fork.*:DeprecationWarning"  # of Python 3.12, in a process with threads
 SIX_VIEWS = Views(clips=2, crops=3, short_side=32)
 # Twice 64x48 and 48x64, so that three crops lie along the width and along the height.

@@ -47,8 +47,6 @@ def find_obstacle(index: FrameIndex) -> str | None:
     mp4_or_matroska = index.container.startswith(("mov,", "matroska,"))
     if index.codec in {"av1", "libdav1d", "libaom-av1"}:
         return "its FFmpeg 4.1 has no AV1 decoder"
-    if index.damaged:
-        return "the file breaks off in the middle of a frame"
     if mp4_or_matroska and not index.closed:
         # H.264 and HEVC with open groups of pictures, MPEG-4 part 2 with B-frames
         return "after a seek it is off by frames where groups of pictures are open"

@@ -1,10 +1,12 @@
 """Which frames a video file really holds: read from its packets, almost nothing is decoded.
 
-Headers lie (a truncated file still claims every frame), packets do not. The one pass over the
-packets serves both decoders: frames are numbered here, and decord is only trusted with files
-whose numbering it is known to get right.
+Headers lie, packets do not. A file that holds fewer frames than its header promises is refused: it
+was cut off, and scores of what is left would pass for scores of the video. The one pass over the
+packets serves both decoders: frames are numbered here, and decord is only trusted with files whose
+numbering it is known to get right.
 """
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
     from av.container import InputContainer
 
+# Seconds that the picture may end before the file: a packet of sound and more.
+_LATE_SOUND = 0.1
 _CHECK = "Check that the file is complete and plays elsewhere."
 
 
@@ -37,7 +41,6 @@ class FrameIndex:
     keys: tuple[int, ...]  # frame numbers at which decoding can start
     seek_points: tuple[int, ...]  # timestamp that leads the demuxer to each of `keys`
     closed: bool  # no frame sent after a key frame is shown before it
-    damaged: bool  # the file breaks off in a frame
 
     def key_before(self, number: int) -> int:
         """Position in `keys` of the last key frame at or before frame `number`."""
@@ -62,7 +65,8 @@ def index_frames(path: str | Path) -> FrameIndex:
     """Read the packets of a video file and decode its first frame.
 
     Raises:
-        VideoError: there is no such file, or it holds no video frame that can be decoded.
+        VideoError: there is no such file, it was cut off, or it holds no video frame that can be
+            decoded.
     """
     import av
 
@@ -70,16 +74,17 @@ def index_frames(path: str | Path) -> FrameIndex:
     with open_container(path) as (container, stream):
         packets: list[_Packet] = []
         first: VideoFrame | None = None
-        damaged = False
+        dropped, broken_off = 0, False
         try:
             for packet in container.demux(stream):
                 if packet.size == 0:
-                    continue  # a dropped frame (AVI), or the end
+                    dropped += packet.dts is not None  # AVI knows empty frames; else it is the end
+                    continue
                 packets.append(_Packet.of(packet))
                 if first is None:
                     first = next(filter(None, decode_packet(stream, packet)), None)
-        except av.error.FFmpegError:  # the rest of the file is missing; what came before is good
-            damaged = True
+        except av.error.FFmpegError:  # the rest of the file is missing
+            broken_off = True
         if first is None:
             first = next(filter(None, decode_packet(stream, None)), None)
         if first is None:
@@ -88,7 +93,43 @@ def index_frames(path: str | Path) -> FrameIndex:
                 f" ({len(packets)} video packets in {size:,} bytes, codec {_name_codec(stream)}).",
                 hint=_CHECK,
             )
-        return _build_index(shown, container, stream, packets, first, damaged=damaged)
+        index = _build_index(shown, container, stream, packets, first)
+        found = len(packets) + dropped
+        if broken_off or packets[-1].corrupt or _misses_its_end(container, stream, index, found):
+            promised = f" of the {stream.frames} that its header promises" if stream.frames else ""
+            raise VideoError(
+                f"{shown}: the file is cut off: it holds {found} frames{promised},"
+                f" {index.times[-1] + 1 / index.fps:.2f} s.",
+                hint="Fetch it again, or keep what is left: ffmpeg -i FILE -c copy NEW.mp4",
+            )
+        return index
+
+
+def _misses_its_end(
+    container: "InputContainer", stream: "VideoStream", index: FrameIndex, found: int
+) -> bool:
+    """Whether the header promises more video than the packets hold."""
+    if container.format.name == "avi":
+        return found < stream.frames
+    if container.format.name.startswith("mov,") and found >= stream.frames:
+        return False
+    # An mp4 may hold fewer frames than its table because an edit list hides some, and Matroska
+    # counts none: there the promised time decides. Sound may end a little after the picture.
+    promised = _read_duration(container, stream)
+    return promised is not None and index.times[-1] + 1 / index.fps < promised - _LATE_SOUND
+
+
+def _read_duration(container: "InputContainer", stream: "VideoStream") -> float | None:
+    """Seconds of video that the header promises, if it does."""
+    clock = stream.metadata.get("DURATION")  # Matroska: "00:00:01.600000000" for each track
+    if clock is not None and re.fullmatch(r"\d+:\d\d:\d\d(\.\d*)?", clock):
+        hours, minutes, seconds = clock.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    kinds = ("mov,", "matroska,")
+    if container.duration is None or not container.format.name.startswith(kinds):
+        return None
+    alone = container.format.name.startswith("mov,") or len(container.streams) == 1
+    return container.duration / 1e6 if alone else None  # it is that of the longest stream
 
 
 @contextmanager
@@ -182,11 +223,7 @@ def _build_index(
     stream: "VideoStream",
     packets: list[_Packet],
     first: "VideoFrame",
-    *,
-    damaged: bool,
 ) -> FrameIndex:
-    if packets[-1].corrupt and len(packets) > 1:  # the file breaks off within its last frame
-        packets, damaged = packets[:-1], True
     shown_packets = [packet for packet in packets if not packet.discard]
     if not shown_packets:
         raise VideoError(f"{shown}: its edit list cuts off all of its {len(packets)} frames.")
@@ -216,7 +253,6 @@ def _build_index(
         keys=keys,
         seek_points=seek_points,
         closed=closed,
-        damaged=damaged,
     )
 
 

@@ -1,0 +1,346 @@
+import csv
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny import LABELS
+from typer.testing import Result
+
+from videoswin_cli import report
+from videoswin_cli.records import Prediction, Score
+
+Run = Callable[..., Result]
+KEYS = ["path", "model", "views", "decoder", "frames", "fps", "top", "error"]
+
+
+def predict(run: Run, *args: object) -> list[dict]:
+    result = run("predict", *args, "--format", "json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+# --- what is printed ------------------------------------------------------------------------------
+
+
+def test_json_is_a_list_of_objects_as_documented(run: Run, tiny: str, clips: Path) -> None:
+    (answer,) = predict(run, clips / "b.mp4", "--model", tiny)
+    assert list(answer) == KEYS
+    assert answer["path"] == str(clips / "b.mp4")
+    assert answer["model"] == "tiny"
+    assert answer["views"] == "1x1"
+    assert answer["decoder"] in ("decord", "pyav")
+    assert (answer["frames"], answer["fps"], answer["error"]) == (5, 25.0, None)
+    assert len(answer["top"]) == 5
+    assert all(list(row) == ["label", "index", "prob"] for row in answer["top"])
+    probs = [row["prob"] for row in answer["top"]]
+    assert probs == sorted(probs, reverse=True)
+    assert all(row["label"] == LABELS[row["index"]] for row in answer["top"])
+
+
+def test_all_classes_sum_to_one(run: Run, tiny: str, clips: Path) -> None:
+    (answer,) = predict(run, clips / "b.mp4", "--model", tiny, "--topk", 100)
+    assert len(answer["top"]) == len(LABELS)
+    assert sum(row["prob"] for row in answer["top"]) == pytest.approx(1)
+
+
+def test_jsonl_holds_the_same_objects(run: Run, tiny: str, clips: Path) -> None:
+    paths = [clips / "b.mp4", clips / "a [1].mp4"]
+    lines = run("predict", *paths, "--model", tiny, "--format", "jsonl").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == predict(run, *paths, "--model", tiny)
+
+
+def test_csv_has_a_row_a_class_and_one_a_failure(run: Run, tiny: str, clips: Path) -> None:
+    result = run("predict", clips, "--model", tiny, "--format", "csv", "--topk", 7)
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert list(rows[0]) == list(report.CSV_COLUMNS)
+    assert len(rows) == 3 * 7 + 3
+    assert {row["label"] for row in rows} == {*LABELS, ""}
+    failures = [row for row in rows if row["error"]]
+    assert len(failures) == 3
+    assert all(row["prob"] == row["rank"] == "" for row in failures)
+
+
+def test_table_is_plain_where_it_is_piped(run: Run, tiny: str, clips: Path) -> None:
+    text = run("predict", clips / "b.mp4", "--model", tiny, "--topk", 2).stdout
+    first, *rows = text.splitlines()
+    assert str(clips / "b.mp4") in first
+    assert "5 frames" in first
+    assert len(rows) == 2
+    assert all("%" in row for row in rows)
+    assert "\x1b" not in text
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("prob", "cells"), [(0.5, 12), (1.0, 24)])
+def test_table_has_bars_on_a_terminal(
+    prob: float, cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys, "stdout", screen := Terminal())
+    answer = Prediction(
+        path="[red]clip.mp4",  # no markup
+        model="tiny",
+        views="1x1",
+        decoder="pyav",
+        frames=5,
+        fps=25.0,
+        top=(Score(label="run", index=0, prob=prob),),
+    )
+    with report.open_report("table") as write:
+        write(answer)
+        write(Prediction(path="bad.mp4", model="tiny", views="1x1", error="it is empty"))
+    text = screen.getvalue()
+    assert "[red]clip.mp4" in text
+    assert text.count("█") == cells
+    assert "failed: it is empty" in text
+
+
+def test_stdout_carries_results_only(run: Run, tiny: str, clips: Path) -> None:
+    result = run("predict", clips / "b.mp4", "--model", tiny, "--format", "json")
+    json.loads(result.stdout)
+    assert "tiny" in result.stderr
+    assert "loops" in result.stderr  # 5 frames are fewer than a clip
+
+
+def test_fast_videos_are_mentioned(run: Run, tiny: str, clips: Path) -> None:
+    result = run("predict", clips / "sub" / "c.mp4", "--model", tiny)
+    assert "50 frames a second" in result.stderr
+
+
+@pytest.mark.parametrize("format", ["jsonl", "csv", "table"])
+def test_each_video_is_flushed_as_it_ends(format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Pipe(io.StringIO):
+        seen = ""
+
+        def flush(self) -> None:
+            self.seen = self.getvalue()
+
+    monkeypatch.setattr(sys, "stdout", pipe := Pipe())
+    with report.open_report(format) as write:
+        for name in ("first.mp4", "second.mp4"):
+            write(Prediction(path=name, model="tiny", views="1x1", error="empty"))
+            assert name in pipe.seen
+
+
+# --- where it goes --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format", ["table", "json", "jsonl", "csv"])
+def test_out_holds_what_stdout_would(
+    format: str, run: Run, tiny: str, clips: Path, tmp_path: Path
+) -> None:
+    args = ["predict", clips / "b.mp4", "--model", tiny, "--format", format]
+    out = tmp_path / "answers"
+    result = run(*args, "--out", out)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert out.read_text(encoding="utf-8") == run(*args).stdout
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_run_that_dies_leaves_the_old_file_and_its_part(
+    run: Run, tiny: str, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "answers.jsonl"
+    out.write_text("old\n")
+
+    def fail(prediction: Prediction) -> dict:
+        if prediction.path.endswith("c.mp4"):
+            raise KeyboardInterrupt
+        return {"path": prediction.path}
+
+    monkeypatch.setattr(report, "to_json", fail)
+    args = ["predict", clips / "b.mp4", clips / "sub" / "c.mp4", "--model", tiny, "--workers", 0]
+    result = run(*args, "--format", "jsonl", "--out", out)
+    assert result.exit_code == 130
+    assert out.read_text() == "old\n"
+    part = tmp_path / "answers.jsonl.part"
+    assert json.loads(part.read_text())["path"] == str(clips / "b.mp4")
+
+
+def test_out_that_cannot_be_written_is_found_at_once(run: Run, clips: Path, tmp_path: Path) -> None:
+    result = run("predict", clips / "b.mp4", "--out", tmp_path / "missing" / "answers.json")
+    assert result.exit_code == 2
+    assert "cannot write" in result.stderr
+
+
+# --- what is computed -----------------------------------------------------------------------------
+
+
+def test_logits_are_views_times_classes_in_the_documented_order(
+    run: Run, tiny: str, clips: Path
+) -> None:
+    args = [clips / "a [1].mp4", "--model", tiny, "--logits"]
+    (six,) = predict(run, *args, "--views", "2x3")
+    (two,) = predict(run, *args, "--views", "paper", "--batch-size", 1)
+    assert list(six) == [*KEYS, "logits"]
+    assert len(six["logits"]) == 6
+    assert all(len(row) == len(LABELS) for row in six["logits"])
+    assert six["views"] == two["views"] == "2x3"  # the paper protocol of the tiny model
+    for a, b in zip(six["logits"], two["logits"], strict=True):
+        assert a == pytest.approx(b, abs=1e-5)
+    clip_0, clip_1 = six["logits"][0::2], six["logits"][1::2]  # view = crop * clips + clip
+    assert clip_0 != clip_1
+
+
+def test_average_of_probabilities_and_of_scores_differ(run: Run, tiny: str, clips: Path) -> None:
+    args = [clips / "a [1].mp4", "--model", tiny, "--views", "2x3"]
+    (by_prob,), (by_score,) = (predict(run, *args, "--average", how) for how in ("prob", "score"))
+    assert by_prob["top"] != by_score["top"]
+
+
+def test_seconds_choose_the_frames(run: Run, tiny: str, clips: Path) -> None:
+    args = [clips / "a [1].mp4", "--model", tiny, "--topk", 7]
+    (whole,) = predict(run, *args)
+    (start,) = predict(run, *args, "--end", 0.3)
+    (all_of_it,) = predict(run, *args, "--start", 0, "--end", 60)
+    assert start["top"] != whole["top"]
+    assert all_of_it == whole
+
+
+def test_precision_changes_little(run: Run, tiny: str, clips: Path) -> None:
+    args = [clips / "a [1].mp4", "--model", tiny, "--topk", 7]
+    exact = {row["index"]: row["prob"] for row in predict(run, *args)[0]["top"]}
+    for precision in ("bf16", "fp16"):
+        rough = predict(run, *args, "--precision", precision)[0]["top"]
+        assert [row["prob"] for row in rough] != list(exact.values())
+        assert all(row["prob"] == pytest.approx(exact[row["index"]], abs=0.02) for row in rough)
+
+
+# --- many inputs, some of them broken -------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # Python 3.12, with threads
+@pytest.mark.parametrize("workers", [0, 2])
+def test_broken_videos_are_rows_and_the_others_are_done(
+    workers: int, run: Run, tiny: str, clips: Path, truncated: Path
+) -> None:
+    result = run(
+        "predict", clips, truncated, "--model", tiny, "--format", "json", "--workers", workers
+    )
+    assert result.exit_code == 3
+    rows = json.loads(result.stdout)
+    assert all(set(row) == set(KEYS) for row in rows)
+    names = [Path(row["path"]).name for row in rows]
+    assert names == [
+        "a [1].mp4",
+        "audio.mp4",
+        "b.mp4",
+        "empty.mp4",
+        "c.mp4",
+        "text.mp4",
+        "half.mp4",
+    ]
+    errors = {Path(row["path"]).name: row["error"] for row in rows if row["error"]}
+    assert set(errors) == {"audio.mp4", "empty.mp4", "text.mp4", "half.mp4"}
+    assert "no video stream" in errors["audio.mp4"]
+    assert "empty" in errors["empty.mp4"]
+    assert all(not row["top"] for row in rows if row["error"])
+    assert all(len(row["top"]) == 5 for row in rows if not row["error"])
+    assert "4 of 7 videos failed" in result.stderr
+
+
+def test_a_missing_file_of_a_list_is_a_row(
+    run: Run, tiny: str, clips: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "list.txt").write_text(f"{clips / 'b.mp4'}\r\n\r\nmissing.mp4\r\n")
+    result = run(
+        "predict", f"@{tmp_path / 'list.txt'}", "--model", tiny, "--format", "json", "--workers", 0
+    )
+    assert result.exit_code == 3
+    good, bad = json.loads(result.stdout)
+    assert good["error"] is None
+    assert "no such file" in bad["error"]
+
+
+def test_paths_come_on_stdin(tiny: str, clips: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "videoswin_cli", "predict", "-", "--model", tiny, "--format", "csv"],
+        input=f"{clips / 'b.mp4'}\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.count(str(clips / "b.mp4")) == 5
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (["--views", "0x1"], "unknown views"),
+        (["--views", "5x2"], "unknown views"),
+        (["--logits"], "--logits does not fit"),
+        (["--start", "2", "--end", "1"], "not after"),
+        (["--topk", "0"], "topk"),
+        (["--device", "nonsense"], "nonsense"),
+        (["--precision", "int4"], "int4"),
+        (["--decoder", "opencv"], "opencv"),
+        (["--model", "swin-tiny-k40"], "swin-tiny-k400"),
+        (["--model", "missing.safetensors"], "no such file"),
+        (["--checkpoint", "missing.pth"], "missing.pth"),
+    ],
+)
+def test_wrong_usage_ends_with_2(
+    args: list[str], text: str, run: Run, tiny: str, clips: Path
+) -> None:
+    model = [] if "--model" in args else ["--model", tiny]
+    result = run("predict", clips / "b.mp4", *model, *args)
+    assert result.exit_code == 2, result.output
+    assert text in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_missing_input_is_found_before_the_model(run: Run) -> None:
+    result = run("predict", "missing.mp4")
+    assert result.exit_code == 2
+    assert "no such file: missing.mp4" in result.stderr
+
+
+def test_labels_must_fit(run: Run, tiny: str, clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("one\ntwo\n")
+    args = ["predict", clips / "b.mp4", "--model", tiny, "--labels", tmp_path / "names.txt"]
+    result = run(*args)
+    assert result.exit_code == 2
+    assert "2 class names, the model has 7" in result.stderr
+    (tmp_path / "names.txt").write_text("\n".join("tuvwxyz"))
+    answers = json.loads(run(*args, "--format", "json").stdout)
+    assert {row["label"] for row in answers[0]["top"]} < set("tuvwxyz")
+
+
+def test_seconds_beyond_the_end_are_a_failed_video(run: Run, tiny: str, clips: Path) -> None:
+    result = run("predict", clips / "b.mp4", "--model", tiny, "--start", 60, "--format", "json")
+    assert result.exit_code == 3
+    assert "last frame starts at 0.16 s" in json.loads(result.stdout)[0]["error"]
+
+
+def test_a_default_model_that_cannot_be_had(run: Run, clips: Path, tmp_path: Path) -> None:
+    result = run("predict", clips / "b.mp4")
+    assert result.exit_code == 4
+    path = tmp_path / "own/checkpoints/swin_tiny_patch244_window877_kinetics400_1k.pth"
+    for text in ("swin-tiny-k400", str(path), "videoswin download swin-tiny-k400", "--checkpoint"):
+        assert text in result.stderr
+    assert result.stdout == ""
+
+
+def test_an_interrupted_run_says_so(tiny: str) -> None:
+    command = [sys.executable, "-m", "videoswin_cli", "predict", "-", "--model", tiny]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        time.sleep(1.5)  # by then it waits for the paths
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate()
+    assert (process.returncode, stdout, stderr) == (130, "", "interrupted\n")
