@@ -123,12 +123,14 @@ def _plain_table(prediction: Prediction) -> str:
 
 def _rich_table(prediction: Prediction) -> "Group":
     from rich.console import Group
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
     title = Text.assemble((prediction.path, "bold"), "  ", (_describe(prediction), "dim"))
     if prediction.error is not None:
-        return Group(title, Text(f"  failed: {prediction.error}", style="red"), "")
+        reason = Text(f"failed: {prediction.error}", style="red")
+        return Group(title, Padding(reason, (0, 0, 0, 2)), "")
     table = Table(box=None, show_header=False, padding=(0, 1))
     table.add_column(justify="right")
     table.add_column(width=_BAR_CELLS)

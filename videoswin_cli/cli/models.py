@@ -19,6 +19,7 @@ _SHORT_NAMES = {
     "in1k": "imagenet1k",
     "in22k": "imagenet22k",
 }
+_LONG_TO_SHORT = {long: short for short, long in _SHORT_NAMES.items()}
 
 
 def models(
@@ -85,7 +86,7 @@ _COLUMNS = {
     "model": "left",
     "dataset": "left",
     "classes": "right",
-    "parameters": "right",
+    "params": "right",
     "GFLOPs": "right",
     "top-1": "right",
     "top-5": "right",
@@ -102,7 +103,7 @@ def _row(spec: ModelSpec) -> list[str]:
     step = " uniform" if protocol.sampling == "uniform" else step
     return [
         spec.name,
-        source.dataset or "-",
+        _LONG_TO_SHORT.get(source.dataset or "", source.dataset or "-"),
         "image" if image else str(spec.architecture.num_classes),
         f"{source.parameters / 1e6:.1f}M" if source.parameters else "-",
         f"{source.gmacs_per_view:.0f}" if source.gmacs_per_view else "-",
@@ -133,4 +134,8 @@ def _print_table(specs: list[ModelSpec]) -> None:
         table.add_column(title, justify="right" if side == "right" else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console = Console()
+    needed = console.measure(table, options=console.options.update(max_width=1000)).maximum
+    if needed > console.width:  # let the terminal wrap; rich would drop digits to make it fit
+        console = Console(width=needed)
+    console.print(table)

@@ -83,7 +83,8 @@ class ViewDataset(Dataset[VideoViews | FailedVideo]):
         try:
             return self._read(path, local_copy(path) if is_url(path) else Path(path))
         except VideoSwinError as error:
-            return FailedVideo(path=path, reason=error.message)
+            reason = error.message.removeprefix(f"{path}: ")  # the path stands beside it
+            return FailedVideo(path=path, reason=reason)
 
     def _read(self, path: str, file: Path) -> VideoViews:
         with open_video(file, decoder=self.decoder) as video:
