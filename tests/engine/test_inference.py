@@ -162,7 +162,7 @@ def test_failed_videos_keep_their_place(
             torch.testing.assert_close(output.logits, expected, rtol=0, atol=1e-5)
         else:
             assert isinstance(output, FailedVideo)
-            assert output.reason.startswith("not a readable video file")
+            assert "no such file" in output.reason or "not a readable video" in output.reason
             assert name not in output.reason  # the path stands beside it
 
 
