@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from videoswin_cli.cli.console import show_error
 from videoswin_cli.errors import FetchError, UsageError
 from videoswin_cli.model.catalog import list_specs, load_spec
 
@@ -38,7 +39,7 @@ def download(
             path = ensure(spec, directory=directory, force=force, offline=offline, verify=True)
         except FetchError as error:
             failed = True
-            typer.echo(f"error: {error.message}\n{error.hint}", err=True)
+            show_error(error)
         else:
             typer.echo(path)
     if failed:

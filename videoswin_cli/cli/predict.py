@@ -93,4 +93,8 @@ def predict(
 
 def _count_workers(videos: int) -> int:
     # One video gains nothing from a second process; more than four outrun the network on a CPU.
-    return 0 if videos == 1 else min(4, videos, os.cpu_count() or 1)
+    if videos == 1:
+        return 0
+    allowed = getattr(os, "sched_getaffinity", None)  # what a container or Slurm leaves us
+    cores = len(allowed(0)) if allowed else os.cpu_count() or 1
+    return min(4, videos, cores)
