@@ -280,3 +280,14 @@ def test_half_precision_is_rounded_once_and_at_the_end() -> None:
     half = normalise(views, mean=mean, std=std, dtype=torch.bfloat16)
     assert half.dtype == torch.bfloat16
     assert torch.equal(half, single.to(torch.bfloat16))
+
+
+@pytest.mark.parametrize("rule", ["cv2", "torchvision"])
+@pytest.mark.parametrize(
+    "size", [(20, 27), (16, 20), (50, 64), (32, 40)], ids=["shrink", "halve", "grow", "keep"]
+)
+def test_a_box_is_that_part_of_the_whole(rule: ResizeRule, size: tuple[int, int]) -> None:
+    frames = random_frames(2, 32, 40, 3)
+    whole = resize(frames, size, rule=rule)
+    for box in ((slice(0, 5), slice(3, 11)), (slice(7, size[0]), slice(13, size[1]))):
+        assert torch.equal(resize(frames, size, rule=rule, box=box), whole[:, box[0], box[1]])

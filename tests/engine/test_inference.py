@@ -248,11 +248,14 @@ def shown_numbers(
     start: float | None = None,
     end: float | None = None,
 ) -> list[list[int]]:
-    """Numbers that the frames of each clip show. The frames keep their size, to be legible."""
+    """Numbers that the frames of each clip show.
+
+    The frames keep their size, to be legible, and three crops need all of it.
+    """
     dataset = ViewDataset(
         [str(path)],
-        protocol=protocol,
-        views=Views(clips=clips, crops=1, short_side=48),
+        protocol=replace(protocol, crop_size=48),
+        views=Views(clips=clips, crops=3, short_side=48),
         start_seconds=start,
         end_seconds=end,
     )

@@ -53,5 +53,12 @@ Workers = Annotated[
     ),
 ]
 BatchSize = Annotated[
-    int, typer.Option("--batch-size", min=1, metavar="N", help="Views a forward pass.")
+    int | None,
+    typer.Option(
+        "--batch-size",
+        min=1,
+        metavar="N",
+        help="Views a forward pass.",
+        show_default="1 on a CPU, 8 on a GPU",
+    ),
 ]

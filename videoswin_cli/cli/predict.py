@@ -46,7 +46,7 @@ def predict(
         float | None, typer.Option("--end", min=0, metavar="S", help="Up to this second.")
     ] = None,
     workers: options.Workers = None,
-    batch_size: options.BatchSize = 4,
+    batch_size: options.BatchSize = None,
 ) -> None:
     """Recognise the actions in videos.
 

@@ -13,9 +13,11 @@ from videoswin_cli.data.decoding import DecoderChoice, Video, open_video
 from videoswin_cli.data.remote import local_copy
 from videoswin_cli.data.sampling import loops, sample_clips
 from videoswin_cli.data.sources import is_url
-from videoswin_cli.data.transforms import crop_corners, resize, resized_size
+from videoswin_cli.data.transforms import Box, crop_corners, resize, resized_size
 from videoswin_cli.errors import VideoError, VideoSwinError
 from videoswin_cli.records import Protocol, VideoInfo, Views
+
+Corners = tuple[tuple[int, int], ...]  # (top, left) in px
 
 _BYTES_AT_ONCE = 256 << 20  # of frames at full size, before they are resized: 43 of 1920x1080
 _FAST_FPS = 40  # above it a clip of fixed stride covers much less time than in training
@@ -26,9 +28,9 @@ class VideoViews:
     """A decoded video, ready to be cut into views. View number = crop * clips + clip."""
 
     info: VideoInfo
-    frames: Tensor  # uint8 (distinct frames, height, width, 3) RGB, resized
+    frames: Tensor  # uint8 (distinct frames, height, width, 3) RGB, resized, all crops in it
     clips: tuple[tuple[int, ...], ...]  # rows of `frames`
-    corners: tuple[tuple[int, int], ...]  # (top, left) px of each crop
+    corners: Corners  # of each crop in `frames`
     crop_size: int  # px
     notes: tuple[str, ...]
 
@@ -45,6 +47,14 @@ class VideoViews:
         rows, (top, left) = self.key(number)
         side = self.crop_size
         return self.frames[:, top : top + side, left : left + side][list(rows)]
+
+
+def _enclose(corners: Corners, crop_size: int) -> tuple[Box, Corners]:
+    """The smallest box around all crops, and their corners within it."""
+    tops, lefts = zip(*corners, strict=True)
+    top, left = min(tops), min(lefts)
+    box = (slice(top, max(tops) + crop_size), slice(left, max(lefts) + crop_size))
+    return box, tuple((y - top, x - left) for y, x in corners)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,19 +128,18 @@ class ViewDataset(Dataset[VideoViews | FailedVideo]):
             )
         return first, end - first
 
-    def _read_frames(
-        self, video: Video, numbers: list[int]
-    ) -> tuple[Tensor, tuple[tuple[int, int], ...]]:
+    def _read_frames(self, video: Video, numbers: list[int]) -> tuple[Tensor, Corners]:
         info, rule = video.info, self.protocol.resize
         size = resized_size(info.height, info.width, short_side=self.views.short_side, rule=rule)
+        corners = crop_corners(
+            *size, crop_size=self.protocol.crop_size, crops=self.views.crops, rule=rule
+        )
+        box, corners = _enclose(corners, self.protocol.crop_size)
         at_once = max(1, _BYTES_AT_ONCE // (info.height * info.width * 3))
         parts = []
         for begin in range(0, len(numbers), at_once):
             frames = video.read_frames(numbers[begin : begin + at_once])
-            parts.append(resize(torch.from_numpy(frames), size, rule=rule))
-        corners = crop_corners(
-            *size, crop_size=self.protocol.crop_size, crops=self.views.crops, rule=rule
-        )
+            parts.append(resize(torch.from_numpy(frames), size, rule=rule, box=box))
         return torch.cat(parts), corners
 
     def _notes(self, frames: int, fps: float) -> Iterator[str]:

@@ -13,6 +13,9 @@ from torch import Tensor
 
 from videoswin_cli.records import ResizeRule
 
+Box = tuple[slice, slice]  # rows and columns, in px
+
+_ALL = slice(None)
 _WEIGHT_BITS = 11  # cv2's bilinear weights are multiples of 1/2048
 
 
@@ -29,30 +32,43 @@ def resized_size(height: int, width: int, *, short_side: int, rule: ResizeRule) 
     return int(height * scale + 0.5), int(width * scale + 0.5)
 
 
-def resize(frames: Tensor, size: tuple[int, int], *, rule: ResizeRule) -> Tensor:
-    """Bilinear resize without antialiasing: uint8 (T, H, W, 3) -> uint8 (T, *size, 3)."""
+def resize(
+    frames: Tensor, size: tuple[int, int], *, rule: ResizeRule, box: Box | None = None
+) -> Tensor:
+    """Bilinear resize without antialiasing: uint8 (T, H, W, 3) -> uint8 (T, *size, 3).
+
+    With a `box` only that part of the result is made and returned.
+    """
+    rows, columns = box or (_ALL, _ALL)
     if size == tuple(frames.shape[1:3]):
-        return frames
-    return resize_cv2(frames, size) if rule == "cv2" else resize_torchvision(frames, size)
+        return frames[:, rows, columns]
+    if rule == "cv2":
+        return resize_cv2(frames, size, rows, columns)
+    return resize_torchvision(frames, size)[:, rows, columns]
 
 
-def resize_cv2(frames: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_cv2(
+    frames: Tensor, size: tuple[int, int], rows: slice = _ALL, columns: slice = _ALL
+) -> Tensor:
     """OpenCV's uint8 `INTER_LINEAR`, bit for bit, in integers: uint8 (T, H, W, C) in and out.
 
-    The arithmetic is OpenCV's fixed-point path, equal in 4.10, 4.12 and 5.0.
+    The arithmetic is OpenCV's fixed-point path, equal in 4.10, 4.12 and 5.0. Of the result of
+    `size`, (height, width), only `rows` and `columns` are made.
     """
     T, H, W, C = frames.shape
-    height, width = size
-    if (2 * height, 2 * width) == (H, W):  # OpenCV takes the mean of 2x2 pixels then
-        sums = frames.view(T, height, 2, width, 2, C).sum(dim=(2, 4), dtype=torch.int16)
-        return (sums + 2).bitwise_right_shift_(2).to(torch.uint8)
+    if (2 * size[0], 2 * size[1]) == (H, W):  # OpenCV takes the mean of 2x2 pixels then
+        sums = frames.view(T, size[0], 2, size[1], 2, C).sum(dim=(2, 4), dtype=torch.int16)
+        return (sums + 2).bitwise_right_shift_(2).to(torch.uint8)[:, rows, columns]
 
-    left, left_weight, right_weight = _cv2_taps(W, width, clamp_weights=True)
-    top, top_weight, bottom_weight = _cv2_taps(H, height, clamp_weights=False)
+    across_taps = _cv2_taps(W, size[1], clamp_weights=True)
+    down_taps = _cv2_taps(H, size[0], clamp_weights=False)
+    left, left_weight, right_weight = (taps[columns] for taps in across_taps)
+    top, top_weight, bottom_weight = (taps[rows] for taps in down_taps)
+    height, width = len(top), len(left)
     bottom = (top + 1).clamp(0, H - 1)
     top = top.clamp(0, H - 1)  # not in place: the taps are cached
     # Only source rows that some output row needs are resized along the width.
-    rows, positions = torch.unique(torch.cat([top, bottom]), return_inverse=True)
+    needed, positions = torch.unique(torch.cat([top, bottom]), return_inverse=True)
     top, bottom = positions[:height], positions[height:]
     right = (left + 1).clamp(max=W - 1)
 
@@ -67,19 +83,20 @@ def resize_cv2(frames: Tensor, size: tuple[int, int]) -> Tensor:
     top_weight, bottom_weight = top_weight[:, None], bottom_weight[:, None]
     out = torch.empty((T, height, width * C), dtype=torch.uint8)
     # One frame at a time, in buffers that stay in the cache and are not paged in anew each time.
-    source = torch.empty((len(rows), W * C))
-    across, across_right = torch.empty((2, len(rows), width * C))
-    whole = torch.empty((len(rows), width * C), dtype=torch.int32)
+    source = torch.empty((len(needed), W * C))
+    across, across_right = torch.empty((2, len(needed), width * C))
+    whole = torch.empty((len(needed), width * C), dtype=torch.int32)
     above, below = torch.empty((2, height, width * C), dtype=torch.int32)
+    rounding = torch.tensor(2 << 16, dtype=torch.int32)  # half of the last shift, by 2 bits
     for frame, target in zip(frames.reshape(T, H, W * C), out, strict=True):
-        source.copy_(frame if len(rows) == H else frame.index_select(0, rows))
+        source.copy_(frame if len(needed) == H else frame.index_select(0, needed))
         torch.index_select(source, 1, left_columns, out=across).mul_(left_weight)
         torch.index_select(source, 1, right_columns, out=across_right)
         whole.copy_(across.addcmul_(across_right, right_weight))  # floor: nothing is negative
         torch.index_select(whole, 0, top, out=above).mul_(top_weight).bitwise_right_shift_(16)
-        torch.index_select(whole, 0, bottom, out=below).mul_(bottom_weight)
-        above.add_(below.bitwise_right_shift_(16)).add_(2)
-        target.copy_(above.bitwise_right_shift_(2))
+        torch.index_select(whole, 0, bottom, out=below)
+        torch.addcmul(rounding, below, bottom_weight, out=below).bitwise_right_shift_(16)
+        target.copy_(above.add_(below).bitwise_right_shift_(2))
     return out.view(T, height, width, C)
 
 

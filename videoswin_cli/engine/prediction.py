@@ -62,7 +62,7 @@ def predict(
     start_seconds: float | None = None,
     end_seconds: float | None = None,
     workers: int = 0,
-    batch_size: int = 4,
+    batch_size: int | None = None,
 ) -> list[Prediction]:
     """Recognise the actions in one or several videos, folders, globs or URLs.
 
@@ -109,7 +109,7 @@ def iter_predictions(
     start_seconds: float | None,
     end_seconds: float | None,
     workers: int,
-    batch_size: int,
+    batch_size: int | None,
 ) -> Iterator[Prediction]:
     """One prediction a path, in order, as each video ends.
 
@@ -133,8 +133,9 @@ def iter_predictions(
         start_seconds=start_seconds,
         end_seconds=end_seconds,
     )
+    loader = make_loader(dataset, workers=workers)
     outputs = forward_videos(
-        model, make_loader(dataset, workers=workers), runtime=runtime, batch_size=batch_size
+        model, loader, runtime=runtime, batch_size=batch_size or runtime.good_batch_size
     )
     for path, output in zip(paths, outputs, strict=True):
         if isinstance(output, FailedVideo):

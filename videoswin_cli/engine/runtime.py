@@ -16,6 +16,11 @@ class Runtime:
     device: torch.device
     dtype: torch.dtype
 
+    @property
+    def good_batch_size(self) -> int:
+        """Views a forward pass: on a CPU more than one gain nothing and fall out of the cache."""
+        return 1 if self.device.type == "cpu" else 8
+
 
 def choose_runtime(*, device: str = "auto", precision: Precision = "auto") -> Runtime:
     """Resolve `--device` and `--precision`.
