@@ -63,7 +63,7 @@ def predict(
         from videoswin_cli.engine.prediction import iter_predictions
         from videoswin_cli.model.loading import load
 
-        loaded = load(model, checkpoint=checkpoint, labels=labels)
+        loaded = load(model, checkpoint=checkpoint, labels=labels, with_head=True)
         notice(loaded.summary)
         predictions = iter_predictions(
             loaded,

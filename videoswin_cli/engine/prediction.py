@@ -12,7 +12,6 @@ from videoswin_cli.data.views import resolve_views
 from videoswin_cli.engine.aggregate import Average, average_views, top_classes
 from videoswin_cli.engine.inference import VideoLogits, forward_videos
 from videoswin_cli.engine.runtime import Precision, choose_runtime
-from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 from videoswin_cli.model.loading import LoadedModel, load
 from videoswin_cli.records import Prediction
@@ -75,7 +74,7 @@ def predict(
     inputs = [path_or_paths] if isinstance(path_or_paths, str | Path) else path_or_paths
     videos = expand_inputs([str(path) for path in inputs])
     if not isinstance(model, LoadedModel):
-        model = load(model, checkpoint=checkpoint, labels=labels)
+        model = load(model, checkpoint=checkpoint, labels=labels, with_head=True)
     return list(
         iter_predictions(
             model,
@@ -114,14 +113,9 @@ def iter_predictions(
     """One prediction a path, in order, as each video ends.
 
     Raises:
-        UsageError: the model has no classes, or an option does not fit it.
+        UsageError: an option does not fit the model.
     """
     spec = model.spec
-    if not model.labels:
-        raise UsageError(
-            f"{spec.name} has no classes to predict: its weights are a bare backbone",
-            hint="image weights and bare backbones are starting points for fine-tuning",
-        )
     chosen = resolve_views(views, spec.protocol)
     runtime = choose_runtime(device=device, precision=precision)
     model.network.to(device=runtime.device, dtype=runtime.dtype)

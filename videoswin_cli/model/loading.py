@@ -59,6 +59,7 @@ def load(
     checkpoint: str | Path | None = None,
     labels: str | Path | None = None,
     dtype: torch.dtype = torch.float32,
+    with_head: bool = False,
 ) -> LoadedModel:
     """Load a model by name, by YAML, or from one of our own weight files.
 
@@ -69,9 +70,10 @@ def load(
             fetched at first use.
         labels: class names, one a line, instead of the model's.
         dtype: of the parameters.
+        with_head: refuse what has no classes; image weights before they are fetched.
 
     Raises:
-        UsageError: no such model, or a wrong YAML or label file.
+        UsageError: no such model, a wrong YAML or label file, or no head where one is needed.
         CheckpointError: the file is unsafe, unreadable or does not fit the model.
         FetchError: the weights are not here and could not be fetched.
     """
@@ -83,6 +85,8 @@ def load(
         spec, own_labels = _describe(raw, weights)
     else:
         spec = load_spec(model)
+    if with_head and spec.kind == "image":
+        raise _headless(spec)
     if checkpoint is not None:
         weights, raw = Path(checkpoint), read_checkpoint(checkpoint)
     elif raw is None:
@@ -95,6 +99,8 @@ def load(
     architecture = spec.architecture
     if "head.weight" not in tensors and "head.bias" not in tensors:
         architecture = replace(architecture, num_classes=0)
+    if with_head and not architecture.num_classes:
+        raise _headless(spec)
     spec = replace(spec, architecture=architecture)
     return LoadedModel(
         network=_fill(spec, tensors, weights, layout=layout, dtype=dtype),
@@ -223,6 +229,14 @@ def _fill(
     ready = {name: tensors[name].to(dtype).contiguous() for name in shapes}
     network.load_state_dict(ready, strict=True, assign=True)
     return network.eval()
+
+
+def _headless(spec: ModelSpec) -> UsageError:
+    what = "image weights" if spec.kind == "image" else "these weights are a bare backbone"
+    return UsageError(
+        f"{spec.name} has no classes to predict: {what}",
+        hint="a network without a head gives features, and is a starting point for fine-tuning",
+    )
 
 
 def _class_names(
