@@ -4,7 +4,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import tiny
 import torch
 import torch.nn.functional as F
 import yaml
@@ -42,17 +43,7 @@ ARCHITECTURES = {
     name: msgspec.convert(sizes, Architecture) for name, sizes in FORWARD["architectures"].items()
 }
 CASES = FORWARD["cases"]
-TINY = Architecture(
-    embed_dim=8,
-    depths=(2, 2),
-    num_heads=(2, 4),
-    window_size=(2, 3, 3),
-    patch_size=(2, 4, 4),
-    mlp_ratio=2.0,
-    qkv_bias=True,
-    patch_norm=True,
-    num_classes=5,
-)
+TINY = replace(tiny.TINY, depths=(2, 2), num_classes=5)  # both stages with a shifted block
 CPU = torch.device("cpu")
 LONG_CASE = "nano_w877__2x3x20x120x80"
 

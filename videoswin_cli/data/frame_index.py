@@ -296,7 +296,9 @@ def _measure_times(
     if len(known) < len(stamps):
         known = sorted(packet.dts for packet in packets if packet.dts is not None)
     if stream.time_base is not None and len(known) == len(stamps):
-        return tuple(float((stamp - known[0]) * stream.time_base) for stamp in known)
+        # Integers: a long video would spend more time in Fraction than in reading its packets.
+        tick, second = stream.time_base.numerator, stream.time_base.denominator
+        return tuple((stamp - known[0]) * tick / second for stamp in known)
     rate = stream.average_rate or stream.guessed_rate or 25
     return tuple(float(number / rate) for number in range(len(packets)))
 

@@ -122,6 +122,7 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Tokens after their norm in, mixed tokens out, both (B, T, H, W, C)."""
         B, T, H, W, C = x.shape
         window, shift = fit_window((T, H, W), self.window_size, self.shift)
         # As the references do: padding comes after the norm, and the padded tokens are attended to.
