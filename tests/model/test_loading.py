@@ -715,7 +715,7 @@ def test_a_model_that_is_not_there_is_told(model: str, message: str) -> None:
 
 
 def test_a_missing_checkpoint_is_told(tmp_path: Path, nano: str) -> None:
-    assert refused(nano, tmp_path / "none.pth").message == f"{tmp_path / 'none.pth'}: no such file."
+    assert refused(nano, tmp_path / "none.pth").message == f"{tmp_path / 'none.pth'}: no such file"
     with pytest.raises(UsageError, match="model nano has no published checkpoint"):
         load(nano)
     with pytest.raises(

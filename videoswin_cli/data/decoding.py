@@ -80,7 +80,7 @@ class Video:
         if beyond.size:
             raise VideoError(
                 f"{self._index.path}: there is no frame {beyond[0]}; the last one is {count - 1}"
-                " (counted from 0)."
+                " (counted from 0)"
             )
         distinct, places = np.unique(wanted, return_inverse=True)
         images = self._read_distinct(distinct.tolist())
@@ -111,10 +111,10 @@ def open_video(path: str | Path, *, decoder: DecoderChoice = "auto") -> Iterator
         UsageError: decord is named and not installed, or there is no such decoder.
     """
     if decoder not in ("auto", "decord", "pyav"):
-        raise UsageError(f"no decoder {decoder!r}; there are auto, decord and pyav.")
+        raise UsageError(f"no decoder {decoder!r}; there are auto, decord and pyav")
     if decoder == "decord" and load_decord() is None:
         raise UsageError(
-            "decord is not installed (it has no wheels for this platform, perhaps).",
+            "decord is not installed (it has no wheels for this platform, perhaps)",
             hint="Use --decoder pyav: it reads the same frames.",
         )
     index = index_frames(path)
@@ -134,6 +134,6 @@ def _choose_reader(index: FrameIndex, decoder: DecoderChoice) -> FrameReader:
 
 def _refuse(index: FrameIndex, error: DecordFailedError) -> VideoError:
     return VideoError(
-        f"{index.path}: decord cannot read this {index.codec} video reliably: {error}.",
+        f"{index.path}: decord cannot read this {index.codec} video reliably: {error}",
         hint="Use --decoder auto or --decoder pyav.",
     )

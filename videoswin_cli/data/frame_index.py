@@ -90,7 +90,7 @@ def index_frames(path: str | Path) -> FrameIndex:
         if first is None:
             raise VideoError(
                 f"{shown}: not one frame can be decoded"
-                f" ({len(packets)} video packets in {size:,} bytes, codec {_name_codec(stream)}).",
+                f" ({len(packets)} video packets in {size:,} bytes, codec {_name_codec(stream)})",
                 hint=_CHECK,
             )
         index = _build_index(shown, container, stream, packets, first)
@@ -99,7 +99,7 @@ def index_frames(path: str | Path) -> FrameIndex:
             promised = f" of the {stream.frames} that its header promises" if stream.frames else ""
             raise VideoError(
                 f"{shown}: the file is cut off: it holds {found} frames{promised},"
-                f" {index.times[-1] + 1 / index.fps:.2f} s.",
+                f" {index.times[-1] + 1 / index.fps:.2f} s",
                 hint="Fetch it again, or keep what is left: ffmpeg -i FILE -c copy NEW.mp4",
             )
         return index
@@ -143,7 +143,7 @@ def open_container(path: str | Path) -> "Iterator[tuple[InputContainer, VideoStr
         container = av.open(str(Path(path).absolute()), metadata_errors="ignore")
     except av.error.FFmpegError as error:
         raise VideoError(
-            f"{path}: not a readable video file ({error.strerror}; {_describe_start(path)}).",
+            f"{path}: not a readable video file ({error.strerror}; {_describe_start(path)})",
             hint=_CHECK,
         ) from error
     with container:
@@ -168,14 +168,14 @@ def decode_packet(
 def _measure_file(path: str | Path) -> tuple[str, int]:
     file, shown = Path(path), str(path)
     if file.is_dir():
-        raise VideoError(f"{shown}: this is a folder.", hint="Name the video files in it.")
+        raise VideoError(f"{shown}: this is a folder", hint="Name the video files in it.")
     if not file.exists():
-        raise VideoError(f"{shown}: no such file.")
+        raise VideoError(f"{shown}: no such file")
     if not file.is_file():
-        raise VideoError(f"{shown}: neither a file nor a link to one.")
+        raise VideoError(f"{shown}: neither a file nor a link to one")
     size = file.stat().st_size
     if size == 0:
-        raise VideoError(f"{shown}: the file is empty (0 bytes).")
+        raise VideoError(f"{shown}: the file is empty (0 bytes)")
     return shown, size
 
 
@@ -198,19 +198,19 @@ def _pick_stream(shown: str, container: "InputContainer") -> "VideoStream":
 
     kind = container.format.name
     if kind.endswith("_pipe") or kind in {"image2", "ico"}:
-        raise VideoError(f"{shown}: a single picture ({kind}), no video.")
+        raise VideoError(f"{shown}: a single picture ({kind}), no video")
     if kind == "tty":  # FFmpeg films any *.txt as a terminal
-        raise VideoError(f"{shown}: a text file, no video.")
+        raise VideoError(f"{shown}: a text file, no video")
     videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not videos:
         found = ", ".join(f"{s.type}" for s in container.streams) or "nothing"
         if container.streams.video:
             found += " (the video stream is a cover picture)"
-        raise VideoError(f"{shown}: no video stream in this {kind} file; it holds: {found}.")
+        raise VideoError(f"{shown}: no video stream in this {kind} file; it holds: {found}")
     best = container.streams.best("video")
     stream = next((s for s in videos if best is not None and s.index == best.index), videos[0])
     if stream.codec_context is None:
-        raise VideoError(f"{shown}: no decoder for its video stream.", hint=_CHECK)
+        raise VideoError(f"{shown}: no decoder for its video stream", hint=_CHECK)
     # As decord is told to: many videos are read at once, one a worker. It also keeps the number
     # of packets that a decoder swallows ahead of a frame small.
     stream.codec_context.thread_count = 1
@@ -226,7 +226,7 @@ def _build_index(
 ) -> FrameIndex:
     shown_packets = [packet for packet in packets if not packet.discard]
     if not shown_packets:
-        raise VideoError(f"{shown}: its edit list cuts off all of its {len(packets)} frames.")
+        raise VideoError(f"{shown}: its edit list cuts off all of its {len(packets)} frames")
     turned = first.rotation % 180 != 0
     height, width = (first.width, first.height) if turned else (first.height, first.width)
 

@@ -123,7 +123,7 @@ def _make_missing_error(index: FrameIndex, missing: Sequence[int]) -> VideoError
     first = ", ".join(str(number) for number in missing[:5]) + (", ..." if missing[5:] else "")
     return VideoError(
         f"{index.path}: {len(missing)} of the wanted frames cannot be decoded ({first};"
-        f" the file holds {len(index.times)} frames, counted from 0). It is damaged.",
+        f" the file holds {len(index.times)} frames, counted from 0): it is damaged",
         hint="Fetch the file again, or re-encode what is left: ffmpeg -i FILE -c:v libx264 NEW.mp4",
     )
 

@@ -107,7 +107,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> RawCheckpoint:
     except _Refused as refused:
         raise CheckpointError(
             f"{path}: names {refused}, code that would run while the file is opened; "
-            "it was not opened.",
+            "it was not opened",
             hint="Get the file from its publisher, or ask for it as safetensors.",
         ) from None
     except _DAMAGE as error:
@@ -115,7 +115,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> RawCheckpoint:
     if not tensors:
         found = ascii(list(content))[:200] if isinstance(content, Mapping) else "no entries"
         raise CheckpointError(
-            f"{path}: {kind} without a single named tensor; found: {found}.",
+            f"{path}: {kind} without a single named tensor; found: {found}",
             hint="Expected a state dict. From a whole model, save `model.state_dict()`.",
         )
     return RawCheckpoint(tensors=_strip_shared_prefixes(tensors), metadata=metadata)
@@ -160,12 +160,12 @@ def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _read_head(path: Path) -> bytes:
     if path.is_dir():
-        raise CheckpointError(f"{path}: is a folder.", hint="Name the weight file inside it.")
+        raise CheckpointError(f"{path}: is a folder", hint="Name the weight file inside it.")
     try:
         with path.open("rb") as file:
             return file.read(512)
     except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file.", hint="Check the path.") from None
+        raise CheckpointError(f"{path}: no such file", hint="Check the path.") from None
     except OSError as error:
         raise CheckpointError(
             f"{path}: cannot be read: {error.strerror}", hint="Check its permissions."
@@ -212,7 +212,7 @@ def _unreadable(path: Path, kind: str, error: BaseException) -> CheckpointError:
     reason = str(error).strip().partition("\n")[0] or type(error).__name__
     if "TorchScript" in reason:
         return CheckpointError(
-            f"{path}: a TorchScript program, not weights; it was not opened.",
+            f"{path}: a TorchScript program, not weights; it was not opened",
             hint=f"{_FORMATS} From a loaded module, save `module.state_dict()`.",
         )
     return CheckpointError(
@@ -223,16 +223,16 @@ def _unreadable(path: Path, kind: str, error: BaseException) -> CheckpointError:
 
 def _not_a_weight_file(path: Path, head: bytes) -> CheckpointError:
     if not head:
-        return CheckpointError(f"{path}: the file is empty.", hint=_FETCH_AGAIN)
+        return CheckpointError(f"{path}: the file is empty", hint=_FETCH_AGAIN)
     if head.lstrip()[:1] == b"<":
         return CheckpointError(
-            f"{path}: a web page, not weights; it starts with {head.lstrip()[:40]!r}.",
+            f"{path}: a web page, not weights; it starts with {head.lstrip()[:40]!r}",
             hint="The server sent a page in place of the file: open the address in a browser.",
         )
     guesses = (what for offset, mark, what in _LOOKS_LIKE if head.startswith(mark, offset))
     what = next(guesses, "no weight file")
     return CheckpointError(
-        f"{path}: {what}, {path.stat().st_size} bytes; it starts with {head[:16]!r}.",
+        f"{path}: {what}, {path.stat().st_size} bytes; it starts with {head[:16]!r}",
         hint=_FORMATS,
     )
 

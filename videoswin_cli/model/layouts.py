@@ -70,7 +70,7 @@ def to_canonical(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, Ten
         name = rename(key)
         if name in canonical:
             raise CheckpointError(
-                f"two tensors of the file mean {name}; one of them is {key}.",
+                f"two tensors of the file mean {name}; one of them is {key}",
                 hint="Take the one that does not belong out of the file.",
             )
         # All of Paddle's Linear weights, also the square attn.proj that no shape check can catch;
@@ -112,7 +112,7 @@ def _inflate_table(name: str, table: Tensor, *, window_size: tuple[int, int, int
     side = math.isqrt(rows)
     if side * side != rows:
         raise CheckpointError(
-            f"{name} has {rows} rows; an image window has a square number of them.",
+            f"{name} has {rows} rows; an image window has a square number of them",
             hint="Expected an image Swin Transformer with square windows.",
         )
     if (side, side) != (height, width):
@@ -142,7 +142,7 @@ def _rename_torchvision(key: str) -> str:
 
 def _unknown_layout(tensors: Mapping[str, Tensor]) -> CheckpointError:
     return CheckpointError(
-        f"{len(tensors)} tensors, but of no known Swin Transformer; {_name_some(list(tensors))}.",
+        f"{len(tensors)} tensors, but of no known Swin Transformer; {_name_some(list(tensors))}",
         hint=f"Known layouts: {', '.join(get_args(Layout))}. All but torchvision's have "
         f"{_PATCH} and {_QKV}, with or without `backbone.` in front.",
     )
