@@ -17,7 +17,7 @@ def resolve_views(text: str, protocol: Protocol) -> Views:
     """
     if text == "paper":
         return Views(clips=protocol.clips, crops=protocol.crops, short_side=protocol.short_side)
-    match = re.fullmatch(r"([1-9]\d{0,2})x([13])", text)
+    match = re.fullmatch(r"([1-9][0-9]{0,2})x([13])", text)
     if match is None:
         raise UsageError(
             f"unknown views {text!r}",
