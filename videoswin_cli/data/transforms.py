@@ -76,8 +76,8 @@ def resize_cv2(
     # float32, where gathering is fastest: its integers stay below 2**24, so it is exact, and the
     # weights carry the 4 bits that OpenCV drops between the passes.
     channels = torch.arange(C)
-    left_columns = (left[:, None] * C + channels).flatten()
-    right_columns = (right[:, None] * C + channels).flatten()
+    left_columns = (left[:, None] * C + channels).flatten().expand(len(needed), -1)
+    right_columns = (right[:, None] * C + channels).flatten().expand(len(needed), -1)
     left_weight = (left_weight / 16).repeat_interleave(C)
     right_weight = (right_weight / 16).repeat_interleave(C)
     top_weight, bottom_weight = top_weight[:, None], bottom_weight[:, None]
@@ -90,8 +90,8 @@ def resize_cv2(
     rounding = torch.tensor(2 << 16, dtype=torch.int32)  # half of the last shift, by 2 bits
     for frame, target in zip(frames.reshape(T, H, W * C), out, strict=True):
         source.copy_(frame if len(needed) == H else frame.index_select(0, needed))
-        torch.index_select(source, 1, left_columns, out=across).mul_(left_weight)
-        torch.index_select(source, 1, right_columns, out=across_right)
+        torch.gather(source, 1, left_columns, out=across).mul_(left_weight)
+        torch.gather(source, 1, right_columns, out=across_right)
         whole.copy_(across.addcmul_(across_right, right_weight))  # floor: nothing is negative
         torch.index_select(whole, 0, top, out=above).mul_(top_weight).bitwise_right_shift_(16)
         torch.index_select(whole, 0, bottom, out=below)
