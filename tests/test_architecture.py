@@ -147,7 +147,7 @@ def test_the_engine_is_imported_where_it_is_used(module: str) -> None:
     assert [name for name in names if name.startswith("videoswin_cli.engine")] == []
 
 
-@pytest.mark.parametrize("folder", ["cli", "data", "engine", "model"])
+@pytest.mark.parametrize("folder", ["cli", "data", "engine", "model", "report"])
 def test_packages_do_nothing_when_imported(folder: str) -> None:
     assert (ROOT / folder / "__init__.py").read_text() == ""
 

@@ -12,8 +12,8 @@ import pytest
 from tiny import LABELS
 from typer.testing import Result
 
-from videoswin_cli import report
 from videoswin_cli.records import Prediction, Score
+from videoswin_cli.report import predictions as report
 
 Run = Callable[..., Result]
 KEYS = ["path", "model", "views", "decoder", "frames", "fps", "top", "error"]

@@ -1,6 +1,7 @@
 """The forward loop against the naive one: one view after the other, nothing shared."""
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,12 +12,14 @@ from make_video import read_number, write_video
 from tiny import PROTOCOL, TINY
 from torch import Tensor, nn
 
-from videoswin_cli.data.dataset import FailedVideo, VideoViews, ViewDataset, make_loader
+from videoswin_cli.data.dataset import FailedVideo, VideoViews, ViewDataset
 from videoswin_cli.data.decoding import open_video
+from videoswin_cli.data.feeding import feed
 from videoswin_cli.data.sampling import sample_clips
 from videoswin_cli.data.transforms import crop_corners, normalise, resize, resized_size
-from videoswin_cli.engine.inference import VideoLogits, forward_videos
+from videoswin_cli.engine.inference import Monitor, ViewOutputs, forward_videos
 from videoswin_cli.engine.runtime import Runtime
+from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.model.loading import LoadedModel
 from videoswin_cli.model.swin3d import Swin3D
@@ -66,11 +69,15 @@ def run(
     batch_size: int = 4,
     workers: int = 0,
     dtype: torch.dtype = torch.float32,
-) -> list[VideoLogits | FailedVideo]:
+) -> list[ViewOutputs | FailedVideo]:
     dataset = ViewDataset([str(path) for path in paths], protocol=PROTOCOL, views=views)
     runtime = Runtime(device=torch.device("cpu"), dtype=dtype)
-    loader = make_loader(dataset, workers=workers)
-    return list(forward_videos(model, loader, runtime=runtime, batch_size=batch_size))
+    videos = feed(dataset, range(len(paths)), workers=workers)
+    return list(
+        forward_videos(
+            videos, model.network, protocol=PROTOCOL, runtime=runtime, batch_size=batch_size
+        )
+    )
 
 
 def naive_logits(model: LoadedModel, path: Path, views: Views) -> Tensor:
@@ -109,12 +116,12 @@ def test_batching_changes_no_result_and_no_order(
     outputs = run(model, paths, views=views, batch_size=batch_size, workers=workers)
     assert len(outputs) == len(paths)
     for path, output in zip(paths, outputs, strict=True):
-        assert isinstance(output, VideoLogits)
+        assert isinstance(output, ViewOutputs)
         assert output.info.path == str(path)
         assert output.info.frames == VIDEOS[path.name]["frames"]
-        assert output.logits.dtype == torch.float32
+        assert output.outputs.dtype == torch.float32
         expected = naive_logits(model, path, views)
-        torch.testing.assert_close(output.logits, expected, rtol=0, atol=1e-5)
+        torch.testing.assert_close(output.outputs, expected, rtol=0, atol=1e-5)
 
 
 def test_views_are_numbered_clip_by_clip_within_each_crop(model: LoadedModel, folder: Path) -> None:
@@ -123,7 +130,7 @@ def test_views_are_numbered_clip_by_clip_within_each_crop(model: LoadedModel, fo
         # 30 frames, spans of 8, segments of 11.5: the clips start at 5 and 17.
         clips = [[5, 7, 9, 11], [17, 19, 21, 23]]
         images = [torch.from_numpy(video.read_frames(clip)) for clip in clips]
-    assert output.logits.shape == (6, 7)
+    assert output.outputs.shape == (6, 7)
     for number, (left, clip) in enumerate(
         [(0, 0), (0, 1), (10, 0), (10, 1), (5, 0), (5, 1)]  # 43 px wide: left, right, middle
     ):
@@ -131,8 +138,8 @@ def test_views_are_numbered_clip_by_clip_within_each_crop(model: LoadedModel, fo
         values = normalise(view, mean=PROTOCOL.mean, std=PROTOCOL.std, dtype=torch.float32)
         with torch.inference_mode():
             expected = model.network(values)[0]
-        torch.testing.assert_close(output.logits[number], expected, rtol=0, atol=1e-5)
-    differences = torch.cdist(output.logits, output.logits) + torch.eye(6)
+        torch.testing.assert_close(output.outputs[number], expected, rtol=0, atol=1e-5)
+    differences = torch.cdist(output.outputs, output.outputs) + torch.eye(6)
     assert float(differences.min()) > 1e-3, "no two views look alike"
 
 
@@ -157,9 +164,9 @@ def test_failed_videos_keep_their_place(
     ]
     for name, path, output in zip(names, paths, outputs, strict=True):
         if name in VIDEOS:
-            assert isinstance(output, VideoLogits)
+            assert isinstance(output, ViewOutputs)
             expected = naive_logits(model, path, SIX_VIEWS)
-            torch.testing.assert_close(output.logits, expected, rtol=0, atol=1e-5)
+            torch.testing.assert_close(output.outputs, expected, rtol=0, atol=1e-5)
         else:
             assert isinstance(output, FailedVideo)
             assert "no such file" in output.reason or "not a readable video" in output.reason
@@ -170,7 +177,7 @@ def test_a_video_alone_gives_what_it_gives_among_others(model: LoadedModel, fold
     together = run(model, [folder / name for name in VIDEOS], batch_size=5)
     for name, output in zip(VIDEOS, together, strict=True):
         (alone,) = run(model, [folder / name], batch_size=1)
-        torch.testing.assert_close(output.logits, alone.logits, rtol=0, atol=1e-5)
+        torch.testing.assert_close(output.outputs, alone.outputs, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 5])
@@ -186,22 +193,22 @@ def test_equal_views_are_computed_once(model: LoadedModel, folder: Path, tmp_pat
     with counted_views(model) as sizes:
         (looping,) = run(model, [folder / "short.mp4"], views=replace(SIX_VIEWS, clips=4))
     assert sum(sizes) == 3, "all 4 clips of a video that loops are the same one, in 3 crops"
-    assert looping.logits.shape == (12, 7)
+    assert looping.outputs.shape == (12, 7)
     for crop in range(3):
-        assert (looping.logits[4 * crop : 4 * crop + 4] == looping.logits[4 * crop]).all()
-    assert not looping.logits[0].equal(looping.logits[4])
+        assert (looping.outputs[4 * crop : 4 * crop + 4] == looping.outputs[4 * crop]).all()
+    assert not looping.outputs[0].equal(looping.outputs[4])
 
     write_video(tmp_path / "square.mp4", frames=30, size=(64, 64))
     with counted_views(model) as sizes:
         (square,) = run(model, [tmp_path / "square.mp4"])
     assert sum(sizes) == 2, "a square video has one crop, three times"
-    assert square.logits[0::2].equal(square.logits[:1].expand(3, -1))
-    assert not square.logits[0].equal(square.logits[1])
+    assert square.outputs[0::2].equal(square.outputs[:1].expand(3, -1))
+    assert not square.outputs[0].equal(square.outputs[1])
 
 
 def test_the_same_video_twice_is_two_videos(model: LoadedModel, folder: Path) -> None:
     first, second = run(model, [folder / "wide.mp4"] * 2, batch_size=4)
-    torch.testing.assert_close(first.logits, second.logits, rtol=0, atol=1e-5)
+    torch.testing.assert_close(first.outputs, second.outputs, rtol=0, atol=1e-5)
 
 
 def test_a_result_comes_as_soon_as_its_views_are_done(model: LoadedModel, folder: Path) -> None:
@@ -215,7 +222,9 @@ def test_a_result_comes_as_soon_as_its_views_are_done(model: LoadedModel, folder
             yield dataset[number]
 
     runtime = Runtime(device=torch.device("cpu"), dtype=torch.float32)
-    results = forward_videos(model, videos(), runtime=runtime, batch_size=6)
+    results = forward_videos(
+        videos(), model.network, protocol=PROTOCOL, runtime=runtime, batch_size=6
+    )
     next(results)
     assert read == paths[:1]
     assert isinstance(next(results), FailedVideo)
@@ -232,9 +241,85 @@ def test_half_precision_gives_float32_near_the_exact_logits(
         (half,) = run(model, [folder / "wide.mp4"], dtype=torch.bfloat16)
     finally:
         model.network.to(torch.float32)
-    assert half.logits.dtype == torch.float32
-    error = (half.logits - exact.logits).abs()
-    assert 0 < float(error.max()) < 0.1 * float(exact.logits.std())
+    assert half.outputs.dtype == torch.float32
+    error = (half.outputs - exact.outputs).abs()
+    assert 0 < float(error.max()) < 0.1 * float(exact.outputs.std())
+
+
+# --- what goes wrong on the way -------------------------------------------------------------------
+
+
+def starved(model: LoadedModel, *, most: int, error: type[RuntimeError]) -> Callable[..., Tensor]:
+    """The network on a device whose memory holds `most` views."""
+
+    def compute(clips: Tensor) -> Tensor:
+        if len(clips) > most:
+            raise error("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return model.network(clips)
+
+    return compute
+
+
+@pytest.mark.parametrize("error", [RuntimeError, torch.OutOfMemoryError])
+def test_without_memory_the_batch_is_halved(
+    model: LoadedModel, folder: Path, error: type[RuntimeError]
+) -> None:
+    paths = [str(folder / name) for name in VIDEOS]
+    dataset = ViewDataset(paths, protocol=PROTOCOL, views=SIX_VIEWS)
+    runtime = Runtime(device=torch.device("cpu"), dtype=torch.float32)
+    notices: list[str] = []
+
+    def results(most: int) -> list[ViewOutputs | FailedVideo]:
+        compute = starved(model, most=most, error=error)
+        monitor = Monitor(notice=notices.append)
+        videos = (dataset[number] for number in range(len(paths)))
+        outputs = forward_videos(
+            videos, compute, protocol=PROTOCOL, runtime=runtime, batch_size=8, monitor=monitor
+        )
+        return list(outputs)
+
+    for output, path in zip(results(3), paths, strict=True):
+        expected = naive_logits(model, Path(path), SIX_VIEWS)
+        torch.testing.assert_close(output.outputs, expected, rtol=0, atol=1e-5)
+    assert [notice.partition(" (")[0] for notice in notices] == [
+        "out of memory: going on with 4 views a forward pass",
+        "out of memory: going on with 2 views a forward pass",
+    ]
+    with pytest.raises(VideoSwinError, match="out of memory with one view at a time") as failure:
+        results(0)
+    assert failure.value.exit_code == 1
+
+
+def test_other_errors_of_the_network_are_not_swallowed(model: LoadedModel, folder: Path) -> None:
+    def compute(clips: Tensor) -> Tensor:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    dataset = ViewDataset([str(folder / "wide.mp4")], protocol=PROTOCOL, views=SIX_VIEWS)
+    runtime = Runtime(device=torch.device("cpu"), dtype=torch.float32)
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        list(
+            forward_videos(
+                iter([dataset[0]]), compute, protocol=PROTOCOL, runtime=runtime, batch_size=2
+            )
+        )
+
+
+def test_the_monitor_knows_where_the_time_went(model: LoadedModel, folder: Path) -> None:
+    def compute(clips: Tensor) -> Tensor:
+        time.sleep(0.02)
+        return model.network(clips)
+
+    dataset = ViewDataset([str(folder / "wide.mp4")], protocol=PROTOCOL, views=SIX_VIEWS)
+    runtime = Runtime(device=torch.device("cpu"), dtype=torch.float32)
+    monitor = Monitor()
+    videos = (dataset[0] for _ in range(2))
+    list(
+        forward_videos(
+            videos, compute, protocol=PROTOCOL, runtime=runtime, batch_size=6, monitor=monitor
+        )
+    )
+    assert monitor.model_seconds >= 0.04
+    assert 0 < monitor.decode_seconds <= monitor.wait_seconds
 
 
 # --- which frames of which video ------------------------------------------------------------------

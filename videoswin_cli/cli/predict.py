@@ -1,6 +1,5 @@
 """`videoswin predict`: what happens in these videos?"""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ from videoswin_cli.cli.console import notice, progress
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
-from videoswin_cli.report import Format, open_report
+from videoswin_cli.report.predictions import Format, open_report
 
 
 def predict(
@@ -60,7 +59,9 @@ def predict(
         raise UsageError(f"--end {end:g} is not after --start {start:g}")
     videos = expand_inputs(inputs, stdin=sys.stdin)
     with open_report(format, out) as write:
+        from videoswin_cli.engine.inference import Monitor
         from videoswin_cli.engine.prediction import iter_predictions
+        from videoswin_cli.engine.runtime import RunOptions
         from videoswin_cli.model.loading import load
 
         loaded = load(model, checkpoint=checkpoint, labels=labels, with_head=True)
@@ -68,17 +69,20 @@ def predict(
         predictions = iter_predictions(
             loaded,
             videos,
-            views=views,
+            options=RunOptions(
+                views=views,
+                device=device,
+                precision=precision,
+                decoder=decoder,
+                workers=workers,
+                batch_size=batch_size,
+            ),
             topk=topk,
             average=average,
-            device=device,
-            precision=precision,
-            decoder=decoder,
             logits=logits,
             start_seconds=start,
             end_seconds=end,
-            workers=_count_workers(len(videos)) if workers is None else workers,
-            batch_size=batch_size,
+            monitor=Monitor(notice=notice),
         )
         failed = 0
         for prediction in progress(predictions, total=len(videos), unit="video"):
@@ -89,12 +93,3 @@ def predict(
     if failed:
         notice(f"{failed} of {len(videos)} videos failed")
         raise typer.Exit(VideoError.exit_code)
-
-
-def _count_workers(videos: int) -> int:
-    # One video gains nothing from a second process; more than four outrun the network on a CPU.
-    if videos == 1:
-        return 0
-    allowed = getattr(os, "sched_getaffinity", None)  # what a container or Slurm leaves us
-    cores = len(allowed(0)) if allowed else os.cpu_count() or 1
-    return min(4, videos, cores)

@@ -1,13 +1,13 @@
 """One video becomes its views: open, sample, decode, resize. A failure is a value."""
 
+import time
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from videoswin_cli.data.decoding import DecoderChoice, Video, open_video
 from videoswin_cli.data.remote import local_copy
@@ -30,9 +30,12 @@ class VideoViews:
     info: VideoInfo
     frames: Tensor  # uint8 (distinct frames, height, width, 3) RGB, resized, all crops in it
     clips: tuple[tuple[int, ...], ...]  # rows of `frames`
+    times: tuple[tuple[float, float], ...]  # start and end of each clip in seconds
     corners: Corners  # of each crop in `frames`
     crop_size: int  # px
     notes: tuple[str, ...]
+    seconds: float  # that opening, decoding and resizing took
+    unread: int = 0  # clips of this video that come after these
 
     def __len__(self) -> int:
         return len(self.clips) * len(self.corners)
@@ -65,7 +68,7 @@ class FailedVideo:
     reason: str
 
 
-class ViewDataset(Dataset[VideoViews | FailedVideo]):
+class ViewDataset:
     """Videos by number. Each is opened by whoever asks for it: decoders do not survive a fork."""
 
     def __init__(
@@ -89,29 +92,18 @@ class ViewDataset(Dataset[VideoViews | FailedVideo]):
         return len(self.paths)
 
     def __getitem__(self, number: int) -> VideoViews | FailedVideo:
-        path = self.paths[number]
-        try:
-            return self._read(path, local_copy(path) if is_url(path) else Path(path))
-        except VideoSwinError as error:
-            reason = error.message.removeprefix(f"{path}: ")  # the path stands beside it
-            return FailedVideo(path=path, reason=reason)
+        return read_video(self.paths[number], self._read, decoder=self.decoder)
 
-    def _read(self, path: str, file: Path) -> VideoViews:
-        with open_video(file, decoder=self.decoder) as video:
-            first, count = self._span(video)
-            protocol, fps = self.protocol, video.info.fps
-            numbers = sample_clips(protocol, frames=count, fps=fps, clips=self.views.clips)
-            distinct = sorted({number for clip in numbers for number in clip})
-            frames, corners = self._read_frames(video, [first + number for number in distinct])
-            row = {number: i for i, number in enumerate(distinct)}
-            return VideoViews(
-                info=video.info,
-                frames=frames,
-                clips=tuple(tuple(row[number] for number in clip) for clip in numbers),
-                corners=corners,
-                crop_size=protocol.crop_size,
-                notes=tuple(self._notes(count, fps)),
-            )
+    def failed(self, number: int, reason: str) -> FailedVideo:
+        return FailedVideo(path=self.paths[number], reason=reason)
+
+    def _read(self, video: Video) -> VideoViews:
+        first, count = self._span(video)
+        numbers = sample_clips(
+            self.protocol, frames=count, fps=video.info.fps, clips=self.views.clips
+        )
+        clips = [[first + number for number in clip] for clip in numbers]
+        return read_views(video, clips, protocol=self.protocol, views=self.views, frames=count)
 
     def _span(self, video: Video) -> tuple[int, int]:
         """First frame and number of frames between the start and the end that were asked for."""
@@ -128,30 +120,84 @@ class ViewDataset(Dataset[VideoViews | FailedVideo]):
             )
         return first, end - first
 
-    def _read_frames(self, video: Video, numbers: list[int]) -> tuple[Tensor, Corners]:
-        info, rule = video.info, self.protocol.resize
-        size = resized_size(info.height, info.width, short_side=self.views.short_side, rule=rule)
-        corners = crop_corners(
-            *size, crop_size=self.protocol.crop_size, crops=self.views.crops, rule=rule
+
+def read_video(
+    path: str, read: Callable[[Video], VideoViews], *, decoder: DecoderChoice
+) -> VideoViews | FailedVideo:
+    """What `read` makes of the opened video; why there is nothing, where it cannot be read."""
+    begun = time.perf_counter()
+    try:
+        file = local_copy(path) if is_url(path) else Path(path)
+        with open_video(file, decoder=decoder) as video:
+            views = read(video)
+    except VideoSwinError as error:
+        reason = error.message.removeprefix(f"{path}: ")  # the path stands beside it
+        return FailedVideo(path=path, reason=reason)
+    return replace(views, seconds=time.perf_counter() - begun)
+
+
+def read_views(
+    video: Video,
+    clips: Sequence[Sequence[int]],
+    *,
+    protocol: Protocol,
+    views: Views,
+    frames: int,
+    unread: int = 0,
+) -> VideoViews:
+    """Decode the frames of `clips`, each once, and resize them.
+
+    Args:
+        video: opened.
+        clips: frame numbers of each clip.
+        protocol: size and resize rule.
+        views: crops and short side.
+        frames: of the part of the video that the clips are taken from.
+        unread: clips of this video that somebody else reads.
+    """
+    distinct = sorted({number for clip in clips for number in clip})
+    images, corners = _read_frames(video, distinct, protocol, views)
+    row = {number: i for i, number in enumerate(distinct)}
+    return VideoViews(
+        info=video.info,
+        frames=images,
+        clips=tuple(tuple(row[number] for number in clip) for clip in clips),
+        times=tuple(_span_seconds(video, clip) for clip in clips),
+        corners=corners,
+        crop_size=protocol.crop_size,
+        notes=tuple(_notes(protocol, frames, video.info.fps)),
+        seconds=0.0,
+        unread=unread,
+    )
+
+
+def _span_seconds(video: Video, clip: Sequence[int]) -> tuple[float, float]:
+    """From the start of a clip's first frame to the end of its last, by the file's timestamps."""
+    times, last = video.timestamps(), max(clip)
+    end = times[last + 1] if last + 1 < len(times) else times[last] + 1 / video.info.fps
+    return times[min(clip)], end
+
+
+def _read_frames(
+    video: Video, numbers: list[int], protocol: Protocol, views: Views
+) -> tuple[Tensor, Corners]:
+    info, rule = video.info, protocol.resize
+    size = resized_size(info.height, info.width, short_side=views.short_side, rule=rule)
+    corners = crop_corners(*size, crop_size=protocol.crop_size, crops=views.crops, rule=rule)
+    box, corners = _enclose(corners, protocol.crop_size)
+    at_once = max(1, _BYTES_AT_ONCE // (info.height * info.width * 3))
+    parts = []
+    for begin in range(0, len(numbers), at_once):
+        frames = video.read_frames(numbers[begin : begin + at_once])
+        parts.append(resize(torch.from_numpy(frames), size, rule=rule, box=box))
+    return torch.cat(parts), corners
+
+
+def _notes(protocol: Protocol, frames: int, fps: float) -> Iterator[str]:
+    if loops(protocol, frames=frames, fps=fps):
+        yield f"only {frames} frames: shorter than a clip, so it loops as in training"
+    if fps > _FAST_FPS and protocol.sampling in ("official", "mmaction2"):
+        yield (
+            f"{fps:.0f} frames a second: a clip covers less time than in training, "
+            "where videos had about 30"
         )
-        box, corners = _enclose(corners, self.protocol.crop_size)
-        at_once = max(1, _BYTES_AT_ONCE // (info.height * info.width * 3))
-        parts = []
-        for begin in range(0, len(numbers), at_once):
-            frames = video.read_frames(numbers[begin : begin + at_once])
-            parts.append(resize(torch.from_numpy(frames), size, rule=rule, box=box))
-        return torch.cat(parts), corners
-
-    def _notes(self, frames: int, fps: float) -> Iterator[str]:
-        if loops(self.protocol, frames=frames, fps=fps):
-            yield f"only {frames} frames: shorter than a clip, so it loops as in training"
-        if fps > _FAST_FPS and self.protocol.sampling in ("official", "mmaction2"):
-            yield (
-                f"{fps:.0f} frames a second: a clip covers less time than in training, "
-                "where videos had about 30"
-            )
-
-
-def make_loader(dataset: ViewDataset, *, workers: int) -> "DataLoader[VideoViews | FailedVideo]":
-    """Videos in order, one an item; `workers` processes decode, 0 decodes in this one."""
-    return DataLoader(dataset, batch_size=None, num_workers=workers)

@@ -1,60 +1,142 @@
-"""The one forward loop: videos in, logits of every view out, views batched across videos."""
+"""The one forward loop: videos in, what the network says of every view out."""
 
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from videoswin_cli.data.dataset import FailedVideo, VideoViews
+from videoswin_cli.data.dataset import FailedVideo, VideoViews, ViewDataset
+from videoswin_cli.data.feeding import count_workers, feed
 from videoswin_cli.data.transforms import normalise
-from videoswin_cli.engine.runtime import Runtime
+from videoswin_cli.data.views import resolve_views
+from videoswin_cli.engine.runtime import RunOptions, Runtime, choose_runtime
+from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.model.loading import LoadedModel
-from videoswin_cli.records import VideoInfo
+from videoswin_cli.records import Protocol, VideoInfo
+
+Compute = Callable[[Tensor], Tensor]  # normalised clips (B, 3, T, H, W) -> (B, ...)
 
 
 @dataclass(frozen=True, kw_only=True)
-class VideoLogits:
+class ViewOutputs:
     """What the network says of one video."""
 
     info: VideoInfo
-    logits: Tensor  # float32 (views, classes), view = crop * clips + clip
+    outputs: Tensor  # float32 (views, ...), view = crop * clips + clip; (views, classes) for logits
+    times: tuple[tuple[float, float], ...]  # start and end of each clip in seconds
     notes: tuple[str, ...]
+    unread: int  # clips of this video that come after these
+
+
+@dataclass
+class Monitor:
+    """What a run tells while it goes on, and where its time went."""
+
+    notice: Callable[[str], None] = lambda text: None
+    decode_seconds: float = 0.0  # spent decoding, added up over the processes
+    wait_seconds: float = 0.0  # in which the network had nothing to do
+    model_seconds: float = 0.0
+
+
+def run_videos(
+    model: LoadedModel,
+    paths: Sequence[str],
+    *,
+    options: RunOptions,
+    start_seconds: float | None = None,
+    end_seconds: float | None = None,
+    monitor: Monitor | None = None,
+) -> Iterator[ViewOutputs | FailedVideo]:
+    """Logits of every view of every video, in the order of `paths`, as each video ends.
+
+    Raises:
+        UsageError: an option does not fit the model.
+    """
+    protocol = model.spec.protocol
+    runtime = prepare(model, options)
+    dataset = ViewDataset(
+        paths,
+        protocol=protocol,
+        views=resolve_views(options.views, protocol),
+        decoder=options.decoder,
+        start_seconds=start_seconds,
+        end_seconds=end_seconds,
+    )
+    workers = choose_workers(options, runtime, videos=len(paths))
+    return forward_videos(
+        feed(dataset, range(len(paths)), workers=workers),
+        model.network,
+        protocol=protocol,
+        runtime=runtime,
+        batch_size=options.batch_size or runtime.good_batch_size,
+        monitor=monitor,
+    )
+
+
+def prepare(model: LoadedModel, options: RunOptions) -> Runtime:
+    """Bring the network to where and how precisely it shall compute."""
+    runtime = choose_runtime(device=options.device, precision=options.precision)
+    model.network.to(device=runtime.device, dtype=runtime.dtype)
+    return runtime
+
+
+def choose_workers(options: RunOptions, runtime: Runtime, *, videos: int) -> int:
+    if options.workers is not None:
+        return options.workers
+    return count_workers(videos, on_cpu=runtime.on_cpu)
 
 
 def forward_videos(
-    model: LoadedModel,
     videos: Iterable[VideoViews | FailedVideo],
+    compute: Compute,
     *,
+    protocol: Protocol,
     runtime: Runtime,
     batch_size: int,
-) -> Iterator[VideoLogits | FailedVideo]:
-    """Run the network over all views of all videos; results come in order, failures pass through.
+    monitor: Monitor | None = None,
+) -> Iterator[ViewOutputs | FailedVideo]:
+    """Compute all views of all videos; results come in order, failures pass through.
 
     Args:
-        model: its network is already on the device and of the dtype of `runtime`.
         videos: decoded, as they come.
+        compute: the network, or a part of it; already on the device and of the dtype of `runtime`.
+        protocol: mean and standard deviation of what the network is fed with.
         runtime: device and dtype.
-        batch_size: views a forward pass, from several videos where one has fewer.
+        batch_size: views a forward pass, from several videos where one has fewer. Halved where
+            the memory does not suffice.
+        monitor: is told.
+
+    Raises:
+        VideoSwinError: no memory even for one view at a time.
     """
+    monitor = monitor or Monitor()
+    batches = _Batches(compute, protocol, runtime, batch_size, monitor)
     waiting: deque[_OpenVideo | FailedVideo] = deque()
-    batch: list[tuple[_OpenVideo, int]] = []
-    for video in videos:
+    for video in _time_waiting(videos, monitor):
         if isinstance(video, FailedVideo):
             waiting.append(video)
         else:
+            monitor.decode_seconds += video.seconds
             opened = _OpenVideo(video)
             waiting.append(opened)
             for number in opened.distinct:
-                batch.append((opened, number))
-                if len(batch) == batch_size:
-                    _forward(model, batch, runtime)
-                    batch.clear()
+                batches.add(opened, number)
         yield from _finished(waiting)
-    if batch:
-        _forward(model, batch, runtime)
+    batches.flush()
     yield from _finished(waiting)
+
+
+def _time_waiting(
+    videos: Iterable[VideoViews | FailedVideo], monitor: Monitor
+) -> Iterator[VideoViews | FailedVideo]:
+    begun = time.perf_counter()
+    for video in videos:
+        monitor.wait_seconds += time.perf_counter() - begun
+        yield video
+        begun = time.perf_counter()
 
 
 @dataclass
@@ -62,33 +144,90 @@ class _OpenVideo:
     """A video some of whose views are still to come. Equal views are computed once."""
 
     video: VideoViews
-    logits: dict[object, Tensor] = field(default_factory=dict)  # by the key of the view
+    outputs: dict[object, Tensor] = field(default_factory=dict)  # by the key of the view
 
     def __post_init__(self) -> None:
         self.distinct = list({self.video.key(n): n for n in range(len(self.video))}.values())
 
     @property
     def complete(self) -> bool:
-        return len(self.logits) == len(self.distinct)
+        return len(self.outputs) == len(self.distinct)
 
-    def result(self) -> VideoLogits:
-        rows = [self.logits[self.video.key(number)] for number in range(len(self.video))]
-        return VideoLogits(info=self.video.info, logits=torch.stack(rows), notes=self.video.notes)
+    def result(self) -> ViewOutputs:
+        video = self.video
+        return ViewOutputs(
+            info=video.info,
+            outputs=torch.stack([self.outputs[video.key(n)] for n in range(len(video))]),
+            times=video.times,
+            notes=video.notes,
+            unread=video.unread,
+        )
 
 
-def _finished(waiting: "deque[_OpenVideo | FailedVideo]") -> Iterator[VideoLogits | FailedVideo]:
+def _finished(waiting: "deque[_OpenVideo | FailedVideo]") -> Iterator[ViewOutputs | FailedVideo]:
     while waiting and (isinstance(waiting[0], FailedVideo) or waiting[0].complete):
         video = waiting.popleft()
         yield video if isinstance(video, FailedVideo) else video.result()
 
 
-def _forward(model: LoadedModel, batch: list[tuple[_OpenVideo, int]], runtime: Runtime) -> None:
-    protocol = model.spec.protocol
-    views = torch.stack([opened.video.view(number) for opened, number in batch])
-    with torch.inference_mode():
-        clips = normalise(
-            views.to(runtime.device), mean=protocol.mean, std=protocol.std, dtype=runtime.dtype
+class _Batches:
+    """Views that wait for a full batch, whatever video they are from."""
+
+    def __init__(
+        self, compute: Compute, protocol: Protocol, runtime: Runtime, size: int, monitor: Monitor
+    ) -> None:
+        self._compute = compute
+        self._protocol = protocol
+        self._runtime = runtime
+        self._size = size
+        self._monitor = monitor
+        self._views: list[tuple[_OpenVideo, int]] = []
+
+    def add(self, opened: _OpenVideo, number: int) -> None:
+        self._views.append((opened, number))
+        if len(self._views) >= self._size:
+            self.flush()
+
+    def flush(self) -> None:
+        begun = time.perf_counter()
+        while self._views:
+            batch = self._views[: self._size]
+            try:
+                outputs = self._forward(batch)
+            except RuntimeError as error:
+                if not _out_of_memory(error):
+                    raise
+                self._halve(error)
+                continue
+            for (opened, number), output in zip(batch, outputs, strict=True):
+                opened.outputs[opened.video.key(number)] = output
+            del self._views[: len(batch)]
+        self._monitor.model_seconds += time.perf_counter() - begun
+
+    def _forward(self, batch: list[tuple[_OpenVideo, int]]) -> Tensor:
+        views = torch.stack([opened.video.view(number) for opened, number in batch])
+        mean, std = self._protocol.mean, self._protocol.std
+        with torch.inference_mode():
+            views = views.to(self._runtime.device)
+            clips = normalise(views, mean=mean, std=std, dtype=self._runtime.dtype)
+            return self._compute(clips).float().cpu()
+
+    def _halve(self, error: RuntimeError) -> None:
+        if self._size == 1:
+            raise VideoSwinError(
+                "out of memory with one view at a time",
+                hint="close other programs, or use a smaller model, --precision bf16 or another "
+                "--device",
+            ) from error
+        self._size //= 2
+        self._monitor.notice(
+            f"out of memory: going on with {self._size} views a forward pass (--batch-size)"
         )
-        logits = model.network(clips).float().cpu()
-    for (opened, number), row in zip(batch, logits, strict=True):
-        opened.logits[opened.video.key(number)] = row
+        if not self._runtime.on_cpu:
+            torch.cuda.empty_cache()
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return "can't allocate memory" in str(error)  # the CPU's allocator has no class of its own

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import torch
 
-from videoswin_cli.data.dataset import FailedVideo, ViewDataset, make_loader
+from videoswin_cli.data.dataset import FailedVideo
 from videoswin_cli.data.decoding import DecoderChoice
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.engine.aggregate import Average, average_views, top_classes
-from videoswin_cli.engine.inference import VideoLogits, forward_videos
-from videoswin_cli.engine.runtime import Precision, choose_runtime
+from videoswin_cli.engine.inference import Monitor, ViewOutputs, run_videos
+from videoswin_cli.engine.runtime import Precision, RunOptions, choose_runtime
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 from videoswin_cli.model.loading import LoadedModel, load
 from videoswin_cli.records import Prediction
@@ -60,7 +60,7 @@ def predict(
     logits: bool = False,
     start_seconds: float | None = None,
     end_seconds: float | None = None,
-    workers: int = 0,
+    workers: int | None = 0,
     batch_size: int | None = None,
 ) -> list[Prediction]:
     """Recognise the actions in one or several videos, folders, globs or URLs.
@@ -75,21 +75,24 @@ def predict(
     videos = expand_inputs([str(path) for path in inputs])
     if not isinstance(model, LoadedModel):
         model = load(model, checkpoint=checkpoint, labels=labels, with_head=True)
+    options = RunOptions(
+        views=views,
+        device=device,
+        precision=precision,
+        decoder=decoder,
+        workers=workers,
+        batch_size=batch_size,
+    )
     return list(
         iter_predictions(
             model,
             videos,
-            views=views,
+            options=options,
             topk=topk,
             average=average,
-            device=device,
-            precision=precision,
-            decoder=decoder,
             logits=logits,
             start_seconds=start_seconds,
             end_seconds=end_seconds,
-            workers=workers,
-            batch_size=batch_size,
         )
     )
 
@@ -98,57 +101,46 @@ def iter_predictions(
     model: LoadedModel,
     paths: Sequence[str],
     *,
-    views: str,
+    options: RunOptions,
     topk: int,
     average: Average,
-    device: str,
-    precision: Precision,
-    decoder: DecoderChoice,
     logits: bool,
     start_seconds: float | None,
     end_seconds: float | None,
-    workers: int,
-    batch_size: int | None,
+    monitor: Monitor | None = None,
 ) -> Iterator[Prediction]:
     """One prediction a path, in order, as each video ends.
 
     Raises:
         UsageError: an option does not fit the model.
     """
-    spec = model.spec
-    chosen = resolve_views(views, spec.protocol)
-    runtime = choose_runtime(device=device, precision=precision)
-    model.network.to(device=runtime.device, dtype=runtime.dtype)
-    dataset = ViewDataset(
+    name, views = model.spec.name, str(resolve_views(options.views, model.spec.protocol))
+    outputs = run_videos(
+        model,
         paths,
-        protocol=spec.protocol,
-        views=chosen,
-        decoder=decoder,
+        options=options,
         start_seconds=start_seconds,
         end_seconds=end_seconds,
-    )
-    loader = make_loader(dataset, workers=workers)
-    outputs = forward_videos(
-        model, loader, runtime=runtime, batch_size=batch_size or runtime.good_batch_size
+        monitor=monitor,
     )
     for path, output in zip(paths, outputs, strict=True):
         if isinstance(output, FailedVideo):
-            yield Prediction(path=path, model=spec.name, views=str(chosen), error=output.reason)
+            yield Prediction(path=path, model=name, views=views, error=output.reason)
         else:
-            yield _answer(model, path, output, str(chosen), topk=topk, average=average, raw=logits)
+            yield _answer(model, path, output, views, topk=topk, average=average, raw=logits)
 
 
 def _answer(
     model: LoadedModel,
     path: str,
-    output: VideoLogits,
+    output: ViewOutputs,
     views: str,
     *,
     topk: int,
     average: Average,
     raw: bool,
 ) -> Prediction:
-    probabilities = average_views(output.logits, how=average)
+    probabilities = average_views(output.outputs, how=average)
     return Prediction(
         path=path,
         model=model.spec.name,
@@ -157,6 +149,6 @@ def _answer(
         frames=output.info.frames,
         fps=output.info.fps,
         top=top_classes(probabilities, model.labels, k=topk),
-        logits=output.logits.tolist() if raw else None,
+        logits=output.outputs.tolist() if raw else None,
         notes=output.notes,
     )

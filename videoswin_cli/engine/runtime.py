@@ -5,10 +5,23 @@ from typing import Literal
 
 import torch
 
+from videoswin_cli.data.decoding import DecoderChoice
 from videoswin_cli.errors import UsageError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What every run over videos can be told, whatever it makes of them."""
+
+    views: str = "1x1"  # or CxK, or paper
+    device: str = "auto"
+    precision: Precision = "auto"
+    decoder: DecoderChoice = "auto"
+    workers: int | None = 0  # decoding processes; None: as many as suit the run
+    batch_size: int | None = None  # views a forward pass; None: what suits the device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +32,15 @@ class Runtime:
     @property
     def good_batch_size(self) -> int:
         """Views a forward pass: on a CPU more than one gain nothing and fall out of the cache."""
-        return 1 if self.device.type == "cpu" else 8
+        return 1 if self.on_cpu else 8
+
+    @property
+    def on_cpu(self) -> bool:
+        return self.device.type == "cpu"
+
+    @property
+    def precision(self) -> str:
+        return next(name for name, dtype in _DTYPES.items() if dtype == self.dtype)
 
 
 def choose_runtime(*, device: str = "auto", precision: Precision = "auto") -> Runtime:
