@@ -93,3 +93,13 @@ class Prediction:
     error: str | None = None
     logits: Sequence[Sequence[float]] | None = None  # views x classes, view = crop * clips + clip
     notes: tuple[str, ...] = ()  # what a user should know about this video (it looped, say)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedVideo:
+    """One row of an annotation list whose file was looked for."""
+
+    path: str  # under the root, with /: the key of the video in every result
+    file: str | None  # None: not found
+    label: int | None  # class index
+    line: int  # of the list, from 1; the number of the entry in a JSON list or a folder
