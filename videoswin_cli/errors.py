@@ -4,7 +4,8 @@
     ├── UsageError          2  wrong usage or configuration: unknown model, missing file, bad YAML
     │   └── CheckpointError 2  a weight file that is unsafe, unreadable or does not fit the model
     ├── FetchError          4  a file could not be fetched, or its hash is wrong
-    └── VideoError          3  one video cannot be read; the others are done all the same
+    ├── VideoError          3  one video cannot be read; the others are done all the same
+    └── ExpectationError    5  the accuracy is not the one that was expected
 
 Each message says what was found and what was expected; the hint says what to do.
 """
@@ -43,3 +44,7 @@ class FetchError(VideoSwinError):
 
 class VideoError(VideoSwinError):
     exit_code = 3
+
+
+class ExpectationError(VideoSwinError):
+    exit_code = 5

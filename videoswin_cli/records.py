@@ -4,7 +4,7 @@ One word per idea, everywhere: *clip* = consecutive sampled frames, *crop* = spa
 *view* = clip x crop, *video* = the file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -103,3 +103,39 @@ class ListedVideo:
     file: str | None  # None: not found
     label: int | None  # class index
     line: int  # of the list, from 1; the number of the entry in a JSON list or a folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Where the time of a run went. Only `seconds` is time on the clock."""
+
+    videos: int  # computed in this run, failed ones included
+    processes: int
+    seconds: float
+    decode_seconds: float  # added up over all decoding processes
+    wait_seconds: float  # in which the network had nothing to do, added up over the processes
+    model_seconds: float  # added up over the processes
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalSummary:
+    """What `videoswin eval` found out. Accuracies are in percent."""
+
+    model: str | None  # None: not said, as it may be where the scores come from dumps
+    dataset: str | None
+    views: str | None  # CLIPSxCROPS; this and the next three are None for dumps
+    average: str | None
+    precision: str | None
+    device: str | None
+    decoders: Mapping[str, int]  # videos by the decoder that read them
+    listed: int
+    found: int
+    failed: int  # of the listed: not found, or not readable
+    on_error: str  # wrong: failed videos count as wrong; skip: they do not count
+    accuracy: Mapping[str, float]  # by name: top1, top5
+    mean_class_accuracy: float
+    classes_with_videos: int
+    published: Mapping[str, float]  # by name
+    published_views: str | None
+    timing: Timing | None
+    warnings: tuple[str, ...] = ()

@@ -17,7 +17,8 @@ from videoswin_cli.data.decoding import open_video
 from videoswin_cli.data.feeding import feed
 from videoswin_cli.data.sampling import sample_clips
 from videoswin_cli.data.transforms import crop_corners, normalise, resize, resized_size
-from videoswin_cli.engine.inference import Monitor, ViewOutputs, forward_videos
+from videoswin_cli.engine.inference import ViewOutputs, forward_videos
+from videoswin_cli.engine.monitoring import Monitor
 from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.model.catalog import load_spec

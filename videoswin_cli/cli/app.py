@@ -1,5 +1,6 @@
 """The command `videoswin`: its subcommands, and the one place where errors become exit codes."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ from videoswin_cli import __version__
 from videoswin_cli.cli.console import show_error
 from videoswin_cli.cli.convert import convert
 from videoswin_cli.cli.download import download
+from videoswin_cli.cli.eval import evaluate
 from videoswin_cli.cli.models import models
 from videoswin_cli.cli.predict import predict
 from videoswin_cli.errors import VideoSwinError
@@ -33,8 +35,15 @@ class _Group(TyperGroup):
 app = typer.Typer(
     cls=_Group, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
 )
-for _command in (predict, models, download, convert):
-    app.command()(_command)
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "predict": predict,
+    "eval": evaluate,
+    "models": models,
+    "download": download,
+    "convert": convert,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name)(_command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -55,7 +64,8 @@ def videoswin(
     """Pretrained video recognition with Video Swin Transformer.
 
     Exit codes: 0 done; 1 failed; 2 wrong usage, model, label or weight file; 3 done, but some
-    videos failed; 4 a checkpoint could not be fetched or is not the published one; 130 interrupted.
+    videos failed; 4 a checkpoint could not be fetched or is not the published one; 5 the accuracy
+    is not the expected one; 130 interrupted.
     """
 
 

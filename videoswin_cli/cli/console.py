@@ -1,14 +1,21 @@
 """What goes to stderr: notices, errors and progress. Results alone go to stdout."""
 
 import sys
+import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 from videoswin_cli.errors import VideoSwinError
 
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
 Item = TypeVar("Item")
+
+_LOG_SECONDS = 60  # between two lines of progress where stderr is no terminal
 
 
 def notice(text: str) -> None:
@@ -38,3 +45,47 @@ def progress(items: Iterable[Item], *, total: int, unit: str) -> Iterator[Item]:
             with bar.external_write_mode(file=sys.stdout):
                 yield item
             bar.update()
+
+
+class VideoBar(AbstractContextManager["VideoBar"]):
+    """How far a long run over videos is: a bar on a terminal, a line a minute in a log."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+        self._total = self._done = self._failed = 0
+        self._begun = self._told = 0.0
+
+    def begin(self, total: int) -> None:
+        self._total = total
+        self._begun = self._told = time.monotonic()
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            bar: tqdm[Any] = tqdm(total=total, unit="video", file=sys.stderr, dynamic_ncols=True)
+            bar.set_postfix_str("0 failed", refresh=False)
+            self._bar = bar
+
+    def advance(self, *, failed: bool) -> None:
+        self._done += 1
+        self._failed += failed
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"{self._failed} failed", refresh=False)
+            self._bar.update()
+        elif time.monotonic() - self._told >= _LOG_SECONDS:
+            self._told = time.monotonic()
+            rate = self._done / (self._told - self._begun)
+            left = (self._total - self._done) / rate / 60
+            notice(
+                f"{self._done} of {self._total} videos, {rate:.2f} a second, "
+                f"{left:.0f} minutes left, {self._failed} failed"
+            )
+
+    def notice(self, text: str) -> None:
+        """Tell something above the bar."""
+        with nullcontext() if self._bar is None else self._bar.external_write_mode():
+            notice(text)
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

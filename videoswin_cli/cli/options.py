@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from videoswin_cli.data.lists import ListFormat
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 
 Model = Annotated[
@@ -61,4 +62,24 @@ BatchSize = Annotated[
         help="Views a forward pass.",
         show_default="1 on a CPU, 8 on a GPU",
     ),
+]
+ListFile = Annotated[
+    Path | None,
+    typer.Option("--list", metavar="FILE", help="List of videos; the formats are in the README."),
+]
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        "--root",
+        metavar="DIR",
+        help="Folder that the names in the list are relative to.",
+        show_default="that of the list",
+    ),
+]
+ListFormatOption = Annotated[
+    ListFormat | None,
+    typer.Option("--list-format", help="Of the list.", show_default="by its content"),
+]
+Shard = Annotated[
+    str, typer.Option("--shard", metavar="I/N", help="Do the I-th of N parts only, I from 1.")
 ]

@@ -59,7 +59,7 @@ def predict(
         raise UsageError(f"--end {end:g} is not after --start {start:g}")
     videos = expand_inputs(inputs, stdin=sys.stdin)
     with open_report(format, out) as write:
-        from videoswin_cli.engine.inference import Monitor
+        from videoswin_cli.engine.monitoring import Monitor
         from videoswin_cli.engine.prediction import iter_predictions
         from videoswin_cli.engine.runtime import RunOptions
         from videoswin_cli.model.loading import load

@@ -12,6 +12,7 @@ from videoswin_cli.data.dataset import FailedVideo, VideoViews, ViewDataset
 from videoswin_cli.data.feeding import count_workers, feed
 from videoswin_cli.data.transforms import normalise
 from videoswin_cli.data.views import resolve_views
+from videoswin_cli.engine.monitoring import Monitor
 from videoswin_cli.engine.runtime import RunOptions, Runtime, choose_runtime
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.model.loading import LoadedModel
@@ -29,16 +30,6 @@ class ViewOutputs:
     times: tuple[tuple[float, float], ...]  # start and end of each clip in seconds
     notes: tuple[str, ...]
     unread: int  # clips of this video that come after these
-
-
-@dataclass
-class Monitor:
-    """What a run tells while it goes on, and where its time went."""
-
-    notice: Callable[[str], None] = lambda text: None
-    decode_seconds: float = 0.0  # spent decoding, added up over the processes
-    wait_seconds: float = 0.0  # in which the network had nothing to do
-    model_seconds: float = 0.0
 
 
 def run_videos(

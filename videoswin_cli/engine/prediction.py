@@ -10,7 +10,8 @@ from videoswin_cli.data.decoding import DecoderChoice
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.engine.aggregate import Average, average_views, top_classes
-from videoswin_cli.engine.inference import Monitor, ViewOutputs, run_videos
+from videoswin_cli.engine.inference import ViewOutputs, run_videos
+from videoswin_cli.engine.monitoring import Monitor
 from videoswin_cli.engine.runtime import Precision, RunOptions, choose_runtime
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 from videoswin_cli.model.loading import LoadedModel, load

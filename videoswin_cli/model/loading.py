@@ -111,6 +111,23 @@ def load(
     )
 
 
+def describe(model: str, *, labels: str | Path | None = None) -> tuple[ModelSpec, tuple[str, ...]]:
+    """What `load` will give as spec and class names, without its weights.
+
+    Raises:
+        UsageError: no such model, one without classes, or a wrong YAML or label file.
+        CheckpointError: a weight file that does not describe itself.
+    """
+    own_labels = None
+    if _is_weight_file(model):
+        spec, own_labels = _describe(read_checkpoint(model), Path(model))
+    else:
+        spec = load_spec(model)
+    if spec.kind == "image" or spec.architecture.num_classes == 0:
+        raise _headless(spec)
+    return spec, _class_names(spec, labels, own_labels)
+
+
 def save(path: Path, model: LoadedModel) -> None:
     """Write our own layout: safetensors with architecture, protocol and labels in its metadata.
 

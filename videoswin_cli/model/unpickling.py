@@ -39,7 +39,8 @@ def load_torch(path: Path, *, mmap: bool) -> object:
 
 def load_pickle(path: Path) -> object:
     """What a plain pickle holds; tensors, and arrays as `Array`. Raises like `load_torch`."""
-    with path.open("rb") as file:
+    with warnings.catch_warnings(), path.open("rb") as file:
+        warnings.simplefilter("ignore", UserWarning)  # of typed storages
         return RestrictedUnpickler(file).load()
 
 

@@ -1,0 +1,65 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from videoswin_cli.engine.journal import Journal, read_journals
+from videoswin_cli.errors import UsageError
+
+RUN = {"model": "tiny", "protocol": {"clips": 4, "crops": 3}, "version": "1"}
+
+
+def write(folder: Path, part: str, *entries: dict[str, object]) -> None:
+    with Journal(folder, RUN, part=part) as journal:
+        for entry in entries:
+            journal.append(entry)
+
+
+def test_entries_of_all_parts(tmp_path: Path) -> None:
+    write(tmp_path / "j", "1-of-2", {"path": "a", "error": None}, {"path": "b", "error": "bad"})
+    write(tmp_path / "j", "2-of-2", {"path": "ü", "error": None})
+    with Journal(tmp_path / "j", RUN, part="1-of-1") as journal:
+        assert journal.entries() == {
+            "a": ("1-of-2", {"path": "a", "error": None}),
+            "b": ("1-of-2", {"path": "b", "error": "bad"}),
+            "ü": ("2-of-2", {"path": "ü", "error": None}),
+        }
+
+
+def test_a_failure_gives_way_to_a_success_in_either_order(tmp_path: Path) -> None:
+    good, bad = {"path": "a", "error": None}, {"path": "a", "error": "bad"}
+    write(tmp_path / "1", "x", bad, good)
+    write(tmp_path / "2", "x", good, bad)
+    assert read_journals(tmp_path / "1") == read_journals(tmp_path / "2") == {"a": ("x", good)}
+
+
+def test_an_unfinished_line_is_cut(tmp_path: Path) -> None:
+    write(tmp_path / "j", "x", {"path": "a"}, {"path": "b"})
+    file = tmp_path / "j" / "x.jsonl"
+    file.write_bytes(file.read_bytes()[:-3])
+    write(tmp_path / "j", "x", {"path": "c"})
+    assert [json.loads(line)["path"] for line in file.read_text().splitlines()] == ["a", "c"]
+
+
+def test_another_run_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "j", "x")
+    other = {**RUN, "protocol": {"clips": 1, "crops": 3}, "version": "2"}
+    with pytest.raises(UsageError, match=r"protocol is \{'clips': 4\} there and \{'clips': 1\}"):
+        Journal(tmp_path / "j", other, part="x")
+    with Journal(tmp_path / "j", {**RUN, "version": "2"}, part="x"):
+        pass
+
+
+def test_two_writers_of_one_part_are_refused(tmp_path: Path) -> None:
+    with (
+        Journal(tmp_path / "j", RUN, part="x"),
+        pytest.raises(UsageError, match="another process is writing"),
+    ):
+        Journal(tmp_path / "j", RUN, part="x")
+    write(tmp_path / "j", "x", {"path": "a"})
+
+
+def test_no_folder_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot write"):
+        Journal(tmp_path / "file" / "j", RUN, part="x")

@@ -1,0 +1,203 @@
+"""`videoswin eval`: how accurate is a model on these videos?"""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from videoswin_cli.cli import options
+from videoswin_cli.cli.console import VideoBar, notice
+from videoswin_cli.data.lists import read_class_folder, read_list
+from videoswin_cli.errors import ExpectationError, UsageError, VideoError
+from videoswin_cli.files import check_writable
+from videoswin_cli.model.catalog import DEFAULT_MODEL
+from videoswin_cli.report.evaluation import (
+    Format,
+    format_summary,
+    write_class_accuracies,
+    write_confusions,
+    write_failures,
+)
+
+if TYPE_CHECKING:
+    from videoswin_cli.engine.evaluation import Evaluation
+
+
+def evaluate(
+    folder: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FOLDER]", help="Folder with one folder a class."),
+    ] = None,
+    list_file: options.ListFile = None,
+    root: options.Root = None,
+    list_format: options.ListFormatOption = None,
+    from_dump: Annotated[
+        list[Path] | None,
+        typer.Option("--from-dump", metavar="FILE...", help="Score earlier dumps; no model runs."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="NAME|FILE",
+            help="As for predict; for dumps it adds names and published accuracy.",
+            show_default=DEFAULT_MODEL,
+        ),
+    ] = None,
+    checkpoint: options.Checkpoint = None,
+    labels: options.Labels = None,
+    views: options.Views = "paper",
+    average: options.Average = "prob",
+    topk: Annotated[
+        str, typer.Option("--topk", metavar="K,K", help="Which top-k accuracies.")
+    ] = "1,5",
+    dump: Annotated[
+        Path | None,
+        typer.Option(
+            "--dump",
+            metavar="FILE",
+            help="Keep the answers: .jsonl, .npz (all scores) or .pkl (as mmaction2).",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with what --dump holds or a killed run left.")
+    ] = False,
+    per_class: Annotated[
+        Path | None, typer.Option("--per-class", metavar="FILE.csv", help="Accuracy by class.")
+    ] = None,
+    confusion: Annotated[
+        Path | None, typer.Option("--confusion", metavar="FILE.csv", help="What is taken for what.")
+    ] = None,
+    on_error: Annotated[
+        Literal["wrong", "skip", "fail"],
+        typer.Option("--on-error", help="Failed videos count as wrong, do not count, or stop."),
+    ] = "wrong",
+    min_found: Annotated[
+        float,
+        typer.Option("--min-found", min=0, max=1, help="Share of the videos that must exist."),
+    ] = 0.95,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, metavar="N", help="The first N videos only.")
+    ] = None,
+    shard: options.Shard = "1/1",
+    expect: Annotated[
+        float | None,
+        typer.Option("--expect", metavar="ACC", help="Exit 5 unless top-1 in percent is this."),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", min=0, metavar="T", help="Of --expect, in percent.")
+    ] = 0.1,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    decoder: options.Decoder = "auto",
+    workers: options.Workers = None,
+    batch_size: options.BatchSize = None,
+    format: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",
+) -> None:
+    """Measure accuracy on a list or a folder of labelled videos.
+
+    videoswin eval --list kinetics_val_list.txt --root DIR
+
+    videoswin eval --list val.txt --root DIR --shard 1/4 --dump part1.npz
+
+    videoswin eval --from-dump part1.npz part2.npz part3.npz part4.npz
+
+    Failed videos are listed in failed.jsonl, beside the dump if there is one. Several processes
+    under torchrun or srun share the work.
+    """
+    folders, dumps = folder or [], from_dump or []
+    if dumps:  # what a shell makes of part*.npz
+        folders, dumps = [], [*dumps, *folders]
+    if len(folders) + (list_file is not None) + bool(dumps) != 1:
+        raise UsageError(
+            "expected one source of videos",
+            hint="give FOLDER, --list FILE or --from-dump FILE...",
+        )
+    if resume and dump is None:
+        raise UsageError("--resume needs --dump: that is where finished videos are kept")
+    chosen_topk = _parse_topk(topk)
+    if expect is not None and 1 not in chosen_topk:
+        raise UsageError("--expect is about top-1: add 1 to --topk")
+    for path in (per_class, confusion):
+        if path is not None:
+            check_writable(path)
+    videos = None
+    if folders:
+        videos = read_class_folder(folders[0])
+    elif list_file is not None:
+        videos = read_list(list_file, format=list_format)
+
+    from videoswin_cli.engine import evaluation as engine
+    from videoswin_cli.engine.monitoring import Monitor
+    from videoswin_cli.engine.processes import parse_shard
+    from videoswin_cli.engine.runtime import RunOptions
+
+    chosen = engine.EvalOptions(
+        model=model or DEFAULT_MODEL,
+        checkpoint=checkpoint,
+        labels=labels,
+        run=RunOptions(
+            views=views,
+            device=device,
+            precision=precision,
+            decoder=decoder,
+            workers=workers,
+            batch_size=batch_size,
+        ),
+        average=average,
+        topk=chosen_topk,
+        on_error=on_error,
+        min_found=min_found,
+        limit=limit,
+        shard=parse_shard(shard),
+        dump=dump,
+        resume=resume,
+    )
+    if videos is None:
+        result = engine.evaluate_dumps(dumps, chosen, named=model is not None)
+    else:
+        with VideoBar() as bar:
+            monitor = Monitor(notice=bar.notice, progress=bar)
+            done = engine.evaluate(videos, chosen, root=root, monitor=monitor)
+        if done is None:
+            return  # the first process tells
+        result = done
+    typer.echo(format_summary(result.summary, format), nl=False)
+    for text in result.summary.warnings:
+        notice(f"warning: {text}")
+    _write_tables(result, per_class, confusion)
+    _finish(result, dump, expect, tolerance)
+
+
+def _parse_topk(text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"[1-9][0-9]*(,[1-9][0-9]*)*", text):
+        raise UsageError(f"--topk {text!r}: expected numbers like 1,5")
+    return tuple(dict.fromkeys(int(part) for part in text.split(",")))
+
+
+def _write_tables(result: "Evaluation", per_class: Path | None, confusion: Path | None) -> None:
+    from videoswin_cli.engine.metrics import class_accuracies, confusions
+
+    if per_class is not None:
+        write_class_accuracies(per_class, class_accuracies(result.videos), result.labels)
+    if confusion is not None:
+        write_confusions(confusion, confusions(result.videos), result.labels)
+
+
+def _finish(
+    result: "Evaluation", dump: Path | None, expect: float | None, tolerance: float
+) -> None:
+    """List the failed videos and choose the exit code."""
+    if result.failed:
+        name = "failed.jsonl" if dump is None else f"{dump.stem}.failed.jsonl"
+        path = Path(name) if dump is None else dump.with_name(name)
+        write_failures(path, ((video.path, video.error or "") for video in result.failed))
+        notice(f"{len(result.failed)} of {len(result.videos)} videos failed: see {path}")
+    if expect is not None and not abs(result.summary.accuracy["top1"] - expect) <= tolerance:
+        raise ExpectationError(
+            f"top-1 is {result.summary.accuracy['top1']:.2f} %, "
+            f"expected {expect:g} within {tolerance:g}"
+        )
+    if result.failed:
+        raise typer.Exit(VideoError.exit_code)

@@ -1,0 +1,226 @@
+"""Scores of many videos as files: written by `eval --dump`, read by `eval --from-dump`.
+
+`.jsonl` has a line a video with its likeliest classes; `.npz` has arrays `paths`, `labels` and
+`scores` (videos, classes) float32; `.pkl` is the list of dicts that mmaction2's `--dump` writes,
+for its analysis tools, with the path added.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from videoswin_cli.engine.metrics import ScoredVideo, rank_scores
+from videoswin_cli.errors import UsageError
+from videoswin_cli.files import write_whole
+from videoswin_cli.model.unpickling import Array, RefusedError, dump_pickle, load_pickle
+
+DumpFormat = Literal["jsonl", "npz", "pkl"]
+_READ_TOP = 100  # classes ranked of a dump that has the scores of all
+
+
+def dump_format(path: Path) -> DumpFormat:
+    """By the suffix.
+
+    Raises:
+        UsageError: another suffix.
+    """
+    for format in get_args(DumpFormat):
+        if path.suffix == f".{format}":
+            return cast("DumpFormat", format)
+    raise UsageError(
+        f"{path}: unknown kind of dump {path.suffix!r}", hint="use .jsonl, .npz or .pkl"
+    )
+
+
+def write_dump(path: Path, videos: Sequence[ScoredVideo], labels: Sequence[str]) -> None:
+    """Write all videos; the file appears when it is complete."""
+    format = dump_format(path)
+    with write_whole(path) as part:
+        if format == "jsonl":
+            with part.open("w", encoding="utf-8") as file:
+                file.writelines(to_line(video, labels) for video in videos)
+        elif format == "npz":
+            with part.open("wb") as file:
+                np.savez(file, **_arrays(videos, len(labels)))  # type: ignore[arg-type]
+        else:
+            dump_pickle(part, [_sample(video, len(labels)) for video in videos])
+
+
+def to_line(video: ScoredVideo, labels: Sequence[str]) -> str:
+    """One line of JSON."""
+    top = [
+        {"label": labels[index], "index": index, "prob": prob}
+        for index, prob in zip(video.top, video.top_probs, strict=True)
+    ]
+    row = {"path": video.path, "label": video.label, "decoder": video.decoder, "top": top}
+    return json.dumps({**row, "error": video.error}, ensure_ascii=False) + "\n"
+
+
+def read_dumps(paths: Sequence[Path]) -> list[ScoredVideo]:
+    """Videos of several dumps, each once, in the order of the files.
+
+    Raises:
+        UsageError: a file cannot be read, or two of them disagree about a video.
+    """
+    videos: dict[str, ScoredVideo] = {}
+    origin: dict[str, Path] = {}
+    for path in paths:
+        for video in read_dump(path):
+            known = videos.get(video.path)
+            if known is not None and not _agree(known, video):
+                raise UsageError(
+                    f"{origin[video.path]} and {path} disagree about {video.path}",
+                    hint="these are not parts of one run: give dumps of the same model and list",
+                )
+            videos.setdefault(video.path, video)
+            origin.setdefault(video.path, path)
+    return list(videos.values())
+
+
+def read_dump(path: Path) -> list[ScoredVideo]:
+    """Videos of one dump of any of the three kinds.
+
+    Raises:
+        UsageError: no such file, or not what its suffix says.
+    """
+    format = dump_format(path)
+    readers = {"jsonl": _read_jsonl, "npz": _read_npz, "pkl": _read_pkl}
+    try:
+        videos = list(readers[format](path))
+    except FileNotFoundError:
+        raise UsageError(f"no such file: {path}") from None
+    except RefusedError as refused:
+        raise UsageError(
+            f"{path} names {refused}, code that would run while the file is opened; not opened"
+        ) from None
+    except Exception as error:
+        raise UsageError(
+            f"{path} is not a {format} dump: {type(error).__name__}: {error}"
+        ) from error
+    if len({video.path for video in videos}) < len(videos):
+        raise UsageError(f"{path} has a video twice")
+    return videos
+
+
+def _agree(a: ScoredVideo, b: ScoredVideo) -> bool:
+    if a.label != b.label or (a.error is None) != (b.error is None):
+        return False
+    k = min(len(a.top), len(b.top))
+    return a.top[:k] == b.top[:k] and np.allclose(a.top_probs[:k], b.top_probs[:k], atol=1e-5)
+
+
+# --- jsonl ----------------------------------------------------------------------------------------
+
+
+def _read_jsonl(path: Path) -> Iterator[ScoredVideo]:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            if line.strip():
+                yield from_row(json.loads(line))
+
+
+def from_row(row: dict[str, Any]) -> ScoredVideo:
+    """The inverse of `to_line`, but for the class names."""
+    return ScoredVideo(
+        path=str(row["path"]),
+        label=int(row["label"]),
+        top=tuple(int(entry["index"]) for entry in row["top"]),
+        top_probs=tuple(float(entry["prob"]) for entry in row["top"]),
+        error=row.get("error"),
+        decoder=row.get("decoder"),
+    )
+
+
+# --- npz ------------------------------------------------------------------------------------------
+
+
+def _arrays(videos: Sequence[ScoredVideo], classes: int) -> dict[str, NDArray[Any]]:
+    scores = np.full((len(videos), classes), np.nan, dtype=np.float32)
+    for row, video in zip(scores, videos, strict=True):
+        if video.scores is not None:
+            row[:] = video.scores
+    return {
+        "paths": np.array([video.path for video in videos], dtype=np.str_),
+        "labels": np.array([video.label for video in videos], dtype=np.int64),
+        "scores": scores,  # NaN for a failed video
+        "errors": np.array([video.error or "" for video in videos], dtype=np.str_),
+        "decoders": np.array([video.decoder or "" for video in videos], dtype=np.str_),
+    }
+
+
+def _read_npz(path: Path) -> Iterator[ScoredVideo]:
+    with np.load(path, allow_pickle=False) as arrays:
+        paths, labels, scores = arrays["paths"], arrays["labels"], arrays["scores"]
+        nothing = np.full(len(paths), "")
+        errors, decoders = arrays.get("errors", nothing), arrays.get("decoders", nothing)
+    for name, label, row, error, decoder in zip(
+        paths, labels, scores, errors, decoders, strict=True
+    ):
+        failed = bool(np.isnan(row).any())
+        video = ScoredVideo(
+            path=str(name),
+            label=int(label),
+            error=(str(error) or "no scores") if failed else None,
+            decoder=str(decoder) or None,
+        )
+        yield video if failed else _ranked(video, row)
+
+
+def _ranked(video: ScoredVideo, scores: NDArray[np.float32]) -> ScoredVideo:
+    top = rank_scores(scores, k=_READ_TOP)
+    probs = tuple(float(scores[index]) for index in top)
+    return replace(video, top=top, top_probs=probs, scores=scores)
+
+
+# --- mmaction2's pickle ---------------------------------------------------------------------------
+
+
+def _sample(video: ScoredVideo, classes: int) -> dict[str, Any]:
+    if video.scores is not None:
+        scores = torch.from_numpy(video.scores)
+    else:  # its tools know no failed videos: one with no class before the right one counts as wrong
+        scores = torch.zeros(classes)
+        scores[video.label] = -1.0
+    return {
+        "filename": video.path,
+        "pred_score": scores,
+        "pred_label": scores.argmax(dim=0, keepdim=True),
+        "gt_label": torch.tensor([video.label]),
+        "error": video.error,
+        "decoder": video.decoder,
+    }
+
+
+def _read_pkl(path: Path) -> Iterator[ScoredVideo]:
+    content = load_pickle(path)
+    if not isinstance(content, list):
+        raise TypeError(f"expected a list of samples, found {type(content).__name__}")
+    for number, sample in enumerate(content):
+        # Before mmaction2 1.0 was final, scores and labels had a level more.
+        scores = _array(sample.get("pred_score", sample.get("pred_scores")))
+        label = int(_array(sample.get("gt_label", sample.get("gt_labels"))).reshape(-1)[0])
+        name = sample.get("filename", f"{path.name}#{number}")
+        video = ScoredVideo(
+            path=str(name),
+            label=label,
+            error=sample.get("error"),
+            decoder=sample.get("decoder"),
+        )
+        yield video if video.error else _ranked(video, scores.astype(np.float32))
+
+
+def _array(value: object) -> NDArray[Any]:
+    if isinstance(value, dict):
+        value = value["item"]
+    if isinstance(value, Array):
+        value = value.tensor
+    if isinstance(value, Tensor):
+        return value.numpy()
+    return np.asarray(value, dtype=np.float64)

@@ -1,0 +1,224 @@
+"""A list of labelled videos in, accuracy out: what `videoswin eval` runs."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from videoswin_cli.data.lists import VideoList, number_labels
+from videoswin_cli.data.locating import locate
+from videoswin_cli.data.views import resolve_views
+from videoswin_cli.engine.aggregate import Average
+from videoswin_cli.engine.dumps import dump_format, read_dumps
+from videoswin_cli.engine.metrics import (
+    ScoredVideo,
+    class_accuracies,
+    looks_like_chance,
+    mean_class_accuracy,
+    topk_accuracy,
+)
+from videoswin_cli.engine.monitoring import Monitor
+from videoswin_cli.engine.processes import Shard, find_processes, joined
+from videoswin_cli.engine.runtime import RunOptions, choose_runtime
+from videoswin_cli.engine.scoring import KEPT_TOP, Scorer
+from videoswin_cli.errors import UsageError
+from videoswin_cli.files import check_writable
+from videoswin_cli.model.catalog import ModelSpec
+from videoswin_cli.model.loading import describe, load
+from videoswin_cli.records import EvalSummary, ListedVideo
+
+OnError = Literal["wrong", "skip", "fail"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalOptions:
+    """What `videoswin eval` can be told."""
+
+    model: str
+    checkpoint: Path | None = None
+    labels: Path | None = None
+    run: RunOptions = field(default_factory=lambda: RunOptions(views="paper"))
+    average: Average = "prob"
+    topk: tuple[int, ...] = (1, 5)
+    on_error: OnError = "wrong"  # fail: the first failed video ends the run
+    min_found: float = 0.95  # share of the listed videos that must exist
+    limit: int | None = None  # the first so many videos only
+    shard: Shard = field(default_factory=Shard)
+    dump: Path | None = None
+    resume: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """All videos of a list with their scores, and what they come to."""
+
+    videos: tuple[ScoredVideo, ...]
+    labels: tuple[str, ...]  # class names; empty where they are not known
+    summary: EvalSummary
+
+    @property
+    def failed(self) -> tuple[ScoredVideo, ...]:
+        return tuple(video for video in self.videos if video.error is not None)
+
+
+def evaluate(
+    videos: VideoList, options: EvalOptions, *, root: Path | None, monitor: Monitor
+) -> Evaluation | None:
+    """Score every video of a list once, whatever the number of processes and restarts.
+
+    Args:
+        videos: with their labels.
+        options: of the run.
+        root: folder that the names of the list are relative to; by default that of the list.
+        monitor: is told; of several processes the first one's.
+
+    Returns:
+        The evaluation; None in all processes but the first.
+
+    Raises:
+        UsageError: labels that do not fit the model, too many videos missing, or a dump of another
+            run. All of it before the weights are read.
+        VideoError: a video failed and `on_error` is "fail".
+    """
+    processes = find_processes()
+    if not processes.first:
+        monitor = Monitor()
+    spec, labels = describe(options.model, labels=options.labels)
+    views = str(resolve_views(options.run.views, spec.protocol))
+    listed = find_videos(videos, labels, options, root=root, monitor=monitor)
+    if options.dump is not None:
+        dump_format(options.dump)
+        check_writable(options.dump)
+    run = replace(options.run, views=views, device=processes.device(options.run.device))
+    runtime = choose_runtime(device=run.device, precision=run.precision)
+    with joined(processes):
+        model = load(
+            options.model, checkpoint=options.checkpoint, labels=options.labels, with_head=True
+        )
+        monitor.notice(model.summary)
+        scorer = Scorer(
+            model=model,
+            run=run,
+            average=options.average,
+            keep_top=max(KEPT_TOP, *options.topk),
+            stop_at_failure=options.on_error == "fail",
+            dump=options.dump,
+            resume=options.resume,
+            processes=processes,
+            monitor=monitor,
+        )
+        scored = scorer.score(listed)
+        timing = monitor.timing(processes)
+    if not processes.first:
+        return None
+    summary = replace(
+        summarise(scored, spec=model.spec, classes=len(model.labels), options=options),
+        found=sum(video.file is not None for video in listed),
+        views=views,
+        average=options.average,
+        precision=runtime.precision,
+        device=str(runtime.device),
+        timing=timing,
+    )
+    return Evaluation(videos=scored, labels=model.labels, summary=summary)
+
+
+def evaluate_dumps(files: Sequence[Path], options: EvalOptions, *, named: bool) -> Evaluation:
+    """Metrics of what earlier runs wrote, without a network.
+
+    Args:
+        files: dumps of shards of one run, or one dump.
+        options: of them the model, the labels, `topk` and `on_error` count.
+        named: whether the model was named; else nothing is known of it.
+
+    Raises:
+        UsageError: a dump cannot be read, holds too few classes, or disagrees with another.
+    """
+    videos = tuple(read_dumps(files))
+    spec, labels = describe(options.model, labels=options.labels) if named else (None, ())
+    classes = len(labels) or max((len(v.scores) for v in videos if v.scores is not None), default=0)
+    kept = min((len(video.top) for video in videos if video.top), default=0)
+    if kept < max(options.topk) and kept < (classes or kept + 1):
+        raise UsageError(
+            f"top-{max(options.topk)} cannot be told: the dump holds {kept} classes of a video",
+            hint="choose --topk as it was for the dump, or dump all scores (.npz)",
+        )
+    if classes and (wrong := [v for v in videos if max(v.label, *v.top, 0) >= classes]):
+        raise UsageError(
+            f"{wrong[0].path}: class {max(wrong[0].label, *wrong[0].top)} of the dump is none of "
+            f"the {classes} of {options.model}",
+            hint="name the model that the dump is of with --model",
+        )
+    summary = summarise(videos, spec=spec, classes=classes, options=options)
+    return Evaluation(videos=videos, labels=labels, summary=summary)
+
+
+def find_videos(
+    videos: VideoList,
+    labels: Sequence[str],
+    options: EvalOptions,
+    *,
+    root: Path | None,
+    monitor: Monitor,
+) -> list[ListedVideo]:
+    """The videos to score, with class index and file. Says what was found.
+
+    Raises:
+        UsageError: a wrong label, or fewer files than `options.min_found` of the rows.
+    """
+    monitor.notice(f"{videos.source}: {len(videos.rows)} rows ({videos.format})")
+    listed, notices = locate(videos, number_labels(videos, labels), root=root)
+    for text in notices:
+        monitor.notice(text)
+    missing = [video for video in listed if video.file is None]
+    found = len(listed) - len(missing)
+    examples = ", ".join(video.path for video in missing[:5])
+    monitor.notice(
+        f"{found} of {len(listed)} videos found" + (f"; missing: {examples}" if missing else "")
+    )
+    if found < options.min_found * len(listed):
+        raise UsageError(
+            f"only {found} of {len(listed)} videos found under "
+            f"{root or Path(videos.source).parent}; missing are, for example: {examples}",
+            hint="is --root the folder that the names in the list are relative to? "
+            f"--min-found {found / len(listed):.2f} would go on with these",
+        )
+    return list(options.shard.deal(listed[: options.limit]))
+
+
+def summarise(
+    videos: Sequence[ScoredVideo], *, spec: ModelSpec | None, classes: int, options: EvalOptions
+) -> EvalSummary:
+    """Accuracies of the videos, beside the published ones. `classes` is 0 where not known."""
+    failed = sum(video.error is not None for video in videos)
+    counted = [v for v in videos if v.error is None] if options.on_error == "skip" else videos
+    published: dict[str, float | None] = {}
+    if spec is not None:
+        published = {"top1": spec.publication.top1, "top5": spec.publication.top5}
+    warnings = []
+    if looks_like_chance(counted, classes=classes):
+        warnings.append(
+            f"top-1 is no better than guessing one of {classes} classes: does the list number the "
+            "classes in the order of this model? (--labels, or class names instead of numbers)"
+        )
+    return EvalSummary(
+        model=spec.name if spec else None,
+        dataset=spec.publication.dataset if spec else None,
+        views=None,
+        average=None,
+        precision=None,
+        device=None,
+        decoders=dict(sorted(Counter(v.decoder for v in videos if v.decoder).items())),
+        listed=len(videos),
+        found=len(videos),
+        failed=failed,
+        on_error=options.on_error,
+        accuracy={f"top{k}": topk_accuracy(counted, k) for k in options.topk},
+        mean_class_accuracy=mean_class_accuracy(counted),
+        classes_with_videos=len(class_accuracies(counted)),
+        published={key: value for key, value in published.items() if value is not None},
+        published_views=f"{spec.protocol.clips}x{spec.protocol.crops}" if spec else None,
+        timing=None,
+        warnings=tuple(warnings),
+    )

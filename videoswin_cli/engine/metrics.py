@@ -1,0 +1,71 @@
+"""Accuracy of scored videos, as pure functions of them."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredVideo:
+    """What is known of one listed video."""
+
+    path: str
+    label: int
+    top: tuple[int, ...] = ()  # class indices, likeliest first; empty for a failed video
+    top_probs: tuple[float, ...] = ()  # of these classes
+    scores: NDArray[np.float32] | None = None  # (classes,), where they are kept
+    error: str | None = None
+    decoder: str | None = None
+
+
+def topk_accuracy(videos: Sequence[ScoredVideo], k: int) -> float:
+    """Share of videos whose class is among the k likeliest, in percent; NaN without videos.
+
+    A failed video counts as wrong. With fewer than k classes every class counts.
+    """
+    hits = sum(video.label in video.top[:k] for video in videos)
+    return 100 * hits / len(videos) if videos else math.nan
+
+
+def class_accuracies(videos: Sequence[ScoredVideo]) -> dict[int, tuple[int, int]]:
+    """Class index -> (videos, videos recognised), for the classes that have videos."""
+    counts: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+    for video in videos:
+        counts[video.label][0] += 1
+        counts[video.label][1] += video.top[:1] == (video.label,)
+    return {label: (counts[label][0], counts[label][1]) for label in sorted(counts)}
+
+
+def mean_class_accuracy(videos: Sequence[ScoredVideo]) -> float:
+    """Mean of the top-1 accuracy of each class that has videos, in percent; NaN without videos."""
+    shares = [hits / count for count, hits in class_accuracies(videos).values()]
+    return 100 * sum(shares) / len(shares) if shares else math.nan
+
+
+def confusions(videos: Sequence[ScoredVideo]) -> Counter[tuple[int, int]]:
+    """(true class, answered class) -> videos; failed videos answer nothing and are left out."""
+    return Counter((video.label, video.top[0]) for video in videos if video.top)
+
+
+def looks_like_chance(videos: Sequence[ScoredVideo], *, classes: int) -> bool:
+    """Whether top-1 is no better than guessing, with videos enough to tell.
+
+    Within three standard deviations of 1 / classes; a list that numbers the classes in another
+    order looks like this.
+    """
+    scored = [video for video in videos if video.top]
+    if len(scored) < 100 or classes < 2:
+        return False
+    expected = len(scored) / classes
+    hits = sum(video.top[0] == video.label for video in scored)
+    return hits <= expected + 3 * math.sqrt(expected * (1 - 1 / classes))
+
+
+def rank_scores(scores: NDArray[np.float32], *, k: int) -> tuple[int, ...]:
+    """The k likeliest classes of (classes,) scores, likeliest first, ties by index."""
+    order = np.argsort(-scores, kind="stable")[:k]
+    return tuple(int(index) for index in order)

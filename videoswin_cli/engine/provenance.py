@@ -1,0 +1,81 @@
+"""What made a result: model, weights, protocol. Equal for all that may share one output."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import videoswin_cli
+from videoswin_cli.engine.runtime import RunOptions, choose_runtime
+from videoswin_cli.errors import UsageError
+from videoswin_cli.fetch import hash_file
+from videoswin_cli.files import write_whole
+from videoswin_cli.model.loading import LoadedModel
+
+Description = dict[str, Any]
+
+_MAY_DIFFER = ("version",)
+
+
+def describe_run(model: LoadedModel, options: RunOptions, **more: Any) -> Description:
+    """What results depend on, as JSON can hold it.
+
+    Not the device, batch size or number of processes: these change them by float noise at most.
+    """
+    description = {
+        "model": model.spec.name,
+        "weights_sha256": hash_file(model.weights),
+        "views": options.views,
+        "precision": choose_runtime(device=options.device, precision=options.precision).precision,
+        "decoder": options.decoder,
+        **more,
+        "protocol": asdict(model.spec.protocol),
+        "version": videoswin_cli.__version__,
+    }
+    parsed: Description = json.loads(json.dumps(description))
+    return parsed
+
+
+def write_description(file: Path, description: Description) -> None:
+    with write_whole(file) as part:
+        part.write_text(to_text(description), encoding="utf-8")
+
+
+def to_text(description: Description) -> str:
+    return json.dumps(description, indent=1, ensure_ascii=False) + "\n"
+
+
+def check_description(file: Path, description: Description) -> None:
+    """Compare what was written about a run with the one that wants to go on with it.
+
+    Raises:
+        UsageError: they differ, and in what; or there is no such file to tell.
+    """
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"cannot tell which run the results beside {file} are of: {error}",
+            hint="choose another output, or remove that one",
+        ) from error
+    check_equal(found, description, where=str(file))
+
+
+def check_equal(found: Mapping[str, Any], wanted: Description, *, where: str) -> None:
+    """As `check_description`, with the description at hand."""
+    keys = [key for key in wanted if key not in _MAY_DIFFER and found.get(key) != wanted[key]]
+    if not keys:
+        return
+    there, here = found.get(keys[0]), wanted[keys[0]]
+    if isinstance(there, dict) and isinstance(here, dict):
+        there, here = _without_equal(there, here), _without_equal(here, there)
+    raise UsageError(
+        f"{where} is of another run: {keys[0]} is {there!r} there and {here!r} here"
+        + (f" ({', '.join(keys[1:])} differ too)" if keys[1:] else ""),
+        hint="choose another output, or remove that one",
+    )
+
+
+def _without_equal(entries: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entries.items() if value != other.get(key)}

@@ -1,0 +1,163 @@
+"""Every listed video scored once: by one process or many, at one go or after restarts."""
+
+import base64
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from videoswin_cli.data.dataset import FailedVideo
+from videoswin_cli.engine.aggregate import Average, average_views
+from videoswin_cli.engine.dumps import dump_format, from_row, read_dump, write_dump
+from videoswin_cli.engine.inference import ViewOutputs, run_videos
+from videoswin_cli.engine.journal import Entry, Journal, remove
+from videoswin_cli.engine.metrics import ScoredVideo, rank_scores
+from videoswin_cli.engine.monitoring import Monitor
+from videoswin_cli.engine.processes import Processes
+from videoswin_cli.engine.provenance import (
+    Description,
+    check_description,
+    describe_run,
+    write_description,
+)
+from videoswin_cli.engine.runtime import RunOptions
+from videoswin_cli.errors import UsageError, VideoError
+from videoswin_cli.model.loading import LoadedModel
+from videoswin_cli.records import ListedVideo
+
+KEPT_TOP = 5  # classes that a dump without all scores has of a video, at least
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scorer:
+    """One process of those that score a list; the dump is what they leave behind."""
+
+    model: LoadedModel
+    run: RunOptions
+    average: Average
+    keep_top: int  # classes kept of each video
+    stop_at_failure: bool
+    dump: Path | None
+    resume: bool
+    processes: Processes
+    monitor: Monitor
+
+    def score(self, listed: Sequence[ListedVideo]) -> tuple[ScoredVideo, ...]:
+        """Scores of all videos in order, on the first process; nothing on the others.
+
+        Raises:
+            UsageError: the dump exists, and is of another run or not to be gone on with.
+            VideoError: a video failed, and that is to stop the run.
+        """
+        wanted = {video.path: video.label for video in listed}
+        done = {
+            path: video
+            for path, video in self._done_before().items()
+            if video.error is None and wanted.get(path) == video.label
+        }
+        pending = [video for video in self.processes.shard.deal(listed) if video.path not in done]
+        if done and self.processes.first:
+            self.monitor.notice(f"{len(done)} of {len(listed)} videos were done before")
+        fresh: list[Entry] = []
+        with self._open_journal() as journal:
+            for entry in self._compute(pending):
+                if journal is not None:
+                    journal.append(entry)
+                fresh.append(entry)
+            gathered = self.processes.gather(fresh)
+        if not self.processes.first:
+            return ()
+        done |= {entry["path"]: _from_entry(entry) for entry in gathered}
+        videos = tuple(done[video.path] for video in listed)
+        if self.dump is not None:
+            write_dump(self.dump, videos, self.model.labels)
+            write_description(description_of(self.dump), self._description)
+            remove(self._folder)
+        return videos
+
+    @property
+    def _folder(self) -> Path:
+        assert self.dump is not None
+        return self.dump.with_name(f"{self.dump.name}.part")
+
+    @cached_property
+    def _description(self) -> Description:
+        return describe_run(self.model, self.run, average=self.average, top_kept=self.keep_top)
+
+    def _done_before(self) -> dict[str, ScoredVideo]:
+        if self.dump is None:
+            return {}
+        done: dict[str, ScoredVideo] = {}
+        if self.resume:
+            if self.dump.exists():
+                check_description(description_of(self.dump), self._description)
+                done = {video.path: video for video in read_dump(self.dump)}
+            with self._open_journal() as journal:
+                assert journal is not None
+                entries = journal.entries().items()
+                done |= {path: _from_entry(entry) for path, (_, entry) in entries}
+        else:
+            for path in (self.dump, self._folder):
+                if path.exists():
+                    raise UsageError(
+                        f"{path} exists", hint="--resume goes on with it; or choose another --dump"
+                    )
+        self.processes.wait()  # nobody writes before all have looked
+        return done
+
+    def _open_journal(self) -> "Journal | nullcontext[None]":
+        if self.dump is None:
+            return nullcontext()
+        return Journal(self._folder, self._description, part=str(self.processes.shard))
+
+    def _compute(self, pending: Sequence[ListedVideo]) -> Iterator[Entry]:
+        self.monitor.begin(len(pending))
+        files = [video.file for video in pending if video.file is not None]
+        outputs = run_videos(self.model, files, options=self.run, monitor=self.monitor)
+        for video in pending:
+            output = None if video.file is None else next(outputs)
+            if output is None:
+                entry = _failure(video, "no such file")
+            elif isinstance(output, FailedVideo):
+                entry = _failure(video, output.reason)
+            else:
+                entry = self._entry(video, output)
+            if entry["error"] is not None and self.stop_at_failure:
+                raise VideoError(f"{video.path}: {entry['error']}")
+            self.monitor.advance(failed=entry["error"] is not None)
+            yield entry
+
+    def _entry(self, video: ListedVideo, output: ViewOutputs) -> Entry:
+        probabilities = average_views(output.outputs, how=self.average)
+        scores = probabilities.numpy().astype(np.float32)
+        top = rank_scores(scores, k=self.keep_top)
+        entry: Entry = {
+            "path": video.path,
+            "label": video.label,
+            "decoder": output.info.decoder,
+            "top": [{"index": index, "prob": float(scores[index])} for index in top],
+            "error": None,
+        }
+        if self.dump is not None and dump_format(self.dump) != "jsonl":
+            entry["scores"] = base64.b64encode(scores.tobytes()).decode("ascii")
+        return entry
+
+
+def description_of(dump: Path) -> Path:
+    """Where the description of a dump's run is: a.npz has a.meta.json."""
+    return dump.with_name(f"{dump.stem}.meta.json")
+
+
+def _failure(video: ListedVideo, reason: str) -> Entry:
+    return {"path": video.path, "label": video.label, "top": [], "error": reason}
+
+
+def _from_entry(entry: Entry) -> ScoredVideo:
+    video = from_row(entry)
+    if "scores" not in entry:
+        return video
+    scores = np.frombuffer(base64.b64decode(entry["scores"]), dtype=np.float32)
+    return replace(video, scores=scores.copy())

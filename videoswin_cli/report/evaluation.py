@@ -1,0 +1,112 @@
+"""Accuracy as a table or JSON; accuracy by class and confusions as CSV; failed videos as JSONL."""
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+from videoswin_cli.files import write_whole
+from videoswin_cli.records import EvalSummary
+from videoswin_cli.report.timing import describe_timing
+
+Format = Literal["table", "json"]
+
+
+def format_summary(summary: EvalSummary, format: Format) -> str:
+    """The summary as text, ending in a newline."""
+    if format == "json":
+        return json.dumps(_to_json(summary), indent=2, ensure_ascii=False) + "\n"
+    rows = list(_rows(summary))
+    width = max(len(name) for name, _ in rows)
+    return "".join(f"{name:<{width}}  {text}\n" for name, text in rows)
+
+
+def write_failures(path: Path, failures: Iterable[tuple[str, str]]) -> None:
+    """A line of JSON with path and error for each failed video."""
+    with write_whole(path) as part, part.open("w", encoding="utf-8") as file:
+        for name, error in failures:
+            file.write(json.dumps({"path": name, "error": error}, ensure_ascii=False) + "\n")
+
+
+def write_class_accuracies(
+    path: Path, accuracies: Mapping[int, tuple[int, int]], labels: Sequence[str]
+) -> None:
+    """A row a class that has videos: index, name, videos, recognised, accuracy in percent."""
+    rows = [
+        (index, _name(labels, index), videos, hits, round(100 * hits / videos, 4))
+        for index, (videos, hits) in accuracies.items()
+    ]
+    _write_csv(path, ("index", "label", "videos", "recognised", "accuracy"), rows)
+
+
+def write_confusions(
+    path: Path, confusions: Mapping[tuple[int, int], int], labels: Sequence[str]
+) -> None:
+    """A row a pair of true and answered class that occurred, the most frequent first."""
+    pairs = sorted(confusions.items(), key=lambda entry: (-entry[1], entry[0]))
+    rows = [
+        (true, _name(labels, true), answered, _name(labels, answered), videos)
+        for (true, answered), videos in pairs
+    ]
+    header = ("index", "label", "answered_index", "answered_label", "videos")
+    _write_csv(path, header, rows)
+
+
+def _to_json(summary: EvalSummary) -> dict[str, object]:
+    fields = asdict(summary)
+    fields["difference"] = {
+        key: round(summary.accuracy[key] - value, 4)
+        for key, value in summary.published.items()
+        if key in summary.accuracy
+    }
+    return {key: _without_nan(value) for key, value in fields.items()}
+
+
+def _without_nan(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    return None if value != value else value
+
+
+def _rows(summary: EvalSummary) -> Iterable[tuple[str, str]]:
+    for name, accuracy in summary.accuracy.items():
+        yield name.replace("top", "top-"), _accuracy_text(summary, name, accuracy)
+    yield (
+        "mean class accuracy",
+        f"{summary.mean_class_accuracy:6.2f} %  ({summary.classes_with_videos} classes)",
+    )
+    counted = {"wrong": ", counted as wrong", "skip": ", left out"}.get(summary.on_error, "")
+    failed = f"{summary.failed} failed{counted if summary.failed else ''}"
+    yield "videos", f"{summary.listed} listed, {summary.found} found, {failed}"
+    if summary.model is not None:
+        dataset = f" ({summary.dataset})" if summary.dataset else ""
+        yield "model", f"{summary.model}{dataset}"
+    if summary.views is not None:
+        what = {"prob": "probabilities", "score": "scores"}[summary.average or "prob"]
+        yield "protocol", f"{summary.views} views (clips x crops), mean of their {what}"
+        yield "precision", f"{summary.precision} on {summary.device}"
+    if summary.decoders:
+        yield "decoder", ", ".join(f"{name} {count}" for name, count in summary.decoders.items())
+    if summary.timing is not None:
+        yield "time", describe_timing(summary.timing)
+
+
+def _accuracy_text(summary: EvalSummary, name: str, accuracy: float) -> str:
+    text = f"{accuracy:6.2f} %"
+    if (published := summary.published.get(name)) is None:
+        return text
+    with_views = f" with {summary.published_views} views" if summary.views else ""
+    return f"{text}  published {published:.1f}{with_views}, difference {accuracy - published:+.2f}"
+
+
+def _name(labels: Sequence[str], index: int) -> str:
+    return labels[index] if index < len(labels) else f"class {index}"
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with write_whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

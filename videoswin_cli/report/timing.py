@@ -1,0 +1,24 @@
+"""Where the time of a run went, in a sentence."""
+
+from videoswin_cli.records import Timing
+
+
+def describe_timing(timing: Timing) -> str:
+    """Decoding and network run beside each other, so their times do not add up to the whole."""
+    rate = timing.videos / timing.seconds if timing.seconds else 0.0
+    processes = f" in {timing.processes} processes" if timing.processes > 1 else ""
+    return (
+        f"{timing.videos} videos in {format_seconds(timing.seconds)}{processes}, "
+        f"{rate:.3g} videos/s; decoding {format_seconds(timing.decode_seconds)} over all workers, "
+        f"network {format_seconds(timing.model_seconds)}, which waited for frames "
+        f"{format_seconds(timing.wait_seconds)}"
+    )
+
+
+def format_seconds(seconds: float) -> str:
+    """4.2 s, 3 min 10 s, 2 h 5 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
