@@ -116,6 +116,8 @@ def evaluate(
         )
     if resume and dump is None:
         raise UsageError("--resume needs --dump: that is where finished videos are kept")
+    if dumps and dump is not None:
+        raise UsageError("--dump keeps the answers of a model, and --from-dump runs none")
     chosen_topk = _parse_topk(topk)
     if expect is not None and 1 not in chosen_topk:
         raise UsageError("--expect is about top-1: add 1 to --topk")
