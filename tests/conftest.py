@@ -5,18 +5,20 @@ from pathlib import Path
 
 import pytest
 
-VIDEOS = ("demo.mp4", "test.avi")
+VIDEOS = ("demo.mp4", "test.avi", "test.mp4", "example.avi")
 
 
 @pytest.fixture(scope="session")
 def real_videos() -> Path:
-    """Folder of the two clips that the references were run on; they are not part of this project.
+    """Folder of four clips, which are not part of this project.
 
-    Both come with SwinTransformer/Video-Swin-Transformer: demo/demo.mp4 and tests/data/test.avi.
+    The references were run on two of them, demo/demo.mp4 and tests/data/test.avi of
+    SwinTransformer/Video-Swin-Transformer. The others are its tests/data/test.mp4 and
+    data/example.avi of PaddlePaddle/PaddleVideo.
     """
     folder = os.environ.get("VIDEOSWIN_TEST_VIDEOS")
     if not folder:
-        pytest.skip(f"set VIDEOSWIN_TEST_VIDEOS to the folder that holds {' and '.join(VIDEOS)}")
+        pytest.skip(f"set VIDEOSWIN_TEST_VIDEOS to the folder that holds {', '.join(VIDEOS)}")
     missing = [name for name in VIDEOS if not (Path(folder) / name).is_file()]
     assert not missing, f"VIDEOSWIN_TEST_VIDEOS={folder} holds no {', '.join(missing)}"
     return Path(folder)

@@ -240,3 +240,94 @@ def test_command_line_gives_the_same_scores(
     result = CliRunner().invoke(app, [*command, "--format", "jsonl", "--out", str(out)])
     assert result.exit_code == 0, result.output
     check_scores(msgspec.json.decode(out.read_bytes(), type=Prediction), case)
+
+
+# --- eval: the same scores through lists and folders ----------------------------------------------
+
+LISTS = {
+    "two columns": "demo.mp4 0\ntest.avi 1\ntest.mp4 2\nexample.avi 3\n",
+    "three columns": "demo 280 0\ntest.avi 164 1\ntest.mp4 300 2\nexample 131 3\n",
+    "csv": "label,youtube_id,split\n0,demo,val\n1,test.avi,val\n2,test.mp4,val\n3,example,val\n",
+}
+NAMES = ("demo.mp4", "test.avi", "test.mp4", "example.avi")
+
+
+def run_eval(folder: Path, *source: object, views: str, **model: object) -> dict[str, np.ndarray]:
+    """Scores by file name, through the command."""
+    dump = folder / "dump.npz"
+    command = ["eval", *source, "--dump", dump, "--views", views, "--device", "cpu"]
+    for name, value in model.items():
+        command += [f"--{name}", value]
+    result = CliRunner().invoke(app, [str(arg) for arg in command])
+    assert result.exit_code == 0, result.output
+    assert "4 of 4 videos found" in result.stderr
+    with np.load(dump) as arrays:
+        assert arrays["labels"].tolist() == [NAMES.index(Path(p).name) for p in arrays["paths"]]
+        return {
+            Path(path).name: row
+            for path, row in zip(arrays["paths"], arrays["scores"], strict=True)
+        }
+
+
+def check_eval(scores: dict[str, np.ndarray], architecture: str, pipeline: str) -> None:
+    checked = 0
+    for name, row in scores.items():
+        expected = SCORES.get(f"{architecture}/{name}/{pipeline}/mean_prob")
+        if expected is not None:
+            checked += 1
+            assert np.abs(row - expected).max() < 1e-5
+            assert row.argmax() == expected.argmax()
+    assert checked == sum(f"{architecture}/{name}/{pipeline}/mean_prob" in SCORES for name in NAMES)
+    assert checked
+
+
+@pytest.mark.parametrize("source", [*LISTS, "folder"])
+def test_eval_gives_the_scores_of_the_references(
+    source: str, real_videos: Path, files: Callable[..., Any], tmp_path: Path
+) -> None:
+    model, checkpoint = files("nano_w877", "swin-tiny-k400")
+    where: tuple[object, ...]
+    options: dict[str, object] = {}
+    if source == "folder":
+        for label, name in enumerate(NAMES):
+            (tmp_path / "videos" / f"label {label}").mkdir(parents=True)
+            (tmp_path / "videos" / f"label {label}" / name).symlink_to(real_videos / name)
+        options["labels"] = tmp_path / "labels.txt"
+        options["labels"].write_text("".join(f"label {n}\n" for n in range(16)))
+        where = (tmp_path / "videos",)
+    else:
+        (tmp_path / "list").write_text(LISTS[source])
+        where = ("--list", tmp_path / "list", "--root", real_videos)
+    scores = run_eval(tmp_path, *where, views="1x1", model=model, checkpoint=checkpoint, **options)
+    check_eval(scores, "nano_w877", "k400_val/official")
+    predictions = predict(
+        [real_videos / name for name in NAMES], model=model, checkpoint=checkpoint, topk=16
+    )
+    for prediction in predictions:
+        found = [scores[Path(prediction.path).name][score.index] for score in prediction.top]
+        assert found == pytest.approx([score.prob for score in prediction.top], abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("architecture", "pipeline"),
+    [
+        ("nano_w877", "k400_test/official"),
+        ("swin_t_k400", "k400_test/official"),
+        ("swin_t_k400", "k400_test/mmaction2_1x"),
+        ("nano_w1677", "ssv2_test/official"),
+    ],
+)
+def test_eval_with_the_published_protocol(
+    architecture: str,
+    pipeline: str,
+    real_videos: Path,
+    files: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    rules, _ = MODELS[pipeline]
+    model, checkpoint = files(architecture, rules)
+    (tmp_path / "list").write_text(LISTS["two columns"])
+    where = ("--list", tmp_path / "list", "--root", real_videos)
+    scores = run_eval(tmp_path, *where, views="paper", model=model, checkpoint=checkpoint)
+    check_eval(scores, architecture, pipeline)
