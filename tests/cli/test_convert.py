@@ -3,12 +3,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import yaml
 from formula import architecture_shapes, formula_tensor
 from tiny import TINY
 from typer.testing import Result
 
-from videoswin_cli.model.catalog import load_spec
+from videoswin_cli.model.catalog import flatten_spec, load_spec
 from videoswin_cli.model.checkpoint import read_checkpoint
+from videoswin_cli.model.loading import load
 
 Run = Callable[..., Result]
 
@@ -70,3 +72,30 @@ def test_labels_travel_along(run: Run, tiny: str, tmp_path: Path) -> None:
     out = tmp_path / "named.safetensors"
     assert run("convert", tiny, out, "--labels", tmp_path / "names.txt").exit_code == 0
     assert json.loads(read_checkpoint(out).metadata["videoswin-1"])["labels"] == list("tuvwxyz")
+
+
+def test_a_file_that_says_it_is_another_model_is_told(
+    run: Run, tiny: str, clips: Path, tmp_path: Path
+) -> None:
+    spec = flatten_spec(load(tiny).spec) | {"name": "mine"}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(spec))
+    options = ("--model", tmp_path / "mine.yaml", "--checkpoint", tiny)
+    result = run("predict", clips / "b.mp4", *options)
+    assert result.exit_code == 0, result.output
+    assert "which says it is tiny" in result.stderr
+    assert "which says" not in run("predict", clips / "b.mp4", "--model", tiny).stderr
+
+
+def test_the_result_can_be_read_by_others(run: Run, tiny: str, tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    assert run("convert", tiny, tmp_path / "a.safetensors", "--model", tiny).exit_code == 0
+    usual = (tmp_path / "usual").stat().st_mode
+    assert (tmp_path / "a.safetensors").stat().st_mode == usual
+
+
+def test_the_source_is_not_written_over(run: Run, tiny: str, tmp_path: Path) -> None:
+    own = tmp_path / "own.safetensors"
+    own.write_bytes(Path(tiny).read_bytes())
+    result = run("convert", own, own, "--model", own)
+    assert result.exit_code == 2
+    assert "it is an input" in result.stderr

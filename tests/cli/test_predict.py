@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from tiny import LABELS
 from typer.testing import Result
 
+from videoswin_cli.model.loading import load, save
 from videoswin_cli.records import Prediction, Score
 from videoswin_cli.report import predictions as report
 
@@ -154,17 +157,17 @@ def test_a_run_that_dies_leaves_the_old_file_and_its_part(
     out = tmp_path / "answers.jsonl"
     out.write_text("old\n")
 
-    def fail(prediction: Prediction) -> dict:
-        if prediction.path.endswith("c.mp4"):
+    def fail(fields: dict[str, str]) -> str:
+        if fields["path"].endswith("c.mp4"):
             raise KeyboardInterrupt
-        return {"path": prediction.path}
+        return json.dumps({"path": fields["path"]})
 
     monkeypatch.setattr(report, "to_json", fail)
     args = ["predict", clips / "b.mp4", clips / "sub" / "c.mp4", "--model", tiny, "--workers", 0]
     result = run(*args, "--format", "jsonl", "--out", out)
     assert result.exit_code == 130
     assert out.read_text() == "old\n"
-    part = tmp_path / "answers.jsonl.part"
+    part = tmp_path / f"answers.jsonl.{os.getpid()}.part"
     assert json.loads(part.read_text())["path"] == str(clips / "b.mp4")
 
 
@@ -172,6 +175,118 @@ def test_out_that_cannot_be_written_is_found_at_once(run: Run, clips: Path, tmp_
     result = run("predict", clips / "b.mp4", "--out", tmp_path / "missing" / "answers.json")
     assert result.exit_code == 2
     assert "cannot write" in result.stderr
+
+
+@pytest.mark.parametrize("what", ["video", "list", "model", "labels", "link"])
+def test_an_input_is_never_written_over(
+    what: str, run: Run, tiny: str, clips: Path, tmp_path: Path
+) -> None:
+    for name, source in (("video.mp4", clips / "b.mp4"), ("model", Path(tiny))):
+        (tmp_path / name).write_bytes(source.read_bytes())
+    (tmp_path / "list").write_text(f"{tmp_path / 'video.mp4'}\n")
+    (tmp_path / "labels").write_text("".join(f"class {n}\n" for n in range(7)))
+    (tmp_path / "link").symlink_to("labels")
+    out = tmp_path / ("video.mp4" if what == "video" else what)
+    before = out.read_bytes()
+    options = ("--model", tmp_path / "model", "--labels", tmp_path / "labels")
+    result = run("predict", f"@{tmp_path / 'list'}", *options, "--out", out)
+    assert result.exit_code == 2
+    assert "it is an input" in result.stderr
+    assert out.read_bytes() == before
+
+
+def test_out_may_be_a_device_but_no_folder(
+    run: Run, tiny: str, clips: Path, tmp_path: Path
+) -> None:
+    result = run("predict", clips / "b.mp4", "--model", tiny, "--out", os.devnull)
+    assert result.exit_code == 0
+    assert Path(os.devnull).is_char_device()
+    for folder in (tmp_path, ""):
+        result = run("predict", clips / "b.mp4", "--model", tiny, "--out", folder)
+        assert result.exit_code == 2
+        assert "it is a folder" in result.stderr
+
+
+def test_a_name_that_is_no_utf8_is_read_and_reported(
+    run: Run, tiny: str, clips: Path, tmp_path: Path
+) -> None:
+    strange = os.fsencode(tmp_path) + b"/\xff.mp4"
+    try:
+        Path(os.fsdecode(strange)).write_bytes((clips / "b.mp4").read_bytes())
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    out = tmp_path / "answers"
+    for format in ("json", "jsonl", "csv", "table"):
+        options = ("--model", tiny, "--workers", 1, "--format", format, "--out", out)
+        result = run("predict", os.fsdecode(strange), clips / "b.mp4", *options)
+        assert result.exit_code == 0, result.output
+        text = out.read_text(encoding="utf-8")
+        assert "\\udcff.mp4" in text
+        if format == "json":
+            first, second = json.loads(text)
+            assert os.fsencode(first["path"]) == strange
+            assert first["top"] == second["top"]
+
+
+def test_scores_that_are_no_numbers_are_a_failure(
+    run: Run, tiny: str, clips: Path, tmp_path: Path
+) -> None:
+    model = load(tiny)
+    assert model.network.head is not None
+    model.network.head.bias.data[3] = torch.nan
+    save(tmp_path / "nan.safetensors", model)
+    options = ("--model", tmp_path / "nan.safetensors", "--format", "json")
+    result = run("predict", clips / "b.mp4", *options)
+    assert result.exit_code == 3
+    (answer,) = json.loads(result.stdout)
+    assert "NaN or infinity" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--views", "abc"), "unknown views 'abc'"),
+        (("--device", "tpu9"), "cannot use the device 'tpu9'"),
+        (("--labels", __file__), "the model has 400 classes"),
+        (("--start", "nan"), "--start nan: expected seconds"),
+        (("--end", "inf"), "--end inf: expected seconds"),
+        (("--end", "0"), "--end 0 is not after --start 0"),
+    ],
+)
+def test_options_are_looked_at_before_weights_are_fetched(
+    option: tuple[str, str], message: str, run: Run, clips: Path
+) -> None:
+    """Here nothing could be fetched: the exit code would be 4."""
+    result = run("predict", clips / "b.mp4", "--format", "csv", *option)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+
+
+def test_a_video_on_stdin_is_no_list(clips: Path) -> None:
+    command = [sys.executable, "-m", "videoswin_cli", "predict", "-"]
+    with (clips / "b.mp4").open("rb") as video:
+        done = subprocess.run(command, stdin=video, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"standard input is no text" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_told_in_a_line(tiny: str, clips: Path) -> None:
+    command = [sys.executable, "-m", "videoswin_cli", "predict", clips / "b.mp4", "--model", tiny]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert b"error: cannot write the results: No space left on device" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_closed_streams_do_no_harm(run: Run, tiny: str, clips: Path) -> None:
+    command = f"{sys.executable} -m videoswin_cli predict '{clips / 'b.mp4'}' --model {tiny}"
+    done = subprocess.run(f"{command} <&- >&- 2>&-", shell=True, check=False)
+    assert done.returncode == 0
+    heard = subprocess.run(f"{command} --format json 2>&-", shell=True, capture_output=True)
+    (expected,) = predict(run, clips / "b.mp4", "--model", tiny)
+    assert json.loads(heard.stdout) == [expected]
 
 
 # --- what is computed -----------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from videoswin_cli.errors import CheckpointError
+from videoswin_cli.errors import CheckpointError, VideoSwinError
 from videoswin_cli.model.checkpoint import read_checkpoint, write_safetensors
 
 TENSORS = {
@@ -237,14 +237,14 @@ def test_write_safetensors_that_fails_leaves_the_old_file(
     monkeypatch.setattr("videoswin_cli.model.checkpoint.save_file", fail)
     path = tmp_path / "w"
     path.write_bytes(b"old")
-    with pytest.raises(CheckpointError, match="No space left"):
+    with pytest.raises(VideoSwinError, match="No space left"):
         write_safetensors(path, TENSORS, {})
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_write_safetensors_into_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="cannot be written"):
+    with pytest.raises(VideoSwinError, match="cannot write"):
         write_safetensors(tmp_path / "none" / "w", TENSORS, {})
 
 

@@ -8,6 +8,7 @@ import typer
 from videoswin_cli.cli import options
 from videoswin_cli.cli.console import notice
 from videoswin_cli.errors import UsageError
+from videoswin_cli.files import check_writable
 
 
 def convert(
@@ -30,6 +31,7 @@ def convert(
     """
     if target.suffix != ".safetensors":
         raise UsageError(f"OUT is {target}, expected a name that ends in .safetensors")
+    check_writable(target, inputs=[source, model, labels])
     from videoswin_cli.model.loading import load, name_model, save
 
     if model is None:

@@ -1,12 +1,12 @@
 """`videoswin models`: what there is, and everything about one of them."""
 
-import json
 import sys
 from typing import Annotated, Any
 
 import typer
 
 from videoswin_cli.errors import UsageError
+from videoswin_cli.files import to_json
 from videoswin_cli.model.catalog import ModelSpec, flatten_spec, list_specs, load_spec
 from videoswin_cli.model.weights import cached_path, is_cached
 
@@ -39,7 +39,7 @@ def models(
     """
     if name is not None:
         facts = _facts(load_spec(name))
-        typer.echo(json.dumps(facts, indent=2) if as_json else _page(facts))
+        typer.echo(to_json(facts, indent=2) if as_json else _page(facts))
         return
     specs = [spec for spec in list_specs() if dataset is None or _is_of(spec, dataset)]
     if not specs:
@@ -49,7 +49,7 @@ def models(
             hint=f"there are {', '.join(known)}, or for short {', '.join(_SHORT_NAMES)}",
         )
     if as_json:
-        typer.echo(json.dumps([_facts(spec) for spec in specs], indent=2))
+        typer.echo(to_json([_facts(spec) for spec in specs], indent=2))
     else:
         _print_table(specs)
 

@@ -1,5 +1,6 @@
 """`videoswin predict`: what happens in these videos?"""
 
+import math
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from videoswin_cli.cli import options
 from videoswin_cli.cli.console import notice, progress
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.errors import UsageError, VideoError
+from videoswin_cli.files import check_writable
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 from videoswin_cli.report.predictions import Format, open_report
 
@@ -55,28 +57,35 @@ def predict(
     """
     if logits and format not in ("json", "jsonl"):
         raise UsageError(f"--logits does not fit --format {format}", hint="use json or jsonl")
-    if start is not None and end is not None and end <= start:
-        raise UsageError(f"--end {end:g} is not after --start {start:g}")
+    for name, seconds in (("--start", start), ("--end", end)):
+        if seconds is not None and not math.isfinite(seconds):
+            raise UsageError(f"{name} {seconds}: expected seconds")
+    if end is not None and end <= (start or 0):
+        raise UsageError(f"--end {end:g} is not after --start {start or 0:g}")
     videos = expand_inputs(inputs, stdin=sys.stdin)
-    with open_report(format, out) as write:
-        from videoswin_cli.engine.monitoring import Monitor
-        from videoswin_cli.engine.prediction import iter_predictions
-        from videoswin_cli.engine.runtime import RunOptions
-        from videoswin_cli.model.loading import load
+    if out is not None:
+        lists = [text[1:] for text in inputs if text.startswith("@")]
+        check_writable(out, inputs=[*videos, *lists, model, checkpoint, labels])
 
-        loaded = load(model, checkpoint=checkpoint, labels=labels, with_head=True)
-        notice(loaded.summary)
+    from videoswin_cli.engine.monitoring import Monitor
+    from videoswin_cli.engine.prediction import iter_predictions, load_classifier
+    from videoswin_cli.engine.runtime import RunOptions
+
+    run = RunOptions(
+        views=views,
+        device=device,
+        precision=precision,
+        decoder=decoder,
+        workers=workers,
+        batch_size=batch_size,
+    )
+    loaded = load_classifier(model, run, checkpoint=checkpoint, labels=labels)
+    notice(loaded.summary)
+    with open_report(format, out) as write:
         predictions = iter_predictions(
             loaded,
             videos,
-            options=RunOptions(
-                views=views,
-                device=device,
-                precision=precision,
-                decoder=decoder,
-                workers=workers,
-                batch_size=batch_size,
-            ),
+            options=run,
             topk=topk,
             average=average,
             logits=logits,

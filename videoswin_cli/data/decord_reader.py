@@ -81,6 +81,7 @@ class DecordReader:
             RuntimeError,  # "Error reading", "Failed to seek_accurate"
             AssertionError,  # "Invalid frame count"
             StopIteration,
+            UnicodeEncodeError,  # a file name that is no UTF-8
         )
         with self._translate_errors():
             # The path, not a file object, which the binding would copy to memory.

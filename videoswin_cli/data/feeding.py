@@ -87,7 +87,7 @@ def _load(source: Source[Item], keys: Sequence[Any], workers: int) -> Iterator[I
         except StopIteration:
             return
         except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+            if "DataLoader worker (pid" not in str(error):  # "Caught ... in" is an error of ours
                 raise
             raise _WorkerDiedError from error
         yield item

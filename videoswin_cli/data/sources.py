@@ -65,6 +65,8 @@ def _listed(path: Path) -> Iterator[str]:
 def _lines(lines: Iterable[str], *, source: str) -> Iterator[str]:
     stripped = (line.strip("\ufeff \t\r\n") for line in lines)  # also a pipe's byte order mark
     paths = [path for path in stripped if path]
+    if any("\0" in path for path in paths[:100]):
+        raise UsageError(f"{source} is no text: expected a path or URL a line")
     if not paths:
         raise UsageError(f"{source} names no video: expected a path or URL a line")
     return iter(paths)

@@ -1,11 +1,12 @@
 """Views become one answer a video. Its arithmetic is where scores go wrong, so it lives apart."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from videoswin_cli.errors import UsageError
 from videoswin_cli.records import Score
 
 Average = Literal["prob", "score"]
@@ -17,6 +18,8 @@ def average_views(logits: Tensor, *, how: Average = "prob") -> Tensor:
     `prob` is the mean of each view's softmax, what the published accuracies use; `score` is the
     softmax of the mean logits.
     """
+    if how not in get_args(Average):
+        raise UsageError(f"unknown average {how!r}", hint="use prob or score")
     logits = logits.to(torch.float64)
     if how == "prob":
         return logits.softmax(dim=1).mean(dim=0)

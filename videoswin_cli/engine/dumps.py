@@ -18,7 +18,7 @@ from torch import Tensor
 
 from videoswin_cli.engine.metrics import ScoredVideo, rank_scores
 from videoswin_cli.errors import UsageError
-from videoswin_cli.files import write_whole
+from videoswin_cli.files import to_json, write_whole
 from videoswin_cli.model.unpickling import Array, RefusedError, dump_pickle, load_pickle
 
 DumpFormat = Literal["jsonl", "npz", "pkl"]
@@ -60,7 +60,7 @@ def to_line(video: ScoredVideo, labels: Sequence[str]) -> str:
         for index, prob in zip(video.top, video.top_probs, strict=True)
     ]
     row = {"path": video.path, "label": video.label, "decoder": video.decoder, "top": top}
-    return json.dumps({**row, "error": video.error}, ensure_ascii=False) + "\n"
+    return to_json({**row, "error": video.error}) + "\n"
 
 
 def read_dumps(paths: Sequence[Path]) -> list[ScoredVideo]:

@@ -18,6 +18,8 @@ from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.model.loading import LoadedModel
 from videoswin_cli.records import Protocol, VideoInfo
 
+_NOT_FINITE = "the network answers with NaN or infinity: broken weights, or too much for fp16"
+
 Compute = Callable[[Tensor], Tensor]  # normalised clips (B, 3, T, H, W) -> (B, ...)
 
 
@@ -76,7 +78,7 @@ def prepare(model: LoadedModel, options: RunOptions) -> Runtime:
 
 def choose_workers(options: RunOptions, runtime: Runtime, *, videos: int) -> int:
     if options.workers is not None:
-        return options.workers
+        return min(options.workers, videos)
     return count_workers(videos, on_cpu=runtime.on_cpu)
 
 
@@ -144,11 +146,14 @@ class _OpenVideo:
     def complete(self) -> bool:
         return len(self.outputs) == len(self.distinct)
 
-    def result(self) -> ViewOutputs:
+    def result(self) -> ViewOutputs | FailedVideo:
         video = self.video
+        outputs = torch.stack([self.outputs[video.key(n)] for n in range(len(video))])
+        if not outputs.isfinite().all():
+            return FailedVideo(path=video.info.path, reason=_NOT_FINITE)
         return ViewOutputs(
             info=video.info,
-            outputs=torch.stack([self.outputs[video.key(n)] for n in range(len(video))]),
+            outputs=outputs,
             times=video.times,
             notes=video.notes,
             unread=video.unread,

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from videoswin_cli.engine.provenance import Description, check_description, write_description
 from videoswin_cli.errors import UsageError, VideoSwinError
+from videoswin_cli.files import to_json
 
 Entry = dict[str, Any]  # of one video; has its "path"
 
@@ -58,7 +59,7 @@ class Journal(AbstractContextManager["Journal"]):
             VideoSwinError: the disk is full.
         """
         try:
-            self._stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            self._stream.write(to_json(entry) + "\n")
             self._stream.flush()
         except OSError as error:
             raise write_failure(self.file, error) from error

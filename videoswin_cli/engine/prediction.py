@@ -13,8 +13,9 @@ from videoswin_cli.engine.aggregate import Average, average_views, top_classes
 from videoswin_cli.engine.inference import ViewOutputs, run_videos
 from videoswin_cli.engine.monitoring import Monitor
 from videoswin_cli.engine.runtime import Precision, RunOptions, choose_runtime
+from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
-from videoswin_cli.model.loading import LoadedModel, load
+from videoswin_cli.model.loading import LoadedModel, describe, load
 from videoswin_cli.records import Prediction
 
 
@@ -72,10 +73,10 @@ def predict(
     Raises:
         UsageError, CheckpointError, FetchError: nothing could be predicted at all.
     """
+    if topk < 1:
+        raise UsageError(f"topk {topk}: expected 1 or more")
     inputs = [path_or_paths] if isinstance(path_or_paths, str | Path) else path_or_paths
     videos = expand_inputs([str(path) for path in inputs])
-    if not isinstance(model, LoadedModel):
-        model = load(model, checkpoint=checkpoint, labels=labels, with_head=True)
     options = RunOptions(
         views=views,
         device=device,
@@ -84,6 +85,8 @@ def predict(
         workers=workers,
         batch_size=batch_size,
     )
+    if not isinstance(model, LoadedModel):
+        model = load_classifier(model, options, checkpoint=checkpoint, labels=labels)
     return list(
         iter_predictions(
             model,
@@ -96,6 +99,25 @@ def predict(
             end_seconds=end_seconds,
         )
     )
+
+
+def load_classifier(
+    model: str,
+    options: RunOptions,
+    *,
+    checkpoint: str | Path | None = None,
+    labels: str | Path | None = None,
+) -> LoadedModel:
+    """Load a model with classes, once everything else that can be wrong was looked at.
+
+    Raises:
+        UsageError: also where an option does not fit the model.
+        CheckpointError, FetchError: see `videoswin_cli.model.loading.load`.
+    """
+    spec, _ = describe(model, labels=labels)
+    resolve_views(options.views, spec.protocol)
+    choose_runtime(device=options.device, precision=options.precision)
+    return load(model, checkpoint=checkpoint, labels=labels, with_head=True)
 
 
 def iter_predictions(

@@ -10,7 +10,7 @@ import videoswin_cli
 from videoswin_cli.engine.runtime import RunOptions, choose_runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.fetch import hash_file
-from videoswin_cli.files import write_whole
+from videoswin_cli.files import to_json, write_whole
 from videoswin_cli.model.loading import LoadedModel
 
 Description = dict[str, Any]
@@ -43,7 +43,7 @@ def write_description(file: Path, description: Description) -> None:
 
 
 def to_text(description: Description) -> str:
-    return json.dumps(description, indent=1, ensure_ascii=False) + "\n"
+    return to_json(description, indent=1) + "\n"
 
 
 def check_description(file: Path, description: Description) -> None:

@@ -1,7 +1,7 @@
 """Where and how precisely to compute: resolved once, passed on as a value."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -22,6 +22,14 @@ class RunOptions:
     decoder: DecoderChoice = "auto"
     workers: int | None = 0  # decoding processes; None: as many as suit the run
     batch_size: int | None = None  # views a forward pass; None: what suits the device
+
+    def __post_init__(self) -> None:
+        for name, least in (("workers", 0), ("batch_size", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"{name} {value}: expected {least} or more")
+        if self.decoder not in get_args(DecoderChoice):
+            raise UsageError(f"no decoder {self.decoder!r}; there are auto, decord and pyav")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +67,7 @@ def choose_runtime(*, device: str = "auto", precision: Precision = "auto") -> Ru
         chosen = torch.device(device)
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0][:120]
         raise UsageError(
             f"cannot use the device {device!r}: {reason}", hint="use auto, cpu, cuda or cuda:N"
         ) from error

@@ -1,6 +1,8 @@
 """Every model as data: one flat YAML each in `configs/models`, or a file of the same form."""
 
 import json
+import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -138,14 +140,17 @@ def parse_spec(data: dict[str, Any], *, source: str, folder: Path | None) -> Mod
         chosen = {key: data[key] for key in parts[kind] & data.keys()}
         return to_record(kind, chosen, source=source)
 
+    architecture, protocol = part(Architecture), part(Protocol)
+    if problem := next(_problems(architecture, protocol), None):
+        raise UsageError(f"{source}: {problem}")
     recipe = {key.removeprefix("recipe_"): data[key] for key in recipe_keys & data.keys()}
     header = part(_Header)
     return ModelSpec(
         name=header.name,
         kind=header.kind,
         labels=_labels_path(header.labels, folder),
-        architecture=part(Architecture),
-        protocol=part(Protocol),
+        architecture=architecture,
+        protocol=protocol,
         publication=part(Publication),
         recipe=to_record(Recipe, recipe, source=source) if has_recipe else None,
     )
@@ -195,6 +200,48 @@ def _map_labels(data: object) -> tuple[str, ...]:
     if sorted(names) != list(range(len(data))):
         raise ValueError(f"the indices of {len(data)} names are not 0 to {len(data) - 1}")
     return tuple(names[index] for index in range(len(names)))
+
+
+def _problems(architecture: Architecture, protocol: Protocol) -> Iterator[str]:
+    """Values that no network or video could have, as key, what was found and what is possible."""
+    a, p = architecture, protocol
+    for key in ("depths", "num_heads", "window_size", "patch_size"):
+        if not (getattr(a, key) and min(getattr(a, key)) >= 1):
+            yield f"{key}: expected numbers from 1 up, found {list(getattr(a, key))}"
+    if len(a.depths) != len(a.num_heads):
+        yield (
+            f"depths and num_heads: expected as many of each, found {len(a.depths)} and "
+            f"{len(a.num_heads)}"
+        )
+    for stage, heads in enumerate(a.num_heads):
+        if a.embed_dim < 1 or a.embed_dim * 2**stage % heads:
+            yield f"embed_dim: {a.embed_dim} cannot be shared by the heads of stage {stage + 1}"
+    if not 0 < a.mlp_ratio < math.inf:
+        yield f"mlp_ratio: expected a positive number, found {a.mlp_ratio}"
+    if a.num_classes < 0:
+        yield f"num_classes: expected 0 or more, found {a.num_classes}"
+    for key, most in _MOST.items():
+        if not 1 <= getattr(p, key) <= most:
+            yield f"{key}: expected 1 to {most}, found {getattr(p, key)}"
+    if p.crops not in (1, 3):
+        yield f"crops: expected 1 or 3, found {p.crops}"
+    if p.frame_rate is not None and not 0 < p.frame_rate < math.inf:
+        yield f"frame_rate: expected a positive number, found {p.frame_rate}"
+    for key in ("short_side", "quick_short_side"):
+        if getattr(p, key) < p.crop_size:
+            yield f"{key}: {getattr(p, key)} px have no room for crops of {p.crop_size} px"
+    if not all(map(math.isfinite, (*p.mean, *p.std))) or min(p.std) <= 0:
+        yield f"mean and std: expected numbers, std above 0, found {list(p.mean)}, {list(p.std)}"
+
+
+_MOST = {
+    "clip_frames": 4096,
+    "interval_frames": 1000,
+    "clips": 999,
+    "crop_size": 4096,
+    "short_side": 8192,
+    "quick_short_side": 8192,
+}
 
 
 def _labels_path(value: str | None, folder: Path | None) -> Path | None:

@@ -10,7 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from videoswin_cli.errors import CheckpointError
+from videoswin_cli.errors import CheckpointError, VideoSwinError
+from videoswin_cli.files import write_whole
 from videoswin_cli.model.unpickling import (
     PICKLE_STARTS,
     Array,
@@ -124,19 +125,18 @@ def write_safetensors(
     """Writes tensors of any device and memory layout; the file appears when it is complete.
 
     Raises:
-        CheckpointError: the file cannot be written.
+        VideoSwinError: the file cannot be written.
     """
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        save_file(_separate(tensors), unfinished, metadata=dict(metadata))
-        unfinished.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{path}: cannot be written: {error}", hint="Check the folder and the free space."
+        with write_whole(Path(path)) as part:
+            part.touch()
+            usual = part.stat().st_mode
+            save_file(_separate(tensors), part, metadata=dict(metadata))
+            part.chmod(usual)  # the library makes a file of its own that only we may read
+    except SafetensorError as error:
+        raise VideoSwinError(
+            f"cannot write {path}: {error}", hint="check the folder and the free space"
         ) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -41,6 +41,7 @@ class LoadedModel:
     labels: tuple[str, ...]  # class names in index order; empty without a head
     weights: Path
     layout: Layout
+    described_as: str | None = None  # the name of another model that the file says it is
 
     @property
     def summary(self) -> str:
@@ -50,6 +51,7 @@ class LoadedModel:
         return (
             f"{self.spec.name}: {parameters / 1e6:.1f}M parameters, {head}, "
             f"{self.layout} layout, from {self.weights}"
+            + (f", which says it is {self.described_as}" if self.described_as else "")
         )
 
 
@@ -87,6 +89,7 @@ def load(
         spec = load_spec(model)
     if with_head and spec.kind == "image":
         raise _headless(spec)
+    class_names = _class_names(spec, labels, own_labels)
     if checkpoint is not None:
         weights, raw = Path(checkpoint), read_checkpoint(checkpoint)
     elif raw is None:
@@ -105,9 +108,10 @@ def load(
     return LoadedModel(
         network=_fill(spec, tensors, weights, layout=layout, dtype=dtype),
         spec=spec,
-        labels=_class_names(spec, labels, own_labels),
+        labels=class_names if architecture.num_classes else (),
         weights=weights,
         layout=layout,
+        described_as=_other_name(raw, weights, spec.name),
     )
 
 
@@ -132,7 +136,7 @@ def save(path: Path, model: LoadedModel) -> None:
     """Write our own layout: safetensors with architecture, protocol and labels in its metadata.
 
     Raises:
-        CheckpointError: the file cannot be written.
+        VideoSwinError: the file cannot be written.
     """
     description = {"spec": flatten_spec(model.spec), "labels": model.labels}
     # One entry: safetensors orders several at random, and equal models should be equal files.
@@ -205,6 +209,13 @@ def _describe(raw: RawCheckpoint, path: Path) -> tuple[ModelSpec, tuple[str, ...
             f"{path}: its description {_FORMAT!r} cannot be read: {error!r}",
             hint="Write the file anew with `videoswin convert`.",
         ) from error
+
+
+def _other_name(raw: RawCheckpoint, path: Path, name: str) -> str | None:
+    if _FORMAT not in raw.metadata:
+        return None
+    found = _describe(raw, path)[0].name
+    return found if found != name else None
 
 
 def _rename(raw: RawCheckpoint, path: Path) -> tuple[Layout, dict[str, Tensor]]:

@@ -1,13 +1,12 @@
 """Accuracy as a table or JSON; accuracy by class and confusions as CSV; failed videos as JSONL."""
 
 import csv
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from videoswin_cli.files import write_whole
+from videoswin_cli.files import to_json, write_whole
 from videoswin_cli.records import EvalSummary
 from videoswin_cli.report.timing import describe_timing
 
@@ -17,7 +16,7 @@ Format = Literal["table", "json"]
 def format_summary(summary: EvalSummary, format: Format) -> str:
     """The summary as text, ending in a newline."""
     if format == "json":
-        return json.dumps(_to_json(summary), indent=2, ensure_ascii=False) + "\n"
+        return to_json(_to_json(summary), indent=2) + "\n"
     rows = list(_rows(summary))
     width = max(len(name) for name, _ in rows)
     return "".join(f"{name:<{width}}  {text}\n" for name, text in rows)
@@ -27,7 +26,7 @@ def write_failures(path: Path, failures: Iterable[tuple[str, str]]) -> None:
     """A line of JSON with path and error for each failed video."""
     with write_whole(path) as part, part.open("w", encoding="utf-8") as file:
         for name, error in failures:
-            file.write(json.dumps({"path": name, "error": error}, ensure_ascii=False) + "\n")
+            file.write(to_json({"path": name, "error": error}) + "\n")
 
 
 def write_class_accuracies(
@@ -106,7 +105,10 @@ def _name(labels: Sequence[str], index: int) -> str:
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with write_whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+    with (
+        write_whole(path) as part,
+        part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)

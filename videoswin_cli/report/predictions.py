@@ -6,7 +6,6 @@ object a line as each video ends, `csv` one row a class.
 
 import csv
 import io
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from videoswin_cli.errors import UsageError
+from videoswin_cli.files import to_json, write_whole
 from videoswin_cli.records import Prediction
 
 if TYPE_CHECKING:
@@ -31,28 +30,23 @@ _BAR_CELLS = 24
 def open_report(format: Format, out: Path | None = None) -> Iterator[Callable[[Prediction], None]]:
     """Give a function that writes one prediction; the report is complete when the block ends.
 
-    With `out`, rows go to `OUT.part`, renamed at the end; it stays, with the rows done so far, when
-    the block is left by an error.
-
-    Raises:
-        UsageError: `out` cannot be written.
+    With `out`, rows go to `OUT.PID.part`, renamed at the end; it stays, with the rows done so far,
+    when the block is left by an error.
     """
     if out is None:
         with _writer(format, sys.stdout) as write:
             yield write
         sys.stdout.flush()
         return
-    part = out.with_name(out.name + ".part")
-    try:
-        stream = part.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise UsageError(f"cannot write {out}: {error.strerror}") from error
-    with stream, _writer(format, stream) as write:
+    with (
+        write_whole(out, keep=True) as part,
+        part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
+        _writer(format, stream) as write,
+    ):
         yield write
-    part.replace(out)
 
 
-def to_json(prediction: Prediction) -> dict[str, Any]:
+def _fields(prediction: Prediction) -> dict[str, Any]:
     """One object as README shows it; `logits` only where they were asked for."""
     fields = asdict(prediction)
     del fields["notes"]  # these are for people, on stderr
@@ -65,10 +59,10 @@ def to_json(prediction: Prediction) -> dict[str, Any]:
 def _writer(format: Format, stream: TextIO) -> Iterator[Callable[[Prediction], None]]:
     if format == "json":
         rows: list[str] = []
-        yield lambda prediction: rows.append(json.dumps(to_json(prediction), ensure_ascii=False))
+        yield lambda prediction: rows.append(to_json(_fields(prediction)))
         stream.write("[" + ",\n ".join(rows) + "]\n")
     elif format == "jsonl":
-        yield lambda p: _write_line(stream, json.dumps(to_json(p), ensure_ascii=False) + "\n")
+        yield lambda p: _write_line(stream, to_json(_fields(p)) + "\n")
     elif format == "csv":
         _write_line(stream, _csv_text([CSV_COLUMNS]))
         yield lambda prediction: _write_line(stream, _csv_text(_csv_rows(prediction)))
