@@ -7,13 +7,17 @@ rule, so each model's YAML names one. Short videos loop: frames are taken modulo
 
 import math
 import struct
-from collections.abc import Callable
-from itertools import pairwise
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, takewhile
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.records import Protocol, SamplingRule
 
 Clips = tuple[tuple[int, ...], ...]
+
+_SAME_TIME = 1e-6  # seconds by which sums of frame durations may be off
 
 
 def sample_clips(protocol: Protocol, *, frames: int, fps: float, clips: int) -> Clips:
@@ -34,6 +38,69 @@ def sample_clips(protocol: Protocol, *, frames: int, fps: float, clips: int) -> 
     assert frames >= 1, frames
     assert clips >= 1, clips
     return _RULES[protocol.sampling](protocol, frames, fps, clips)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stride:
+    """From the start of one window to the start of the next. Exactly one of the two is set."""
+
+    frames: int | None = None  # of the video
+    seconds: float | None = None
+
+
+def slide_windows(protocol: Protocol, *, times: Sequence[float], stride: Stride | None) -> Clips:
+    """Frame numbers of clips that slide over a whole video.
+
+    Windows start at the first frame and `stride` apart; where frames are left behind the last one,
+    another ends with the last frame (it overlaps more). A video shorter than a clip gives one
+    window, which loops as in training.
+
+    Args:
+        protocol: names the rule, the frames a clip and the interval or frame rate.
+        times: start of each frame in seconds, ascending.
+        stride: without it windows follow each other without a gap.
+
+    Raises:
+        UsageError: the model spreads its frames over the whole video.
+    """
+    if protocol.sampling == "uniform":
+        raise UsageError(
+            "this model spreads its frames over the whole video: there are no windows to slide",
+            hint="use --per video or --per clip",
+        )
+    interval = protocol.interval_frames
+    timeline: Sequence[int] = range(len(times))  # frames that windows are made of
+    if protocol.sampling == "torchvision":
+        interval, fps = 1, _average_fps(times)
+        timeline = _resample(len(times), fps, protocol.frame_rate or fps)
+    steps = [i * interval for i in range(protocol.clip_frames)]
+    room = len(timeline) - (steps[-1] + 1)
+    if room < 0:
+        return (tuple(timeline[step % len(timeline)] for step in steps),)
+    if stride is None:
+        starts = list(range(0, room + 1, len(steps) * interval))
+    else:
+        places = (bisect_left(timeline, frame) for frame in _stride_frames(times, stride))
+        starts = list(dict.fromkeys(takewhile(lambda place: place <= room, places)))
+    if room - starts[-1] >= interval:  # fewer frames than that are skipped anyway
+        starts.append(room)
+    return tuple(tuple(timeline[start + step] for step in steps) for start in starts)
+
+
+def _stride_frames(times: Sequence[float], stride: Stride) -> Iterator[int]:
+    """Numbers of the frames 0, stride, 2 * stride, ...; of seconds the first frame from then on."""
+    if stride.seconds is None:
+        yield from range(0, len(times), stride.frames or 1)
+        return
+    frame = 0
+    while frame < len(times):
+        yield frame
+        passed = math.floor((times[frame] + _SAME_TIME) / stride.seconds)
+        frame = bisect_left(times, (passed + 1) * stride.seconds - _SAME_TIME, lo=frame + 1)
+
+
+def _average_fps(times: Sequence[float]) -> float:
+    return (len(times) - 1) / times[-1] if len(times) > 1 else 1.0
 
 
 def loops(protocol: Protocol, *, frames: int, fps: float) -> bool:

@@ -299,9 +299,17 @@ class Swin3D(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, num_classes) if num_classes else None
 
-    def forward_features(self, clips: Tensor) -> Tensor:
-        """Normalised clips (B, 3, T, H, W) -> features (B, C, T', H', W') after the final norm."""
-        features: Tensor = self.norm(self.layers(self.patch_embed(clips)))
+    def forward_features(self, clips: Tensor, *, stage: int | None = None) -> Tensor:
+        """Normalised clips (B, 3, T, H, W) -> features (B, C, T', H', W') after the final norm.
+
+        With `stage` (from 1) those after that stage, without the final norm: its merging, which
+        all stages but the last end with, has then halved H' and W' and doubled C.
+        """
+        if clips.dim() != 5 or clips.shape[1] != 3:
+            raise ValueError(f"expected clips (B, 3, T, H, W), found {tuple(clips.shape)}")
+        features: Tensor = self.layers[:stage](self.patch_embed(clips))
+        if stage is None:
+            features = self.norm(features)
         return features.permute(0, 4, 1, 2, 3)
 
     def forward(self, clips: Tensor) -> Tensor:
