@@ -280,6 +280,13 @@ def test_a_full_disk_is_told_in_a_line(tiny: str, clips: Path) -> None:
     assert b"Traceback" not in done.stderr
 
 
+def test_a_name_that_is_too_long_is_a_row(run: Run, tiny: str, tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("x" * 300 + "\n")
+    result = run("predict", f"@{tmp_path / 'list'}", "--model", tiny, "--format", "json")
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)[0]["error"] == "File name too long"
+
+
 def test_closed_streams_do_no_harm(run: Run, tiny: str, clips: Path) -> None:
     command = f"{sys.executable} -m videoswin_cli predict '{clips / 'b.mp4'}' --model {tiny}"
     done = subprocess.run(f"{command} <&- >&- 2>&-", shell=True, check=False)

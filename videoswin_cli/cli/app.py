@@ -1,6 +1,5 @@
 """The command `videoswin`: its subcommands, and the one place where errors become exit codes."""
 
-import errno
 import os
 import sys
 from collections.abc import Callable
@@ -33,11 +32,6 @@ class _Group(TyperGroup):
         except VideoSwinError as error:
             show_error(error)
             raise typer.Exit(error.exit_code) from error
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-                raise
-            typer.echo(f"error: cannot write the results: {error.strerror}", err=True)
-            raise typer.Exit(VideoSwinError.exit_code) from error
         except KeyboardInterrupt as interrupt:
             typer.echo("interrupted", err=True)
             raise typer.Exit(_INTERRUPTED) from interrupt
@@ -91,4 +85,10 @@ def main() -> None:
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
-    app()
+    try:
+        app()
+    except OSError as error:  # the disk is full or a name too long; not a bug, so no traceback
+        of = f"{error.filename}: " if error.filename else "cannot write the results: "
+        typer.echo(f"error: {of}{error.strerror or error}", err=True)
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        sys.exit(VideoSwinError.exit_code)

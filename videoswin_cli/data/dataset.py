@@ -133,6 +133,8 @@ def read_video(
     except VideoSwinError as error:
         reason = error.message.removeprefix(f"{path}: ")  # the path stands beside it
         return FailedVideo(path=path, reason=reason)
+    except OSError as error:
+        return FailedVideo(path=path, reason=error.strerror or str(error))
     except Exception as error:  # noqa: BLE001 - of a million videos one may be stranger than we know
         return FailedVideo(path=path, reason=f"{type(error).__name__}: {error}")
     return replace(views, seconds=time.perf_counter() - begun)
