@@ -14,6 +14,7 @@ from videoswin_cli.cli.console import show_error
 from videoswin_cli.cli.convert import convert
 from videoswin_cli.cli.download import download
 from videoswin_cli.cli.eval import evaluate
+from videoswin_cli.cli.extract import extract
 from videoswin_cli.cli.models import models
 from videoswin_cli.cli.predict import predict
 from videoswin_cli.errors import VideoSwinError
@@ -43,6 +44,7 @@ app = typer.Typer(
 _COMMANDS: dict[str, Callable[..., None]] = {
     "predict": predict,
     "eval": evaluate,
+    "extract": extract,
     "models": models,
     "download": download,
     "convert": convert,

@@ -66,6 +66,7 @@ class FailedVideo:
 
     path: str
     reason: str
+    unread: int = 0  # clips of this video that still come, as they were on their way
 
 
 class ViewDataset:

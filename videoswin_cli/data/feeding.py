@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from torch.utils.data import DataLoader, Dataset
@@ -36,7 +36,7 @@ def count_workers(videos: int, *, on_cpu: bool) -> int:
     return min(videos, cores, 4 if on_cpu else 16)
 
 
-def feed(source: Source[Item], keys: Sequence[Any], *, workers: int) -> Iterator[Item]:
+def feed(source: Source[Item], keys: Sequence[Any], *, workers: int) -> Generator[Item, None, None]:
     """Items of `source` in the order of `keys`, decoded by `workers` processes (0: here).
 
     Where a process dies (a crash inside a decoder, no memory left), those items that were being

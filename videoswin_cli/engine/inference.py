@@ -89,6 +89,7 @@ def forward_videos(
     protocol: Protocol,
     runtime: Runtime,
     batch_size: int,
+    fill_batches: bool = False,
     monitor: Monitor | None = None,
 ) -> Iterator[ViewOutputs | FailedVideo]:
     """Compute all views of all videos; results come in order, failures pass through.
@@ -100,13 +101,15 @@ def forward_videos(
         runtime: device and dtype.
         batch_size: views a forward pass, from several videos where one has fewer. Halved where
             the memory does not suffice.
+        fill_batches: repeat a view where the last batch is not full. Batches of one size are
+            computed alike, so equal views give equal bits whatever travels beside them.
         monitor: is told.
 
     Raises:
         VideoSwinError: no memory even for one view at a time.
     """
     monitor = monitor or Monitor()
-    batches = _Batches(compute, protocol, runtime, batch_size, monitor)
+    batches = _Batches(compute, protocol, runtime, batch_size, fill_batches, monitor)
     waiting: deque[_OpenVideo | FailedVideo] = deque()
     for video in _time_waiting(videos, monitor):
         if isinstance(video, FailedVideo):
@@ -150,7 +153,7 @@ class _OpenVideo:
         video = self.video
         outputs = torch.stack([self.outputs[video.key(n)] for n in range(len(video))])
         if not outputs.isfinite().all():
-            return FailedVideo(path=video.info.path, reason=_NOT_FINITE)
+            return FailedVideo(path=video.info.path, reason=_NOT_FINITE, unread=video.unread)
         return ViewOutputs(
             info=video.info,
             outputs=outputs,
@@ -170,12 +173,19 @@ class _Batches:
     """Views that wait for a full batch, whatever video they are from."""
 
     def __init__(
-        self, compute: Compute, protocol: Protocol, runtime: Runtime, size: int, monitor: Monitor
+        self,
+        compute: Compute,
+        protocol: Protocol,
+        runtime: Runtime,
+        size: int,
+        fill: bool,
+        monitor: Monitor,
     ) -> None:
         self._compute = compute
         self._protocol = protocol
         self._runtime = runtime
         self._size = size
+        self._fill = fill
         self._monitor = monitor
         self._views: list[tuple[_OpenVideo, int]] = []
 
@@ -202,11 +212,13 @@ class _Batches:
 
     def _forward(self, batch: list[tuple[_OpenVideo, int]]) -> Tensor:
         views = torch.stack([opened.video.view(number) for opened, number in batch])
+        if self._fill and len(batch) < self._size:
+            views = torch.cat([views, views[-1:].expand(self._size - len(batch), *views.shape[1:])])
         mean, std = self._protocol.mean, self._protocol.std
         with torch.inference_mode():
             views = views.to(self._runtime.device)
             clips = normalise(views, mean=mean, std=std, dtype=self._runtime.dtype)
-            return self._compute(clips).float().cpu()
+            return self._compute(clips)[: len(batch)].float().cpu()
 
     def _halve(self, error: RuntimeError) -> None:
         if self._size == 1:

@@ -64,6 +64,10 @@ class Journal(AbstractContextManager["Journal"]):
         except OSError as error:
             raise write_failure(self.file, error) from error
 
+    def own_entries(self) -> list[Entry]:
+        """All lines of this part."""
+        return [json.loads(line) for line in self.file.read_bytes().splitlines()]
+
     def entries(self) -> dict[str, tuple[str, Entry]]:
         """Path -> (part, last entry) over all parts; a failed entry replaces no good one."""
         return read_journals(self.folder)

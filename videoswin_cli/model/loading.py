@@ -115,7 +115,9 @@ def load(
     )
 
 
-def describe(model: str, *, labels: str | Path | None = None) -> tuple[ModelSpec, tuple[str, ...]]:
+def describe(
+    model: str, *, labels: str | Path | None = None, with_head: bool = True
+) -> tuple[ModelSpec, tuple[str, ...]]:
     """What `load` will give as spec and class names, without its weights.
 
     Raises:
@@ -127,7 +129,7 @@ def describe(model: str, *, labels: str | Path | None = None) -> tuple[ModelSpec
         spec, own_labels = _describe(read_checkpoint(model), Path(model))
     else:
         spec = load_spec(model)
-    if spec.kind == "image" or spec.architecture.num_classes == 0:
+    if with_head and (spec.kind == "image" or spec.architecture.num_classes == 0):
         raise _headless(spec)
     return spec, _class_names(spec, labels, own_labels)
 

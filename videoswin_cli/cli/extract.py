@@ -1,0 +1,194 @@
+"""`videoswin extract`: features of videos, for other models to work on."""
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from videoswin_cli.cli import options
+from videoswin_cli.cli.console import VideoBar, notice
+from videoswin_cli.data.lists import read_list
+from videoswin_cli.data.locating import locate
+from videoswin_cli.data.sources import expand_inputs
+from videoswin_cli.errors import UsageError, VideoError
+from videoswin_cli.files import check_writable
+from videoswin_cli.model.catalog import DEFAULT_MODEL
+from videoswin_cli.records import ListedVideo
+from videoswin_cli.report.timing import describe_timing
+
+if TYPE_CHECKING:
+    from videoswin_cli.data.lists import ListFormat
+
+_EXAMPLES = 5  # failed videos that are named; the index has all
+
+
+def extract(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[INPUT...]",
+            help="Videos, folders, globs, @list.txt, - for paths on stdin, http(s) URLs.",
+        ),
+    ] = None,
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out",
+            metavar="FILE|DIR/",
+            help="One matrix (.npy, with index and description beside it), all in one file "
+            "(.npz, .safetensors), or a folder with a file a video.",
+        ),
+    ] = ...,  # type: ignore[assignment]
+    list_file: options.ListFile = None,
+    root: options.Root = None,
+    list_format: options.ListFormatOption = None,
+    model: options.Model = DEFAULT_MODEL,
+    checkpoint: options.Checkpoint = None,
+    per: Annotated[
+        Literal["video", "clip", "window"],
+        typer.Option("--per", help="What a row is. Windows slide over the whole video."),
+    ] = "video",
+    stride: Annotated[
+        str | None,
+        typer.Option(
+            "--stride",
+            metavar="SECONDS|Nf",
+            help="From window to window: 2 or 0.5 seconds, or 16f for 16 frames.",
+            show_default="no gap and no overlap",
+        ),
+    ] = None,
+    stage: Annotated[
+        Literal["1", "2", "3", "4", "final"],
+        typer.Option("--stage", help="After this stage; final: after the last one and its norm."),
+    ] = "final",
+    pool: Annotated[
+        Literal["avg", "time", "none"],
+        typer.Option(
+            "--pool", help="Rows of C; time: T' x C, mean over space; none: C x T' x H' x W'."
+        ),
+    ] = "avg",
+    views: options.Views = "1x1",
+    dtype: Annotated[
+        Literal["fp32", "fp16"], typer.Option("--dtype", help="Of the numbers written.")
+    ] = "fp32",
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Go on with what --out holds.")
+    ] = True,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Remove what --out holds first.")
+    ] = False,
+    shard: options.Shard = "1/1",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    decoder: options.Decoder = "auto",
+    workers: options.Workers = None,
+    batch_size: options.BatchSize = None,
+) -> None:
+    """Write the features of videos.
+
+    videoswin extract clips/ --out feats.npy
+
+    videoswin extract --list all.txt --root DIR --out feats/ --per window --stride 2
+
+    A killed run is gone on with by the same command. Videos that cannot be read have NaN rows and
+    say why in the index (in a folder they have no file). Several processes under torchrun or srun
+    share the work, and so do --shard 1/4 to 4/4 with the same --out: the one that ends last writes
+    it.
+    """
+    if bool(inputs) == (list_file is not None):
+        raise UsageError("expected one source of videos", hint="give INPUT... or --list FILE")
+    if overwrite and shard != "1/1":
+        raise UsageError(
+            "--overwrite with --shard would remove what the other shards wrote",
+            hint="remove the output by hand before the first shard starts",
+        )
+    if list_file is None:
+        paths = expand_inputs(inputs or [], stdin=sys.stdin)
+        listed = [ListedVideo(path=p, file=p, label=None, line=n) for n, p in enumerate(paths, 1)]
+    else:
+        listed = _read_list(list_file, root, list_format)
+
+    from videoswin_cli.engine.extraction import extract_to_files, make_stride
+    from videoswin_cli.engine.feature_files import parse_output
+    from videoswin_cli.engine.features import FeatureOptions
+    from videoswin_cli.engine.monitoring import Monitor
+    from videoswin_cli.engine.processes import parse_shard
+    from videoswin_cli.engine.runtime import RunOptions
+
+    output = parse_output(out)
+    if output.kind != "folder":
+        check_writable(output.path, inputs=[list_file, model, checkpoint])
+    frames, seconds = _parse_stride(stride)
+    chosen = FeatureOptions(
+        run=RunOptions(
+            views=views,
+            device=device,
+            precision=precision,
+            decoder=decoder,
+            workers=workers,
+            batch_size=batch_size,
+        ),
+        per=per,
+        stride=make_stride(frames=frames, seconds=seconds),
+        stage=None if stage == "final" else int(stage),
+        pool=pool,
+        dtype=dtype,
+    )
+    with VideoBar() as bar:
+        done = extract_to_files(
+            listed,
+            output,
+            chosen,
+            model=model,
+            checkpoint=checkpoint,
+            shard=parse_shard(shard),
+            resume=resume,
+            overwrite=overwrite,
+            monitor=Monitor(notice=bar.notice, progress=bar),
+        )
+    if done is None:
+        return  # the first process tells
+    notice(describe_timing(done.timing))
+    failed = [video for video in done.videos if video.error is not None]
+    for video in failed[:_EXAMPLES]:
+        notice(f"failed: {video.path}: {video.error}")
+    if failed:
+        notice(f"{len(failed)} of {len(done.videos)} videos failed")
+    if done.complete:
+        typer.echo(out)
+    else:
+        notice(f"{len(done.videos)} of {len(listed)} videos are there; the other shards go on")
+    if failed:
+        raise typer.Exit(VideoError.exit_code)
+
+
+def _read_list(
+    file: Path, root: Path | None, list_format: "ListFormat | None"
+) -> list[ListedVideo]:
+    videos = read_list(file, format=list_format, labelled=False)
+    notice(f"{videos.source}: {len(videos.rows)} rows ({videos.format})")
+    listed, notices = locate(videos, [None] * len(videos.rows), root=root)
+    missing = [video.path for video in listed if video.file is None]
+    found = f"{len(listed) - len(missing)} of {len(listed)} videos found"
+    if len(missing) == len(listed):
+        raise UsageError(
+            f"{found} under {root or file.parent}; missing are, for example: "
+            f"{', '.join(missing[:5])}",
+            hint="is --root the folder that the names in the list are relative to?",
+        )
+    for text in (*notices, f"{found}; missing: {', '.join(missing[:5])}" if missing else found):
+        notice(text)
+    return listed
+
+
+def _parse_stride(text: str | None) -> tuple[int | None, float | None]:
+    """Frames or seconds."""
+    if text is None:
+        return None, None
+    if match := re.fullmatch(r"([0-9]+) ?f(?:rames?)?", text):
+        return int(match[1]), None
+    if match := re.fullmatch(r"([0-9]*\.?[0-9]+) ?s?", text):
+        return None, float(match[1])
+    raise UsageError(f"--stride {text!r}: expected seconds like 2 or 0.5, or frames like 16f")

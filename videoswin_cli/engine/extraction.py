@@ -1,0 +1,291 @@
+"""Videos in, features out, as arrays or as files: `extract()` and `videoswin extract`."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from videoswin_cli.data.dataset import FailedVideo
+from videoswin_cli.data.decoding import DecoderChoice
+from videoswin_cli.data.sampling import Stride
+from videoswin_cli.data.sources import expand_inputs
+from videoswin_cli.engine.feature_files import (
+    FeatureTable,
+    FeatureWriter,
+    Output,
+    StoredVideo,
+    finish,
+    make_table,
+    read_all,
+    remove_output,
+    settle,
+)
+from videoswin_cli.engine.features import (
+    FeatureOptions,
+    FloatType,
+    Per,
+    Plan,
+    Pool,
+    Rows,
+    compute_rows,
+    plan_features,
+)
+from videoswin_cli.engine.monitoring import Monitor
+from videoswin_cli.engine.processes import Shard, find_processes, joined
+from videoswin_cli.engine.provenance import Description, describe_run
+from videoswin_cli.engine.runtime import Precision, RunOptions, choose_runtime
+from videoswin_cli.errors import UsageError
+from videoswin_cli.model.catalog import DEFAULT_MODEL
+from videoswin_cli.model.loading import LoadedModel, describe, load
+from videoswin_cli.records import ListedVideo, Timing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extraction:
+    """What a run of `extract_to_files` came to."""
+
+    videos: tuple[StoredVideo, ...]  # in the order of the list; those that are done by now
+    complete: bool  # they are all, and the output is in its place
+    timing: Timing
+
+
+def extract(
+    path_or_paths: str | Path | Sequence[str | Path],
+    *,
+    model: str | LoadedModel = DEFAULT_MODEL,
+    checkpoint: str | Path | None = None,
+    views: str = "1x1",
+    per: Per = "video",
+    stride_frames: int | None = None,
+    stride_seconds: float | None = None,
+    stage: int | None = None,
+    pool: Pool = "avg",
+    dtype: FloatType = "fp32",
+    device: str = "auto",
+    precision: Precision = "auto",
+    decoder: DecoderChoice = "auto",
+    workers: int | None = 0,
+    batch_size: int | None = None,
+) -> FeatureTable:
+    """Features of one or several videos, folders, globs or URLs, in memory.
+
+    The keywords are the options of `videoswin extract`. A video that cannot be read has NaN rows
+    and says why in `status`.
+
+    Raises:
+        UsageError, CheckpointError, FetchError: nothing could be computed at all.
+    """
+    inputs = [path_or_paths] if isinstance(path_or_paths, str | Path) else path_or_paths
+    paths = expand_inputs([str(path) for path in inputs])
+    options = FeatureOptions(
+        run=RunOptions(
+            views=views,
+            device=device,
+            precision=precision,
+            decoder=decoder,
+            workers=workers,
+            batch_size=batch_size,
+        ),
+        per=per,
+        stride=make_stride(frames=stride_frames, seconds=stride_seconds),
+        stage=stage,
+        pool=pool,
+        dtype=dtype,
+    )
+    if not isinstance(model, LoadedModel):
+        model = _load(model, options, checkpoint=checkpoint)
+    plan = plan_features(model.spec, options)
+    videos, parts = [], []
+    rows = compute_rows(model, paths, plan, monitor=Monitor())
+    for path in paths:
+        own = list(_rows_of_one(rows))
+        last = own[-1]
+        if isinstance(last, FailedVideo):
+            videos.append(StoredVideo(path=path, error=last.reason))
+            parts.append(np.full((plan.failed_rows, *plan.shape), np.nan, dtype=plan.dtype))
+            continue
+        good = [part for part in own if isinstance(part, Rows)]
+        times = tuple(time for part in good for time in part.times)
+        videos.append(StoredVideo(path=path, times=times, decoder=last.decoder))
+        parts += [part.features for part in good]
+    return make_table(videos, np.concatenate(parts), _describe(model, plan), plan)
+
+
+def extract_to_files(
+    listed: Sequence[ListedVideo],
+    output: Output,
+    options: FeatureOptions,
+    *,
+    model: str,
+    checkpoint: Path | None,
+    shard: Shard,
+    resume: bool,
+    overwrite: bool,
+    monitor: Monitor,
+) -> Extraction | None:
+    """Compute the features of every video once and write them, or go on with that.
+
+    Args:
+        listed: all videos of the output, also where only a shard of them is to be computed here.
+        output: where to.
+        options: which features.
+        model: as for `load`.
+        checkpoint: as for `load`.
+        shard: the part to compute; the process that ends last writes the output.
+        resume: go on with what is there; without it, it is an error that something is.
+        overwrite: remove what is there first.
+        monitor: is told; of several processes the first one's.
+
+    Returns:
+        What was done; None in all processes but the first.
+
+    Raises:
+        UsageError: options that do not fit, or an output of another run.
+        VideoSwinError: the disk is full.
+    """
+    processes = find_processes()
+    if not processes.first:
+        monitor = Monitor()
+    _check_names(listed, output)
+    run = replace(options.run, device=processes.device(options.run.device))
+    options = replace(options, run=run)
+    with joined(processes):
+        loaded = _load(model, options, checkpoint=checkpoint)
+        monitor.notice(loaded.summary)
+        plan = plan_features(loaded.spec, options)
+        description = _describe(loaded, plan)
+        if processes.first:
+            _look_at_output(output, resume=resume, overwrite=overwrite)
+        processes.wait()
+        found = read_all(output, description, plan)
+        processes.wait()  # nobody writes before all have looked
+        _check_nothing_else(found, listed, output)
+        done = {path for path, video in found.items() if video.error is None}
+        mine = shard.deal(listed)
+        skipped = sum(video.path in done for video in mine)
+        if skipped:
+            monitor.notice(f"{skipped} of {len(mine)} videos were done before: skipped")
+        pending = [video for video in processes.shard.deal(mine) if video.path not in done]
+        monitor.begin(len(pending))
+        if pending:
+            part = str(shard) if processes.size == 1 else f"{shard}.{processes.shard}"
+            with FeatureWriter(output, description, plan, part=part) as writer:
+                _write(writer, loaded, plan, pending, monitor)
+        timing = monitor.timing(processes)  # all have ended with this
+        if not processes.first:
+            return None
+        complete = finish(output, description, plan, [video.path for video in listed])
+        found = read_all(output, description, plan)
+        videos = tuple(found[video.path] for video in listed if video.path in found)
+        return Extraction(videos=videos, complete=complete, timing=timing)
+
+
+def make_stride(*, frames: int | None = None, seconds: float | None = None) -> Stride | None:
+    """From the start of one window to that of the next; None where neither is given.
+
+    Raises:
+        UsageError: both are given, or not above 0.
+    """
+    if frames is None and seconds is None:
+        return None
+    value = frames if seconds is None else seconds
+    if None not in (frames, seconds) or value is None or not 0 < value < math.inf:
+        raise UsageError(
+            f"a stride of {frames} frames and {seconds} seconds: expected one of them, above 0"
+        )
+    return Stride(frames=frames, seconds=seconds)
+
+
+def _load(model: str, options: FeatureOptions, *, checkpoint: str | Path | None) -> LoadedModel:
+    """Look at all that can be wrong before weights are fetched, then load."""
+    spec, _ = describe(model, with_head=False)
+    plan_features(spec, options)
+    choose_runtime(device=options.run.device, precision=options.run.precision)
+    return load(model, checkpoint=checkpoint)
+
+
+def _describe(model: LoadedModel, plan: Plan) -> Description:
+    options, stride = plan.options, plan.options.stride
+    return describe_run(
+        model,
+        replace(options.run, views=str(plan.views)),
+        per=options.per,
+        stride_frames=stride.frames if stride else None,
+        stride_seconds=stride.seconds if stride else None,
+        stage=options.stage or "final",
+        pool=options.pool,
+        dtype=options.dtype,
+    )
+
+
+def _check_names(listed: Sequence[ListedVideo], output: Output) -> None:
+    """Two videos must not share a file of a folder."""
+    if output.kind != "folder":
+        return
+    owners: dict[Path, str] = {}
+    for video in listed:
+        file = output.feature_file(video.path)
+        if (other := owners.setdefault(file, video.path)) != video.path:
+            raise UsageError(
+                f"{other} and {video.path} would both be written to {file}",
+                hint="start from a folder above both, or write one matrix (.npy)",
+            )
+
+
+def _check_nothing_else(
+    found: dict[str, StoredVideo], listed: Sequence[ListedVideo], output: Output
+) -> None:
+    """A matrix is of the videos that are asked for and of no others; a folder may grow."""
+    others = sorted(found.keys() - {video.path for video in listed})
+    if others and output.kind != "folder":
+        raise UsageError(
+            f"{output.path} has {len(others)} videos that are not asked for now, such as "
+            f"{others[0]}",
+            hint="ask for these too, choose another --out, or start over with --overwrite",
+        )
+
+
+def _look_at_output(output: Output, *, resume: bool, overwrite: bool) -> None:
+    settle(output)
+    if overwrite:
+        remove_output(output)
+    elif not resume:
+        for path in (*output.files, output.part):
+            if path.exists():
+                raise UsageError(
+                    f"{path} exists", hint="--resume goes on with it, --overwrite starts over"
+                )
+
+
+def _write(
+    writer: FeatureWriter,
+    model: LoadedModel,
+    plan: Plan,
+    pending: Sequence[ListedVideo],
+    monitor: Monitor,
+) -> None:
+    files = [video.file for video in pending if video.file is not None]
+    rows = compute_rows(model, files, plan, monitor=monitor)
+    for video in pending:
+        failed = True
+        if video.file is None:
+            writer.fail(video.path, "no such file")
+        for part in () if video.file is None else _rows_of_one(rows):
+            if isinstance(part, FailedVideo):
+                writer.fail(video.path, part.reason)
+                continue
+            writer.add(part)
+            if part.last:
+                writer.end(video.path, part.decoder)
+                failed = False
+        monitor.advance(failed=failed)
+
+
+def _rows_of_one(rows: Iterator[Rows | FailedVideo]) -> Iterator[Rows | FailedVideo]:
+    """What `rows` has of its next video."""
+    for part in rows:
+        yield part
+        if isinstance(part, FailedVideo) or part.last:
+            return

@@ -1,0 +1,467 @@
+"""Features on disk: one matrix with an index beside it, one file with all of it, or a folder.
+
+While a run goes on, rows and a journal for each process lie in `OUT.part`. What a killed run left
+there is gone on with; the output appears when every video has its row.
+"""
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from videoswin_cli.engine.features import Plan, Rows, Times
+from videoswin_cli.engine.journal import Entry, Journal, read_journals, write_failure
+from videoswin_cli.engine.provenance import Description, check_description, check_equal, to_text
+from videoswin_cli.errors import UsageError
+from videoswin_cli.files import write_whole
+from videoswin_cli.model.checkpoint import read_checkpoint, write_safetensors
+
+OutputKind = Literal[".npy", ".npz", ".safetensors", "folder"]
+INDEX_COLUMNS = ("row", "path", "start", "end", "status", "decoder")
+
+_METADATA = "videoswin-features-1"  # key of our entry in the metadata of a safetensors file
+_COMPLETE = "complete"  # in OUT.part: what is to be moved to its place is all there
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredVideo:
+    """What is known of one video; a failed one has no times and no features."""
+
+    path: str
+    times: Times = ()  # one entry a row
+    decoder: str | None = None
+    error: str | None = None
+    features: NDArray[Any] | None = None  # (rows, ...), mapped; None in a folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureTable:
+    """Features of many videos, a row each or several. All arrays have the same length."""
+
+    features: NDArray[Any]  # (rows, ...) float32 or float16; NaN for a failed video
+    paths: NDArray[np.str_]
+    start: NDArray[np.float64]  # seconds; NaN for a failed video
+    end: NDArray[np.float64]
+    status: NDArray[np.str_]  # "ok", or why there is nothing
+    decoder: NDArray[np.str_]
+    meta: Mapping[str, Any]  # model, weights, protocol, pooling, version
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Where features go, and under which names."""
+
+    path: Path
+    kind: OutputKind
+
+    @property
+    def part(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.part")
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What makes up the output, files of single videos excepted. The description is last."""
+        if self.kind == "folder":
+            return self.path / "index.csv", self.path / "meta.json"
+        if self.kind == ".npy":
+            stem = self.path.stem
+            beside = (self.path.with_name(f"{stem}.{name}") for name in ("index.csv", "meta.json"))
+            return self.path, *beside
+        return (self.path,)
+
+    def feature_file(self, path: str) -> Path:
+        """File of one video in a folder: its path without what leads out of the folder."""
+        parts = PurePosixPath(path.replace(os.sep, "/").replace("://", "/")).parts
+        kept = [part for part in parts if part not in ("/", "..", ".")]
+        return self.path.joinpath(*kept[:-1], f"{kept[-1]}.npy")
+
+
+def parse_output(text: str) -> Output:
+    """`DIR/` or a name without suffix is a folder.
+
+    Raises:
+        UsageError: an unknown suffix, or no folder to write to.
+    """
+    path = Path(text)
+    kind: OutputKind
+    if text.endswith(("/", os.sep)) or path.is_dir() or not path.suffix:
+        kind = "folder"
+    elif path.suffix in (".npy", ".npz", ".safetensors"):
+        kind = path.suffix  # type: ignore[assignment]
+    else:
+        raise UsageError(
+            f"--out {text}: unknown suffix {path.suffix!r}",
+            hint="use .npy, .npz, .safetensors, or a folder with / at its end",
+        )
+    path = path.resolve()
+    if not path.parent.is_dir():
+        raise UsageError(f"cannot write {text}: no such folder: {path.parent}")
+    return Output(path=path, kind=kind)
+
+
+# --- while a run goes on --------------------------------------------------------------------------
+
+
+class FeatureWriter(AbstractContextManager["FeatureWriter"]):
+    """What one process adds to an output. A video counts once its line is in the journal."""
+
+    def __init__(self, output: Output, description: Description, plan: Plan, *, part: str) -> None:
+        """Open or go on.
+
+        Raises:
+            UsageError: `OUT.part` belongs to another run, or another process writes this part.
+        """
+        self._output = output
+        self._plan = plan
+        self._journal = Journal(output.part, description, part=part)
+        self._file = output.part / f"{part}.rows"
+        own = () if output.kind == "folder" else self._journal.own_entries()
+        ends = (entry["first"] + len(entry["times"]) for entry in own)
+        self._count = max(ends, default=0)  # rows in the file that belong to finished videos
+        self._first = self._count  # of the video being written
+        self._times: list[tuple[float, float]] = []
+        self._stream = self._file.open("ab")
+        self._cut()
+
+    def add(self, rows: Rows) -> None:
+        """More rows of the current video.
+
+        Raises:
+            VideoSwinError: the disk is full.
+        """
+        try:
+            self._stream.write(np.ascontiguousarray(rows.features).data)
+        except OSError as error:
+            raise write_failure(self._file, error) from error
+        self._times += rows.times
+
+    def end(self, path: str, decoder: str) -> None:
+        """The current video is complete."""
+        times, first = self._times, self._first
+        try:
+            self._stream.flush()
+            if self._output.kind == "folder":
+                target = self._output.feature_file(path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                draft = self._file.with_name(f"{self._file.name}.npy")
+                _save_npy(target, draft, [_map(self._file, self._plan, len(times))], self._plan)
+                first = 0
+        except OSError as error:
+            raise write_failure(self._file, error) from error
+        entry: Entry = {"path": path, "error": None, "decoder": decoder}
+        entry |= {"times": times, "first": first}
+        self._journal.append(entry)
+        self._count = 0 if self._output.kind == "folder" else self._first + len(times)
+        self._cut()
+
+    def fail(self, path: str, reason: str) -> None:
+        """The current video cannot be read; what was added of it goes."""
+        self._cut()
+        entry: Entry = {"path": path, "error": reason, "decoder": None, "times": []}
+        self._journal.append(entry)
+
+    def _cut(self) -> None:
+        """Forget rows that belong to no finished video."""
+        row = int(np.prod(self._plan.shape)) * self._plan.dtype.itemsize
+        self._stream.flush()
+        self._stream.truncate(self._count * row)
+        self._first = self._count
+        self._times = []
+
+    def __exit__(self, *error: Any) -> None:
+        self._stream.close()
+        self._journal.__exit__(*error)
+
+
+def read_part(output: Output, plan: Plan) -> dict[str, StoredVideo]:
+    """Videos that `OUT.part` has, by path."""
+    found = read_journals(output.part)
+    files: dict[str, NDArray[Any]] = {}
+    videos = {}
+    for path, (part, entry) in found.items():
+        features = None
+        if entry["error"] is None and output.kind != "folder":
+            if part not in files:
+                files[part] = _map(output.part / f"{part}.rows", plan)
+            features = files[part][entry["first"] : entry["first"] + len(entry["times"])]
+        videos[path] = _from_entry(entry, features)
+    return videos
+
+
+def _from_entry(entry: Entry, features: NDArray[Any] | None) -> StoredVideo:
+    return StoredVideo(
+        path=entry["path"],
+        times=tuple((start, end) for start, end in entry["times"]),
+        decoder=entry["decoder"],
+        error=entry["error"],
+        features=features,
+    )
+
+
+def _map(file: Path, plan: Plan, rows: int | None = None) -> NDArray[Any]:
+    size = int(np.prod(plan.shape)) * plan.dtype.itemsize
+    count = file.stat().st_size // size if rows is None else rows
+    if not count:
+        return np.empty((0, *plan.shape), dtype=plan.dtype)
+    return np.memmap(file, dtype=plan.dtype, mode="r", shape=(count, *plan.shape))
+
+
+# --- the output -----------------------------------------------------------------------------------
+
+
+def finish(output: Output, description: Description, plan: Plan, paths: Sequence[str]) -> bool:
+    """Put the output in its place, if every video of `paths` has been done by somebody.
+
+    Raises:
+        VideoSwinError: the disk is full.
+    """
+    if not output.part.exists():  # nothing was done that is not in the output
+        return True
+    lock = Path(f"{output.part}.lock")
+    with FileLock(lock):
+        found = read_all(output, description, plan)
+        order = sorted(found) if output.kind == "folder" else paths
+        complete = all(path in found for path in paths)
+        if complete and output.part.exists():
+            try:
+                _prepare(output, description, plan, [found[path] for path in order])
+            except OSError as error:
+                raise write_failure(output.path, error) from error
+            settle(output)
+    lock.unlink(missing_ok=True)
+    return complete
+
+
+def read_all(output: Output, description: Description, plan: Plan) -> dict[str, StoredVideo]:
+    """Videos that are done, in the output or under way, by path.
+
+    Raises:
+        UsageError: the output is of another run.
+    """
+    found = read_output(output, description)
+    if output.part.exists():
+        found |= read_part(output, plan)
+    return found
+
+
+def settle(output: Output) -> None:
+    """Move a complete output to its place. Killed in the middle, it is done again."""
+    if (output.part / _COMPLETE).exists():
+        if output.kind == "folder":
+            output.path.mkdir(exist_ok=True)
+        for file in output.files:
+            if (output.part / file.name).exists():
+                (output.part / file.name).replace(file)
+        output.part.replace(_leftover(output))
+    shutil.rmtree(_leftover(output), ignore_errors=True)
+
+
+def remove_output(output: Output) -> None:
+    """Forget an output and what is under way."""
+    index = output.files[0]
+    if output.kind == "folder" and index.exists():
+        for entry in _read_index(index):
+            output.feature_file(entry["path"]).unlink(missing_ok=True)
+    for file in reversed(output.files):
+        file.unlink(missing_ok=True)
+    shutil.rmtree(output.part, ignore_errors=True)
+
+
+def read_output(output: Output, description: Description) -> dict[str, StoredVideo]:
+    """Videos of a finished output, by path; none where there is none.
+
+    Raises:
+        UsageError: it is of another run, or no output of ours.
+    """
+    if output.kind == "folder":
+        if not output.path.exists() or not any(output.path.iterdir()):
+            return {}
+        if not output.files[-1].exists() and output.part.exists():
+            return {}  # files of single videos, and the journal knows them
+    elif not output.path.exists():
+        return {}
+    if output.kind in (".npy", "folder"):
+        index, meta = output.files[-2:]
+        check_description(meta, description)
+        features = None
+        if output.kind == ".npy":
+            features = np.load(output.path, mmap_mode="r", allow_pickle=False)
+        return _group(_read_index(index), features)
+    table = read_table(output.path)
+    check_equal(table.meta, description, where=str(output.path))
+    columns = zip(table.paths, table.start, table.end, table.status, table.decoder, strict=True)
+    rows = [dict(zip(INDEX_COLUMNS[1:], row, strict=True)) for row in columns]
+    return _group(rows, table.features)
+
+
+def read_table(path: Path) -> FeatureTable:
+    """Read a .npz or .safetensors of ours.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                columns = {key: arrays[key] for key in arrays.files}
+        else:
+            raw = read_checkpoint(path)
+            columns = {key: np.array(v) for key, v in json.loads(raw.metadata[_METADATA]).items()}
+            columns["features"] = raw.tensors["features"].numpy()
+        meta = json.loads(str(columns.pop("meta")))
+        return FeatureTable(**columns, meta=meta)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is no feature file of ours: {error!r}") from error
+
+
+def make_table(
+    videos: Iterable[StoredVideo], features: NDArray[Any], description: Description, plan: Plan
+) -> FeatureTable:
+    """Columns of all rows of `videos`, whose features are at hand."""
+    rows = [row for video in videos for row in _index_rows(video, plan)]
+    paths, start, end, status, decoder = zip(*rows, strict=True) if rows else ((),) * 5
+    return FeatureTable(
+        features=features,
+        paths=np.array(paths, dtype=np.str_),
+        start=np.array(start, dtype=np.float64),
+        end=np.array(end, dtype=np.float64),
+        status=np.array(status, dtype=np.str_),
+        decoder=np.array(decoder, dtype=np.str_),
+        meta=description,
+    )
+
+
+def _prepare(
+    output: Output, description: Description, plan: Plan, videos: Sequence[StoredVideo]
+) -> None:
+    """Write all files of the output to `OUT.part`."""
+    part = output.part
+    if output.kind in (".npy", "folder"):
+        index, meta = (part / file.name for file in output.files[-2:])
+        _write_index(index, videos, plan, each_alone=output.kind == "folder")
+        meta.write_text(to_text(description), encoding="utf-8")
+        if output.kind == ".npy":
+            target = part / output.path.name
+            _save_npy(target, part / "matrix", _all_rows(videos, plan), plan)
+    else:
+        _save_npy(part / "matrix.npy", part / "matrix", _all_rows(videos, plan), plan)
+        features = np.load(part / "matrix.npy", mmap_mode="r", allow_pickle=False)
+        table = make_table(videos, features, description, plan)
+        columns = {name: getattr(table, name) for name in table.__dataclass_fields__}
+        columns["meta"] = np.array(to_text(description))
+        if output.kind == ".npz":
+            with (part / output.path.name).open("wb") as file:
+                np.savez(file, **columns)
+        else:
+            import torch
+
+            del columns["features"]
+            metadata = json.dumps({key: value.tolist() for key, value in columns.items()})
+            tensors = {"features": torch.from_numpy(np.array(features))}
+            write_safetensors(part / output.path.name, tensors, {_METADATA: metadata})
+    (part / _COMPLETE).touch()
+
+
+def _all_rows(videos: Iterable[StoredVideo], plan: Plan) -> list[NDArray[Any]]:
+    nothing = np.full((plan.failed_rows, *plan.shape), np.nan, dtype=plan.dtype)
+    return [nothing if video.features is None else video.features for video in videos]
+
+
+def _save_npy(target: Path, draft: Path, parts: Sequence[NDArray[Any]], plan: Plan) -> None:
+    """Write rows one part after the other; the file appears when it is complete."""
+    rows = sum(map(len, parts))
+    if rows:
+        matrix = np.lib.format.open_memmap(
+            draft, mode="w+", dtype=plan.dtype, shape=(rows, *plan.shape)
+        )
+        _reserve(draft)
+        first = 0
+        for part in parts:
+            matrix[first : first + len(part)] = part
+            first += len(part)
+        matrix.flush()
+    else:
+        with draft.open("wb") as file:
+            np.save(file, np.empty((0, *plan.shape), dtype=plan.dtype))
+    draft.replace(target)
+
+
+def _reserve(file: Path) -> None:
+    """Take the space now: where a map grows into a full disk, the process would be killed."""
+    if hasattr(os, "posix_fallocate"):
+        with file.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
+
+
+# --- the index ------------------------------------------------------------------------------------
+
+
+def _index_rows(video: StoredVideo, plan: Plan) -> list[tuple[str, float, float, str, str]]:
+    if video.error is not None:
+        failed = (video.path, np.nan, np.nan, video.error, "")
+        return [failed] * plan.failed_rows
+    decoder = video.decoder or ""
+    return [(video.path, start, end, "ok", decoder) for start, end in video.times]
+
+
+def _write_index(
+    file: Path, videos: Iterable[StoredVideo], plan: Plan, *, each_alone: bool
+) -> None:
+    """A line a row. `each_alone`: videos have files of their own, in which rows are counted."""
+    with (
+        write_whole(file) as part,
+        part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
+    ):
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(INDEX_COLUMNS)
+        row = 0
+        for video in videos:
+            row = 0 if each_alone else row
+            for path, start, end, status, decoder in _index_rows(video, plan):
+                seconds = ("", "") if np.isnan(start) else (repr(start), repr(end))
+                place = "" if each_alone and status != "ok" else row
+                writer.writerow((place, path, *seconds, status, decoder))
+                row += 1
+
+
+def _read_index(file: Path) -> list[dict[str, Any]]:
+    try:
+        with file.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            return list(csv.DictReader(stream))
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from error
+
+
+def _group(rows: Sequence[dict[str, Any]], features: NDArray[Any] | None) -> dict[str, StoredVideo]:
+    """Videos of an index whose rows stand together."""
+    if features is not None and len(features) != len(rows):
+        raise UsageError(f"the index has {len(rows)} rows and the matrix {len(features)}")
+    videos: dict[str, StoredVideo] = {}
+    first = 0
+    while first < len(rows):
+        path, status = str(rows[first]["path"]), str(rows[first]["status"])
+        end = first
+        while end < len(rows) and rows[end]["path"] == rows[first]["path"]:
+            end += 1
+        if status == "ok":
+            times = tuple((float(row["start"]), float(row["end"])) for row in rows[first:end])
+            part = None if features is None else features[first:end]
+            decoder = str(rows[first]["decoder"])
+            videos[path] = StoredVideo(path=path, times=times, decoder=decoder, features=part)
+        else:
+            videos[path] = StoredVideo(path=path, error=status)
+        first = end
+    return videos
+
+
+def _leftover(output: Output) -> Path:
+    return output.path.with_name(f"{output.path.name}.part.old")
