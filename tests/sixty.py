@@ -39,9 +39,9 @@ def write_videos(folder: Path) -> Path:
     return folder
 
 
-def environment(home: Path) -> dict[str, str]:
+def environment(home: Path, threads: int) -> dict[str, str]:
     own = {key: value for key, value in os.environ.items() if not key.startswith("SLURM_")}
-    own |= {"VIDEOSWIN_HOME": str(home), "VIDEOSWIN_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    own |= {"VIDEOSWIN_HOME": str(home), "VIDEOSWIN_OFFLINE": "1", "OMP_NUM_THREADS": str(threads)}
     return own | {"PYTHONWARNINGS": "error"}
 
 
@@ -54,16 +54,16 @@ def torchrun(processes: int, *args: object) -> list[str]:
     return [sys.executable, *start, "-m", "videoswin_cli", *map(str, args)]
 
 
-def run(line: list[str], home: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        line, capture_output=True, text=True, env=environment(home), check=False, timeout=300
-    )
+def run(line: list[str], home: Path, *, threads: int = 1) -> subprocess.CompletedProcess[str]:
+    """Run a command with as many threads a process as torchrun gives, or another number."""
+    own = environment(home, threads)
+    return subprocess.run(line, capture_output=True, text=True, env=own, check=False, timeout=300)
 
 
 def kill_after(line: list[str], journals: Path, home: Path, *, lines: int) -> None:
     """SIGKILL the processes and all their children once the journals hold so many lines."""
     process = subprocess.Popen(
-        line, env=environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        line, env=environment(home, 2), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     try:
         for done in _counts(journals):

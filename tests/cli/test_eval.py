@@ -254,7 +254,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def undisturbed(videos: Path, tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with the dump and the output of one process without pauses."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    done = sixty.run(line(videos, tiny, folder), folder)
+    done = sixty.run(line(videos, tiny, folder), folder, threads=4)
     assert done.returncode == 3, done.stderr
     (folder / "summary.json").write_text(done.stdout)
     return folder

@@ -166,7 +166,8 @@ class FeatureWriter(AbstractContextManager["FeatureWriter"]):
     def fail(self, path: str, reason: str) -> None:
         """The current video cannot be read; what was added of it goes."""
         self._cut()
-        entry: Entry = {"path": path, "error": reason, "decoder": None, "times": []}
+        entry: Entry = {"path": path, "error": reason, "decoder": None}
+        entry |= {"times": [], "first": self._count}
         self._journal.append(entry)
 
     def _cut(self) -> None:
@@ -283,7 +284,7 @@ def read_output(output: Output, description: Description) -> dict[str, StoredVid
         UsageError: it is of another run, or no output of ours.
     """
     if output.kind == "folder":
-        if not output.path.exists() or not any(output.path.iterdir()):
+        if not any(path.is_file() for path in output.path.rglob("*")):
             return {}
         if not output.files[-1].exists() and output.part.exists():
             return {}  # files of single videos, and the journal knows them
