@@ -1,0 +1,197 @@
+"""Windows over whole videos: where they lie, in what order they come, and how much is held."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from make_video import read_number, write_video
+from tiny import PROTOCOL
+
+from videoswin_cli.data.dataset import FailedVideo, VideoViews
+from videoswin_cli.data.decoding import Video
+from videoswin_cli.data.sampling import Stride, slide_windows
+from videoswin_cli.data.views import resolve_views
+from videoswin_cli.data.windows import WINDOWS_AT_ONCE, WindowDataset, read_windows
+from videoswin_cli.errors import UsageError, VideoError
+from videoswin_cli.model.catalog import load_spec
+
+TORCHVISION = load_spec("swin-tiny-k400-torchvision").protocol  # 32 frames at 15 a second
+OFFICIAL = load_spec("swin-tiny-k400").protocol  # 32 frames, every second one: 63
+
+
+def even(frames: int, fps: float = 25) -> list[float]:
+    return [n / fps for n in range(frames)]
+
+
+def starts(frames: int, stride: Stride | None = None, fps: float = 25) -> list[int]:
+    windows = slide_windows(OFFICIAL, times=even(frames, fps), stride=stride)
+    for window in windows:
+        assert list(window) == list(range(window[0], window[0] + 63, 2))
+    return [window[0] for window in windows]
+
+
+# --- where they lie -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        (63, [0]),
+        (64, [0]),  # frame 63 is one that the interval skips
+        (65, [0, 2]),
+        (127, [0, 64]),
+        (128, [0, 64]),
+        (129, [0, 64, 66]),
+        (300, [0, 64, 128, 192, 237]),
+    ],
+)
+def test_by_default_windows_follow_each_other_and_the_last_ends_with_the_video(
+    frames: int, expected: list[int]
+) -> None:
+    assert starts(frames) == expected
+
+
+@pytest.mark.parametrize(
+    ("stride", "expected"),
+    [
+        (Stride(frames=16), [0, 16, 32, 37]),
+        (Stride(frames=1), list(range(38))),
+        (Stride(frames=1000), [0, 37]),
+        (Stride(seconds=1), [0, 25, 37]),
+        (Stride(seconds=0.5), [0, 13, 25, 37]),
+        (Stride(seconds=1e-9), list(range(38))),
+        (Stride(seconds=1e9), [0, 37]),
+    ],
+)
+def test_strides(stride: Stride, expected: list[int]) -> None:
+    assert starts(100, stride) == expected
+
+
+@pytest.mark.parametrize("fps", [23.976, 24, 25, 29.97, 30, 50, 59.94, 60])
+@pytest.mark.parametrize("seconds", [0.1, 0.2, 0.5, 1, 2])
+def test_seconds_start_at_the_first_frame_from_then_on(fps: float, seconds: float) -> None:
+    times = even(400, fps)
+    found = starts(400, Stride(seconds=seconds), fps)
+    expected = []
+    for k in range(1000):
+        later = [n for n, time in enumerate(times) if time >= k * seconds - 1e-6]
+        if later and later[0] <= 400 - 63 and later[0] not in expected:
+            expected.append(later[0])
+    assert found[: len(expected)] == expected
+    assert found[len(expected) :] in ([], [400 - 63])
+
+
+def test_timestamps_decide_and_not_the_average_rate() -> None:
+    """The first 100 frames at 50 a second, the next 100 at 10."""
+    times = [n / 50 for n in range(100)] + [2 + n / 10 for n in range(100)]
+    windows = slide_windows(OFFICIAL, times=times, stride=Stride(seconds=1))
+    assert [window[0] for window in windows] == [0, 50, 100, 110, 120, 130, 137]
+
+
+def test_a_short_video_is_one_window_that_loops() -> None:
+    (window,) = slide_windows(OFFICIAL, times=even(10), stride=Stride(frames=4))
+    assert list(window) == [n * 2 % 10 for n in range(32)]
+
+
+def test_windows_of_the_torchvision_rule_are_of_its_frame_rate() -> None:
+    windows = slide_windows(TORCHVISION, times=even(300, 30), stride=Stride(seconds=2))
+    assert [list(window) for window in windows] == [
+        list(range(start, start + 64, 2)) for start in (0, 60, 120, 180, 236)
+    ]
+
+
+def test_a_rule_that_spreads_its_frames_has_no_windows() -> None:
+    with pytest.raises(UsageError, match="no windows to slide"):
+        slide_windows(load_spec("swin-base-ssv2").protocol, times=even(100), stride=None)
+
+
+# --- reading them ---------------------------------------------------------------------------------
+
+
+def dataset(paths: Sequence[Path], stride: Stride | None) -> WindowDataset:
+    protocol = replace(PROTOCOL, crop_size=48, quick_short_side=48, short_side=48)
+    return WindowDataset(
+        [str(path) for path in paths],
+        protocol=protocol,
+        views=resolve_views("1x1", protocol),
+        stride=stride,
+        decoder="auto",
+    )
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_all_windows_of_all_videos_come_in_order(workers: int, tmp_path: Path) -> None:
+    lengths = (9, 300, 40)
+    paths = [
+        write_video(tmp_path / f"{n}.mp4", frames=frames, size=(48, 48), seed=n)
+        for n, frames in enumerate(lengths)
+    ]
+    (tmp_path / "bad.mp4").write_text("no video")
+    paths.insert(1, tmp_path / "bad.mp4")
+    found: dict[str, list[tuple[int, ...]]] = {}
+    for piece in read_windows(dataset(paths, Stride(frames=5)), workers=workers):
+        if isinstance(piece, FailedVideo):
+            assert piece.path == str(paths[1])
+            continue
+        assert len(piece.clips) <= WINDOWS_AT_ONCE
+        numbers = [
+            tuple(read_number(frame.numpy()) for frame in piece.view(n)) for n in range(len(piece))
+        ]
+        for (start, end), window in zip(piece.times, numbers, strict=True):
+            assert start == pytest.approx(window[0] / 25, abs=1e-6)
+            assert end == pytest.approx((window[-1] + 1) / 25, abs=1e-6)
+        found.setdefault(piece.info.path, []).extend(numbers)
+    for path, frames in zip((paths[0], *paths[2:]), lengths, strict=True):
+        times = even(frames)
+        expected = slide_windows(PROTOCOL, times=times, stride=Stride(frames=5))
+        assert found[str(path)] == [tuple(window) for window in expected]
+
+
+def test_what_is_held_does_not_grow_with_the_video(tmp_path: Path) -> None:
+    short, long = (write_video(tmp_path / f"{n}.mp4", frames=n) for n in (200, 2000))
+    held = {}
+    for path in (short, long):
+        pieces = list(read_windows(dataset([path], None), workers=0))
+        assert all(isinstance(piece, VideoViews) for piece in pieces)
+        held[path] = max(piece.frames.nbytes for piece in pieces)
+        assert sum(len(piece.clips) for piece in pieces) == len(
+            slide_windows(PROTOCOL, times=even(int(path.stem)), stride=None)
+        )
+    assert held[short] == held[long]
+
+
+def test_variable_frame_rate_shows_in_the_times(tmp_path: Path) -> None:
+    times = [n / 50 for n in range(50)] + [1 + n / 5 for n in range(50)]
+    path = write_video(tmp_path / "v.mp4", frames=100, times=times)
+    spans = [
+        time
+        for piece in read_windows(dataset([path], Stride(seconds=1)), workers=0)
+        for time in piece.times
+    ]
+    assert spans[0] == pytest.approx((0, 7 / 50), abs=1e-3)
+    assert [start for start, _ in spans[:4]] == pytest.approx([0, 1, 2, 3], abs=1e-3)
+    assert spans[1][1] - spans[1][0] == pytest.approx(7 / 5, abs=1e-3)
+
+
+def test_a_video_that_breaks_in_its_middle_is_a_failure_and_the_next_one_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [write_video(tmp_path / f"{n}.mp4", frames=400, seed=n) for n in range(2)]
+    read = Video.read_frames
+
+    def fail(self: Video, indices: Sequence[int]) -> np.ndarray:
+        if self.info.path == str(paths[0]) and max(indices) > 250:
+            raise VideoError(f"{self.info.path}: damaged")
+        return read(self, indices)
+
+    monkeypatch.setattr(Video, "read_frames", fail)
+    pieces = list(read_windows(dataset(paths, None), workers=0))
+    failed = [n for n, piece in enumerate(pieces) if isinstance(piece, FailedVideo)]
+    assert len(failed) == 1
+    assert pieces[failed[0]] == FailedVideo(path=str(paths[0]), reason="damaged")
+    assert 1 < failed[0] < len(pieces) - 5
+    rest = pieces[failed[0] + 1 :]
+    assert {piece.info.path for piece in rest if isinstance(piece, VideoViews)} == {str(paths[1])}
+    assert rest[-1].unread == 0
