@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -297,6 +299,28 @@ def test_three_processes(videos: Path, tiny: str, undisturbed: Path, tmp_path: P
     assert "exitcode  : 3" in done.stderr
     assert done.stderr.count("60 of 60 videos found") == 1
     check_same(tmp_path, undisturbed, done.stdout)
+
+
+def test_two_tasks_of_slurm(videos: Path, tiny: str, undisturbed: Path, tmp_path: Path) -> None:
+    """As srun starts them: no torchrun, only Slurm's variables."""
+    step = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NODELIST": "localhost"}
+    step["SLURM_JOB_ID"] = str(os.getpid())  # the port follows from it
+    tasks = [
+        subprocess.Popen(
+            line(videos, tiny, tmp_path),
+            env=sixty.environment(tmp_path, 1) | step | {"SLURM_PROCID": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    (first, first_errors), (second, second_errors) = (
+        task.communicate(timeout=120) for task in tasks
+    )
+    assert [task.returncode for task in tasks] == [3, 0], (first_errors, second_errors)
+    assert second == ""
+    check_same(tmp_path, undisturbed, first)
 
 
 def test_four_shards(videos: Path, tiny: str, undisturbed: Path, tmp_path: Path) -> None:

@@ -225,3 +225,20 @@ def test_a_long_list_is_read_quickly_enough_to_be_read_at_every_start(tmp_path: 
     assert len(read_list(write(tmp_path, json.dumps(entries))).rows) == 20_000
     lines = "".join(f"class {n % 400}/video {n}.mp4 300 {n % 400}\n" for n in range(20_000))
     assert len(read_list(write(tmp_path, lines)).rows) == 20_000
+
+
+def test_a_glob_names_several_files_of_one_format(tmp_path: Path) -> None:
+    for name in ("brush hair", "cartwheel"):
+        rows = f"{name}_1.avi 2\n{name}_2.avi 1\n{name}_3.avi 0\n"
+        (tmp_path / f"{name.replace(' ', '_')}_test_split1.txt").write_text(rows)
+    videos = read_list(tmp_path / "*_test_split1.txt")
+    assert videos.format == "hmdb51"
+    assert [(row.name, row.label) for row in videos.rows] == [
+        ("brush hair_1.avi", "brush_hair"),
+        ("cartwheel_1.avi", "cartwheel"),
+    ]
+    (tmp_path / "x_test_split1.txt").write_text("a.mp4 1\n")
+    with pytest.raises(UsageError, match="expected files of one format, found"):
+        read_list(tmp_path / "*_test_split1.txt")
+    with pytest.raises(UsageError, match="found none"):
+        read_list(tmp_path / "*.none")

@@ -7,6 +7,7 @@ separated by commas, tabs or spaces, and paths may hold spaces: lines are read f
 """
 
 import csv
+import glob
 import json
 import re
 from collections import Counter
@@ -71,7 +72,8 @@ def read_list(
     """Read a list of videos.
 
     Args:
-        path: UTF-8 text, with or without byte order mark, any line ends, blank lines allowed.
+        path: UTF-8 text, with or without byte order mark, any line ends, blank lines allowed; or a
+            glob of several such files, as HMDB51 has one a class.
         format: instead of what the content looks like.
         labelled: what an ambiguous list is taken for: rows with a label, or paths alone.
 
@@ -79,6 +81,17 @@ def read_list(
         UsageError: the file cannot be read, or a line is not of the format; it names the line.
     """
     path = Path(path)
+    if glob.has_magic(str(path)) and not path.exists():
+        files = sorted(path.parent.glob(path.name))
+        lists = [read_list(file, format=format, labelled=labelled) for file in files]
+        if len(formats := sorted({part.format for part in lists})) != 1:
+            raise UsageError(f"{path}: expected files of one format, found {formats or 'none'}")
+        rows = tuple(row for part in lists for row in part.rows)
+        return VideoList(source=str(path), format=lists[0].format, rows=rows)
+    return _read_file(path, format, labelled=labelled)
+
+
+def _read_file(path: Path, format: ListFormat | None, *, labelled: bool) -> VideoList:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
