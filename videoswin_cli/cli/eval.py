@@ -191,11 +191,12 @@ def _finish(
     result: "Evaluation", dump: Path | None, expect: float | None, tolerance: float
 ) -> None:
     """List the failed videos and choose the exit code."""
+    path = Path("failed.jsonl") if dump is None else dump.with_name(f"{dump.stem}.failed.jsonl")
     if result.failed:
-        name = "failed.jsonl" if dump is None else f"{dump.stem}.failed.jsonl"
-        path = Path(name) if dump is None else dump.with_name(name)
         write_failures(path, ((video.path, video.error or "") for video in result.failed))
         notice(f"{len(result.failed)} of {len(result.videos)} videos failed: see {path}")
+    elif dump is not None:
+        path.unlink(missing_ok=True)  # of a run before this one
     if expect is not None and not abs(result.summary.accuracy["top1"] - expect) <= tolerance:
         raise ExpectationError(
             f"top-1 is {result.summary.accuracy['top1']:.2f} %, "
