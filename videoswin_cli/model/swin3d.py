@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 Triple = tuple[int, int, int]
 
@@ -172,6 +173,14 @@ class MLP(nn.Module):
         return self.fc2(F.gelu(self.fc1(x)))  # type: ignore[no-any-return]
 
 
+def drop_path(x: Tensor, rate: float) -> Tensor:
+    """Leave a residual branch (B, ...) out for a share `rate` of the clips."""
+    if rate == 0:
+        return x
+    keep = x.new_empty(x.shape[0], *[1] * (x.dim() - 1)).bernoulli_(1 - rate)
+    return x * keep / (1 - rate)
+
+
 class Block(nn.Module):
     """Attention in windows, then an MLP, each with a norm before and a residual around."""
 
@@ -184,8 +193,10 @@ class Block(nn.Module):
         shift: Triple,
         mlp_ratio: float,
         qkv_bias: bool,
+        drop_path_rate: float,
     ) -> None:
         super().__init__()
+        self.drop_path_rate = drop_path_rate
         self.norm1 = nn.LayerNorm(dim)
         self.attn = WindowAttention(
             dim, heads, window_size=window_size, shift=shift, qkv_bias=qkv_bias
@@ -194,8 +205,11 @@ class Block(nn.Module):
         self.mlp = MLP(dim, int(dim * mlp_ratio))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(self.norm1(x))
-        return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+        x = x + self.drop(self.attn(self.norm1(x)))
+        return x + self.drop(self.mlp(self.norm2(x)))
+
+    def drop(self, branch: Tensor) -> Tensor:
+        return drop_path(branch, self.drop_path_rate) if self.training else branch
 
 
 class PatchMerging(nn.Module):
@@ -226,6 +240,7 @@ class Stage(nn.Module):
         window_size: Triple,
         mlp_ratio: float,
         qkv_bias: bool,
+        drop_path_rates: Sequence[float],
         merge: bool,
     ) -> None:
         super().__init__()
@@ -240,14 +255,21 @@ class Stage(nn.Module):
                     shift=shifts[i % 2],
                     mlp_ratio=mlp_ratio,
                     qkv_bias=qkv_bias,
+                    drop_path_rate=drop_path_rates[i],
                 )
                 for i in range(depth)
             )
         )
         self.downsample = PatchMerging(dim) if merge else nn.Identity()
+        self.recompute = False
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.downsample(self.blocks(x))  # type: ignore[no-any-return]
+        for block in self.blocks:
+            if self.recompute and self.training:
+                x = checkpoint(block, x, use_reentrant=False)
+            else:
+                x = block(x)
+        return self.downsample(x)  # type: ignore[no-any-return]
 
 
 class Swin3D(nn.Module):
@@ -263,6 +285,8 @@ class Swin3D(nn.Module):
         qkv_bias: whether queries, keys and values have a bias.
         patch_norm: whether the patch embedding ends with a layer norm.
         num_classes: outputs of the head; 0 makes a network without one, for features only.
+        drop_path_rate: of the last block's residual branches, rising to it from 0; training only.
+        head_dropout: share of the pooled features that are dropped; training only.
     """
 
     def __init__(
@@ -277,8 +301,12 @@ class Swin3D(nn.Module):
         qkv_bias: bool,
         patch_norm: bool,
         num_classes: int,
+        drop_path_rate: float = 0.0,
+        head_dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.head_dropout = head_dropout
+        rising = [drop_path_rate * i / max(sum(depths) - 1, 1) for i in range(sum(depths))]
         self.patch_embed = PatchEmbed(patch_size, embed_dim, patch_norm=patch_norm)
         last = len(depths) - 1
         self.layers = nn.Sequential(
@@ -290,6 +318,7 @@ class Swin3D(nn.Module):
                     window_size=window_size,
                     mlp_ratio=mlp_ratio,
                     qkv_bias=qkv_bias,
+                    drop_path_rates=rising[sum(depths[:i]) : sum(depths[: i + 1])],
                     merge=i < last,
                 )
                 for i, (depth, heads) in enumerate(zip(depths, num_heads, strict=True))
@@ -298,6 +327,11 @@ class Swin3D(nn.Module):
         width = embed_dim * 2**last
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, num_classes) if num_classes else None
+
+    def recompute(self, wanted: bool) -> None:
+        """Whether the backward pass computes the blocks again instead of keeping what they made."""
+        for stage in self.layers:
+            stage.recompute = wanted  # type: ignore[assignment]
 
     def forward_features(self, clips: Tensor, *, stage: int | None = None) -> Tensor:
         """Normalised clips (B, 3, T, H, W) -> features (B, C, T', H', W') after the final norm.
@@ -316,5 +350,6 @@ class Swin3D(nn.Module):
         """Normalised RGB clips (B, 3, T, H, W) -> logits (B, num_classes)."""
         if self.head is None:
             raise RuntimeError("this network has no head: call forward_features")
-        logits: Tensor = self.head(self.forward_features(clips).mean(dim=(2, 3, 4)))
+        pooled = self.forward_features(clips).mean(dim=(2, 3, 4))
+        logits: Tensor = self.head(F.dropout(pooled, self.head_dropout, self.training))
         return logits

@@ -1,0 +1,182 @@
+"""Weights of one network as the start of another: other classes, windows, or none at all."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from videoswin_cli.records import Architecture
+
+_TABLE = "relative_position_bias_table"
+_PATCH = "patch_embed.proj"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """Tensors to start from, and where each comes from. The four lists name every tensor once."""
+
+    tensors: dict[str, Tensor]
+    loaded: tuple[str, ...]
+    inflated: tuple[str, ...]  # from an image network
+    resized: tuple[str, ...]  # bias tables of another window
+    new: tuple[str, ...]
+    kept_classes: tuple[str, ...]  # whose rows of the head were taken over
+
+    @property
+    def summary(self) -> str:
+        """For the user's eyes."""
+        kinds = {"loaded": self.loaded, "inflated": self.inflated, "resized": self.resized}
+        parts = [f"{len(names)} tensors {kind}" for kind, names in kinds.items() if names]
+        if self.new:
+            groups = sorted({name.split(".")[0] for name in self.new})
+            parts.append(f"{len(self.new)} new ({', '.join(groups)})")
+        if self.kept_classes:
+            parts.append(f"{len(self.kept_classes)} classes keep their rows of the head")
+        return "; ".join(parts)
+
+
+def transfer(
+    source: Mapping[str, Tensor],
+    fresh: Mapping[str, Tensor],
+    *,
+    source_architecture: Architecture,
+    architecture: Architecture,
+    source_labels: Sequence[str] = (),
+    labels: Sequence[str] = (),
+    inflated: Sequence[str] = (),
+) -> Transfer:
+    """Fill a freshly initialised network with what fits of another one.
+
+    Args:
+        source: canonical tensors of the network to start from; empty to start from scratch.
+        fresh: tensors of the new network as initialised; what they hold is kept where nothing fits.
+        source_architecture: of `source`. Its window may differ: bias tables are resized.
+        architecture: of the new network.
+        source_labels: class names of the rows of the old head.
+        labels: class names of the new one; those of the same name (but for case, `_` for spaces)
+            keep their rows. Give none to start with a new head.
+        inflated: names in `source` that were made from image weights.
+
+    Returns:
+        The tensors, in the shapes of `fresh`.
+    """
+    tensors, loaded, resized, new = {}, [], [], []
+    for name, start in fresh.items():
+        given = source.get(name)
+        if given is not None and name.endswith(_TABLE) and given.shape != start.shape:
+            tensors[name] = resize_bias_table(
+                given, source_architecture.window_size, architecture.window_size
+            )
+            resized.append(name)
+        elif given is not None and given.shape == start.shape and not name.startswith("head."):
+            tensors[name] = given.to(start.dtype)
+            loaded.append(name)
+        else:
+            tensors[name] = start
+            new.append(name)
+    kept = _keep_rows(source, tensors, source_labels, labels)
+    return Transfer(
+        tensors=tensors,
+        loaded=tuple(name for name in loaded if name not in inflated),
+        inflated=tuple(name for name in loaded if name in inflated),
+        resized=tuple(resized),
+        new=tuple(new),
+        kept_classes=kept,
+    )
+
+
+def _keep_rows(
+    source: Mapping[str, Tensor],
+    tensors: dict[str, Tensor],
+    source_labels: Sequence[str],
+    labels: Sequence[str],
+) -> tuple[str, ...]:
+    rows = {_simplify(label): row for row, label in enumerate(source_labels)}
+    found = [(new, rows[_simplify(label)]) for new, label in enumerate(labels)
+             if _simplify(label) in rows]  # fmt: skip
+    if not found or "head.weight" not in source or "head.weight" not in tensors:
+        return ()
+    for name in ("head.weight", "head.bias"):
+        tensor = tensors[name].clone()
+        for new, old in found:
+            tensor[new] = source[name][old].to(tensor.dtype)
+        tensors[name] = tensor
+    return tuple(labels[new] for new, _ in found)
+
+
+def _simplify(label: str) -> str:
+    return " ".join(label.replace("_", " ").casefold().split())
+
+
+def resize_bias_table(
+    table: Tensor, old: tuple[int, int, int], new: tuple[int, int, int]
+) -> Tensor:
+    """Bias table (rows, heads) of a window of `old` tokens for one of `new`, (time, height, width).
+
+    A row is a distance, -(n-1) to n-1 along each axis. Space is resized bicubically, as the
+    references do when they take over image weights; time, which none of them resizes, linearly.
+    """
+    T, H, W = (2 * size - 1 for size in old)
+    t, h, w = (2 * size - 1 for size in new)
+    grid = table.float().mT.reshape(-1, T, H, W)  # (heads, ...)
+    if (h, w) != (H, W):
+        grid = F.interpolate(grid, size=(h, w), mode="bicubic", align_corners=False)
+    if t != T:
+        lines = grid.flatten(2).mT  # (heads, h * w, T)
+        lines = F.interpolate(lines, size=t, mode="linear", align_corners=False)
+        grid = lines.mT.reshape(-1, t, h, w)
+    return grid.reshape(-1, t * h * w).mT.contiguous().to(table.dtype)
+
+
+def fresh_tensors(
+    shapes: Mapping[str, Tensor], generator: torch.Generator, *, motion_filters: bool
+) -> dict[str, Tensor]:
+    """Initialise a network from scratch, as the references do: normal weights of deviation 0.02.
+
+    Args:
+        shapes: name -> tensor of the shape wanted (on any device; its values are not looked at).
+        generator: of the random numbers.
+        motion_filters: let the patch embedding start with smooth zero-mean filters, half of them
+            differences in time, see `smooth_filters`.
+    """
+    tensors = {}
+    for name, like in shapes.items():
+        shape = tuple(like.shape)
+        if name == f"{_PATCH}.weight" and motion_filters:
+            tensors[name] = smooth_filters(shape, generator)
+        elif name == f"{_PATCH}.weight":
+            bound = 1 / math.sqrt(math.prod(shape[1:]))  # as torch initialises a convolution
+            tensors[name] = torch.empty(shape).uniform_(-bound, bound, generator=generator)
+        elif name.endswith(".bias"):
+            tensors[name] = torch.zeros(shape)
+        elif len(shape) == 1:  # weight of a norm
+            tensors[name] = torch.ones(shape)
+        else:
+            normal = torch.randn(shape, generator=generator).clamp_(-2, 2)
+            tensors[name] = normal * 0.02
+    return tensors
+
+
+def smooth_filters(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Patch filters (embed_dim, 3, t, h, w) that see structure instead of brightness.
+
+    From the usual initialisation the layer norm behind the patch embedding leaves mostly a patch's
+    mean brightness, and a small network that has to see motion does not leave chance for long.
+    These are smoothed noise without a mean; every second one has opposite signs in the two halves
+    of time, so that it answers to change. Scaled to unit length.
+    """
+    count, channels, t, h, w = shape
+    noise = torch.randn((count, channels, h, w), generator=generator)
+    box = torch.ones(channels, 1, 3, 3) / 9
+    smooth = F.conv2d(F.pad(noise, (1, 1, 1, 1), mode="replicate"), box, groups=channels)
+    smooth = smooth - smooth.mean(dim=(2, 3), keepdim=True)
+    filters = smooth.unsqueeze(2).repeat(1, 1, t, 1, 1)
+    if t > 1:
+        sign = torch.ones(t)
+        sign[t // 2 :] = -1
+        filters[::2] *= sign.view(1, 1, -1, 1, 1)
+    length: Tensor = filters.flatten(1).norm(dim=1)
+    return filters / length.view(-1, 1, 1, 1, 1)
