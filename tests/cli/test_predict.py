@@ -293,7 +293,9 @@ def test_closed_streams_do_no_harm(run: Run, tiny: str, clips: Path) -> None:
     assert done.returncode == 0
     heard = subprocess.run(f"{command} --format json 2>&-", shell=True, capture_output=True)
     (expected,) = predict(run, clips / "b.mp4", "--model", tiny)
-    assert json.loads(heard.stdout) == [expected]
+    (found,) = json.loads(heard.stdout)
+    assert found["decoder"] == expected["decoder"]
+    assert [e["label"] for e in found["top"]] == [e["label"] for e in expected["top"]]
 
 
 # --- what is computed -----------------------------------------------------------------------------
