@@ -15,6 +15,7 @@ from videoswin_cli.cli.convert import convert
 from videoswin_cli.cli.download import download
 from videoswin_cli.cli.eval import evaluate
 from videoswin_cli.cli.extract import extract
+from videoswin_cli.cli.finetune import finetune
 from videoswin_cli.cli.models import models
 from videoswin_cli.cli.predict import predict
 from videoswin_cli.errors import VideoSwinError
@@ -45,6 +46,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "predict": predict,
     "eval": evaluate,
     "extract": extract,
+    "finetune": finetune,
     "models": models,
     "download": download,
     "convert": convert,

@@ -47,6 +47,49 @@ def progress(items: Iterable[Item], *, total: int, unit: str) -> Iterator[Item]:
             bar.update()
 
 
+class StepBar(AbstractContextManager["StepBar"]):
+    """How far a training is: a bar on a terminal, a line a minute in a log."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+        self._steps = self._step = 0
+        self._told = 0.0
+
+    def begin(self, step: int, steps: int) -> None:
+        self._step, self._steps, self._told = step, steps, time.monotonic()
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=steps, initial=step, unit="step", file=sys.stderr, dynamic_ncols=True
+            )
+
+    def advance(
+        self, *, loss: float, lr: float, clips_per_second: float, wait_share: float
+    ) -> None:
+        self._step += 1
+        text = (
+            f"loss {loss:.3f}, lr {lr:.2e}, {clips_per_second:.1f} clips/s, "
+            f"{wait_share:.0%} waiting for clips"
+        )
+        if self._bar is not None:
+            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.update()
+        elif time.monotonic() - self._told >= _LOG_SECONDS:
+            self._told = time.monotonic()
+            notice(f"step {self._step} of {self._steps}: {text}")
+
+    def notice(self, text: str) -> None:
+        """Tell something above the bar."""
+        with nullcontext() if self._bar is None else self._bar.external_write_mode():
+            notice(text)
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
 class VideoBar(AbstractContextManager["VideoBar"]):
     """How far a long run over videos is: a bar on a terminal, a line a minute in a log."""
 

@@ -40,6 +40,29 @@ def sample_clips(protocol: Protocol, *, frames: int, fps: float, clips: int) -> 
     return _RULES[protocol.sampling](protocol, frames, fps, clips)
 
 
+def random_clip(protocol: Protocol, *, frames: int, fps: float, share: float) -> tuple[int, ...]:
+    """Frame numbers of one clip for training, at a random place.
+
+    Args:
+        protocol: names the rule, the frames a clip and the interval or frame rate.
+        frames: frames of the video, at least 1.
+        fps: frames a second of the video; used by the torchvision rule only.
+        share: random number, 0 to below 1, that decides the place. The uniform rule moves the frame
+            within each of its segments by it.
+    """
+    if protocol.sampling == "uniform":
+        segment = frames / protocol.clip_frames
+        return tuple(int((i + share) * segment) for i in range(protocol.clip_frames))
+    timeline: Sequence[int] = range(frames)
+    if protocol.sampling == "torchvision":
+        timeline = _resample(frames, fps, protocol.frame_rate or fps)
+        steps = list(range(protocol.clip_frames))
+    else:
+        steps = [i * protocol.interval_frames for i in range(protocol.clip_frames)]
+    start = int(share * max(len(timeline) - steps[-1], 1))
+    return tuple(timeline[(start + step) % len(timeline)] for step in steps)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stride:
     """From the start of one window to the start of the next. Exactly one of the two is set."""

@@ -201,7 +201,7 @@ class _Batches:
             try:
                 outputs = self._forward(batch)
             except RuntimeError as error:
-                if not _out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 self._halve(error)
                 continue
@@ -235,7 +235,7 @@ class _Batches:
             torch.cuda.empty_cache()
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: RuntimeError) -> bool:
     if isinstance(error, torch.OutOfMemoryError):
         return True
     return "can't allocate memory" in str(error)  # the CPU's allocator has no class of its own

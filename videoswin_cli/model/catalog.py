@@ -169,17 +169,26 @@ def flatten_spec(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
-def read_labels(path: Path, *, num_classes: int) -> tuple[str, ...]:
+def list_labels(path: Path) -> tuple[str, ...]:
     """Class names in index order: one a line, or JSON that maps names to indices.
 
     Raises:
-        UsageError: the file is missing or does not hold `num_classes` names.
+        UsageError: the file is missing or does not hold names.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-        labels = _map_labels(json.loads(text)) if path.suffix == ".json" else _list_labels(text)
+        return _map_labels(json.loads(text)) if path.suffix == ".json" else _line_labels(text)
     except (OSError, ValueError, TypeError) as error:  # UnicodeDecodeError is a ValueError
         raise UsageError(f"cannot read the labels {path}: {error}") from error
+
+
+def read_labels(path: Path, *, num_classes: int) -> tuple[str, ...]:
+    """`list_labels` for a model.
+
+    Raises:
+        UsageError: also where there are not `num_classes` names.
+    """
+    labels = list_labels(path)
     if len(labels) != num_classes:
         raise UsageError(
             f"{path} holds {len(labels)} class names, the model has {num_classes} classes",
@@ -188,7 +197,7 @@ def read_labels(path: Path, *, num_classes: int) -> tuple[str, ...]:
     return labels
 
 
-def _list_labels(text: str) -> tuple[str, ...]:
+def _line_labels(text: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 

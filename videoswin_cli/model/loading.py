@@ -134,13 +134,15 @@ def describe(
     return spec, _class_names(spec, labels, own_labels)
 
 
-def save(path: Path, model: LoadedModel) -> None:
+def save(path: Path, model: LoadedModel, *, training: Mapping[str, object] | None = None) -> None:
     """Write our own layout: safetensors with architecture, protocol and labels in its metadata.
+
+    `training` is what else is to be known of it (recipe, metrics); it is not needed to load it.
 
     Raises:
         VideoSwinError: the file cannot be written.
     """
-    description = {"spec": flatten_spec(model.spec), "labels": model.labels}
+    description = {"spec": flatten_spec(model.spec), "labels": model.labels, "training": training}
     # One entry: safetensors orders several at random, and equal models should be equal files.
     metadata = {_FORMAT: json.dumps(description, ensure_ascii=False)}
     write_safetensors(path, model.network.state_dict(), metadata)

@@ -1,0 +1,321 @@
+"""`videoswin finetune` from the outside, on clips that a tiny network can tell apart."""
+
+import csv
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import sixty
+import torch
+from tiny import LABELS
+from typer.testing import Result
+
+from videoswin_cli import predict
+from videoswin_cli.model.checkpoint import read_checkpoint
+from videoswin_cli.model.unpickling import load_torch
+
+Run = Callable[..., Result]
+CLASSES = ("green", "red", "walk")
+QUICK = ("--epochs", 2, "--workers", 0, "--set", "lr=0.02", "--set", "scale_lr=false")
+
+
+def write_color(path: Path, channel: int, seed: int) -> None:
+    """A noisy clip in one colour: what a network learns in a few steps."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 48
+        stream.pix_fmt = "yuv420p"
+        for _ in range(8):
+            frame = rng.integers(0, 90, (48, 48, 3)).astype(np.uint8)
+            frame[..., channel] += 130
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("colors")
+    for channel, name in ((1, "green"), (0, "red"), (2, "walk")):
+        for number in range(10):
+            write_color(folder / name / f"{number}.mp4", channel, 10 * channel + number)
+    return folder
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in read_checkpoint(path).tensors.items()}
+
+
+def check_equal(one: Path, two: Path) -> None:
+    for name in ("best.safetensors", "last.safetensors"):
+        first, second = weights(one / name), weights(two / name)
+        assert first.keys() == second.keys()
+        for key in first:
+            assert torch.equal(first[key], second[key]), key
+    assert (one / "metrics.csv").read_bytes() == (two / "metrics.csv").read_bytes()
+
+
+# --- what comes out -------------------------------------------------------------------------------
+
+
+def test_a_folder_becomes_a_model(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "colors"
+    learn = ("--epochs", 12, "--set", "lr=0.03", "--set", "backbone_lr_mult=1", "--set",
+             "head_dropout=0", "--set", "scale_lr=false")  # fmt: skip
+    result = run("finetune", data, "--model", tiny, "--out", out, "--workers", 0, *learn)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{out / 'best.safetensors'}\n"
+    assert "3 classes, 24 training and 6 validation clips; 8 (green) to 8" in result.stderr
+    assert "1 devices x 8 clips x 1 accumulated = 8 clips a step" in result.stderr
+    assert "2 new (head)" in result.stderr
+    names = {"best.safetensors", "last.safetensors", "state.pt", "config.yaml", "metrics.csv"}
+    assert {path.name for path in out.iterdir()} == names | {"splits.csv"}
+    with (out / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 13))
+    assert float(rows[0]["train_loss"]) < 1.4, "it starts near the logarithm of 3"
+    assert float(rows[-1]["train_loss"]) < 0.7 * float(rows[0]["train_loss"])
+    best = max(float(row["top1"]) for row in rows)
+    assert best > 60
+    answers = predict(data, model=str(out / "best.safetensors"))
+    hits = sum(Path(a.path).parent.name == a.top[0].label for a in answers)
+    assert hits > 18
+    assert {score.label for score in answers[0].top} == set(CLASSES)
+    described = json.loads(read_checkpoint(out / "best.safetensors").metadata["videoswin-1"])
+    assert described["training"]["metrics"]["top1"] == best
+    assert described["spec"]["pretraining"] == "tiny"
+    listed = run("eval", data, "--model", out / "best.safetensors", "--views", "1x1")
+    assert listed.exit_code == 0, listed.output
+
+
+def test_a_dry_run_writes_nothing(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
+    result = run("finetune", data, "--model", tiny, "--out", tmp_path / "o", "--dry-run", *QUICK)
+    assert result.exit_code == 0
+    assert "2 epochs x 24 clips / 8 = 6 steps" in result.stderr
+    assert result.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_runs_give_the_same_weights(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
+    augmented = ("--set", "rand_augment=1", "--set", "mixup=0.8", "--set", "ema=0.9")
+    for name in ("1", "2"):
+        out = ("--out", tmp_path / name)
+        assert run("finetune", data, "--model", tiny, *out, *QUICK, *augmented).exit_code == 0
+    check_equal(tmp_path / "1", tmp_path / "2")
+    other = run(
+        "finetune", data, "--model", tiny, "--out", tmp_path / "3", *QUICK, "--set", "seed=1"
+    )
+    assert other.exit_code == 0
+    assert (tmp_path / "1/splits.csv").read_bytes() != (tmp_path / "3/splits.csv").read_bytes()
+
+
+def test_classes_of_the_same_name_keep_their_rows(
+    run: Run, tiny: str, data: Path, tmp_path: Path
+) -> None:
+    keep = ("--set", "keep_classes=true", "--set", "lr=1e-12")
+    result = run("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK, *keep)
+    assert result.exit_code == 0, result.output
+    assert "1 classes keep their rows of the head" in result.stderr
+    before, after = weights(Path(tiny)), weights(tmp_path / "o/last.safetensors")
+    row = after["head.weight"][CLASSES.index("walk")]
+    assert torch.allclose(row, before["head.weight"][LABELS.index("walk")], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("freeze", "still"),
+    [
+        ("backbone", ("patch_embed", "layers", "norm")),
+        ("stages:1", ("patch_embed", "layers.0")),
+        ("none", ()),
+    ],
+)
+def test_what_is_frozen_stays(
+    freeze: str, still: tuple[str, ...], run: Run, tiny: str, data: Path, tmp_path: Path
+) -> None:
+    out = ("--out", tmp_path / "o", "--freeze", freeze)
+    result = run("finetune", data, "--model", tiny, *out, *QUICK)
+    assert result.exit_code == 0, result.output
+    before, after = weights(Path(tiny)), weights(tmp_path / "o/last.safetensors")
+    for name in before.keys() - {"head.weight", "head.bias"}:
+        assert torch.equal(before[name], after[name]) == name.startswith(still or ("-",)), name
+
+
+def test_another_window_and_clip_length(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
+    longer = ("--set", "window_size=[4,3,3]", "--set", "clip_frames=8", "--set", "crop_size=48")
+    result = run("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK, *longer)
+    assert result.exit_code == 0, result.output
+    assert "3 tensors resized" in result.stderr
+    spec = json.loads(read_checkpoint(tmp_path / "o/best.safetensors").metadata["videoswin-1"])[
+        "spec"
+    ]
+    assert (spec["clip_frames"], spec["crop_size"], spec["window_size"]) == (8, 48, [4, 3, 3])
+    assert predict(data / "red/0.mp4", model=str(tmp_path / "o/best.safetensors"))[0].error is None
+
+
+def test_accumulation_is_the_same_as_a_larger_batch(
+    run: Run, tiny: str, data: Path, tmp_path: Path
+) -> None:
+    exact = ("--set", "drop_path_rate=0", "--set", "head_dropout=0")
+    losses = []
+    for batch, accumulate in ((8, 1), (4, 2), (2, 4)):
+        out = tmp_path / str(batch)
+        sizes = ("--batch-size", batch, "--set", f"accumulate={accumulate}")
+        result = run("finetune", data, "--model", tiny, "--out", out, *QUICK, *exact, *sizes)
+        assert result.exit_code == 0, result.output
+        losses.append(load_torch(out / "state.pt", mmap=False)["progress"]["losses"])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+    assert losses[0] == pytest.approx(losses[2], abs=1e-5)
+
+
+# --- what can go wrong ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((), "expected one source of clips"),
+        (("none",), "no such folder: none"),
+        (("DATA", "--set", "lrr=1"), "unknown key 'lrr'"),
+        (("DATA", "--freeze", "stages:3"), "has 2 stages, not 3"),
+        (("DATA", "--scratch", "--freeze", "backbone"), "would keep random weights"),
+        (("DATA", "--resume", "none.pt"), "no such file: none.pt"),
+        (("DATA", "--set", "precision=fp16", "--device", "cpu"), "precision fp16 needs a GPU"),
+        (("--val-list", "v", "DATA"), "--val-list goes with --train-list"),
+    ],
+)
+def test_wrong_usage(
+    args: tuple[str, ...], message: str, run: Run, tiny: str, data: Path, tmp_path: Path
+) -> None:
+    line = [str(data) if arg == "DATA" else arg for arg in args]
+    result = run("finetune", *line, "--model", tiny, "--out", tmp_path / "o")
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+
+
+def test_a_broken_clip_is_left_out(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(data, tmp_path / "data")
+    (tmp_path / "data/red/3.mp4").write_text("no video")
+    result = run("finetune", tmp_path / "data", "--model", tiny, "--out", tmp_path / "o", *QUICK)
+    assert result.exit_code == 0, result.output
+    assert "left out: red/3.mp4: not a readable video file" in result.stderr
+    assert "red/3.mp4" not in (tmp_path / "o/splits.csv").read_text()
+
+
+def test_a_run_is_not_overwritten_nor_mixed(
+    run: Run, tiny: str, data: Path, tmp_path: Path
+) -> None:
+    command = ("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK)
+    assert run(*command).exit_code == 0
+    before = (tmp_path / "o/best.safetensors").read_bytes()
+    again = run(*command)
+    assert again.exit_code == 2
+    assert "holds a run" in again.stderr
+    other = run(*command, "--resume", "auto", "--set", "lr=0.5")
+    assert other.exit_code == 2
+    assert "recipe is {'lr': 0.02} there and {'lr': 0.5} here" in other.stderr
+    assert (tmp_path / "o/best.safetensors").read_bytes() == before
+    done = run(*command, "--resume", "auto")
+    assert done.exit_code == 0
+    assert "going on after step 6 of 6" in done.stderr
+
+
+def test_a_full_disk_keeps_the_state_before(
+    run: Run, tiny: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK)
+    save, calls = torch.save, []
+
+    def fail(content: object, path: Path) -> None:
+        calls.append(path)
+        if len(calls) == 2:
+            path.write_bytes(b"half")
+            raise RuntimeError("PytorchStreamWriter failed writing file: No space left on device")
+        save(content, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", fail)
+        result = run(*command)
+    assert result.exit_code == 1
+    assert "No space left on device" in result.stderr
+    assert [path for path in (tmp_path / "o").iterdir() if path.name.endswith(".part")] == []
+    resumed = run(*command, "--resume", "auto")
+    assert resumed.exit_code == 0, resumed.output
+    assert "going on after step 3 of 6" in resumed.stderr
+    assert run(*command[:-1], "scale_lr=false", "--out", tmp_path / "p").exit_code == 0
+    check_equal(tmp_path / "o", tmp_path / "p")
+
+
+# --- kills, signals, processes --------------------------------------------------------------------
+
+LONG = ("--epochs", 3, "--set", "lr=0.02", "--set", "scale_lr=false", "--set", "save_minutes=0")
+
+
+def line(data: Path, tiny: str, out: Path, *more: object) -> tuple[object, ...]:
+    return ("finetune", data, "--model", tiny, "--out", out, "--workers", 2, *LONG, *more)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data: Path, tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed") / "o"
+    done = sixty.run(sixty.command(*line(data, tiny, out)), out.parent)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def start_and_wait(command: list[str], state: Path, home: Path) -> subprocess.Popen[str]:
+    """Start a run and wait for its first state: in the middle of the first epoch."""
+    process = subprocess.Popen(
+        command, env=sixty.environment(home, 1), stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not state.exists():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_was_ended_goes_on_inside_the_epoch(
+    number: signal.Signals, data: Path, tiny: str, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "o"
+    command = sixty.command(*line(data, tiny, out))
+    process = start_and_wait(command, out / "state.pt", tmp_path)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    if number == signal.SIGKILL:
+        assert process.returncode == -9
+    else:
+        assert process.returncode == 130, errors
+        assert "interrupted; go on with --resume auto" in errors
+    done = sixty.run([*command, "--resume", "auto"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "going on after step" in done.stderr
+    check_equal(out, undisturbed)
+
+
+def test_two_processes_learn_what_one_learns(data: Path, tiny: str, tmp_path: Path) -> None:
+    """The same effective batch, so the same losses within float noise."""
+    exact = ("--set", "drop_path_rate=0", "--set", "head_dropout=0")
+    losses = []
+    for processes, batch in ((1, 8), (2, 4)):
+        out = tmp_path / str(processes)
+        command = line(data, tiny, out, *exact, "--batch-size", batch)
+        start = sixty.command(*command) if processes == 1 else sixty.torchrun(2, *command)
+        done = sixty.run(start, tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("epoch 3 of 3") == 1
+        progress = load_torch(out / "state.pt", mmap=False)["progress"]
+        losses.append((progress["losses"], [row["val_loss"] for row in progress["epochs"]]))
+    assert losses[0][0] == pytest.approx(losses[1][0], abs=2e-4)
+    assert losses[0][1] == pytest.approx(losses[1][1], abs=2e-4)

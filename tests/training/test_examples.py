@@ -1,0 +1,128 @@
+"""What is found in folders and lists, and what is said of it."""
+
+from pathlib import Path
+
+import pytest
+from make_video import write_video
+
+from videoswin_cli.errors import UsageError
+from videoswin_cli.training.examples import (
+    Examples,
+    Source,
+    describe_examples,
+    drop_broken,
+    find_examples,
+)
+
+
+def touch(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def find(**source: object) -> Examples:
+    return find_examples(Source(**source), seed=0, notice=lambda text: None)  # type: ignore[arg-type]
+
+
+def test_train_and_val_folders(tmp_path: Path) -> None:
+    touch(tmp_path, "train/b/1.mp4", "train/a/1.mp4", "train/a/2.mp4", "val/a/1.mp4", "val/b/9.avi")
+    found = find(folder=tmp_path)
+    assert found.classes == ("a", "b")
+    assert [(clip.path, clip.label) for clip in found.train] == [
+        ("train/a/1.mp4", 0),
+        ("train/a/2.mp4", 0),
+        ("train/b/1.mp4", 1),
+    ]
+    assert [clip.path for clip in found.val] == ["val/a/1.mp4", "val/b/9.avi"]
+
+
+def test_class_folders_are_split_evenly_and_repeatably(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{c}/{n}.mp4" for c, count in (("a", 20), ("b", 5), ("c", 2), ("d", 1))
+                      for n in range(count)))  # fmt: skip
+    found = find(folder=tmp_path)
+    assert found.counts(found.val) == [4, 1, 1, 0]
+    assert found.counts(found.train) == [16, 4, 1, 1]
+    assert find(folder=tmp_path) == found
+    other = find_examples(Source(folder=tmp_path), seed=1, notice=lambda text: None)
+    assert other.counts(other.val) == found.counts(found.val)
+    assert other.val != found.val
+    touch(tmp_path, "e/1.mp4", "e/2.mp4")
+    kept = {clip.path for clip in found.val}
+    assert kept < {clip.path for clip in find(folder=tmp_path).val}, "other classes stay as split"
+    lines = describe_examples(found)
+    assert lines[0] == "4 classes, 22 training and 6 validation clips; 1 (c) to 16 (a) a class"
+    assert lines[1:] == [
+        "the classes are far from balanced: see --balance sampler|loss",
+        "2 classes with a single training clip: c, d",
+        "1 classes without a validation clip: d",
+    ]
+
+
+def test_lists_of_names_and_of_numbers(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{n}.mp4" for n in range(6)))
+    (tmp_path / "t").write_text("0.mp4 walk\n1.mp4 run\n2.mp4 walk\n")
+    (tmp_path / "v").write_text("3.mp4 run\n")
+    found = find(train_list=tmp_path / "t", val_list=tmp_path / "v")
+    assert found.classes == ("run", "walk")
+    assert [clip.label for clip in (*found.train, *found.val)] == [1, 0, 1, 0]
+    (tmp_path / "n").write_text("".join(f"{n}.mp4 {n % 3}\n" for n in range(6)))
+    numbered = find(train_list=tmp_path / "n", val_share=0.5)
+    assert numbered.classes == ("class 0", "class 1", "class 2")
+    assert numbered.counts(numbered.val) == [1, 1, 1]
+    (tmp_path / "labels").write_text("a\nb\n")
+    with pytest.raises(UsageError, match=r"n:3: label 2 of 2\.mp4 is out of range"):
+        find(train_list=tmp_path / "n", labels=tmp_path / "labels")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("a/1.mp4", "a/2.mp4"), "there is one class, 'a'"),
+        (("a/1.mp4", "b/1.mp4"), "no clip to validate on"),
+        (("train/a/1.mp4", "train/b/1.mp4"), "has train but no val"),
+        (
+            ("train/a/1.mp4", "train/b/1.mp4", "val/a/2.mp4", "val/c/1.mp4"),
+            r"class 'c' is only in the validation clips \(1\)",
+        ),
+        (("1.mp4", "2.mp4"), "is in no class folder"),
+    ],
+)
+def test_what_cannot_be_learned_is_told(
+    names: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    touch(tmp_path, *names)
+    with pytest.raises(UsageError, match=message):
+        find(folder=tmp_path)
+
+
+def test_clips_that_are_missing_or_in_both_parts(tmp_path: Path) -> None:
+    touch(tmp_path, "1.mp4", "2.mp4", "3.mp4")
+    (tmp_path / "t").write_text("1.mp4 a\n2.mp4 b\n")
+    (tmp_path / "v").write_text("1.mp4 a\n")
+    with pytest.raises(UsageError, match="1 clips are both trained and validated on"):
+        find(train_list=tmp_path / "t", val_list=tmp_path / "v")
+    (tmp_path / "v").write_text("9.mp4 a\n")
+    with pytest.raises(UsageError, match=r"1 of 1 clips of .*v are not there: 9\.mp4"):
+        find(train_list=tmp_path / "t", val_list=tmp_path / "v")
+    with pytest.raises(UsageError, match="no such folder"):
+        find(folder=tmp_path / "none")
+
+
+def test_broken_clips_are_left_out_and_told(tmp_path: Path) -> None:
+    for name in ("a/1", "a/2", "a/3", "b/1", "b/2", "b/3"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_video(tmp_path / f"{name}.mp4", frames=5)
+    (tmp_path / "a/3.mp4").write_text("no video")
+    told: list[str] = []
+    found = find(folder=tmp_path)
+    kept = drop_broken(found, decoder="auto", workers=0, notice=told.append)
+    assert [path for path, _ in kept.broken] == ["a/3.mp4"]
+    assert len(kept.train) + len(kept.val) == 5
+    assert told[0].startswith("left out: a/3.mp4: not a readable video file")
+    for clip in found.train:
+        if clip.label == 1:
+            Path(str(clip.file)).write_text("no video")
+    with pytest.raises(UsageError, match="no training clip of class 'b' can be read"):
+        drop_broken(found, decoder="auto", workers=2, notice=told.append)

@@ -1,0 +1,51 @@
+from collections import Counter
+
+from videoswin_cli.training.order import ClipOrder
+from videoswin_cli.training.plan import make_plan
+from videoswin_cli.training.recipe import read_recipe
+
+
+def test_each_epoch_is_another_permutation() -> None:
+    order = ClipOrder([0] * 10, seed=1, balanced=False)
+    epochs = [[order[place] for place in range(e * 10, e * 10 + 10)] for e in range(3)]
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+    other = ClipOrder([0] * 10, seed=1, balanced=False)
+    assert [other[place] for place in (25, 3, 14)] == [epochs[2][5], epochs[0][3], epochs[1][4]]
+    assert [ClipOrder([0] * 10, seed=2, balanced=False)[p] for p in range(10)] != epochs[0]
+
+
+def test_keys_hold_the_place_so_that_no_clip_looks_the_same_twice() -> None:
+    order = ClipOrder([0, 0], seed=0, balanced=False)
+    keys = order.keys(range(6))
+    assert [place for _, place in keys] == list(range(6))
+    assert Counter(clip for clip, _ in keys) == {0: 3, 1: 3}
+
+
+def test_a_balanced_order_draws_all_classes_alike() -> None:
+    labels = [0] * 900 + [1] * 90 + [2] * 10
+    order = ClipOrder(labels, seed=0, balanced=True)
+    drawn = Counter(labels[order[place]] for place in range(3000))
+    assert all(850 < drawn[label] < 1150 for label in range(3))
+
+
+def test_the_plan_is_arithmetic() -> None:
+    recipe = read_recipe(
+        None, ["epochs=3", "batch_size=4", "accumulate=2", "lr=1e-3", "lr_batch=64"]
+    )
+    plan = make_plan(recipe, train_clips=100, devices=2)
+    assert plan.step_clips == 16
+    assert plan.lr == 1e-3 * 16 / 64
+    assert plan.steps == 19  # ceil(300 / 16)
+    ends = [step for step in range(plan.steps) if plan.last_of_epoch(step)]
+    assert ends == [6, 12, 18]
+    assert [plan.epoch_of(step + 1) for step in ends] == [1, 2, 3]
+    assert "2 devices x 4 clips x 2 accumulated = 16 clips a step" in plan.describe()[0]
+    assert "0.001 x 16 / 64 = 0.00025" in plan.describe()[1]
+
+
+def test_a_step_may_hold_more_clips_than_there_are() -> None:
+    plan = make_plan(read_recipe(None, ["epochs=4", "batch_size=8"]), train_clips=3, devices=1)
+    assert plan.steps == 2
+    assert [plan.last_of_epoch(step) for step in range(2)] == [True, True]
+    assert plan.epoch_of(2) == 4

@@ -1,0 +1,158 @@
+"""`videoswin finetune`: a model of one's own from a folder of clips."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from videoswin_cli.cli import options
+from videoswin_cli.cli.console import StepBar, notice
+from videoswin_cli.errors import UsageError
+from videoswin_cli.model.catalog import DEFAULT_MODEL
+
+_INTERRUPTED = 130
+
+
+def finetune(
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DATA]",
+            help="DATA/CLASS/CLIP (split by us), or DATA/train/CLASS/CLIP and DATA/val/CLASS/CLIP.",
+        ),
+    ] = None,
+    train_list: Annotated[
+        Path | None,
+        typer.Option("--train-list", metavar="FILE", help="Instead of DATA; formats as for eval."),
+    ] = None,
+    val_list: Annotated[
+        Path | None,
+        typer.Option(
+            "--val-list", metavar="FILE", help="Without it the training list is split by us."
+        ),
+    ] = None,
+    root: options.Root = None,
+    labels: options.Labels = None,
+    val_share: Annotated[
+        float,
+        typer.Option(
+            "--val-share", min=0.01, max=0.9, help="Of each class, where we split.", metavar="SHARE"
+        ),
+    ] = 0.2,
+    model: options.Model = DEFAULT_MODEL,
+    checkpoint: options.Checkpoint = None,
+    scratch: Annotated[
+        bool, typer.Option("--scratch", help="Start from random weights of that architecture.")
+    ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE.yaml",
+            help="Recipe with all keys.",
+            show_default="configs/finetune/default.yaml",
+        ),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe; repeatable."),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, metavar="N", help="As --set epochs=N.")
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-size", min=1, metavar="N", help="As --set batch_size=N: clips a device."
+        ),
+    ] = None,
+    freeze: Annotated[
+        str | None,
+        typer.Option(
+            "--freeze", metavar="backbone|stages:K", help="As --set freeze=...: what stays."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="Where to write.", show_default="runs/NAME OF DATA"
+        ),
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume", metavar="auto|FILE", help="Go on with state.pt, of --out if there is one."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Look at the data, print the plan, stop.")
+    ] = False,
+    device: options.Device = "auto",
+    decoder: options.Decoder = "auto",
+    workers: options.Workers = None,
+) -> None:
+    """Train a model on classes of your own.
+
+    videoswin finetune ./mydata
+
+    videoswin predict clip.mp4 --model runs/mydata/best.safetensors
+
+    Under `torchrun --nproc-per-node N -m videoswin_cli finetune ...` N processes train together.
+    """
+    if (data is None) == (train_list is None):
+        raise UsageError("expected one source of clips", hint="give DATA or --train-list FILE")
+    if val_list is not None and train_list is None:
+        raise UsageError("--val-list goes with --train-list")
+    named = data if data is not None else train_list
+    assert named is not None
+    folder = out or Path("runs") / named.resolve().stem
+    given = {"epochs": epochs, "batch_size": batch_size, "freeze": freeze}
+    named_changes = [f"{key}={value}" for key, value in given.items() if value is not None]
+
+    from videoswin_cli.training import finetuning as engine
+    from videoswin_cli.training.examples import Source
+    from videoswin_cli.training.recipe import read_recipe
+
+    recipe = read_recipe(config, [*(changes or []), *named_changes])
+    chosen = engine.FinetuneOptions(
+        source=Source(
+            folder=data,
+            train_list=train_list,
+            val_list=val_list,
+            root=root,
+            labels=labels,
+            val_share=val_share,
+        ),
+        model=model,
+        checkpoint=checkpoint,
+        scratch=scratch,
+        out=folder,
+        resume=_find_state(resume, folder),
+        device=device,
+        decoder=decoder,
+        workers=workers,
+    )
+    with StepBar() as bar:
+        if dry_run:
+            engine.prepare(chosen, recipe, bar)
+            return
+        done = engine.finetune(chosen, recipe, bar)
+    if done is None:
+        return  # the first process tells
+    if done.interrupted:
+        notice(f"interrupted; go on with --resume auto ({folder / 'state.pt'})")
+        raise typer.Exit(_INTERRUPTED)
+    notice(f"best after epoch {done.best_epoch}: top-1 {done.progress.best:.2f} %")
+    typer.echo(done.best)
+
+
+def _find_state(resume: str | None, out: Path) -> Path | None:
+    if resume is None:
+        return None
+    state = out / "state.pt" if resume == "auto" else Path(resume)
+    if state.exists():
+        return state
+    if resume == "auto":
+        notice(f"no {state} to go on with: starting anew")
+        return None
+    raise UsageError(f"no such file: {state}")

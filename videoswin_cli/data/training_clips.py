@@ -1,0 +1,73 @@
+"""One random, augmented clip of a video, for training. A failure is a value."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from videoswin_cli.data.augment import Augmentation, augment
+from videoswin_cli.data.dataset import FailedVideo
+from videoswin_cli.data.decoding import DecoderChoice, Video, open_video
+from videoswin_cli.data.sampling import random_clip
+from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.records import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingClip:
+    """A clip as the network shall see it, but for its normalisation."""
+
+    video: int  # number in the list
+    frames: Tensor  # uint8 (clip frames, crop size, crop size, 3)
+    seconds: float  # that opening, decoding and augmenting took
+
+
+class TrainingClips:
+    """Clips by (video, draw). Equal keys are equal clips, whoever makes them and when."""
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        *,
+        protocol: Protocol,
+        augmentation: Augmentation,
+        decoder: DecoderChoice,
+        seed: int,
+    ) -> None:
+        self.paths = list(paths)
+        self.protocol = protocol
+        self.augmentation = augmentation
+        self.decoder = decoder
+        self.seed = seed
+
+    def __getitem__(self, key: tuple[int, int]) -> TrainingClip | FailedVideo:
+        number, draw = key
+        begun = time.perf_counter()
+        try:
+            with open_video(Path(self.paths[number]), decoder=self.decoder) as video:
+                frames = self._read(video, seeded(self.seed, "clip", draw))
+        except VideoSwinError as error:
+            reason = error.message.removeprefix(f"{self.paths[number]}: ")
+            return FailedVideo(path=self.paths[number], reason=reason)
+        seconds = time.perf_counter() - begun
+        return TrainingClip(video=number, frames=frames, seconds=seconds)
+
+    def failed(self, key: tuple[int, int], reason: str) -> FailedVideo:
+        return FailedVideo(path=self.paths[key[0]], reason=reason)
+
+    def _read(self, video: Video, generator: torch.Generator) -> Tensor:
+        share = torch.rand((), generator=generator).item()
+        clip = random_clip(self.protocol, frames=video.info.frames, fps=video.info.fps, share=share)
+        frames = torch.from_numpy(video.read_frames(clip))
+        size, rule = self.protocol.crop_size, self.protocol.resize
+        return augment(frames, self.augmentation, size, generator, rule=rule)
+
+
+def seeded(*parts: object) -> torch.Generator:
+    """A generator whose numbers follow from `parts` alone."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)

@@ -1,0 +1,174 @@
+"""Steps of training: decode, augment, forward, backward, update. Validation goes elsewhere."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from videoswin_cli.data.dataset import FailedVideo
+from videoswin_cli.data.training_clips import TrainingClip, seeded
+from videoswin_cli.data.transforms import normalise
+from videoswin_cli.engine.inference import is_out_of_memory
+from videoswin_cli.engine.processes import Processes
+from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.records import Protocol
+from videoswin_cli.training.loss import Loss, mix
+from videoswin_cli.training.optimizer import schedule, set_lr
+from videoswin_cli.training.plan import Plan
+
+Item = TrainingClip | FailedVideo
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepResult:
+    loss: float  # mean over the clips of all processes
+    lr: float
+    clips: int  # of this process
+    failed: tuple[FailedVideo, ...]
+
+
+class Stepper:
+    """Takes steps. Its random numbers follow from the seed and the step alone."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        loss: Loss,
+        plan: Plan,
+        *,
+        targets: Tensor,
+        protocol: Protocol,
+        device: torch.device,
+        dtype: torch.dtype,
+        processes: Processes,
+        notice: Callable[[str], None],
+    ) -> None:
+        self.optimizer = optimizer
+        self.scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+        self._network = network
+        self._parallel = network
+        if processes.size > 1:
+            self._parallel = DistributedDataParallel(
+                network, device_ids=[device.index] if device.type == "cuda" else None
+            )
+        self._loss = loss
+        self._plan = plan
+        self._targets = targets  # (clips of the list, classes)
+        self._protocol = protocol
+        self._device = device
+        self._dtype = dtype
+        self._processes = processes
+        self._notice = notice
+        self._at_once = plan.batch_size
+
+    def step(self, number: int, items: Sequence[Item]) -> StepResult:
+        """Learn from this process's clips of step `number`, from 0.
+
+        Raises:
+            VideoSwinError: no memory for a single clip, or for one of several processes.
+        """
+        recipe, plan = self._plan.recipe, self._plan
+        lr = plan.lr * schedule(
+            number,
+            steps=plan.steps,
+            warmup_steps=plan.warmup_steps,
+            warmup_start=recipe.warmup_start,
+        )
+        set_lr(self.optimizer, lr)
+        clips = [item for item in items if isinstance(item, TrainingClip)]
+        while True:
+            torch.manual_seed(
+                seeded(recipe.seed, "step", number, self._processes.rank).initial_seed()
+            )
+            self.optimizer.zero_grad(set_to_none=True)
+            try:
+                total = self._backward(number, clips)
+                break
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._halve(error)
+        if recipe.clip_grad_norm:
+            self.scaler.unscale_(self.optimizer)
+            trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+            nn.utils.clip_grad_norm_(trained, recipe.clip_grad_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        failed = tuple(item for item in items if isinstance(item, FailedVideo))
+        return StepResult(loss=self._mean(total), lr=lr, clips=len(clips), failed=failed)
+
+    def _backward(self, number: int, clips: Sequence[TrainingClip]) -> float:
+        """Gradients of the mean loss over the clips of all processes. Returns our share of it."""
+        recipe, total = self._plan.recipe, 0.0
+        starts = list(range(0, len(clips), self._at_once)) or [0]
+        for start in starts:
+            batch = clips[start : start + self._at_once]
+            with self._no_exchange(start != starts[-1]):
+                inputs, targets = self._to_device(batch)
+                generator = seeded(recipe.seed, "mix", number, self._processes.rank, start)
+                inputs, targets = mix(inputs, targets, recipe, generator)
+                with self.autocast():
+                    logits = self._parallel(inputs)
+                # DDP averages over the processes, so each divides by its own share only.
+                loss = self._loss(logits, targets).sum() * bool(batch)
+                loss = loss / (self._plan.step_clips / self._processes.size)
+                self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach())
+        return total
+
+    def _to_device(self, batch: Sequence[TrainingClip]) -> tuple[Tensor, Tensor]:
+        """Normalised clips and their targets.
+
+        Where all were broken one that counts for nothing: other processes wait for our gradients.
+        """
+        side, count = self._protocol.crop_size, self._protocol.clip_frames
+        nothing = torch.zeros((1, count, side, side, 3), dtype=torch.uint8)
+        frames = torch.stack([clip.frames for clip in batch]) if batch else nothing
+        targets = self._targets[[clip.video for clip in batch] or [0]]
+        mean, std = self._protocol.mean, self._protocol.std
+        inputs = normalise(frames.to(self._device), mean=mean, std=std, dtype=torch.float32)
+        return inputs, targets.to(self._device)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        if self._dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self._device.type, self._dtype)
+
+    def _no_exchange(self, more_to_come: bool) -> AbstractContextManager[object]:
+        if isinstance(self._parallel, DistributedDataParallel) and more_to_come:
+            return self._parallel.no_sync()
+        return nullcontext()
+
+    def _mean(self, share: float) -> float:
+        if self._processes.size == 1:
+            return share
+        value = torch.tensor([share], dtype=torch.float64, device=self._device)
+        dist.all_reduce(value)
+        return value.item() / self._processes.size
+
+    def _halve(self, error: RuntimeError) -> None:
+        if self._at_once == 1 or self._processes.size > 1:
+            raise VideoSwinError(
+                f"out of memory with {self._at_once} clips at once",
+                hint="--set checkpointing=true, a smaller --set batch_size with more --set "
+                "accumulate, --precision bf16, or a smaller model",
+            ) from error
+        self._at_once = -(-self._at_once // 2)
+        self._notice(
+            f"out of memory: going on with {self._at_once} clips at once and as many more "
+            "accumulated, so a step stays the same"
+        )
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def deal_steps(items: Iterator[Item], *, clips: int) -> Iterator[list[Item]]:
+    """So many items a step."""
+    while step := list(islice(items, clips)):
+        yield step

@@ -1,0 +1,66 @@
+"""The arithmetic of a run: clips a step, learning rate, steps. Known before anything is loaded."""
+
+import math
+from dataclasses import dataclass
+
+from videoswin_cli.training.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run will do."""
+
+    devices: int
+    batch_size: int  # clips a device at once
+    accumulate: int
+    train_clips: int
+    steps: int
+    warmup_steps: int
+    lr: float  # of the head, at its highest
+    recipe: Recipe
+
+    @property
+    def step_clips(self) -> int:
+        """Clips that one step learns from: the effective batch."""
+        return self.devices * self.batch_size * self.accumulate
+
+    def epoch_of(self, step: int) -> int:
+        """Passes over the training clips that are complete after so many steps."""
+        return min(step * self.step_clips // self.train_clips, self.recipe.epochs)
+
+    def last_of_epoch(self, step: int) -> bool:
+        """Whether step `step`, from 0, completes a pass; the last one always does."""
+        return self.epoch_of(step + 1) > self.epoch_of(step) or step + 1 == self.steps
+
+    def describe(self) -> list[str]:
+        """Sentences for the user, with the sums."""
+        recipe = self.recipe
+        clips = (
+            f"{self.devices} devices x {self.batch_size} clips x {self.accumulate} accumulated = "
+            f"{self.step_clips} clips a step"
+        )
+        if recipe.scale_lr:
+            lr = f"{recipe.lr:g} x {self.step_clips} / {recipe.lr_batch} = {self.lr:g}"
+        else:
+            lr = f"{self.lr:g}, not scaled"
+        return [
+            clips,
+            f"learning rate {lr} for the head, x {recipe.backbone_lr_mult:g} for the backbone",
+            f"{recipe.epochs} epochs x {self.train_clips} clips / {self.step_clips} = {self.steps} "
+            f"steps, {self.warmup_steps} of them warm-up",
+        ]
+
+
+def make_plan(recipe: Recipe, *, train_clips: int, devices: int) -> Plan:
+    step_clips = devices * recipe.batch_size * recipe.accumulate
+    lr = recipe.lr * step_clips / recipe.lr_batch if recipe.scale_lr else recipe.lr
+    return Plan(
+        devices=devices,
+        batch_size=recipe.batch_size,
+        accumulate=recipe.accumulate,
+        train_clips=train_clips,
+        steps=math.ceil(recipe.epochs * train_clips / step_clips),
+        warmup_steps=round(recipe.warmup_epochs * train_clips / step_clips),
+        lr=lr,
+        recipe=recipe,
+    )

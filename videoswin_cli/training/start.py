@@ -1,0 +1,138 @@
+"""The network that training starts from, and what it will be called and fed with."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from videoswin_cli.data.training_clips import seeded
+from videoswin_cli.errors import UsageError
+from videoswin_cli.model.catalog import ModelSpec, Publication
+from videoswin_cli.model.loading import LoadedModel, describe, load
+from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.model.transfer import Transfer, fresh_tensors, transfer
+from videoswin_cli.training.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """A network ready to be trained."""
+
+    model: LoadedModel  # its `weights` are those that it started from
+    transfer: Transfer
+
+
+def plan_spec(
+    model: str, recipe: Recipe, classes: Sequence[str], *, name: str, scratch: bool
+) -> ModelSpec:
+    """What the trained model will be, without reading weights.
+
+    Raises:
+        UsageError: no such model, or a recipe that does not fit it.
+    """
+    source, _ = describe(model, with_head=False)
+    sizes, protocol = source.architecture, source.protocol
+    stages = recipe.frozen_stages
+    if stages is not None and stages > len(sizes.depths):
+        raise UsageError(f"freeze: {source.name} has {len(sizes.depths)} stages, not {stages}")
+    if scratch and recipe.freeze != "none":
+        raise UsageError("--freeze from scratch would keep random weights")
+    crop_size = recipe.crop_size or protocol.crop_size
+
+    def scaled(side: int) -> int:
+        return round(side * crop_size / protocol.crop_size)
+
+    return ModelSpec(
+        name=name,
+        kind="video",
+        labels=None,
+        architecture=replace(
+            sizes,
+            num_classes=len(classes),
+            window_size=recipe.window_size or sizes.window_size,
+        ),
+        protocol=replace(
+            protocol,
+            clip_frames=recipe.clip_frames or protocol.clip_frames,
+            interval_frames=recipe.interval_frames or protocol.interval_frames,
+            crop_size=crop_size,
+            short_side=scaled(protocol.short_side),
+            quick_short_side=scaled(protocol.quick_short_side),
+        ),
+        publication=Publication(
+            licence=source.publication.licence,
+            origin=source.publication.origin,
+            pretraining=None if scratch else source.name,
+        ),
+        recipe=None,
+    )
+
+
+def make_start(
+    model: str,
+    spec: ModelSpec,
+    recipe: Recipe,
+    classes: Sequence[str],
+    *,
+    checkpoint: Path | None,
+    scratch: bool,
+) -> Start:
+    """Load what there is to start from and fit it to the new network.
+
+    Raises:
+        UsageError, CheckpointError, FetchError: see `videoswin_cli.model.loading.load`.
+    """
+    sizes = spec.architecture
+    with torch.device("meta"):
+        network = Swin3D(
+            **asdict(sizes), drop_path_rate=recipe.drop_path_rate, head_dropout=recipe.head_dropout
+        )
+    fresh = fresh_tensors(
+        network.state_dict(),
+        seeded(recipe.seed, "start"),
+        motion_filters=recipe.init == "motion" and scratch,
+    )
+    if scratch:
+        done = transfer({}, fresh, source_architecture=sizes, architecture=sizes)
+        weights, layout = Path(), "videoswin"
+    else:
+        source = load(model, checkpoint=checkpoint)
+        tensors = source.network.state_dict()
+        image = tuple(tensors) if source.layout == "image2d" else ()
+        done = transfer(
+            tensors,
+            fresh,
+            source_architecture=source.spec.architecture,
+            architecture=sizes,
+            source_labels=source.labels,
+            labels=classes if recipe.keep_classes else (),
+            inflated=image,
+        )
+        weights, layout = source.weights, source.layout
+    own = {name: tensor.clone() for name, tensor in done.tensors.items()}
+    network.load_state_dict(own, strict=True, assign=True)
+    for parameter in network.parameters():
+        parameter.requires_grad_(True)
+    _freeze(network, recipe)
+    network.recompute(recipe.checkpointing)
+    loaded = LoadedModel(
+        network=network,
+        spec=spec,
+        labels=tuple(classes),
+        weights=weights,
+        layout=layout,  # type: ignore[arg-type]
+    )
+    return Start(model=loaded, transfer=done)
+
+
+def _freeze(network: Swin3D, recipe: Recipe) -> None:
+    stages = len(network.layers) + 1 if recipe.frozen_stages is None else recipe.frozen_stages
+    for name, parameter in network.named_parameters():
+        part, *rest = name.split(".")
+        # 0 for the patch embedding; the norm behind the last stage goes with the whole backbone
+        place = int(rest[0]) + 1 if part == "layers" else 0
+        if part == "norm":
+            place = len(network.layers) + 1
+        if part != "head" and stages and place <= stages:
+            parameter.requires_grad_(False)

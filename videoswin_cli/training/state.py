@@ -1,0 +1,60 @@
+"""What a killed run is gone on with: weights, optimizer and place, in one file."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from videoswin_cli.engine.provenance import Description, check_equal
+from videoswin_cli.errors import UsageError
+from videoswin_cli.files import write_whole
+from videoswin_cli.model.unpickling import RefusedError, load_torch
+
+
+@dataclass
+class Progress:
+    """Where a run is."""
+
+    step: int = 0  # steps done
+    best: float = float("-inf")  # validation figure
+    best_epoch: int = 0
+    epochs: list[dict[str, float]] = field(default_factory=list)  # a row an epoch, for metrics.csv
+    losses: list[float] = field(default_factory=list)  # of each step
+    failures: dict[str, str] = field(default_factory=dict)  # clips that could not be read
+
+
+def save_state(
+    path: Path,
+    *,
+    description: Description,
+    progress: Progress,
+    tensors: dict[str, Any],
+) -> None:
+    """Write all of it; the old file stays until the new one is whole.
+
+    Raises:
+        VideoSwinError: the disk is full.
+    """
+    content = {"description": description, "progress": vars(progress), **tensors}
+    with write_whole(path) as part:
+        try:
+            torch.save(content, part)
+        except RuntimeError as error:  # torch's zip writer has no OSError for a full disk
+            raise OSError(str(error).splitlines()[0]) from error
+
+
+def load_state(path: Path, description: Description) -> tuple[Progress, dict[str, Any]]:
+    """Read it again.
+
+    Raises:
+        UsageError: it is damaged, or of another run.
+    """
+    try:
+        content = load_torch(path, mmap=False)
+    except (RefusedError, OSError, RuntimeError, ValueError, KeyError, EOFError) as error:
+        raise UsageError(f"{path} is no state of a run: {error}") from error
+    if not isinstance(content, dict) or "progress" not in content:
+        raise UsageError(f"{path} is no state of a run")
+    check_equal(content.pop("description"), description, where=str(path))
+    return Progress(**content.pop("progress")), content
