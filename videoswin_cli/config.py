@@ -56,6 +56,27 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return data
 
 
+def parse_value(text: str, *, source: str) -> Any:
+    """One value of YAML.
+
+    Raises:
+        UsageError: it is none.
+    """
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{source}: not a value: {error}") from error
+
+
+def write_yaml(data: Mapping[str, Any]) -> str:
+    """Keys in their order."""
+    import yaml
+
+    return yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True)
+
+
 def required_keys(kind: type[Any]) -> set[str]:
     """Names of the fields of a dataclass that have no default."""
     missing = (f for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING)

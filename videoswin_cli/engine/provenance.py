@@ -15,6 +15,8 @@ from videoswin_cli.model.loading import LoadedModel
 
 Description = dict[str, Any]
 
+VERSION = videoswin_cli.__version__
+
 _MAY_DIFFER = ("version",)
 
 
@@ -31,7 +33,7 @@ def describe_run(model: LoadedModel, options: RunOptions, **more: Any) -> Descri
         "decoder": options.decoder,
         **more,
         "protocol": asdict(model.spec.protocol),
-        "version": videoswin_cli.__version__,
+        "version": VERSION,
     }
     parsed: Description = json.loads(json.dumps(description))
     return parsed

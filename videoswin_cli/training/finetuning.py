@@ -14,13 +14,12 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 
-import videoswin_cli
 from videoswin_cli.data.augment import Augmentation, direction_words
 from videoswin_cli.data.decoding import DecoderChoice
 from videoswin_cli.data.feeding import count_workers, feed
 from videoswin_cli.data.training_clips import TrainingClips
 from videoswin_cli.engine.processes import Processes, find_processes, joined
-from videoswin_cli.engine.provenance import Description
+from videoswin_cli.engine.provenance import VERSION, Description
 from videoswin_cli.engine.runtime import Runtime, choose_runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.fetch import hash_file
@@ -263,7 +262,7 @@ def _describe(
         "classes": list(examples.classes),
         "train": [clip.path for clip in examples.train],
         "val": [clip.path for clip in examples.val],
-        "version": videoswin_cli.__version__,
+        "version": VERSION,
     }
 
 

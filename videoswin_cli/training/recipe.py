@@ -7,7 +7,14 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from videoswin_cli.config import check_keys, configs_folder, read_yaml, to_record
+from videoswin_cli.config import (
+    check_keys,
+    configs_folder,
+    parse_value,
+    read_yaml,
+    to_record,
+    write_yaml,
+)
 from videoswin_cli.errors import UsageError
 
 Triple = tuple[int, int, int]
@@ -87,23 +94,17 @@ def read_recipe(path: Path | None = None, changes: Sequence[str] = ()) -> Recipe
 
 def to_yaml(recipe: Recipe) -> str:
     """All keys with their values, as `read_recipe` takes them."""
-    import yaml
-
-    values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(recipe).items()}
-    return yaml.safe_dump(values, sort_keys=False)
+    return write_yaml(
+        {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(recipe).items()}
+    )
 
 
 def _parse_change(change: str, known: set[str]) -> dict[str, Any]:
-    import yaml
-
     key, equals, text = change.partition("=")
     if not equals:
         raise UsageError(f"--set {change}: expected key=value, like lr=5e-4")
     check_keys({key.strip(): None}, known=known, required=set(), source="--set")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"--set {change}: not a value: {error}") from error
+    value = parse_value(text, source=f"--set {change}")
     if isinstance(value, str):
         with suppress(ValueError):
             value = float(value)  # YAML 1.1 takes 1e-3 for text
