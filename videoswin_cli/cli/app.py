@@ -16,6 +16,7 @@ from videoswin_cli.cli.download import download
 from videoswin_cli.cli.eval import evaluate
 from videoswin_cli.cli.extract import extract
 from videoswin_cli.cli.finetune import finetune
+from videoswin_cli.cli.make_dataset import make_dataset
 from videoswin_cli.cli.models import models
 from videoswin_cli.cli.predict import predict
 from videoswin_cli.errors import VideoSwinError
@@ -47,6 +48,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "eval": evaluate,
     "extract": extract,
     "finetune": finetune,
+    "make-dataset": make_dataset,
     "models": models,
     "download": download,
     "convert": convert,

@@ -1,0 +1,41 @@
+"""`videoswin make-dataset`: labelled clips of our own making."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from videoswin_cli.cli import options
+from videoswin_cli.cli.console import progress
+
+
+def make_dataset(
+    kind: Annotated[Literal["camera-motion"], typer.Argument(help="What to make.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Gets DIR/CLASS/CLIP.mp4.")],
+    clips_per_class: Annotated[
+        int, typer.Option("--clips-per-class", min=1, metavar="N", help="Of each of 10 classes.")
+    ] = 30,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Other seeds, other clips.")] = 0,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            "--pictures", metavar="FOLDER", help="Look at these pictures, not at made ones."
+        ),
+    ] = None,
+    workers: options.Workers = None,
+) -> None:
+    """Make labelled clips: a camera that moves over still pictures.
+
+    videoswin make-dataset camera-motion clips/ --clips-per-class 100
+
+    Clips that are there already are kept, so a stopped run is gone on with.
+    """
+    from videoswin_cli.synthesis.camera import MOTIONS
+    from videoswin_cli.synthesis.dataset import make_camera_motion
+
+    made = make_camera_motion(
+        folder, clips_per_class=clips_per_class, seed=seed, pictures=pictures, workers=workers
+    )
+    for _ in progress(made, total=clips_per_class * len(MOTIONS), unit="clip"):
+        pass
+    typer.echo(folder)

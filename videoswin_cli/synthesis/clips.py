@@ -1,0 +1,133 @@
+"""A made clip: a camera's views of a picture, with all that happens to real footage."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from videoswin_cli.synthesis.camera import View, move_camera
+from videoswin_cli.synthesis.pictures import Picture, blob, draw_picture
+
+_RATES = (15, 24, 25, 30, 50, 60)  # frames a second
+_SIZES = ((144, 192), (144, 256), (160, 160), (192, 144), (180, 240), (120, 160), (256, 144))
+_MARGIN = 2.6  # picture sides over frame sides
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeClip:
+    """Frames and how they are to be written."""
+
+    frames: NDArray[np.uint8]  # (frames, height, width, 3) RGB
+    fps: int
+    quality: int  # CRF of H.264, higher is worse
+
+
+def make_clip(motion: str, rng: np.random.Generator, *, picture: Picture | None = None) -> MadeClip:
+    """A clip of a camera motion.
+
+    Args:
+        motion: one of `videoswin_cli.synthesis.camera.MOTIONS`.
+        rng: of everything.
+        picture: what to look at instead of a picture of our own, (height, width, 3) float32.
+    """
+    height, width = _SIZES[rng.integers(len(_SIZES))]
+    fps = int(rng.choice(_RATES))
+    count = max(24, round(fps * rng.uniform(1.6, 2.6)))
+    times = np.arange(count) / fps
+    if picture is None:
+        side = int(max(height, width) * _MARGIN)
+        picture = draw_picture((side, side), rng)
+    view = move_camera(motion, times, rng)
+    frames = look(torch.from_numpy(picture), view, (height, width), rng)
+    if rng.random() < 0.4:
+        frames = _add_objects(frames, times, rng)
+    frames = _add_flaws(frames, times, rng)
+    if rng.random() < 0.15:  # the end stands still, as where a recorder ran on
+        tail = max(2, int(count * rng.uniform(0.05, 0.15)))
+        frames[-tail:] = frames[-tail].clone()
+    array = frames.round().clamp(0, 255).to(torch.uint8).numpy()
+    return MadeClip(frames=array, fps=fps, quality=int(rng.integers(17, 36)))
+
+
+def look(picture: Tensor, view: View, size: tuple[int, int], rng: np.random.Generator) -> Tensor:
+    """Frames (T, height, width, 3) of the picture as the camera sees it, float32.
+
+    The picture is mirrored beyond its edges, so that a camera never runs out of it.
+    """
+    height, width = size
+    zoomed = rng.uniform(0.8, 1.5)  # picture px a frame px, in the first frame
+    y, x = torch.meshgrid(
+        torch.arange(height) - (height - 1) / 2, torch.arange(width) - (width - 1) / 2,
+        indexing="ij",
+    )  # fmt: skip
+    middle = (view.x.max() + view.x.min()) / 2, (view.y.max() + view.y.min()) / 2
+    planes = picture.permute(2, 0, 1)[None]
+    H, W = picture.shape[:2]
+    frames = []
+    for dx, dy, scale, angle in zip(view.x, view.y, view.scale, view.angle, strict=True):
+        cos, sin = np.cos(angle) * scale * zoomed, np.sin(angle) * scale * zoomed
+        # A camera turned clockwise sees along axes that are turned clockwise (y points down).
+        px = x * cos - y * sin + (dx - middle[0]) * width * zoomed
+        py = x * sin + y * cos + (dy - middle[1]) * width * zoomed
+        grid = torch.stack([px * 2 / W, py * 2 / H], dim=-1)[None].float()
+        seen = F.grid_sample(planes, grid, padding_mode="reflection", align_corners=False)
+        frames.append(seen[0].permute(1, 2, 0))
+    return torch.stack(frames)
+
+
+def _add_objects(frames: Tensor, times: NDArray[np.float64], rng: np.random.Generator) -> Tensor:
+    """One to three things that move by themselves in front of the scene."""
+    count, height, width, _ = frames.shape
+    for _ in range(rng.integers(1, 4)):
+        radius = float(rng.uniform(0.05, 0.16) * min(height, width))
+        start = rng.uniform(0.1, 0.9, 2) * (height, width)
+        speed = rng.normal(0, 0.35, 2) * width
+        swing, pace = rng.uniform(0, 0.1) * width, rng.uniform(0.5, 2)
+        color = torch.from_numpy(rng.uniform(0, 255, 3).astype(np.float32))
+        shape = rng.integers(2**32)
+        for number in range(count):
+            wave = swing * np.sin(2 * np.pi * pace * times[number])
+            place = start + speed * times[number] + wave
+            mask = blob((height, width), place, radius, np.random.default_rng(shape))
+            alpha = torch.from_numpy(mask)[..., None]
+            frames[number] += alpha * (color - frames[number])
+    return frames
+
+
+def _add_flaws(frames: Tensor, times: NDArray[np.float64], rng: np.random.Generator) -> Tensor:
+    """Blur, exposure that drifts, gamma and noise."""
+    if rng.random() < 0.3:
+        planes = frames.permute(0, 3, 1, 2)
+        side = int(rng.choice((3, 5)))
+        planes = F.avg_pool2d(F.pad(planes, [side // 2] * 4, mode="replicate"), side, stride=1)
+        frames = planes.permute(0, 2, 3, 1).contiguous()
+    if rng.random() < 0.4:
+        wave = np.sin(2 * np.pi * (times * rng.uniform(0.1, 0.8) + rng.random()))
+        gain = torch.from_numpy(1 + rng.uniform(0.02, 0.2) * wave).float()
+        frames = frames * gain.view(-1, 1, 1, 1)
+    if rng.random() < 0.4:
+        frames = 255 * (frames.clamp(0, 255) / 255) ** rng.uniform(0.6, 1.6)
+    if rng.random() < 0.6:
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        strength = rng.uniform(1, 10)
+        frames = frames + strength * torch.randn(frames.shape, generator=generator)
+    return frames
+
+
+def write_clip(path: Path, clip: MadeClip) -> None:
+    """Write it as H.264 in mp4."""
+    import av
+
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=Fraction(clip.fps))
+        stream.height, stream.width = clip.frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": str(clip.quality), "preset": "veryfast"}
+        for frame in clip.frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())

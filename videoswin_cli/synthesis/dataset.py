@@ -1,0 +1,95 @@
+"""A folder of made clips, one subfolder a camera motion."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from videoswin_cli.data.feeding import count_workers, feed
+from videoswin_cli.data.pyav_reader import read_picture
+from videoswin_cli.errors import UsageError
+from videoswin_cli.files import write_whole
+from videoswin_cli.synthesis.camera import MOTIONS
+from videoswin_cli.synthesis.clips import make_clip, write_clip
+from videoswin_cli.synthesis.pictures import Picture
+
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+
+
+def make_camera_motion(
+    folder: Path,
+    *,
+    clips_per_class: int,
+    seed: int,
+    pictures: Path | None = None,
+    workers: int | None = None,
+) -> Iterator[Path]:
+    """Write the clips that are not there yet; each path as it is there.
+
+    A clip follows from the seed, its class and its number alone (and the pictures).
+
+    Args:
+        folder: gets CLASS/SEED-NUMBER.mp4.
+        clips_per_class: how many.
+        seed: other seeds make other clips.
+        pictures: folder of still pictures to look at, instead of those of our own.
+        workers: processes that make them; None: as many as there are cores.
+
+    Raises:
+        UsageError: no such folder of pictures, or nothing in it.
+    """
+    files = _find_pictures(pictures) if pictures is not None else []
+    keys = [
+        (motion, number)
+        for number in range(clips_per_class)
+        for motion in MOTIONS
+        if not _path(folder, motion, seed, number).exists()
+    ]
+    for motion in MOTIONS:
+        (folder / motion).mkdir(parents=True, exist_ok=True)
+    if workers is None:
+        workers = count_workers(len(keys), on_cpu=False)
+    yield from feed(_Maker(folder, seed, files), keys, workers=workers)
+
+
+class _Maker:
+    """Makes one clip by (motion, number)."""
+
+    def __init__(self, folder: Path, seed: int, pictures: Sequence[Path]) -> None:
+        self.folder = folder
+        self.seed = seed
+        self.pictures = pictures
+
+    def __getitem__(self, key: tuple[str, int]) -> Path:
+        torch.set_num_threads(1)  # there is a process for each core
+        motion, number = key
+        digest = hashlib.sha256(f"{self.seed}/{motion}/{number}".encode()).digest()
+        rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+        path = _path(self.folder, motion, self.seed, number)
+        clip = make_clip(motion, rng, picture=self._picture(rng))
+        with write_whole(path) as part:
+            write_clip(part, clip)
+        return path
+
+    def failed(self, key: tuple[str, int], reason: str) -> Path:
+        raise RuntimeError(f"{key}: {reason}")
+
+    def _picture(self, rng: np.random.Generator) -> Picture | None:
+        if not self.pictures:
+            return None
+        return read_picture(self.pictures[int(rng.integers(len(self.pictures)))]).astype(np.float32)
+
+
+def _path(folder: Path, motion: str, seed: int, number: int) -> Path:
+    return folder / motion / f"{seed}-{number:05}.mp4"
+
+
+def _find_pictures(folder: Path) -> list[Path]:
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+    if not found:
+        raise UsageError(
+            f"no picture in {folder}", hint=f"looked for {' '.join(sorted(PICTURE_SUFFIXES))}"
+        )
+    return found
