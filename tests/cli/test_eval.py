@@ -53,7 +53,9 @@ def test_the_table_tells_everything(run: Run, tiny: str, listed: Path, tmp_path:
     assert "videos/s" in result.stdout
     assert "4 rows (path-label)" in result.stderr
     assert "4 of 4 videos found" in result.stderr
-    failed = [json.loads(line) for line in (tmp_path / "d.failed.jsonl").read_text().splitlines()]
+    failed = [
+        json.loads(line) for line in (tmp_path / "d.jsonl.failed.jsonl").read_text().splitlines()
+    ]
     assert [row["path"] for row in failed] == ["text.mp4"]
     rows = [json.loads(line) for line in dump.read_text(encoding="utf-8").splitlines()]
     assert [row["path"] for row in rows] == ["a [1].mp4", "b.mp4", "sub/c.mp4", "text.mp4"]
@@ -141,12 +143,16 @@ def test_wrong_labels_stop_it_before_the_model(
         (("a", "b"), "expected one source of videos"),
         (("--list", "l", "a"), "expected one source of videos"),
         (("--list", "l", "--resume"), "--resume needs --dump"),
-        (("--from-dump", "l", "--dump", "m.npz"), "--dump keeps the answers of a model"),
+        (("--from-dump", "l", "--dump", "m.npz"), "--dump does not fit --from-dump"),
+        (("--from-dump", "l", "--limit", "3"), "--limit does not fit --from-dump"),
+        (("--from-dump", "l", "--shard", "1/2"), "--shard does not fit --from-dump"),
+        (("--list", "l", "--min-found", "nan"), "--min-found nan: expected a share"),
+        (("--list", "l", "--expect", "200"), "--expect 200.0: expected percent"),
         (("--list", "l", "--topk", "0"), "--topk '0'"),
         (("--list", "l", "--topk", "5", "--expect", "1"), "--expect is about top-1"),
         (("--list", "no-list.txt"), "cannot read the list no-list.txt"),
         (("no-folder",), "no such folder: no-folder"),
-        (("--from-dump", "no.npz"), "no such file: no.npz"),
+        (("--from-dump", "no.npz"), "no.npz: no such file"),
     ],
 )
 def test_wrong_usage_is_told_at_once(args: tuple[str, ...], message: str, run: Run) -> None:
@@ -210,10 +216,33 @@ def test_a_dump_is_not_overwritten_nor_mixed(
     assert more.exit_code == 0
     assert "1 of 2 videos were done before" in more.stderr
     assert summary(more)["timing"]["videos"] == 1
-    (tmp_path / "d.meta.json").unlink()
+    (tmp_path / "d.npz.meta.json").unlink()
     unknown = run(*command, *dump, "--resume")
     assert unknown.exit_code == 2
     assert "cannot tell which run" in unknown.stderr
+
+
+def test_dumps_of_one_name_and_two_kinds_do_not_meet(
+    run: Run, tiny: str, listed: Path, tmp_path: Path
+) -> None:
+    (listed / "list.txt").write_text("b.mp4 1\nsub/c.mp4 2\n")
+    command = ("eval", "--list", listed / "list.txt", "--model", tiny, "--limit", 1)
+    assert run(*command, "--dump", tmp_path / "s.npz").exit_code == 0
+    assert run(*command, "--dump", tmp_path / "s.jsonl", "--views", "1x1").exit_code == 0
+    mixed = run(*command, "--dump", tmp_path / "s.npz", "--views", "1x1", "--resume")
+    assert mixed.exit_code == 2
+    assert "views is '2x3' there and '1x1' here" in mixed.stderr
+    again = run("eval", "--from-dump", tmp_path / "s.npz")
+    assert "tiny" in again.stdout
+    assert "2x3 views" in again.stdout
+
+
+def test_a_shard_may_be_empty(run: Run, tiny: str, listed: Path) -> None:
+    (listed / "list.txt").write_text("b.mp4 1\nsub/c.mp4 2\n")
+    result = run("eval", "--list", listed / "list.txt", "--model", tiny, "--shard", "3/3")
+    assert result.exit_code == 0
+    assert "nan" not in result.stdout
+    assert "no videos" in result.stdout
 
 
 def test_dumps_of_too_few_classes_are_told(
@@ -277,9 +306,10 @@ def check_same(folder: Path, undisturbed: Path, stdout: str) -> None:
     assert found.keys() == expected.keys()
     for key in expected.keys() - {"timing"}:
         assert found[key] == expected[key], key
-    for name in ("d.npz", "d.meta.json", "d.failed.jsonl"):
+    for name in ("d.npz", "d.npz.meta.json", "d.npz.failed.jsonl"):
         assert (folder / name).read_bytes() == (undisturbed / name).read_bytes(), name
-    assert {path.name for path in folder.iterdir()} <= {"d.npz", "d.meta.json", "d.failed.jsonl"}
+    beside = {"d.npz.meta.json", "d.npz.failed.jsonl"}
+    assert {path.name for path in folder.iterdir()} <= {"d.npz", *beside}
 
 
 def test_broken_videos_are_rows(undisturbed: Path) -> None:
@@ -288,7 +318,7 @@ def test_broken_videos_are_rows(undisturbed: Path) -> None:
         failed = np.isnan(arrays["scores"]).any(axis=1)
         assert np.flatnonzero(failed).tolist() == list(sixty.BROKEN)
         assert np.allclose(arrays["scores"][~failed].sum(axis=1), 1, atol=1e-5)
-    rows = (undisturbed / "d.failed.jsonl").read_text().splitlines()
+    rows = (undisturbed / "d.npz.failed.jsonl").read_text().splitlines()
     assert [json.loads(row)["path"] for row in rows] == [sixty.NAMES[n] for n in sixty.BROKEN]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sixty
+import torch
 from make_video import write_video
 from typer.testing import Result
 
@@ -228,11 +229,15 @@ def test_a_folder_may_grow(run: Run, tiny: str, folder: Path, tmp_path: Path) ->
         (("x.txt",), "unknown suffix '.txt'"),
         (("none/f.npy",), "no such folder"),
         (("f.npy", "--stride", "x", "--per", "window"), "--stride 'x'"),
-        (("f.npy", "--stride", "2"), "--stride is for --per window"),
+        (("f.npy", "--stride", "2"), "a stride is for windows"),
         (("f.npy", "--shard", "1/2", "--overwrite"), "--overwrite with --shard"),
         (("f.npy", "--stage", "4"), "no stage 4: tiny has stages 1 to 2"),
-        (("in/",), "cannot tell which run"),
-        (("in/foreign.npy",), "cannot tell which run"),
+        (("in/",), "not written by us"),
+        (("in/foreign.npy",), "not written by us"),
+        (("in/foreign.npy", "--overwrite"), "not written by us"),
+        (("in/foreign.npz", "--overwrite"), "is no feature file of ours"),
+        (("in/sub.npy",), "is a folder"),
+        (("in/other.npy",), "other.index.csv is there, but no other.meta.json"),
         (("in/foreign.npz",), "is no feature file of ours"),
     ],
 )
@@ -241,6 +246,8 @@ def test_wrong_usage(
 ) -> None:
     np.save(folder / "foreign.npy", np.zeros(3))
     np.savez(folder / "foreign.npz", np.zeros(3))
+    (folder / "sub.npy").mkdir()
+    (folder / "other.index.csv").write_text("mine")
     before = contents(tmp_path)
     out, *options = args
     result = run("extract", folder, "--out", f"{tmp_path}/{out}", "--model", tiny, *options)
@@ -351,3 +358,30 @@ def test_killed_and_resumed(
     assert done.returncode == 3, done.stderr
     assert f"{good} of 60 videos were done before: skipped" in done.stderr
     assert contents(tmp_path) == expected
+
+
+def test_frames_that_cannot_be_passed_on_are_a_failure(
+    run: Run, tiny: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container with little shared memory; torch's own thread would hang the run."""
+
+    def fail(tensor: torch.Tensor) -> None:
+        raise RuntimeError("unable to resize file </torch_1_2_3> to the right size")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", fail)
+    result = run("extract", folder, "--out", tmp_path / "f.npy", "--model", tiny, "--workers", 1)
+    assert result.exit_code == 3
+    assert "no shared memory to pass its frames on" in result.stderr
+    assert "use --workers 0" in result.stderr
+    alone = run("extract", folder, "--out", tmp_path / "f.npy", "--model", tiny, "--workers", 0)
+    assert "1 of 4 videos failed" in alone.stderr
+
+
+def test_overwriting_a_folder_leaves_no_empty_ones(
+    run: Run, tiny: str, folder: Path, tmp_path: Path
+) -> None:
+    out = ("--out", f"{tmp_path / 'f'}/", "--model", tiny)
+    assert run("extract", folder / "sub", *out).exit_code == 0
+    assert run("extract", folder / "b.mp4", *out, "--overwrite").exit_code == 0
+    assert [path.name for path in (tmp_path / "f").rglob("*.npy")] == ["b.mp4.npy"]
+    assert not list((tmp_path / "f").rglob("sub"))

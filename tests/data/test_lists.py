@@ -237,7 +237,7 @@ def test_a_glob_names_several_files_of_one_format(tmp_path: Path) -> None:
         ("brush hair_1.avi", "brush_hair"),
         ("cartwheel_1.avi", "cartwheel"),
     ]
-    (tmp_path / "x_test_split1.txt").write_text("a.mp4 1\n")
+    (tmp_path / "x_test_split1.txt").write_text("a.mp4 70\n")
     with pytest.raises(UsageError, match="expected files of one format, found"):
         read_list(tmp_path / "*_test_split1.txt")
     with pytest.raises(UsageError, match="found none"):

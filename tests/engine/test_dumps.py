@@ -178,3 +178,27 @@ def test_a_failed_write_leaves_the_old_file(
     with pytest.raises(Exception, match="No space left"):
         write_dump(path, VIDEOS, LABELS)
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("d.npz", "old")]
+
+
+def test_equal_scores_are_equal_bytes(tmp_path: Path) -> None:
+    for suffix in ("jsonl", "npz", "pkl"):
+        for name in ("1", "2"):
+            videos = [
+                video if video.scores is None else replace(video, scores=video.scores.copy())
+                for video in VIDEOS
+            ]
+            write_dump(tmp_path / f"{name}.{suffix}", videos, LABELS)
+        one, two = ((tmp_path / f"{name}.{suffix}").read_bytes() for name in ("1", "2"))
+        assert one == two
+
+
+def test_nothing_in_it_is_told(tmp_path: Path) -> None:
+    (tmp_path / "d.jsonl").touch()
+    with pytest.raises(UsageError, match=r"d\.jsonl is empty"):
+        read_dump(tmp_path / "d.jsonl")
+    (tmp_path / "d.npz").mkdir()
+    with pytest.raises(UsageError, match="this is a folder"):
+        read_dump(tmp_path / "d.npz")
+    with pytest.raises(UsageError, match=r"'\.part'") as caught:
+        read_dump(tmp_path / "d.npz.part")
+    assert "--resume" in caught.value.hint

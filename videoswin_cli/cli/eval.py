@@ -103,8 +103,8 @@ def evaluate(
 
     videoswin eval --from-dump part1.npz part2.npz part3.npz part4.npz
 
-    Failed videos are listed in failed.jsonl, beside the dump if there is one. Several processes
-    under torchrun or srun share the work.
+    Failed videos are listed in failed.jsonl, or in DUMP.failed.jsonl beside the dump. Several
+    processes under torchrun or srun share the work.
     """
     folders, dumps = folder or [], from_dump or []
     if dumps:  # what a shell makes of part*.npz
@@ -116,9 +116,22 @@ def evaluate(
         )
     if resume and dump is None:
         raise UsageError("--resume needs --dump: that is where finished videos are kept")
-    if dumps and dump is not None:
-        raise UsageError("--dump keeps the answers of a model, and --from-dump runs none")
+    if dumps:
+        given = {
+            "--dump": dump is not None,
+            "--checkpoint": checkpoint is not None,
+            "--limit": limit is not None,
+            "--shard": shard != "1/1",
+            "--views": views != "paper",
+            "--average": average != "prob",
+        }
+        if idle := [name for name, is_given in given.items() if is_given]:
+            raise UsageError(f"{idle[0]} does not fit --from-dump, which runs no model")
     chosen_topk = _parse_topk(topk)
+    if not 0 <= min_found <= 1:  # also not a number
+        raise UsageError(f"--min-found {min_found}: expected a share from 0 to 1")
+    if expect is not None and not 0 <= expect <= 100:
+        raise UsageError(f"--expect {expect}: expected percent, 0 to 100")
     if expect is not None and 1 not in chosen_topk:
         raise UsageError("--expect is about top-1: add 1 to --topk")
     for path in (per_class, confusion):
@@ -191,7 +204,7 @@ def _finish(
     result: "Evaluation", dump: Path | None, expect: float | None, tolerance: float
 ) -> None:
     """List the failed videos and choose the exit code."""
-    path = Path("failed.jsonl") if dump is None else dump.with_name(f"{dump.stem}.failed.jsonl")
+    path = Path("failed.jsonl") if dump is None else dump.with_name(f"{dump.name}.failed.jsonl")
     if result.failed:
         write_failures(path, ((video.path, video.error or "") for video in result.failed))
         notice(f"{len(result.failed)} of {len(result.videos)} videos failed: see {path}")

@@ -38,7 +38,7 @@ def extract(
             "--out",
             metavar="FILE|DIR/",
             help="One matrix (.npy, with index and description beside it), all in one file "
-            "(.npz, .safetensors), or a folder with a file a video.",
+            "(.npz, .safetensors), or a folder with a file a video (a name without suffix is one).",
         ),
     ] = ...,  # type: ignore[assignment]
     list_file: options.ListFile = None,
@@ -74,7 +74,8 @@ def extract(
         Literal["fp32", "fp16"], typer.Option("--dtype", help="Of the numbers written.")
     ] = "fp32",
     resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Go on with what --out holds.")
+        bool,
+        typer.Option("--resume/--no-resume", help="Go on with what --out holds, or refuse to."),
     ] = True,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Remove what --out holds first.")

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
-from torch.utils.data import DataLoader, Dataset
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 Item = TypeVar("Item", covariant=True)
 
@@ -100,4 +101,20 @@ class _Keyed(Dataset[Item]):
         self._source = source
 
     def __getitem__(self, key: Any) -> Item:
-        return self._source[key]
+        item = self._source[key]
+        if get_worker_info() is not None:
+            try:
+                _share(item)
+            except RuntimeError as error:  # in torch's own thread for this it would hang the run
+                reason = str(error).splitlines()[0]
+                return self._source.failed(
+                    key, f"no shared memory to pass its frames on ({reason}): use --workers 0"
+                )
+        return item
+
+
+def _share(item: object) -> None:
+    """Move the tensors of a record to memory that other processes can see."""
+    for value in vars(item).values() if hasattr(item, "__dict__") else ():
+        if isinstance(value, Tensor):
+            value.share_memory_()  # type: ignore[no-untyped-call]

@@ -35,7 +35,7 @@ _NAMED = re.compile(
 _PATH_ALONE = re.compile(rf".*(?:{_EXTENSIONS})|\S+", re.IGNORECASE)
 _UCF101 = re.compile(r"(?P<name>(?P<label>[^/\s]+)/v_(?P=label)_g\d+_c\d+\.\w+)(?:\s+\d+)?")
 _HMDB51_FILE = re.compile(r"(?P<label>.+)_test_split\d\.txt")
-_HMDB51 = re.compile(r"(?P<name>\S.*\.avi)\s+(?P<part>[012])")
+_HMDB51 = re.compile(rf"(?P<name>\S.*(?:{_EXTENSIONS}))\s+(?P<part>[012])", re.IGNORECASE)
 _HMDB51_TEST = "2"  # 1 is for training, 0 for neither
 
 # Columns of CSV headers and keys of JSON objects, in order of preference. Case does not matter.

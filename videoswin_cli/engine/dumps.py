@@ -34,9 +34,10 @@ def dump_format(path: Path) -> DumpFormat:
     for format in get_args(DumpFormat):
         if path.suffix == f".{format}":
             return cast("DumpFormat", format)
-    raise UsageError(
-        f"{path}: unknown kind of dump {path.suffix!r}", hint="use .jsonl, .npz or .pkl"
-    )
+    hint = "use .jsonl, .npz or .pkl"
+    if path.suffix == ".part":
+        hint = "this is of an unfinished run: go on with it by --resume first"
+    raise UsageError(f"{path}: unknown kind of dump {path.suffix!r}", hint=hint)
 
 
 def write_dump(path: Path, videos: Sequence[ScoredVideo], labels: Sequence[str]) -> None:
@@ -94,8 +95,9 @@ def read_dump(path: Path) -> list[ScoredVideo]:
     readers = {"jsonl": _read_jsonl, "npz": _read_npz, "pkl": _read_pkl}
     try:
         videos = list(readers[format](path))
-    except FileNotFoundError:
-        raise UsageError(f"no such file: {path}") from None
+    except (FileNotFoundError, IsADirectoryError) as error:
+        what = "no such file" if isinstance(error, FileNotFoundError) else "this is a folder"
+        raise UsageError(f"{path}: {what}") from None
     except RefusedError as refused:
         raise UsageError(
             f"{path} names {refused}, code that would run while the file is opened; not opened"
@@ -104,6 +106,8 @@ def read_dump(path: Path) -> list[ScoredVideo]:
         raise UsageError(
             f"{path} is not a {format} dump: {type(error).__name__}: {error}"
         ) from error
+    if not videos:
+        raise UsageError(f"{path} is empty")
     if len({video.path for video in videos}) < len(videos):
         raise UsageError(f"{path} has a video twice")
     return videos

@@ -20,8 +20,9 @@ from videoswin_cli.engine.metrics import (
 )
 from videoswin_cli.engine.monitoring import Monitor
 from videoswin_cli.engine.processes import Shard, find_processes, joined
+from videoswin_cli.engine.provenance import Description, read_description
 from videoswin_cli.engine.runtime import RunOptions, choose_runtime
-from videoswin_cli.engine.scoring import KEPT_TOP, Scorer
+from videoswin_cli.engine.scoring import KEPT_TOP, Scorer, description_of
 from videoswin_cli.errors import UsageError
 from videoswin_cli.files import check_writable
 from videoswin_cli.model.catalog import ModelSpec
@@ -151,7 +152,24 @@ def evaluate_dumps(files: Sequence[Path], options: EvalOptions, *, named: bool) 
             hint="name the model that the dump is of with --model",
         )
     summary = summarise(videos, spec=spec, classes=classes, options=options)
+    known = _describe_dumps(files)
+    summary = replace(
+        summary,
+        model=summary.model or known.get("model"),
+        views=known.get("views"),
+        average=known.get("average"),
+        precision=known.get("precision"),
+    )
     return Evaluation(videos=videos, labels=labels, summary=summary)
+
+
+def _describe_dumps(files: Sequence[Path]) -> Description:
+    """What is written beside the dumps of their run; nothing where it is not there or differs."""
+    found = [description_of(file) for file in files]
+    if not all(file.exists() for file in found):
+        return {}
+    first, *others = (read_description(file) for file in found)
+    return first if all(other == first for other in others) else {}
 
 
 def find_videos(

@@ -16,6 +16,7 @@ from videoswin_cli.engine.feature_files import (
     FeatureWriter,
     Output,
     StoredVideo,
+    check_ours,
     finish,
     make_table,
     read_all,
@@ -190,10 +191,11 @@ def make_stride(*, frames: int | None = None, seconds: float | None = None) -> S
     """
     if frames is None and seconds is None:
         return None
-    value = frames if seconds is None else seconds
-    if None not in (frames, seconds) or value is None or not 0 < value < math.inf:
+    value = seconds if seconds is not None else frames or 0
+    if None not in (frames, seconds) or not 0 < value < math.inf:
+        unit = "frames" if seconds is None else "seconds"
         raise UsageError(
-            f"a stride of {frames} frames and {seconds} seconds: expected one of them, above 0"
+            f"a stride of {value:g} {unit}: expected frames or seconds, one of them, above 0"
         )
     return Stride(frames=frames, seconds=seconds)
 
@@ -251,7 +253,9 @@ def _look_at_output(output: Output, *, resume: bool, overwrite: bool) -> None:
     settle(output)
     if overwrite:
         remove_output(output)
-    elif not resume:
+        return
+    check_ours(output)
+    if not resume:
         for path in (*output.files, output.part):
             if path.exists():
                 raise UsageError(

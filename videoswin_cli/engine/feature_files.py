@@ -9,10 +9,10 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from filelock import FileLock
@@ -93,9 +93,12 @@ def parse_output(text: str) -> Output:
     """
     path = Path(text)
     kind: OutputKind
+    known = path.suffix in get_args(OutputKind)
+    if known and path.is_dir() and not text.endswith(("/", os.sep)):
+        raise UsageError(f"--out {text} is a folder", hint="write it with / at its end to use it")
     if text.endswith(("/", os.sep)) or path.is_dir() or not path.suffix:
         kind = "folder"
-    elif path.suffix in (".npy", ".npz", ".safetensors"):
+    elif known:
         kind = path.suffix  # type: ignore[assignment]
     else:
         raise UsageError(
@@ -267,14 +270,46 @@ def settle(output: Output) -> None:
 
 
 def remove_output(output: Output) -> None:
-    """Forget an output and what is under way."""
+    """Forget an output of ours and what is under way.
+
+    Raises:
+        UsageError: what is there is not ours.
+    """
+    check_ours(output)
     index = output.files[0]
     if output.kind == "folder" and index.exists():
         for entry in _read_index(index):
-            output.feature_file(entry["path"]).unlink(missing_ok=True)
+            file = output.feature_file(entry["path"])
+            file.unlink(missing_ok=True)
+            with suppress(OSError):  # not empty
+                for folder in file.relative_to(output.path).parents[:-1]:
+                    (output.path / folder).rmdir()
     for file in reversed(output.files):
         file.unlink(missing_ok=True)
     shutil.rmtree(output.part, ignore_errors=True)
+
+
+def check_ours(output: Output) -> None:
+    """Refuse to write over what somebody else made.
+
+    Raises:
+        UsageError: a file of the output's names is there, and no description of ours.
+    """
+    if output.part.exists():
+        return
+    if output.kind in (".npz", ".safetensors"):
+        if output.path.exists():
+            read_table(output.path)
+        return
+    *others, meta = output.files
+    if output.kind == "folder":
+        others = [path for path in output.path.rglob("*") if path.is_file()][:1]
+    there = [path for path in others if path.exists()]
+    if there and not meta.exists():
+        raise UsageError(
+            f"{there[0]} is there, but no {meta.name} that says what it is: not written by us",
+            hint="choose another --out, or remove it by hand",
+        )
 
 
 def read_output(output: Output, description: Description) -> dict[str, StoredVideo]:
@@ -320,8 +355,10 @@ def read_table(path: Path) -> FeatureTable:
             columns["features"] = raw.tensors["features"].numpy()
         meta = json.loads(str(columns.pop("meta")))
         return FeatureTable(**columns, meta=meta)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} is no feature file of ours: {error!r}") from error
+    except (OSError, ValueError, KeyError, TypeError, UsageError) as error:
+        raise UsageError(
+            f"{path} is no feature file of ours", hint="choose another --out, or remove it by hand"
+        ) from error
 
 
 def make_table(

@@ -51,12 +51,10 @@ class FeatureOptions:
     def __post_init__(self) -> None:
         for name, kind in (("per", Per), ("pool", Pool), ("dtype", FloatType)):
             if getattr(self, name) not in get_args(kind):
-                raise UsageError(
-                    f"unknown {name} {getattr(self, name)!r}",
-                    hint=f"use one of {', '.join(get_args(kind))}",
-                )
+                allowed = ", ".join(get_args(kind))
+                raise UsageError(f"unknown {name} {getattr(self, name)!r}: use one of {allowed}")
         if self.stride is not None and self.per != "window":
-            raise UsageError("--stride is for --per window")
+            raise UsageError("a stride is for windows: --per window")
 
 
 @dataclass(frozen=True, kw_only=True)

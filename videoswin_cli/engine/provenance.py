@@ -54,14 +54,23 @@ def check_description(file: Path, description: Description) -> None:
     Raises:
         UsageError: they differ, and in what; or there is no such file to tell.
     """
+    check_equal(read_description(file), description, where=str(file))
+
+
+def read_description(file: Path) -> Description:
+    """What `write_description` wrote.
+
+    Raises:
+        UsageError: there is no such file, or it is something else.
+    """
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        found: Description = json.loads(file.read_text(encoding="utf-8"))
+        return dict(found)
+    except (OSError, ValueError, TypeError) as error:
         raise UsageError(
-            f"cannot tell which run the results beside {file} are of: {error}",
+            f"cannot tell which run the results are of: {file} cannot be read",
             hint="choose another output, or remove that one",
         ) from error
-    check_equal(found, description, where=str(file))
 
 
 def check_equal(found: Mapping[str, Any], wanted: Description, *, where: str) -> None:
@@ -75,7 +84,7 @@ def check_equal(found: Mapping[str, Any], wanted: Description, *, where: str) ->
     raise UsageError(
         f"{where} is of another run: {keys[0]} is {there!r} there and {here!r} here"
         + (f" ({', '.join(keys[1:])} differ too)" if keys[1:] else ""),
-        hint="choose another output, or remove that one",
+        hint="choose another output, or remove that one (extract: --overwrite)",
     )
 
 

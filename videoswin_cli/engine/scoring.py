@@ -147,8 +147,8 @@ class Scorer:
 
 
 def description_of(dump: Path) -> Path:
-    """Where the description of a dump's run is: a.npz has a.meta.json."""
-    return dump.with_name(f"{dump.stem}.meta.json")
+    """Where the description of a dump's run is: a.npz has a.npz.meta.json."""
+    return dump.with_name(f"{dump.name}.meta.json")
 
 
 def _failure(video: ListedVideo, reason: str) -> Entry:

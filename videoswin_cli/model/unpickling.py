@@ -45,8 +45,18 @@ def load_pickle(path: Path) -> object:
 
 
 def dump_pickle(path: Path, content: object) -> None:
+    """Write a plain pickle; equal contents give equal bytes."""
     with path.open("wb") as file:
-        pickle.dump(content, file)
+        _Pickler(file).dump(content)
+
+
+class _Pickler(pickle.Pickler):
+    def reducer_override(self, value: object) -> Any:
+        # torch's own way writes the address of the storage.
+        if isinstance(value, Tensor):
+            rebuild = torch._utils._rebuild_device_tensor_from_numpy
+            return rebuild, (value.numpy(), value.dtype, "cpu", False)
+        return NotImplemented
 
 
 def _torch_load(path: Path, *, mmap: bool, **how: Any) -> object:
@@ -157,6 +167,7 @@ _REBUILT = {
     "torch._utils._rebuild_parameter": _Call(lambda data, *_: data),
     "torch._utils._rebuild_parameter_with_state": _Call(lambda data, *_: data),
     "torch._tensor._rebuild_from_type_v2": _Call(lambda rebuild, _type, args, _: rebuild(*args)),
+    "torch._utils._rebuild_device_tensor_from_numpy": _Call(lambda array, *_: array.tensor),
     "numpy.ndarray": Array,
     "numpy.dtype": _Dtype,
     "numpy.core.multiarray._reconstruct": _Call(lambda *_: Array()),  # numpy 1

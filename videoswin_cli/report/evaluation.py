@@ -1,6 +1,7 @@
 """Accuracy as a table or JSON; accuracy by class and confusions as CSV; failed videos as JSONL."""
 
 import csv
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -72,10 +73,9 @@ def _without_nan(value: object) -> object:
 def _rows(summary: EvalSummary) -> Iterable[tuple[str, str]]:
     for name, accuracy in summary.accuracy.items():
         yield name.replace("top", "top-"), _accuracy_text(summary, name, accuracy)
-    yield (
-        "mean class accuracy",
-        f"{summary.mean_class_accuracy:6.2f} %  ({summary.classes_with_videos} classes)",
-    )
+    if summary.classes_with_videos:
+        mean = f"{summary.mean_class_accuracy:6.2f} %  ({summary.classes_with_videos} classes)"
+        yield "mean class accuracy", mean
     counted = {"wrong": ", counted as wrong", "skip": ", left out"}.get(summary.on_error, "")
     failed = f"{summary.failed} failed{counted if summary.failed else ''}"
     yield "videos", f"{summary.listed} listed, {summary.found} found, {failed}"
@@ -85,7 +85,8 @@ def _rows(summary: EvalSummary) -> Iterable[tuple[str, str]]:
     if summary.views is not None:
         what = {"prob": "probabilities", "score": "scores"}[summary.average or "prob"]
         yield "protocol", f"{summary.views} views (clips x crops), mean of their {what}"
-        yield "precision", f"{summary.precision} on {summary.device}"
+        device = f" on {summary.device}" if summary.device else ""
+        yield "precision", f"{summary.precision}{device}"
     if summary.decoders:
         yield "decoder", ", ".join(f"{name} {count}" for name, count in summary.decoders.items())
     if summary.timing is not None:
@@ -93,6 +94,8 @@ def _rows(summary: EvalSummary) -> Iterable[tuple[str, str]]:
 
 
 def _accuracy_text(summary: EvalSummary, name: str, accuracy: float) -> str:
+    if math.isnan(accuracy):
+        return "no videos"
     text = f"{accuracy:6.2f} %"
     if (published := summary.published.get(name)) is None:
         return text
