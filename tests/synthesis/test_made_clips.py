@@ -1,0 +1,152 @@
+"""Made clips: directions are what their names say, and equal seeds make equal clips."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from videoswin_cli.cli.app import app
+from videoswin_cli.data.decoding import open_video
+from videoswin_cli.synthesis import pictures
+from videoswin_cli.synthesis.camera import MOTIONS, move_camera
+from videoswin_cli.synthesis.clips import look, make_clip
+from videoswin_cli.synthesis.dataset import make_camera_motion
+
+TIMES = np.arange(30) / 30
+
+
+def dots() -> torch.Tensor:
+    """A picture with a red dot up left of its middle and a green one down right of it."""
+    picture = torch.zeros(401, 401, 3)
+    picture[176:185, 166:175, 0] = 255
+    picture[216:225, 226:235, 1] = 255
+    return picture
+
+
+def track(motion: str, seed: int) -> np.ndarray:
+    """(frames, 2 dots, x and y) of the dots in the frame, relative to its middle, y down."""
+    rng = np.random.default_rng(seed)
+    frames = look(dots(), move_camera(motion, TIMES, rng), (160, 200), rng).numpy()
+    places = []
+    for frame in frames:
+        own = []
+        for channel in (0, 1):
+            weight = frame[..., channel]
+            y, x = np.mgrid[: weight.shape[0], : weight.shape[1]]
+            if weight.sum() < 100:  # out of the frame
+                own.append((np.nan, np.nan))
+            else:
+                own.append((np.average(x, weights=weight), np.average(y, weights=weight)))
+        places.append(own)
+    return np.array(places) - (99.5, 79.5)
+
+
+def turn(path: np.ndarray) -> np.ndarray:
+    """Angle of the line from the red dot to the green one in each frame, clockwise."""
+    across = path[:, 1] - path[:, 0]
+    return np.unwrap(np.arctan2(across[:, 1], across[:, 0]))
+
+
+def distance(path: np.ndarray) -> np.ndarray:
+    return np.hypot(*(path[:, 1] - path[:, 0]).T)
+
+
+def seen(path: np.ndarray) -> np.ndarray:
+    """Those frames in which both dots are well inside."""
+    inside = (np.abs(path[..., 0]) < 88).all(axis=1) & (np.abs(path[..., 1]) < 68).all(axis=1)
+    return path[inside]
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    ("motion", "axis", "sign"),
+    [("pan-left", 0, 1), ("pan-right", 0, -1), ("tilt-up", 1, 1), ("tilt-down", 1, -1)],
+)
+def test_the_scene_moves_against_the_camera(motion: str, axis: int, sign: int, seed: int) -> None:
+    path = seen(track(motion, seed))
+    moved = path[-1].mean(axis=0) - path[0].mean(axis=0)
+    assert sign * moved[axis] > 0
+    assert abs(moved[axis]) > 2 * abs(moved[1 - axis])
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("motion", "sign"), [("zoom-in", 1), ("zoom-out", -1)])
+def test_the_scene_grows_when_zooming_in(motion: str, sign: int, seed: int) -> None:
+    path = seen(track(motion, seed))
+    assert sign * (distance(path)[-1] / distance(path)[0] - 1) > 0.02
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("motion", "sign"), [("roll-clockwise", -1), ("roll-counterclockwise", 1)])
+def test_the_scene_turns_against_the_camera(motion: str, sign: int, seed: int) -> None:
+    path = seen(track(motion, seed))
+    assert sign * (turn(path)[-1] - turn(path)[0]) > 0.03
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_static_stays_and_shake_comes_back(seed: int) -> None:
+    still = track("static", seed).mean(axis=1)
+    assert np.abs(still - still.mean(axis=0)).max() < 1.5
+    shaken = track("shake", seed).mean(axis=1)
+    wandered = np.abs(np.diff(shaken, axis=0)).sum()
+    assert wandered > 20
+    assert wandered > 4 * np.abs(shaken[-1] - shaken[0]).sum()
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        pictures.clouds,
+        pictures.shapes,
+        pictures.street,
+        pictures.landscape,
+        pictures.tiles,
+        pictures.scribbles,
+        pictures.draw_picture,
+    ],
+)
+def test_pictures_have_something_on_them(draw: Callable[..., np.ndarray]) -> None:
+    for seed in range(2):
+        picture = draw((120, 160), np.random.default_rng(seed))
+        assert picture.shape == (120, 160, 3)
+        assert picture.dtype == np.float32
+        assert np.isfinite(picture).all()
+        assert picture.std() > 3
+        assert np.array_equal(picture, draw((120, 160), np.random.default_rng(seed)))
+
+
+def test_a_clip_follows_from_its_seed() -> None:
+    one, two, other = (make_clip("shake", np.random.default_rng(seed)) for seed in (3, 3, 4))
+    assert np.array_equal(one.frames, two.frames)
+    assert (one.fps, one.quality) == (two.fps, two.quality)
+    assert one.frames.shape != other.frames.shape or not np.array_equal(one.frames, other.frames)
+    assert one.frames.dtype == np.uint8
+
+
+def test_a_data_set_is_gone_on_with(tmp_path: Path) -> None:
+    made = list(make_camera_motion(tmp_path, clips_per_class=1, seed=5, workers=0))
+    assert sorted(p.parent.name for p in made) == sorted(MOTIONS)
+    for path in made[:2]:
+        with open_video(path) as video:
+            assert video.info.frames >= 24
+    before = {path: path.read_bytes() for path in made}
+    made[3].unlink()
+    again = list(make_camera_motion(tmp_path, clips_per_class=1, seed=5, workers=0))
+    assert again == [made[3]]
+    assert made[3].read_bytes() == before[made[3]]
+
+
+def test_the_command(tmp_path: Path) -> None:
+    out = tmp_path / "clips"
+    command = ["make-dataset", "camera-motion", str(out), "--clips-per-class", "1"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{out}\n"
+    assert len(list(out.glob("*/*.mp4"))) == 10
+    (tmp_path / "none").mkdir()
+    empty = CliRunner().invoke(app, [*command, "--pictures", str(tmp_path / "none")])
+    assert empty.exit_code == 2
+    assert "no picture in" in empty.stderr
