@@ -29,7 +29,10 @@ LAYERS = {
     "training": 4,
     "cli": 5,
 }
-HEAVY = {"torch", "decord", "av", "requests", "numpy", "rich", "tqdm", "safetensors", "filelock"}
+HEAVY = {
+    *("torch", "decord", "av", "requests", "numpy", "rich", "tqdm", "safetensors", "filelock"),
+    "matplotlib",
+}
 
 
 def imports(source: str) -> Iterator[tuple[int, str]]:
@@ -208,6 +211,9 @@ def loaded(code: str, *args: str, env: dict[str, str] | None = None) -> tuple[in
         (["predict", "no-such-file.mp4"], 2),
         (["predict", ".", "--logits"], 2),
         (["extract", "--help"], 0),
+        (["finetune", "--help"], 0),
+        (["finetune"], 2),
+        (["make-dataset", "--help"], 0),
         (["extract", "--out", "f.npy"], 2),
         (["eval", "--help"], 0),
         (["eval"], 2),

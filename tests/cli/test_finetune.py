@@ -76,7 +76,9 @@ def test_a_folder_becomes_a_model(run: Run, tiny: str, data: Path, tmp_path: Pat
     assert "1 devices x 8 clips x 1 accumulated = 8 clips a step" in result.stderr
     assert "2 new (head)" in result.stderr
     names = {"best.safetensors", "last.safetensors", "state.pt", "config.yaml", "metrics.csv"}
-    assert {path.name for path in out.iterdir()} == names | {"splits.csv"}
+    names |= {"splits.csv", "curves.png", "confusion.png"}
+    assert {path.name for path in out.iterdir()} == names
+    assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
     with (out / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == list(range(1, 13))
@@ -208,6 +210,8 @@ def test_a_broken_clip_is_left_out(run: Run, tiny: str, data: Path, tmp_path: Pa
     assert result.exit_code == 0, result.output
     assert "left out: red/3.mp4: not a readable video file" in result.stderr
     assert "red/3.mp4" not in (tmp_path / "o/splits.csv").read_text()
+    failed = json.loads((tmp_path / "o/failed.jsonl").read_text())
+    assert failed["path"] == "red/3.mp4"
 
 
 def test_a_run_is_not_overwritten_nor_mixed(

@@ -9,6 +9,8 @@ from videoswin_cli.cli import options
 from videoswin_cli.cli.console import StepBar, notice
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
+from videoswin_cli.report.curves import draw_confusion, draw_curves
+from videoswin_cli.report.evaluation import write_failures
 
 _INTERRUPTED = 130
 
@@ -142,6 +144,13 @@ def finetune(
     if done.interrupted:
         notice(f"interrupted; go on with --resume auto ({folder / 'state.pt'})")
         raise typer.Exit(_INTERRUPTED)
+    draw_curves(folder / "curves.png", done.progress.losses, done.progress.epochs)
+    if done.validation is not None:
+        from videoswin_cli.engine.metrics import confusions
+
+        draw_confusion(folder / "confusion.png", confusions(done.validation.videos), done.classes)
+    if done.broken:
+        write_failures(folder / "failed.jsonl", done.broken)
     notice(f"best after epoch {done.best_epoch}: top-1 {done.progress.best:.2f} %")
     typer.echo(done.best)
 

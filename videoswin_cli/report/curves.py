@@ -1,0 +1,71 @@
+"""How a training went, as pictures: curves of loss and accuracy, and what is taken for what."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from videoswin_cli.files import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MANY = 40  # classes whose names still fit
+
+
+def draw_curves(path: Path, losses: Sequence[float], epochs: Sequence[Mapping[str, float]]) -> None:
+    """Loss of each step, smoothed, and of each validation; accuracy of each validation."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    steps = [row["step"] for row in epochs]
+    left.plot(range(1, len(losses) + 1), losses, color="0.8", linewidth=0.8)
+    left.plot(range(1, len(losses) + 1), _smooth(losses), label="training")
+    left.plot(steps, [row["val_loss"] for row in epochs], "o-", label="validation")
+    left.set(xlabel="step", ylabel="loss")
+    left.legend()
+    for name, label in (("top1", "top-1"), ("mean_class_accuracy", "mean class accuracy")):
+        right.plot(steps, [row[name] for row in epochs], "o-", label=label)
+    right.set(xlabel="step", ylabel="validation, %", ylim=(0, 100))
+    right.legend()
+    _save(figure, path)
+
+
+def draw_confusion(
+    path: Path, confusions: Mapping[tuple[int, int], int], labels: Sequence[str]
+) -> None:
+    """A row a true class, in shares of its videos: dark on the diagonal is right."""
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    counts = np.zeros((len(labels), len(labels)))
+    for (true, answered), videos in confusions.items():
+        counts[true, answered] = videos
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = min(3 + 0.35 * len(labels), 16)
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=axes, shrink=0.7)
+    if len(labels) <= _MANY:
+        axes.set_xticks(range(len(labels)), labels, rotation=90)
+        axes.set_yticks(range(len(labels)), labels)
+        for (true, answered), videos in confusions.items():
+            color = "white" if shares[true, answered] > 0.5 else "black"
+            axes.text(answered, true, str(videos), ha="center", va="center", color=color)
+    axes.set(xlabel="answered", ylabel="true")
+    _save(figure, path)
+
+
+def _smooth(values: Sequence[float], share: float = 0.95) -> list[float]:
+    """A running mean that forgets slowly, without the pull of its start."""
+    smooth, mean, weight = [], 0.0, 0.0
+    for value in values:
+        mean, weight = share * mean + (1 - share) * value, share * weight + (1 - share)
+        smooth.append(mean / weight)
+    return smooth
+
+
+def _save(figure: "Figure", path: Path) -> None:
+    with write_whole(path) as part:
+        figure.savefig(part, format="png", dpi=110)
