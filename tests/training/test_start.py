@@ -11,6 +11,7 @@ from tiny import PROTOCOL, TINY, write_model
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import flatten_spec, load_spec
+from videoswin_cli.model.checkpoint import read_checkpoint
 from videoswin_cli.training.recipe import read_recipe
 from videoswin_cli.training.start import Start, make_start, plan_spec
 
@@ -54,7 +55,7 @@ def test_image_weights_are_inflated(image_model: tuple[str, Path]) -> None:
     assert set(found.transfer.inflated) == names - {"head.weight", "head.bias"}
     assert found.transfer.loaded == ()
     assert "tensors inflated; 2 new (head)" in found.transfer.summary
-    patch = torch.load(checkpoint, weights_only=True)["model"]["patch_embed.proj.weight"]
+    patch = read_checkpoint(checkpoint).tensors["patch_embed.proj.weight"]
     own = found.model.network.state_dict()["patch_embed.proj.weight"]
     assert torch.allclose(own.sum(dim=2), patch, atol=1e-6)
 
