@@ -16,7 +16,7 @@ from make_video import write_video
 from typer.testing import Result
 
 from videoswin_cli import extract
-from videoswin_cli.engine.feature_files import read_table
+from videoswin_cli.engine.feature_tables import read_table
 from videoswin_cli.model.checkpoint import read_checkpoint
 
 Run = Callable[..., Result]

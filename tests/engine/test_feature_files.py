@@ -142,7 +142,7 @@ def test_a_full_disk_is_told_and_gone_on_with(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("videoswin_cli.engine.feature_files._reserve", fail)
+        patch.setattr("videoswin_cli.engine.feature_tables._reserve", fail)
         with pytest.raises(VideoSwinError, match="No space left on device") as caught:
             run(listed, f"{tmp_path}/full/{out}", tiny)
     assert "start the same command again" in caught.value.hint

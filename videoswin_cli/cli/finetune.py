@@ -114,9 +114,10 @@ def finetune(
     from videoswin_cli.training import finetuning as engine
     from videoswin_cli.training.examples import Source
     from videoswin_cli.training.recipe import read_recipe
+    from videoswin_cli.training.session import FinetuneOptions
 
     recipe = read_recipe(config, [*(changes or []), *named_changes])
-    chosen = engine.FinetuneOptions(
+    chosen = FinetuneOptions(
         source=Source(
             folder=data,
             train_list=train_list,

@@ -12,17 +12,15 @@ from videoswin_cli.data.decoding import DecoderChoice
 from videoswin_cli.data.sampling import Stride
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.engine.feature_files import (
-    FeatureTable,
     FeatureWriter,
     Output,
-    StoredVideo,
     check_ours,
     finish,
-    make_table,
     read_all,
     remove_output,
     settle,
 )
+from videoswin_cli.engine.feature_tables import FeatureTable, StoredVideo, make_table
 from videoswin_cli.engine.features import (
     FeatureOptions,
     FloatType,

@@ -4,11 +4,10 @@ While a run goes on, rows and a journal for each process lie in `OUT.part`. What
 there is gone on with; the output appears when every video has its row.
 """
 
-import csv
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,42 +17,27 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from videoswin_cli.engine.features import Plan, Rows, Times
+from videoswin_cli.engine.feature_tables import (
+    INDEX_COLUMNS,
+    METADATA,
+    StoredVideo,
+    all_rows,
+    group_rows,
+    make_table,
+    read_index,
+    read_table,
+    save_npy,
+    write_index,
+)
+from videoswin_cli.engine.features import Plan, Rows
 from videoswin_cli.engine.journal import Entry, Journal, read_journals, write_failure
 from videoswin_cli.engine.provenance import Description, check_description, check_equal, to_text
 from videoswin_cli.errors import UsageError
-from videoswin_cli.files import write_whole
-from videoswin_cli.model.checkpoint import read_checkpoint, write_safetensors
+from videoswin_cli.model.checkpoint import write_safetensors
 
 OutputKind = Literal[".npy", ".npz", ".safetensors", "folder"]
-INDEX_COLUMNS = ("row", "path", "start", "end", "status", "decoder")
 
-_METADATA = "videoswin-features-1"  # key of our entry in the metadata of a safetensors file
 _COMPLETE = "complete"  # in OUT.part: what is to be moved to its place is all there
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredVideo:
-    """What is known of one video; a failed one has no times and no features."""
-
-    path: str
-    times: Times = ()  # one entry a row
-    decoder: str | None = None
-    error: str | None = None
-    features: NDArray[Any] | None = None  # (rows, ...), mapped; None in a folder
-
-
-@dataclass(frozen=True, kw_only=True)
-class FeatureTable:
-    """Features of many videos, a row each or several. All arrays have the same length."""
-
-    features: NDArray[Any]  # (rows, ...) float32 or float16; NaN for a failed video
-    paths: NDArray[np.str_]
-    start: NDArray[np.float64]  # seconds; NaN for a failed video
-    end: NDArray[np.float64]
-    status: NDArray[np.str_]  # "ok", or why there is nothing
-    decoder: NDArray[np.str_]
-    meta: Mapping[str, Any]  # model, weights, protocol, pooling, version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +140,7 @@ class FeatureWriter(AbstractContextManager["FeatureWriter"]):
                 target = self._output.feature_file(path)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 draft = self._file.with_name(f"{self._file.name}.npy")
-                _save_npy(target, draft, [_map(self._file, self._plan, len(times))], self._plan)
+                save_npy(target, draft, [_map(self._file, self._plan, len(times))], self._plan)
                 first = 0
         except OSError as error:
             raise write_failure(self._file, error) from error
@@ -278,7 +262,7 @@ def remove_output(output: Output) -> None:
     check_ours(output)
     index = output.files[0]
     if output.kind == "folder" and index.exists():
-        for entry in _read_index(index):
+        for entry in read_index(index):
             file = output.feature_file(entry["path"])
             file.unlink(missing_ok=True)
             with suppress(OSError):  # not empty
@@ -331,51 +315,12 @@ def read_output(output: Output, description: Description) -> dict[str, StoredVid
         features = None
         if output.kind == ".npy":
             features = np.load(output.path, mmap_mode="r", allow_pickle=False)
-        return _group(_read_index(index), features)
+        return group_rows(read_index(index), features)
     table = read_table(output.path)
     check_equal(table.meta, description, where=str(output.path))
     columns = zip(table.paths, table.start, table.end, table.status, table.decoder, strict=True)
     rows = [dict(zip(INDEX_COLUMNS[1:], row, strict=True)) for row in columns]
-    return _group(rows, table.features)
-
-
-def read_table(path: Path) -> FeatureTable:
-    """Read a .npz or .safetensors of ours.
-
-    Raises:
-        UsageError: it is none.
-    """
-    try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                columns = {key: arrays[key] for key in arrays.files}
-        else:
-            raw = read_checkpoint(path)
-            columns = {key: np.array(v) for key, v in json.loads(raw.metadata[_METADATA]).items()}
-            columns["features"] = raw.tensors["features"].numpy()
-        meta = json.loads(str(columns.pop("meta")))
-        return FeatureTable(**columns, meta=meta)
-    except (OSError, ValueError, KeyError, TypeError, UsageError) as error:
-        raise UsageError(
-            f"{path} is no feature file of ours", hint="choose another --out, or remove it by hand"
-        ) from error
-
-
-def make_table(
-    videos: Iterable[StoredVideo], features: NDArray[Any], description: Description, plan: Plan
-) -> FeatureTable:
-    """Columns of all rows of `videos`, whose features are at hand."""
-    rows = [row for video in videos for row in _index_rows(video, plan)]
-    paths, start, end, status, decoder = zip(*rows, strict=True) if rows else ((),) * 5
-    return FeatureTable(
-        features=features,
-        paths=np.array(paths, dtype=np.str_),
-        start=np.array(start, dtype=np.float64),
-        end=np.array(end, dtype=np.float64),
-        status=np.array(status, dtype=np.str_),
-        decoder=np.array(decoder, dtype=np.str_),
-        meta=description,
-    )
+    return group_rows(rows, table.features)
 
 
 def _prepare(
@@ -385,13 +330,13 @@ def _prepare(
     part = output.part
     if output.kind in (".npy", "folder"):
         index, meta = (part / file.name for file in output.files[-2:])
-        _write_index(index, videos, plan, each_alone=output.kind == "folder")
+        write_index(index, videos, plan, each_alone=output.kind == "folder")
         meta.write_text(to_text(description), encoding="utf-8")
         if output.kind == ".npy":
             target = part / output.path.name
-            _save_npy(target, part / "matrix", _all_rows(videos, plan), plan)
+            save_npy(target, part / "matrix", all_rows(videos, plan), plan)
     else:
-        _save_npy(part / "matrix.npy", part / "matrix", _all_rows(videos, plan), plan)
+        save_npy(part / "matrix.npy", part / "matrix", all_rows(videos, plan), plan)
         features = np.load(part / "matrix.npy", mmap_mode="r", allow_pickle=False)
         table = make_table(videos, features, description, plan)
         columns = {name: getattr(table, name) for name in table.__dataclass_fields__}
@@ -405,100 +350,8 @@ def _prepare(
             del columns["features"]
             metadata = json.dumps({key: value.tolist() for key, value in columns.items()})
             tensors = {"features": torch.from_numpy(np.array(features))}
-            write_safetensors(part / output.path.name, tensors, {_METADATA: metadata})
+            write_safetensors(part / output.path.name, tensors, {METADATA: metadata})
     (part / _COMPLETE).touch()
-
-
-def _all_rows(videos: Iterable[StoredVideo], plan: Plan) -> list[NDArray[Any]]:
-    nothing = np.full((plan.failed_rows, *plan.shape), np.nan, dtype=plan.dtype)
-    return [nothing if video.features is None else video.features for video in videos]
-
-
-def _save_npy(target: Path, draft: Path, parts: Sequence[NDArray[Any]], plan: Plan) -> None:
-    """Write rows one part after the other; the file appears when it is complete."""
-    rows = sum(map(len, parts))
-    if rows:
-        matrix = np.lib.format.open_memmap(
-            draft, mode="w+", dtype=plan.dtype, shape=(rows, *plan.shape)
-        )
-        _reserve(draft)
-        first = 0
-        for part in parts:
-            matrix[first : first + len(part)] = part
-            first += len(part)
-        matrix.flush()
-    else:
-        with draft.open("wb") as file:
-            np.save(file, np.empty((0, *plan.shape), dtype=plan.dtype))
-    draft.replace(target)
-
-
-def _reserve(file: Path) -> None:
-    """Take the space now: where a map grows into a full disk, the process would be killed."""
-    if hasattr(os, "posix_fallocate"):
-        with file.open("r+b") as stream:
-            os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
-
-
-# --- the index ------------------------------------------------------------------------------------
-
-
-def _index_rows(video: StoredVideo, plan: Plan) -> list[tuple[str, float, float, str, str]]:
-    if video.error is not None:
-        failed = (video.path, np.nan, np.nan, video.error, "")
-        return [failed] * plan.failed_rows
-    decoder = video.decoder or ""
-    return [(video.path, start, end, "ok", decoder) for start, end in video.times]
-
-
-def _write_index(
-    file: Path, videos: Iterable[StoredVideo], plan: Plan, *, each_alone: bool
-) -> None:
-    """A line a row. `each_alone`: videos have files of their own, in which rows are counted."""
-    with (
-        write_whole(file) as part,
-        part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
-    ):
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(INDEX_COLUMNS)
-        row = 0
-        for video in videos:
-            row = 0 if each_alone else row
-            for path, start, end, status, decoder in _index_rows(video, plan):
-                seconds = ("", "") if np.isnan(start) else (repr(start), repr(end))
-                place = "" if each_alone and status != "ok" else row
-                writer.writerow((place, path, *seconds, status, decoder))
-                row += 1
-
-
-def _read_index(file: Path) -> list[dict[str, Any]]:
-    try:
-        with file.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            return list(csv.DictReader(stream))
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror}") from error
-
-
-def _group(rows: Sequence[dict[str, Any]], features: NDArray[Any] | None) -> dict[str, StoredVideo]:
-    """Videos of an index whose rows stand together."""
-    if features is not None and len(features) != len(rows):
-        raise UsageError(f"the index has {len(rows)} rows and the matrix {len(features)}")
-    videos: dict[str, StoredVideo] = {}
-    first = 0
-    while first < len(rows):
-        path, status = str(rows[first]["path"]), str(rows[first]["status"])
-        end = first
-        while end < len(rows) and rows[end]["path"] == rows[first]["path"]:
-            end += 1
-        if status == "ok":
-            times = tuple((float(row["start"]), float(row["end"])) for row in rows[first:end])
-            part = None if features is None else features[first:end]
-            decoder = str(rows[first]["decoder"])
-            videos[path] = StoredVideo(path=path, times=times, decoder=decoder, features=part)
-        else:
-            videos[path] = StoredVideo(path=path, error=status)
-        first = end
-    return videos
 
 
 def _leftover(output: Output) -> Path:

@@ -195,6 +195,7 @@ class _Batches:
             self.flush()
 
     def flush(self) -> None:
+        """Compute all views that wait, so many at once as fit."""
         begun = time.perf_counter()
         while self._views:
             batch = self._views[: self._size]

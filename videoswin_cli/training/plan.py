@@ -52,6 +52,7 @@ class Plan:
 
 
 def make_plan(recipe: Recipe, *, train_clips: int, devices: int) -> Plan:
+    """Clips a step, and the learning rate and the number of steps that follow from them."""
     step_clips = devices * recipe.batch_size * recipe.accumulate
     lr = recipe.lr * step_clips / recipe.lr_batch if recipe.scale_lr else recipe.lr
     return Plan(

@@ -1,0 +1,268 @@
+"""All that a training works with, from its start to what it leaves on disk."""
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+
+from videoswin_cli.data.decoding import DecoderChoice
+from videoswin_cli.data.feeding import count_workers
+from videoswin_cli.engine.processes import Processes
+from videoswin_cli.engine.provenance import VERSION, Description
+from videoswin_cli.engine.runtime import Runtime, choose_runtime
+from videoswin_cli.errors import UsageError
+from videoswin_cli.fetch import hash_file
+from videoswin_cli.files import write_whole
+from videoswin_cli.model.loading import save
+from videoswin_cli.training.examples import Examples, Source
+from videoswin_cli.training.loop import Stepper
+from videoswin_cli.training.loss import Loss, balance_weights
+from videoswin_cli.training.optimizer import AveragedWeights, group_parameters, make_optimizer
+from videoswin_cli.training.plan import Plan
+from videoswin_cli.training.recipe import Recipe, to_yaml
+from videoswin_cli.training.start import Start, make_start, plan_spec
+from videoswin_cli.training.state import Progress, load_state, save_state
+from videoswin_cli.training.validation import Validation
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Watcher(Protocol):
+    """Whoever is told how the training goes."""
+
+    def notice(self, text: str) -> None:
+        """A sentence."""
+
+    def begin(self, step: int, steps: int) -> None:
+        """Steps begin, after so many that were done before."""
+
+    def advance(
+        self, *, loss: float, lr: float, clips_per_second: float, wait_share: float
+    ) -> None:
+        """One more step is done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneOptions:
+    """What `videoswin finetune` can be told, but for the recipe."""
+
+    source: Source
+    model: str
+    checkpoint: Path | None = None
+    scratch: bool = False
+    out: Path
+    resume: Path | None = None  # state to go on with
+    device: str = "auto"
+    decoder: DecoderChoice = "auto"
+    workers: int | None = None
+
+
+@dataclass
+class Session:
+    """All that a run works with."""
+
+    options: FinetuneOptions
+    recipe: Recipe
+    plan: Plan
+    examples: Examples
+    start: Start
+    runtime: Runtime
+    processes: Processes
+    stepper: Stepper
+    averaged: AveragedWeights | None
+    description: Description
+    watcher: Watcher
+    workers: int
+    progress: Progress = field(default_factory=Progress)
+    validation: Validation | None = None
+
+
+def open_session(
+    options: FinetuneOptions,
+    recipe: Recipe,
+    examples: Examples,
+    plan: Plan,
+    processes: Processes,
+    device: str,
+    watcher: Watcher,
+) -> Session:
+    runtime = choose_runtime(device=device)
+    if recipe.deterministic:
+        torch.use_deterministic_algorithms(True)
+    spec = plan_spec(
+        options.model, recipe, examples.classes, name=options.out.name, scratch=options.scratch
+    )
+    start = make_start(
+        options.model,
+        spec,
+        recipe,
+        examples.classes,
+        checkpoint=options.checkpoint,
+        scratch=options.scratch,
+    )
+    watcher.notice(start.transfer.summary)
+    network = start.model.network.to(runtime.device).train()
+    groups = group_parameters(network, recipe)
+    optimizer = make_optimizer(network, groups, recipe)
+    weights = balance_weights(examples.counts(examples.train))
+    labels = torch.tensor([clip.label for clip in examples.train])
+    stepper = Stepper(
+        network,
+        optimizer,
+        Loss(
+            label_smoothing=recipe.label_smoothing,
+            multi_label=recipe.multi_label,
+            class_weights=weights if recipe.balance == "loss" else None,
+        ),
+        plan,
+        targets=F.one_hot(labels, len(examples.classes)).float(),
+        protocol=spec.protocol,
+        device=runtime.device,
+        dtype=_choose_dtype(recipe, runtime),
+        processes=processes,
+        notice=watcher.notice,
+    )
+    session = Session(
+        options=options,
+        recipe=recipe,
+        plan=plan,
+        examples=examples,
+        start=start,
+        runtime=runtime,
+        processes=processes,
+        stepper=stepper,
+        averaged=AveragedWeights(network, recipe.ema) if recipe.ema else None,
+        description=_describe(options, recipe, examples, start, processes),
+        watcher=watcher,
+        workers=options.workers
+        if options.workers is not None
+        else count_workers(plan.train_clips, on_cpu=runtime.on_cpu),
+    )
+    if options.resume is not None:
+        _restore(session, options.resume)
+    elif processes.first:
+        _begin_output(session)
+    processes.wait()
+    return session
+
+
+def _choose_dtype(recipe: Recipe, runtime: Runtime) -> torch.dtype:
+    if recipe.precision == "auto":
+        return torch.float32 if runtime.on_cpu else torch.bfloat16
+    if recipe.precision == "fp16" and runtime.on_cpu:
+        raise UsageError("precision fp16 needs a GPU", hint="use bf16 or fp32")
+    return _DTYPES[recipe.precision]
+
+
+def _describe(
+    options: FinetuneOptions,
+    recipe: Recipe,
+    examples: Examples,
+    start: Start,
+    processes: Processes,
+) -> Description:
+    """What must be the same for a run to be gone on with."""
+    kept = {key: value for key, value in asdict(recipe).items() if key != "save_minutes"}
+    return {
+        "start": options.model,
+        "weights_sha256": None if options.scratch else hash_file(start.model.weights),
+        "recipe": {k: list(v) if isinstance(v, tuple) else v for k, v in kept.items()},
+        "processes": processes.size,
+        "classes": list(examples.classes),
+        "train": [clip.path for clip in examples.train],
+        "val": [clip.path for clip in examples.val],
+        "version": VERSION,
+    }
+
+
+def _begin_output(session: Session) -> None:
+    out = session.options.out
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {out}: {error.strerror}") from error
+    if (out / "state.pt").exists() or (out / "best.safetensors").exists():
+        raise UsageError(
+            f"{out} holds a run", hint="--resume auto goes on with it; or choose another --out"
+        )
+    (out / "config.yaml").write_text(to_yaml(session.recipe), encoding="utf-8")
+    with (
+        write_whole(out / "splits.csv") as part,
+        part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("path", "label", "split"))
+        for name, clips in (("train", session.examples.train), ("val", session.examples.val)):
+            for clip in clips:
+                writer.writerow((clip.path, session.examples.classes[clip.label or 0], name))
+
+
+def _restore(session: Session, state: Path) -> None:
+    session.progress, tensors = load_state(state, session.description)
+    session.start.model.network.load_state_dict(tensors["network"])
+    session.stepper.optimizer.load_state_dict(tensors["optimizer"])
+    session.stepper.scaler.load_state_dict(tensors["scaler"])
+    if session.averaged is not None:
+        session.averaged.load(tensors["averaged"])
+    session.watcher.notice(
+        f"going on after step {session.progress.step} of {session.plan.steps}, {state}"
+    )
+
+
+@contextmanager
+def averaged_weights(session: Session) -> Iterator[None]:
+    """Let the network have its averaged weights, where there are any, for the block."""
+    if session.averaged is None:
+        yield
+        return
+    parameters = dict(session.start.model.network.named_parameters())
+    own = {name: parameters[name].detach().clone() for name in session.averaged.tensors}
+    with torch.no_grad():
+        for name, tensor in session.averaged.tensors.items():
+            parameters[name].copy_(tensor)
+        yield
+        for name, tensor in own.items():
+            parameters[name].copy_(tensor)
+
+
+def save_model(session: Session, path: Path, metrics: dict[str, float]) -> None:
+    training = {
+        "metrics": metrics,
+        "recipe": session.description["recipe"],
+        "start": session.options.model,
+        "train_clips": len(session.examples.train),
+        "val_clips": len(session.examples.val),
+    }
+    save(path, session.start.model, training=training)
+
+
+def save_session(session: Session) -> None:
+    if not session.processes.first:
+        return
+    save_state(
+        session.options.out / "state.pt",
+        description=session.description,
+        progress=session.progress,
+        tensors={
+            "network": session.start.model.network.state_dict(),
+            "optimizer": session.stepper.optimizer.state_dict(),
+            "scaler": session.stepper.scaler.state_dict(),
+            "averaged": session.averaged.tensors if session.averaged else {},
+        },
+    )
+
+
+def write_metrics(session: Session) -> None:
+    rows = session.progress.epochs
+    with (
+        write_whole(session.options.out / "metrics.csv") as part,
+        part.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
