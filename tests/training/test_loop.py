@@ -42,7 +42,7 @@ def make(network: torch.nn.Module, recipe: Recipe, notices: list[str]) -> Steppe
     return Stepper(
         network,
         make_optimizer(network, group_parameters(network, recipe), recipe),
-        Loss(label_smoothing=0.0, multi_label=False, class_weights=None),
+        Loss(label_smoothing=0.0, class_weights=None),
         make_plan(recipe, train_clips=8, devices=1),
         targets=targets,
         protocol=PROTOCOL,

@@ -9,7 +9,7 @@ from videoswin_cli.training.recipe import read_recipe
 
 
 def loss(**changes: object) -> Loss:
-    return Loss(**({"label_smoothing": 0.0, "multi_label": False, "class_weights": None} | changes))  # type: ignore[arg-type]
+    return Loss(**({"label_smoothing": 0.0, "class_weights": None} | changes))  # type: ignore[arg-type]
 
 
 LOGITS = torch.tensor([[1.0, 2.0, 0.5], [0.1, -1.0, 3.0]])
@@ -29,12 +29,6 @@ def test_weights_of_classes() -> None:
     assert (weights * torch.tensor([30, 10, 20])).sum() / 60 == pytest.approx(1)
     expected = F.cross_entropy(LOGITS, LABELS, weight=weights, reduction="none")
     assert torch.allclose(loss(class_weights=weights)(LOGITS, TARGETS), expected)
-
-
-def test_several_classes_a_clip() -> None:
-    targets = torch.tensor([[1.0, 0, 1], [0, 0, 0]])
-    expected = F.binary_cross_entropy_with_logits(LOGITS, targets, reduction="none").mean(dim=1)
-    assert torch.allclose(loss(multi_label=True)(LOGITS, targets), expected)
 
 
 def test_of_nothing_known_it_is_the_logarithm_of_the_classes() -> None:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -17,13 +16,10 @@ class Loss:
     """Loss of each clip: (B, classes) logits and targets -> (B,)."""
 
     label_smoothing: float
-    multi_label: bool
     class_weights: Tensor | None  # (classes,), mean 1 over the training clips
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         logits = logits.float()
-        if self.multi_label:
-            return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
         smooth = self.label_smoothing
         targets = targets * (1 - smooth) + smooth / targets.shape[1]
         if self.class_weights is not None:

@@ -48,7 +48,6 @@ class Recipe:
     ema: float
     label_smoothing: float
     balance: Literal["none", "sampler", "loss"]
-    multi_label: bool
     crop_area: tuple[float, float]
     crop_aspect: tuple[float, float]
     flip: Literal["auto"] | bool
@@ -142,5 +141,3 @@ def _problems(recipe: Recipe) -> Iterator[str]:
         recipe.freeze.startswith("stages:") and stages.isdecimal()
     ):
         yield f"freeze: expected none, backbone or stages:K, found {recipe.freeze!r}"
-    if recipe.multi_label and (recipe.balance == "loss" or recipe.label_smoothing):
-        yield "multi_label: balance loss and label_smoothing are for one class a clip"

@@ -116,7 +116,6 @@ def open_session(
         optimizer,
         Loss(
             label_smoothing=recipe.label_smoothing,
-            multi_label=recipe.multi_label,
             class_weights=weights if recipe.balance == "loss" else None,
         ),
         plan,
