@@ -288,7 +288,14 @@ def start_and_wait(command: list[str], state: Path, home: Path) -> subprocess.Po
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGKILL,
+        signal.SIGTERM,
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),  # handled as the one above
+    ],
+)
 def test_a_run_that_was_ended_goes_on_inside_the_epoch(
     number: signal.Signals, data: Path, tiny: str, undisturbed: Path, tmp_path: Path
 ) -> None:
