@@ -20,8 +20,9 @@ def draw_picture(size: tuple[int, int], rng: np.random.Generator) -> Picture:
     kinds: list[Callable[[tuple[int, int], np.random.Generator], Picture]]
     kinds = [clouds, clouds, shapes, shapes, street, landscape, tiles, scribbles]
     picture = kinds[rng.integers(len(kinds))](size, rng)
-    if rng.random() < 0.3:  # something fine over something coarse
-        picture = 0.7 * picture + 0.3 * clouds(size, rng)
+    if rng.random() < 0.7:  # grain, dirt, light: hardly a surface is plain
+        share = rng.uniform(0.1, 0.4)
+        picture = (1 - share) * picture + share * clouds(size, rng)
     return _floats(np.clip(picture, 0, 255))
 
 
@@ -66,8 +67,7 @@ def shapes(size: tuple[int, int], rng: np.random.Generator) -> Picture:
     picture = _background(size, rng)
     for _ in range(rng.integers(20, 90)):
         radius = float(np.exp(rng.uniform(np.log(8), np.log(140))))
-        mask = blob(size, rng.uniform(0, 1, 2) * size, radius, rng)
-        _paint(picture, mask, _surface(size, rng))
+        paint_blob(picture, rng.uniform(0, 1, 2) * size, radius, rng)
     return picture
 
 
@@ -107,11 +107,11 @@ def landscape(size: tuple[int, int], rng: np.random.Generator) -> Picture:
     for layer in range(int(rng.integers(3, 7))):
         line = (0.25 + 0.12 * layer + 0.25 * (noise((2, width), 120, rng)[0] - 0.5)) * height
         mask = (rows > line[None, :]).astype(np.float32)
-        _paint(picture, mask, _surface(size, rng))
+        picture += mask[..., None] * (_surface(size, rng) - picture)
         if rng.random() < 0.6:
             for x in rng.integers(0, width, rng.integers(5, 30)):
                 top = np.array([line[x], x]) - [rng.uniform(5, 25), 0]
-                _paint(picture, blob(size, top, rng.uniform(6, 26), rng), _surface(size, rng))
+                paint_blob(picture, top, rng.uniform(6, 26), rng)
     return picture
 
 
@@ -156,24 +156,30 @@ def palette(rng: np.random.Generator, count: int) -> Picture:
     return _floats(np.clip(colors, 0, 255))
 
 
+def paint_blob(
+    picture: Picture, centre: NDArray[np.float64], radius: float, rng: np.random.Generator
+) -> None:
+    """Paint an ellipse or box, turned by some angle, plain or striped; `centre` is (y, x) in px."""
+    box, mask = blob(picture.shape[:2], centre, radius, rng)
+    part = picture[box]
+    part += mask[..., None] * (_surface(mask.shape, rng) - part)
+
+
 def blob(
-    size: tuple[int, int], centre: NDArray[np.float64], radius: float, rng: np.random.Generator
-) -> Mask:
-    """An ellipse or box with soft edges, turned by some angle; `centre` is (y, x)."""
-    height, width = size
-    mask = np.zeros(size, dtype=np.float32)
+    size: tuple[int, ...], centre: NDArray[np.float64], radius: float, rng: np.random.Generator
+) -> tuple[tuple[slice, slice], Mask]:
+    """The box of an ellipse's or box's place in a picture of `size`, and its mask in there."""
     reach = int(radius * 2) + 2
-    top, left = (max(0, int(c) - reach) for c in centre)
-    bottom, right = (min(n, int(c) + reach) for n, c in zip((height, width), centre, strict=True))
-    if top >= bottom or left >= right:
-        return mask
+    (top, bottom), (left, right) = (
+        (min(max(0, int(c) - reach), n), max(0, min(n, int(c) + reach)))
+        for c, n in zip(centre, size, strict=True)
+    )
     y, x = np.mgrid[top:bottom, left:right].astype(np.float32)
     y, x = y - centre[0], x - centre[1]
     angle, flat = rng.uniform(0, np.pi), rng.uniform(0.35, 1)
     u, v = x * np.cos(angle) + y * np.sin(angle), (y * np.cos(angle) - x * np.sin(angle)) / flat
     far = np.hypot(u, v) if rng.random() < 0.5 else np.maximum(abs(u), abs(v))
-    mask[top:bottom, left:right] = np.clip(radius - far, 0, 1)
-    return mask
+    return (slice(top, bottom), slice(left, right)), _floats(np.clip(radius - far, 0, 1))
 
 
 def _background(size: tuple[int, int], rng: np.random.Generator) -> Picture:
@@ -184,7 +190,7 @@ def _background(size: tuple[int, int], rng: np.random.Generator) -> Picture:
     return picture
 
 
-def _surface(size: tuple[int, int], rng: np.random.Generator) -> Picture:
+def _surface(size: tuple[int, ...], rng: np.random.Generator) -> Picture:
     """A plain colour, or stripes of two."""
     first, second = palette(rng, 2)
     if rng.random() < 0.6:
@@ -195,10 +201,6 @@ def _surface(size: tuple[int, int], rng: np.random.Generator) -> Picture:
     wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / rng.uniform(6, 50))
     share = (0.5 + 0.5 * wave)[..., None]
     return _floats(first * share + second * (1 - share))
-
-
-def _paint(picture: Picture, mask: Mask, color: Picture) -> None:
-    picture += mask[..., None] * (color - picture)
 
 
 def _ease(value: NDArray[np.floating]) -> Mask:
