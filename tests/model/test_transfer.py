@@ -1,5 +1,6 @@
 """Weights that start another network."""
 
+import math
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -10,8 +11,8 @@ from tiny import TINY
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.model.transfer import (
     fresh_tensors,
+    motion_energy_filters,
     resize_bias_table,
-    smooth_filters,
     transfer,
 )
 
@@ -129,7 +130,7 @@ def test_another_window_resizes_every_table() -> None:
 
 def test_from_scratch_everything_is_new() -> None:
     new = network()
-    fresh = fresh_tensors(new.state_dict(), generator(), motion_filters=False)
+    fresh = fresh_tensors(new.state_dict(), generator(), for_motion=False)
     done = transfer({}, fresh, source_architecture=TINY, architecture=TINY)
     assert set(done.new) == new.state_dict().keys()
     new.load_state_dict(done.tensors)
@@ -137,29 +138,53 @@ def test_from_scratch_everything_is_new() -> None:
 
 def test_initialisation_is_that_of_the_references() -> None:
     shapes = network(embed_dim=32).state_dict()
-    fresh = fresh_tensors(shapes, generator(), motion_filters=False)
+    fresh = fresh_tensors(shapes, generator(), for_motion=False)
     assert {name: value.shape for name, value in fresh.items()} == {
         name: value.shape for name, value in shapes.items()
     }
     assert fresh["layers.0.blocks.0.mlp.fc1.weight"].std() == pytest.approx(0.02, rel=0.15)
     assert torch.equal(fresh["layers.0.blocks.0.norm1.weight"], torch.ones(32))
     assert not fresh["layers.0.blocks.0.attn.qkv.bias"].any()
-    again = fresh_tensors(shapes, generator(), motion_filters=False)
-    other = fresh_tensors(shapes, generator(1), motion_filters=False)
+    again = fresh_tensors(shapes, generator(), for_motion=False)
+    other = fresh_tensors(shapes, generator(1), for_motion=False)
     name = "layers.0.blocks.0.attn.qkv.weight"
     assert torch.equal(fresh[name], again[name])
     assert not torch.equal(fresh[name], other[name])
 
 
-def test_smooth_filters_see_structure_and_change() -> None:
-    filters = smooth_filters((32, 3, 2, 4, 4), generator())
-    assert filters.flatten(1).norm(dim=1) == pytest.approx(torch.ones(32), abs=1e-5)
+def grating(angle: float, steps: int) -> torch.Tensor:
+    """Two frames of a wave of 5 px that moves 1.25 px a frame towards `angle`; (3, 2, 4, 4)."""
+    y, x = torch.meshgrid(torch.arange(4.0), torch.arange(4.0), indexing="ij")
+    across = x * math.cos(angle) + y * math.sin(angle)
+    frames = [torch.cos(2 * math.pi / 5 * (across - 1.25 * (t + steps))) for t in range(2)]
+    return torch.stack(frames).expand(3, -1, -1, -1)
+
+
+@pytest.mark.parametrize("count", [32, 96, 30])
+def test_motion_filters_tell_directions(count: int) -> None:
+    filters = motion_energy_filters((count, 3, 2, 4, 4))
+    assert filters.shape == (count, 3, 2, 4, 4)
+    assert filters.flatten(1).norm(dim=1) == pytest.approx(torch.ones(count), abs=1e-5)
     assert filters.mean(dim=(2, 3, 4)).abs().max() < 1e-6, "even brightness gives nothing"
-    assert torch.equal(filters[::2, :, 0], -filters[::2, :, 1]), "a still picture gives nothing"
-    assert torch.equal(filters[1::2, :, 0], filters[1::2, :, 1])
-    # neighbours are alike, as they are not in noise
-    products = (filters[..., 1:] * filters[..., :-1]).sum() / (filters**2).sum()
-    assert products > 0.2
+    directions = math.ceil(count / 4)
+    for number in range(directions):
+        angle = 2 * math.pi * number / directions
+        # wherever the wave is, the pair of its own direction answers more than that of the opposite
+        for steps in range(4):
+            answers = (filters * grating(angle, steps)).flatten(1).sum(dim=1) ** 2
+            energies = answers[: 2 * directions].view(directions, 2).sum(dim=1)
+            opposite = (number + directions // 2) % directions
+            assert energies[number] > 4 * energies[opposite]
+
+
+def test_start_for_motion_has_wide_matrices_and_a_small_head() -> None:
+    shapes = network(embed_dim=32, num_classes=100).state_dict()
+    fresh = fresh_tensors(shapes, generator(), for_motion=True)
+    name = "layers.0.blocks.0.mlp.fc2.weight"
+    spread = 1.7 / math.sqrt(fresh[name].shape[1]) * 0.88  # of a normal cut at two deviations
+    assert fresh[name].std() == pytest.approx(spread, rel=0.1)
+    assert fresh["head.weight"].std() == pytest.approx(0.02 * 0.88, rel=0.1)
+    assert fresh["layers.0.blocks.0.attn.relative_position_bias_table"].std() < 0.03
 
 
 # --- the network in training ----------------------------------------------------------------------

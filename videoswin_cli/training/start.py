@@ -91,7 +91,7 @@ def make_start(
     fresh = fresh_tensors(
         network.state_dict(),
         seeded(recipe.seed, "start"),
-        motion_filters=recipe.init == "motion" and scratch,
+        for_motion=recipe.init == "motion" and scratch,
     )
     if scratch:
         done = transfer({}, fresh, source_architecture=sizes, architecture=sizes)
