@@ -21,7 +21,7 @@ from pathlib import Path
 import decord
 import torch
 import torch.nn.functional as F
-from view import import_swin3d_t
+from torchvision_network import import_swin3d_t
 
 from videoswin_cli.data.lists import read_list
 from videoswin_cli.data.sampling import sample_clips

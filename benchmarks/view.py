@@ -10,33 +10,14 @@ ratio (above 1: we are faster) and how far apart the logits are.
 import argparse
 import platform
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torchvision_network import import_swin3d_t
 
 from videoswin_cli.model.loading import load
-
-
-def import_swin3d_t() -> Callable[[], torch.nn.Module]:
-    """The constructor, also where torchvision's operators do not load (CPU-only torch)."""
-    try:
-        from torchvision.models.video import swin3d_t
-    except RuntimeError as error:  # "operator torchvision::nms does not exist"
-        if "torchvision::" not in str(error):
-            raise
-        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-            del sys.modules[name]
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for operator in ("nms", "qnms"):  # named at import, not used by the network
-            library.define(f"{operator}(Tensor dets, Tensor scores, float threshold) -> Tensor")
-        from torchvision.models.video import swin3d_t
-
-        swin3d_t.library = library  # its operators live as long as it
-    return swin3d_t
 
 
 def time_call(network: torch.nn.Module, clip: torch.Tensor) -> float:

@@ -67,6 +67,18 @@ def formula_input(shape: Sequence[int]) -> Tensor:
     return torch.from_numpy(clip.astype(np.float32))
 
 
+def to_torchvision(tensors: Mapping[str, Tensor], stages: int) -> dict[str, Tensor]:
+    """Official names as torchvision's `swin3d` has them: merging is a stage of its own there."""
+    renamed = {}
+    for key, tensor in tensors.items():
+        key = key.removeprefix("backbone.").replace("cls_head.fc_cls", "head")
+        for i in range(stages):
+            key = key.replace(f"layers.{i}.blocks.", f"features.{2 * i}.")
+            key = key.replace(f"layers.{i}.downsample.", f"features.{2 * i + 1}.")
+        renamed[key.replace("mlp.fc1", "mlp.0").replace("mlp.fc2", "mlp.3")] = tensor
+    return renamed
+
+
 def architecture_shapes(architecture: Architecture) -> Shapes:
     """Official name -> shape of every parameter, in the order of the published files."""
     rows = math.prod(2 * size - 1 for size in architecture.window_size)

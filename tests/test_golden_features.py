@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from formula import architecture_shapes, formula_input, official_tensors
+from formula import architecture_shapes, formula_input, official_tensors, to_torchvision
 from make_video import write_video
-from torch import Tensor
 from typer.testing import CliRunner
 
 from videoswin_cli.cli.app import app
@@ -29,18 +28,6 @@ GOLDEN = Path(__file__).parent / "golden"
 FORWARD = json.loads((GOLDEN / "forward.json").read_text())
 SHAPES = {name: case["input_shape"] for name, case in FORWARD["cases"].items()}
 SQUARE = [name for name, shape in SHAPES.items() if shape[0] == 1 and shape[3] == shape[4]]
-
-
-def to_torchvision(tensors: dict[str, Tensor], stages: int) -> dict[str, Tensor]:
-    """Official names as torchvision's `swin3d` has them: merging is a stage of its own there."""
-    renamed = {}
-    for key, tensor in tensors.items():
-        key = key.removeprefix("backbone.").replace("cls_head.fc_cls", "head")
-        for i in range(stages):
-            key = key.replace(f"layers.{i}.blocks.", f"features.{2 * i}.")
-            key = key.replace(f"layers.{i}.downsample.", f"features.{2 * i + 1}.")
-        renamed[key.replace("mlp.fc1", "mlp.0").replace("mlp.fc2", "mlp.3")] = tensor
-    return renamed
 
 
 def extract(

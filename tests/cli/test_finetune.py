@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import av
@@ -13,12 +14,18 @@ import numpy as np
 import pytest
 import sixty
 import torch
-from tiny import LABELS
+import torch.nn.functional as F
+from tiny import LABELS, TINY
 from typer.testing import Result
 
 from videoswin_cli import predict
+from videoswin_cli.data.training_clips import seeded
 from videoswin_cli.model.checkpoint import read_checkpoint
+from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.model.transfer import fresh_tensors
 from videoswin_cli.model.unpickling import load_torch
+from videoswin_cli.training.optimizer import schedule
+from videoswin_cli.training.recipe import read_recipe
 
 Run = Callable[..., Result]
 CLASSES = ("green", "red", "walk")
@@ -147,6 +154,50 @@ def test_what_is_frozen_stays(
     before, after = weights(Path(tiny)), weights(tmp_path / "o/last.safetensors")
     for name in before.keys() - {"head.weight", "head.bias"}:
         assert torch.equal(before[name], after[name]) == name.startswith(still or ("-",)), name
+
+
+def test_a_linear_probe_runs_the_backbone_once(
+    run: Run, tiny: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+    pool = Swin3D.pool
+
+    def counted(network: Swin3D, clips: torch.Tensor) -> torch.Tensor:
+        seen.append(pool(network, clips))
+        return seen[-1]
+
+    monkeypatch.setattr(Swin3D, "pool", counted)
+    plain = ("--set", "head_dropout=0", "--set", "lr=0.05", "--set", "clip_grad_norm=0")
+    out = tmp_path / "o"
+    command = ("finetune", data, "--model", tiny, "--out", out, "--freeze", "backbone", *QUICK)
+    result = run(*command, *plain, "--epochs", 40, "--batch-size", 24)
+    assert result.exit_code == 0, result.output
+    assert "computing the features of 30 clips once" in result.stderr
+    features = torch.cat(seen)
+    assert len(features) == 30
+
+    # The same by hand: AdamW on a linear head, all training clips a step.
+    labels = torch.arange(3).repeat_interleave(8)
+    shapes = Swin3D(**asdict(replace(TINY, num_classes=3))).state_dict()
+    fresh = fresh_tensors(shapes, seeded(0, "start"), for_motion=False)
+    weight = fresh["head.weight"].clone().requires_grad_()
+    bias = fresh["head.bias"].clone().requires_grad_()
+    recipe = read_recipe()
+    optimizer = torch.optim.AdamW(
+        [{"params": [weight]}, {"params": [bias], "weight_decay": 0.0}],
+        weight_decay=recipe.weight_decay,
+    )
+    losses = []
+    for step in range(40):
+        for group in optimizer.param_groups:
+            group["lr"] = 0.05 * schedule(step, steps=40, warmup_steps=1, warmup_start=0.1)
+        loss = F.cross_entropy(F.linear(features[:24], weight, bias), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    progress = load_torch(out / "state.pt", mmap=False)["progress"]
+    assert progress["losses"] == pytest.approx(losses, abs=1e-4)
 
 
 def test_another_window_and_clip_length(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
@@ -315,9 +366,12 @@ def test_a_run_that_was_ended_goes_on_inside_the_epoch(
     check_equal(out, undisturbed)
 
 
-def test_two_processes_learn_what_one_learns(data: Path, tiny: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("freeze", ["none", "backbone"])
+def test_two_processes_learn_what_one_learns(
+    freeze: str, data: Path, tiny: str, tmp_path: Path
+) -> None:
     """The same effective batch, so the same losses within float noise."""
-    exact = ("--set", "drop_path_rate=0", "--set", "head_dropout=0")
+    exact = ("--set", "drop_path_rate=0", "--set", "head_dropout=0", "--freeze", freeze)
     losses = []
     for processes, batch in ((1, 8), (2, 4)):
         out = tmp_path / str(processes)

@@ -8,12 +8,15 @@ import torch
 import torch.nn.functional as F
 from tiny import PROTOCOL, TINY
 
+from videoswin_cli.data.augment import Augmentation
 from videoswin_cli.data.dataset import FailedVideo
 from videoswin_cli.data.training_clips import TrainingClip
 from videoswin_cli.data.transforms import normalise
 from videoswin_cli.engine.processes import Processes
+from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.training.inputs import ClipInputs, Reading
 from videoswin_cli.training.loop import Stepper, deal_steps
 from videoswin_cli.training.loss import Loss
 from videoswin_cli.training.optimizer import group_parameters, make_optimizer
@@ -22,6 +25,16 @@ from videoswin_cli.training.recipe import Recipe, read_recipe
 
 EXACT = ("batch_size=8", "drop_path_rate=0", "head_dropout=0", "clip_grad_norm=0", "lr=0.1",
          "lr_batch=8", "warmup_epochs=0")  # fmt: skip
+
+
+READING = Reading(
+    sampling=PROTOCOL,
+    decoder="auto",
+    runtime=Runtime(device=torch.device("cpu"), dtype=torch.float32),
+    dtype=torch.float32,
+    workers=0,
+    batch_size=8,
+)
 
 
 def clips(count: int) -> list[TrainingClip]:
@@ -40,12 +53,11 @@ def clips(count: int) -> list[TrainingClip]:
 def make(network: torch.nn.Module, recipe: Recipe, notices: list[str]) -> Stepper:
     targets = F.one_hot(torch.arange(8) % 7, 7).float()
     return Stepper(
-        network,
+        ClipInputs(network, [], reading=READING, augmentation=Augmentation(), seed=0),
         make_optimizer(network, group_parameters(network, recipe), recipe),
         Loss(label_smoothing=0.0, class_weights=None),
         make_plan(recipe, train_clips=8, devices=1),
         targets=targets,
-        protocol=PROTOCOL,
         device=torch.device("cpu"),
         dtype=torch.float32,
         processes=Processes(),

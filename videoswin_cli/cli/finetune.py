@@ -111,11 +111,13 @@ def finetune(
     given = {"epochs": epochs, "batch_size": batch_size, "freeze": freeze}
     named_changes = [f"{key}={value}" for key, value in given.items() if value is not None]
 
+    from videoswin_cli.cli.memory import keep_freed_memory
     from videoswin_cli.training import finetuning as engine
     from videoswin_cli.training.examples import Source
     from videoswin_cli.training.recipe import read_recipe
     from videoswin_cli.training.session import FinetuneOptions
 
+    keep_freed_memory()
     recipe = read_recipe(config, [*(changes or []), *named_changes])
     chosen = FinetuneOptions(
         source=Source(

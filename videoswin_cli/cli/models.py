@@ -32,7 +32,7 @@ def models(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the published models, or show one.
+    """List the models, or show one. A bundled one came with the package.
 
     Accuracies are as published, under the protocol shown; GFLOPs are counted multiply-adds of one
     view of 32x224x224, which papers print as FLOPs.
@@ -113,7 +113,7 @@ def _row(spec: ModelSpec) -> list[str]:
         if image
         else f"{protocol.clip_frames}{step}, {protocol.clips}x{protocol.crops}",
         f"{source.file_mib:.0f}" if source.file_mib else "-",
-        "yes" if is_cached(spec) else "",
+        "bundled" if source.bundled else "yes" if is_cached(spec) else "",
     ]
 
 

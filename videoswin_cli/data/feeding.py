@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -11,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 Item = TypeVar("Item", covariant=True)
 
-_AHEAD = 2  # items a process decodes before they are asked for
+_AHEAD = 2  # items
 
 
 class Source(Protocol[Item]):
@@ -37,8 +38,12 @@ def count_workers(videos: int, *, on_cpu: bool) -> int:
     return min(videos, cores, 4 if on_cpu else 16)
 
 
-def feed(source: Source[Item], keys: Sequence[Any], *, workers: int) -> Generator[Item, None, None]:
+def feed(
+    source: Source[Item], keys: Sequence[Any], *, workers: int, ahead: int = _AHEAD
+) -> Generator[Item, None, None]:
     """Items of `source` in the order of `keys`, decoded by `workers` processes (0: here).
+
+    Each process decodes `ahead` items before they are asked for.
 
     Where a process dies (a crash inside a decoder, no memory left), those items that were being
     decoded are tried again, each in a process of its own, so that one video is lost and not the
@@ -47,11 +52,11 @@ def feed(source: Source[Item], keys: Sequence[Any], *, workers: int) -> Generato
     done = 0
     while done < len(keys):
         try:
-            for item in _load(source, keys[done:], workers):
+            for item in _load(source, keys[done:], workers, ahead):
                 done += 1
                 yield item
         except _WorkerDiedError:
-            for key in keys[done : done + workers * _AHEAD]:
+            for key in keys[done : done + workers * ahead]:
                 done += 1
                 yield _load_alone(source, key)
 
@@ -62,21 +67,23 @@ class _WorkerDiedError(Exception):
 
 def _load_alone(source: Source[Item], key: Any) -> Item:
     try:
-        return next(_load(source, [key], 1))
+        return next(_load(source, [key], 1, 1))
     except _WorkerDiedError:
         return source.failed(
             key, "the process that decoded it died: a crash in the decoder, or out of memory"
         )
 
 
-def _load(source: Source[Item], keys: Sequence[Any], workers: int) -> Iterator[Item]:
-    loader = DataLoader(
-        _Keyed(source),
-        batch_size=None,
-        sampler=list(keys),
-        num_workers=workers,
-        prefetch_factor=_AHEAD if workers else None,
-    )
+def _load(source: Source[Item], keys: Sequence[Any], workers: int, ahead: int) -> Iterator[Item]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create")  # more than cores: asked
+        loader = DataLoader(
+            _Keyed(source),
+            batch_size=None,
+            sampler=list(keys),
+            num_workers=workers,
+            prefetch_factor=ahead if workers else None,
+        )
     items = iter(loader)
     if workers and threading.current_thread() is threading.main_thread():
         # torch's handler raises wherever the main thread happens to be, in the network perhaps.

@@ -66,6 +66,14 @@ class Processes:
         dist.gather_object(items, everybody)
         return [item for part in everybody or [] for item in part or []]
 
+    def share(self, items: list[Item]) -> list[Item]:
+        """Items of all processes, on all of them."""
+        if self.size == 1:
+            return items
+        everybody: list[list[Item] | None] = [None] * self.size
+        dist.all_gather_object(everybody, items)
+        return [item for part in everybody for item in part or []]
+
     def wait(self) -> None:
         """Until all processes are here."""
         if self.size > 1:

@@ -19,7 +19,7 @@ from videoswin_cli.errors import UsageError
 from videoswin_cli.records import Architecture, Protocol
 
 DEFAULT_MODEL = "swin-tiny-k400"
-PUBLISHERS = ("official", "mmaction2", "torchvision", "paddlevideo", "microsoft")
+PUBLISHERS = ("videoswin", "official", "mmaction2", "torchvision", "paddlevideo", "microsoft")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,7 @@ class Publication:
     licence: str | None = None
     url: str | None = None
     file: str | None = None
+    bundled: bool = False  # the file is one of ours, in configs/weights
     file_mib: float | None = None  # MiB
     sha256: str | None = None  # whole digest, or the first 8 digits that the file name carries
     dataset: str | None = None
@@ -87,7 +88,7 @@ class _Header:
 
 
 def load_spec(name_or_path: str) -> ModelSpec:
-    """Find a model by the name of a bundled YAML or by the path of one's own.
+    """Find a model by the name of a YAML of ours or by the path of one's own.
 
     Raises:
         UsageError: no such model (the nearest names are suggested), or a wrong YAML.
@@ -104,7 +105,7 @@ def load_spec(name_or_path: str) -> ModelSpec:
 
 
 def list_specs() -> list[ModelSpec]:
-    """All bundled models: video before image, by publisher, then by size."""
+    """All models that have a YAML here: ours, then video before image, by publisher and size."""
     specs = [load_spec(name) for name in model_names()]
     return sorted(specs, key=_order)
 

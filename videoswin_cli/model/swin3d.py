@@ -350,6 +350,10 @@ class Swin3D(nn.Module):
         """Normalised RGB clips (B, 3, T, H, W) -> logits (B, num_classes)."""
         if self.head is None:
             raise RuntimeError("this network has no head: call forward_features")
-        pooled = self.forward_features(clips).mean(dim=(2, 3, 4))
-        logits: Tensor = self.head(F.dropout(pooled, self.head_dropout, self.training))
+        pooled = F.dropout(self.pool(clips), self.head_dropout, self.training)
+        logits: Tensor = self.head(pooled)
         return logits
+
+    def pool(self, clips: Tensor) -> Tensor:
+        """Normalised RGB clips (B, 3, T, H, W) -> features (B, C), their mean over the clip."""
+        return self.forward_features(clips).mean(dim=(2, 3, 4))

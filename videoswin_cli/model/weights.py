@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videoswin_cli.config import home
+from videoswin_cli.config import configs_folder, home
 from videoswin_cli.config import offline as offline_by_environment
 from videoswin_cli.errors import FetchError, UsageError
 from videoswin_cli.fetch import fetch, hash_file
@@ -29,12 +29,16 @@ class _Record:
 def cached_path(spec: "ModelSpec", *, directory: Path | None = None) -> Path:
     """Return where the checkpoint lies or would lie: in `directory`, else in the cache.
 
+    That of a bundled model came with the package and stays there.
+
     Raises:
         UsageError: the model has no published checkpoint.
     """
     if spec.publication.file is None:
         raise _unpublished(spec, "file")
     name = Path(spec.publication.file).name  # never a path that leaves the directory
+    if spec.publication.bundled:
+        return configs_folder() / "weights" / name
     return (home() / "checkpoints" if directory is None else directory) / name
 
 
@@ -62,6 +66,8 @@ def ensure(
         UsageError: the model has no published checkpoint.
     """
     path = cached_path(spec, directory=directory)
+    if spec.publication.bundled:
+        return path
     try:
         fetched = force or not path.is_file()
         if fetched:
@@ -90,7 +96,9 @@ def _fetch(spec: "ModelSpec", path: Path, *, force: bool, without_network: bool)
         raise FetchError(
             f"no checkpoint for {spec.name}: {error.message}",
             hint=f"{error.hint} Run `videoswin download {spec.name}` on a connected machine, "
-            "or give another file with --checkpoint FILE.",
+            "or give another file with --checkpoint FILE. What works without a network: "
+            "`--model camera-motion`, which comes with the package and tells what the camera does, "
+            "not which action is shown.",
         ) from error
 
 

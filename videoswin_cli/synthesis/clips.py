@@ -122,10 +122,10 @@ def _add_flaws(frames: Tensor, times: NDArray[np.float64], rng: np.random.Genera
         # Each frame sees another part of one field of noise: drawing it all takes far longer.
         _, height, width, _ = frames.shape
         field = rng.standard_normal((2 * height, 2 * width, 3), dtype=np.float32)
-        field = torch.from_numpy(field * np.float32(rng.uniform(1, 10)))
+        grain = torch.from_numpy(field * np.float32(rng.uniform(1, 10)))
         for frame in frames:
             top, left = (int(rng.integers(side)) for side in (height, width))
-            frame += field[top : top + height, left : left + width]
+            frame += grain[top : top + height, left : left + width]
     return frames
 
 

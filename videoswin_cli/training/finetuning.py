@@ -11,9 +11,8 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from videoswin_cli.data.augment import Augmentation, direction_words
+from videoswin_cli.data.augment import direction_words
 from videoswin_cli.data.feeding import feed
-from videoswin_cli.data.training_clips import TrainingClips
 from videoswin_cli.engine.processes import find_processes, joined
 from videoswin_cli.training.examples import (
     Examples,
@@ -145,15 +144,11 @@ def _train_epoch(session: Session, order: ClipOrder, stopped: Callable[[], bool]
     for step in range(progress.step, end + 1):
         first = step * plan.step_clips + session.processes.rank * share
         keys += order.keys(range(first, first + share))
-    source = TrainingClips(
-        [str(clip.file) for clip in session.examples.train],
-        protocol=session.start.model.spec.protocol,
-        augmentation=_augmentation(session),
-        decoder=session.options.decoder,
-        seed=session.recipe.seed,
-    )
+    source, workers = session.inputs.source, min(session.inputs.workers, len(keys))
     saved = begun = time.monotonic()
-    with closing(feed(source, keys, workers=min(session.workers, len(keys)))) as items:
+    # While a step computes the clips of the next one are decoded.
+    ahead = 1 + share // max(workers, 1)
+    with closing(feed(source, keys, workers=workers, ahead=ahead)) as items:
         for step_items in deal_steps(items, clips=share):
             waited = time.monotonic() - begun
             result = session.stepper.step(progress.step, step_items)
@@ -180,37 +175,11 @@ def _train_epoch(session: Session, order: ClipOrder, stopped: Callable[[], bool]
     return False
 
 
-def _augmentation(session: Session) -> Augmentation:
-    recipe = session.recipe
-    flip = recipe.flip
-    if flip == "auto":
-        flip = not direction_words(session.examples.classes)
-    return Augmentation(
-        crop_area=recipe.crop_area,
-        crop_aspect=recipe.crop_aspect,
-        flip=flip,
-        color_jitter=recipe.color_jitter,
-        rand_augment=recipe.rand_augment,
-        rand_augment_strength=recipe.rand_augment_strength,
-        erasing=recipe.erasing,
-    )
-
-
 def _end_epoch(session: Session) -> None:
     """Validate, tell, and keep what is the best so far."""
     progress, plan, out = session.progress, session.plan, session.options.out
     with averaged_weights(session):
-        found = validate(
-            session.start.model.network,
-            session.examples.val,
-            protocol=session.start.model.spec.protocol,
-            runtime=session.runtime,
-            autocast=session.stepper.autocast,
-            decoder=session.options.decoder,
-            workers=session.workers,
-            batch_size=session.recipe.batch_size,
-            processes=session.processes,
-        )
+        found = validate(session.inputs, session.examples.val, session.processes)
         failures = session.processes.gather(list(progress.failures.items()))
         epoch = plan.epoch_of(progress.step)
         better = torch.zeros(1)

@@ -1,4 +1,4 @@
-"""Steps of training: decode, augment, forward, backward, update. Validation goes elsewhere."""
+"""Steps of training: forward, backward, update. Items and validation come from elsewhere."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -12,16 +12,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from videoswin_cli.data.dataset import FailedVideo
 from videoswin_cli.data.training_clips import TrainingClip, seeded
-from videoswin_cli.data.transforms import normalise
 from videoswin_cli.engine.inference import is_out_of_memory
 from videoswin_cli.engine.processes import Processes
 from videoswin_cli.errors import VideoSwinError
-from videoswin_cli.records import Protocol
+from videoswin_cli.training.inputs import CachedClip, Inputs, Item
 from videoswin_cli.training.loss import Loss, mix
 from videoswin_cli.training.optimizer import schedule, set_lr
 from videoswin_cli.training.plan import Plan
-
-Item = TrainingClip | FailedVideo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +34,12 @@ class Stepper:
 
     def __init__(
         self,
-        network: nn.Module,
+        inputs: Inputs,
         optimizer: torch.optim.Optimizer,
         loss: Loss,
         plan: Plan,
         *,
         targets: Tensor,
-        protocol: Protocol,
         device: torch.device,
         dtype: torch.dtype,
         processes: Processes,
@@ -51,18 +47,16 @@ class Stepper:
     ) -> None:
         self.optimizer = optimizer
         self.scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
-        self._network = network
-        self._parallel = network
+        self._inputs = inputs
+        self._parallel = inputs.trained
         if processes.size > 1:
             self._parallel = DistributedDataParallel(
-                network, device_ids=[device.index] if device.type == "cuda" else None
+                inputs.trained, device_ids=[device.index] if device.type == "cuda" else None
             )
         self._loss = loss
         self._plan = plan
         self._targets = targets  # (clips of the list, classes)
-        self._protocol = protocol
         self._device = device
-        self._dtype = dtype
         self._processes = processes
         self._notice = notice
         self._at_once = plan.batch_size
@@ -81,7 +75,7 @@ class Stepper:
             warmup_start=recipe.warmup_start,
         )
         set_lr(self.optimizer, lr)
-        clips = [item for item in items if isinstance(item, TrainingClip)]
+        clips = [item for item in items if not isinstance(item, FailedVideo)]
         while True:
             torch.manual_seed(
                 seeded(recipe.seed, "step", number, self._processes.rank).initial_seed()
@@ -103,17 +97,20 @@ class Stepper:
         failed = tuple(item for item in items if isinstance(item, FailedVideo))
         return StepResult(loss=self._mean(total), lr=lr, clips=len(clips), failed=failed)
 
-    def _backward(self, number: int, clips: Sequence[TrainingClip]) -> float:
+    def _backward(self, number: int, clips: Sequence[TrainingClip | CachedClip]) -> float:
         """Gradients of the mean loss over the clips of all processes. Returns our share of it."""
         recipe, total = self._plan.recipe, 0.0
         starts = list(range(0, len(clips), self._at_once)) or [0]
         for start in starts:
             batch = clips[start : start + self._at_once]
             with self._no_exchange(start != starts[-1]):
-                inputs, targets = self._to_device(batch)
+                inputs = self._inputs.batch(batch)
+                # Where all were broken a row that counts for nothing stands in: other processes
+                # wait for our gradients.
+                targets = self._targets[[clip.video for clip in batch] or [0]].to(self._device)
                 generator = seeded(recipe.seed, "mix", number, self._processes.rank, start)
                 inputs, targets = mix(inputs, targets, recipe, generator)
-                with self.autocast():
+                with self._inputs.autocast():
                     logits = self._parallel(inputs)
                 # DDP averages over the processes, so each divides by its own share only.
                 loss = self._loss(logits, targets).sum() * bool(batch)
@@ -121,24 +118,6 @@ class Stepper:
                 self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         return total
-
-    def _to_device(self, batch: Sequence[TrainingClip]) -> tuple[Tensor, Tensor]:
-        """Normalised clips and their targets.
-
-        Where all were broken one that counts for nothing: other processes wait for our gradients.
-        """
-        side, count = self._protocol.crop_size, self._protocol.clip_frames
-        nothing = torch.zeros((1, count, side, side, 3), dtype=torch.uint8)
-        frames = torch.stack([clip.frames for clip in batch]) if batch else nothing
-        targets = self._targets[[clip.video for clip in batch] or [0]]
-        mean, std = self._protocol.mean, self._protocol.std
-        inputs = normalise(frames.to(self._device), mean=mean, std=std, dtype=torch.float32)
-        return inputs, targets.to(self._device)
-
-    def autocast(self) -> AbstractContextManager[object]:
-        if self._dtype == torch.float32:
-            return nullcontext()
-        return torch.autocast(self._device.type, self._dtype)
 
     def _no_exchange(self, more_to_come: bool) -> AbstractContextManager[object]:
         if isinstance(self._parallel, DistributedDataParallel) and more_to_come:

@@ -19,7 +19,7 @@ class Loss:
     class_weights: Tensor | None  # (classes,), mean 1 over the training clips
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
-        logits = logits.float()
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         smooth = self.label_smoothing
         targets = targets * (1 - smooth) + smooth / targets.shape[1]
         if self.class_weights is not None:

@@ -136,6 +136,8 @@ def _problems(recipe: Recipe) -> Iterator[str]:
             yield f"{name}: expected two rising numbers above 0, found {low}, {high}"
     if recipe.crop_area[1] > 1:
         yield f"crop_area: a crop cannot be {recipe.crop_area[1]} of the frame"
+    if recipe.freeze == "backbone" and (recipe.mixup or recipe.cutmix):
+        yield "freeze: a frozen backbone's features are computed once: set mixup and cutmix to 0"
     stages = recipe.freeze.removeprefix("stages:")
     if recipe.freeze not in ("none", "backbone") and not (
         recipe.freeze.startswith("stages:") and stages.isdecimal()

@@ -1,7 +1,7 @@
 """All that a training works with, from its start to what it leaves on disk."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 import torch.nn.functional as F
 
+from videoswin_cli.data.augment import Augmentation, direction_words
 from videoswin_cli.data.decoding import DecoderChoice
 from videoswin_cli.data.feeding import count_workers
 from videoswin_cli.engine.processes import Processes
@@ -20,6 +21,7 @@ from videoswin_cli.fetch import hash_file
 from videoswin_cli.files import write_whole
 from videoswin_cli.model.loading import save
 from videoswin_cli.training.examples import Examples, Source
+from videoswin_cli.training.inputs import ClipInputs, FeatureInputs, Inputs, Reading
 from videoswin_cli.training.loop import Stepper
 from videoswin_cli.training.loss import Loss, balance_weights
 from videoswin_cli.training.optimizer import AveragedWeights, group_parameters, make_optimizer
@@ -73,11 +75,11 @@ class Session:
     start: Start
     runtime: Runtime
     processes: Processes
+    inputs: Inputs
     stepper: Stepper
     averaged: AveragedWeights | None
     description: Description
     watcher: Watcher
-    workers: int
     progress: Progress = field(default_factory=Progress)
     validation: Validation | None = None
 
@@ -109,10 +111,38 @@ def open_session(
     network = start.model.network.to(runtime.device).train()
     groups = group_parameters(network, recipe)
     optimizer = make_optimizer(network, groups, recipe)
+    reading = Reading(
+        sampling=spec.protocol,
+        decoder=options.decoder,
+        runtime=runtime,
+        dtype=_choose_dtype(recipe, runtime),
+        workers=options.workers
+        if options.workers is not None
+        else count_workers(plan.train_clips, on_cpu=runtime.on_cpu),
+        batch_size=recipe.batch_size,
+    )
+    inputs: Inputs
+    if recipe.freeze == "backbone":
+        inputs = FeatureInputs(
+            network,
+            examples.train,
+            examples.val,
+            reading=reading,
+            processes=processes,
+            notice=watcher.notice,
+        )
+    else:
+        inputs = ClipInputs(
+            network,
+            examples.train,
+            reading=reading,
+            augmentation=_augmentation(recipe, examples.classes),
+            seed=recipe.seed,
+        )
     weights = balance_weights(examples.counts(examples.train))
     labels = torch.tensor([clip.label for clip in examples.train])
     stepper = Stepper(
-        network,
+        inputs,
         optimizer,
         Loss(
             label_smoothing=recipe.label_smoothing,
@@ -120,9 +150,8 @@ def open_session(
         ),
         plan,
         targets=F.one_hot(labels, len(examples.classes)).float(),
-        protocol=spec.protocol,
         device=runtime.device,
-        dtype=_choose_dtype(recipe, runtime),
+        dtype=reading.dtype,
         processes=processes,
         notice=watcher.notice,
     )
@@ -134,13 +163,11 @@ def open_session(
         start=start,
         runtime=runtime,
         processes=processes,
+        inputs=inputs,
         stepper=stepper,
         averaged=AveragedWeights(network, recipe.ema) if recipe.ema else None,
         description=_describe(options, recipe, examples, start, processes),
         watcher=watcher,
-        workers=options.workers
-        if options.workers is not None
-        else count_workers(plan.train_clips, on_cpu=runtime.on_cpu),
     )
     if options.resume is not None:
         _restore(session, options.resume)
@@ -156,6 +183,21 @@ def _choose_dtype(recipe: Recipe, runtime: Runtime) -> torch.dtype:
     if recipe.precision == "fp16" and runtime.on_cpu:
         raise UsageError("precision fp16 needs a GPU", hint="use bf16 or fp32")
     return _DTYPES[recipe.precision]
+
+
+def _augmentation(recipe: Recipe, classes: Sequence[str]) -> Augmentation:
+    flip = recipe.flip
+    if flip == "auto":
+        flip = not direction_words(classes)
+    return Augmentation(
+        crop_area=recipe.crop_area,
+        crop_aspect=recipe.crop_aspect,
+        flip=flip,
+        color_jitter=recipe.color_jitter,
+        rand_augment=recipe.rand_augment,
+        rand_augment_strength=recipe.rand_augment_strength,
+        erasing=recipe.erasing,
+    )
 
 
 def _describe(

@@ -1,0 +1,232 @@
+"""What a training is fed with: augmented clips for the network, or cached features for its head."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from videoswin_cli.data.augment import Augmentation
+from videoswin_cli.data.dataset import FailedVideo, ViewDataset
+from videoswin_cli.data.decoding import DecoderChoice
+from videoswin_cli.data.feeding import Source, feed
+from videoswin_cli.data.training_clips import TrainingClip, TrainingClips
+from videoswin_cli.data.transforms import normalise
+from videoswin_cli.data.views import resolve_views
+from videoswin_cli.engine.inference import Compute, forward_videos
+from videoswin_cli.engine.processes import Processes
+from videoswin_cli.engine.runtime import Runtime
+from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.records import ListedVideo
+from videoswin_cli.records import Protocol as Sampling
+
+_NEWS_SECONDS = 30.0  # between two words on how far the features are
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachedClip:
+    """What the backbone makes of a clip."""
+
+    video: int  # number in the list
+    features: Tensor  # float32 (C,)
+
+
+Item = TrainingClip | CachedClip | FailedVideo
+
+
+class Inputs(Protocol):
+    """Training items, how they become a batch, and answers to the validation clips."""
+
+    trained: nn.Module  # takes a batch, gives logits (B, classes)
+    source: Source[Item]
+    workers: int  # processes that make the items
+
+    def batch(self, items: Sequence[Item]) -> Tensor:
+        """Items -> a batch on the device; none makes one item that counts for nothing."""
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The precision to compute in."""
+
+    def answers(self, clips: Sequence[ListedVideo]) -> Iterator[Tensor | FailedVideo]:
+        """Logits (classes,), float32, of each clip: one centre view of the middle clip."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How clips are read and computed, whatever is made of them."""
+
+    sampling: Sampling
+    decoder: DecoderChoice
+    runtime: Runtime
+    dtype: torch.dtype
+    workers: int
+    batch_size: int  # views a forward pass of validation
+
+    def autocast(self) -> AbstractContextManager[object]:
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.runtime.device.type, self.dtype)
+
+    def look(
+        self, clips: Sequence[ListedVideo], compute: Compute
+    ) -> Iterator[Tensor | FailedVideo]:
+        """What `compute` makes of one centre view of the middle clip of each video, float32."""
+
+        def precisely(views: Tensor) -> Tensor:
+            with self.autocast():
+                return compute(views).float()
+
+        paths = [str(clip.file) for clip in clips]
+        views = resolve_views("1x1", self.sampling)
+        dataset = ViewDataset(paths, protocol=self.sampling, views=views, decoder=self.decoder)
+        outputs = forward_videos(
+            feed(dataset, range(len(paths)), workers=min(self.workers, len(paths))),
+            precisely,
+            protocol=self.sampling,
+            runtime=self.runtime,
+            batch_size=self.batch_size,
+        )
+        for output in outputs:
+            yield output if isinstance(output, FailedVideo) else output.outputs[0]
+
+
+class ClipInputs:
+    """Decoded and augmented clips, for the whole network."""
+
+    def __init__(
+        self,
+        network: Swin3D,
+        clips: Sequence[ListedVideo],
+        *,
+        reading: Reading,
+        augmentation: Augmentation,
+        seed: int,
+    ) -> None:
+        self.trained: nn.Module = network
+        self.workers = reading.workers
+        self.autocast = reading.autocast
+        self._reading = reading
+        self.source: Source[Item] = TrainingClips(
+            [str(clip.file) for clip in clips],
+            protocol=reading.sampling,
+            augmentation=augmentation,
+            decoder=reading.decoder,
+            seed=seed,
+        )
+
+    def batch(self, items: Sequence[Item]) -> Tensor:
+        sampling = self._reading.sampling
+        side, count = sampling.crop_size, sampling.clip_frames
+        nothing = torch.zeros((1, count, side, side, 3), dtype=torch.uint8)
+        clips = [item.frames for item in items if isinstance(item, TrainingClip)]
+        frames = torch.stack(clips) if clips else nothing
+        return normalise(
+            frames.to(self._reading.runtime.device),
+            mean=sampling.mean,
+            std=sampling.std,
+            dtype=torch.float32,
+        )
+
+    def answers(self, clips: Sequence[ListedVideo]) -> Iterator[Tensor | FailedVideo]:
+        self.trained.eval()
+        yield from self._reading.look(clips, self.trained)
+        self.trained.train()
+
+
+class FeatureInputs:
+    """Features of a backbone that stays as it is, computed once: a linear probe of its head."""
+
+    def __init__(
+        self,
+        network: Swin3D,
+        train: Sequence[ListedVideo],
+        val: Sequence[ListedVideo],
+        *,
+        reading: Reading,
+        processes: Processes,
+        notice: Callable[[str], None],
+    ) -> None:
+        self.trained: nn.Module = _Classifier(network)
+        self.workers = 0
+        self.autocast = nullcontext
+        self._device = reading.runtime.device
+        self._features = _compute_features(
+            network, [*train, *val], reading=reading, processes=processes, notice=notice
+        )
+        self.source: Source[Item] = _CachedClips(train, self._features)
+
+    def batch(self, items: Sequence[Item]) -> Tensor:
+        width = next(self.trained.parameters()).shape[1]
+        features = [item.features for item in items if isinstance(item, CachedClip)]
+        return torch.stack(features or [torch.zeros(width)]).to(self._device)
+
+    def answers(self, clips: Sequence[ListedVideo]) -> Iterator[Tensor | FailedVideo]:
+        self.trained.eval()
+        for clip in clips:
+            found = self._features[clip.path]
+            if isinstance(found, FailedVideo):
+                yield found
+            else:
+                with torch.no_grad():
+                    yield self.trained(found[None].to(self._device))[0].float().cpu()
+        self.trained.train()
+
+
+class _Classifier(nn.Module):
+    """The part of the network that is behind the pooled features."""
+
+    def __init__(self, network: Swin3D) -> None:
+        super().__init__()
+        assert network.head is not None
+        self.head = network.head
+        self.dropout = network.head_dropout
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        logits: Tensor = self.head(F.dropout(pooled, self.dropout, self.training))
+        return logits
+
+
+class _CachedClips:
+    """Features by (number in the list, draw), as `TrainingClips` has clips."""
+
+    def __init__(
+        self, clips: Sequence[ListedVideo], features: Mapping[str, Tensor | FailedVideo]
+    ) -> None:
+        self._clips = clips
+        self._features = features
+
+    def __getitem__(self, key: tuple[int, int]) -> Item:
+        found = self._features[self._clips[key[0]].path]
+        if isinstance(found, FailedVideo):
+            return found
+        return CachedClip(video=key[0], features=found)
+
+    def failed(self, key: tuple[int, int], reason: str) -> Item:
+        raise AssertionError(f"{key}: {reason}")  # nothing is decoded, so nothing can die
+
+
+def _compute_features(
+    network: Swin3D,
+    clips: Sequence[ListedVideo],
+    *,
+    reading: Reading,
+    processes: Processes,
+    notice: Callable[[str], None],
+) -> dict[str, Tensor | FailedVideo]:
+    """Pooled features by path; each process computes its share, and all get all."""
+    notice(f"computing the features of {len(clips)} clips once, without augmentation")
+    network.eval()
+    mine = processes.shard.deal(clips)
+    found: list[tuple[str, Tensor | FailedVideo]] = []
+    told = time.monotonic()
+    for clip, output in zip(mine, reading.look(mine, network.pool), strict=True):
+        found.append((clip.path, output))
+        if time.monotonic() - told > _NEWS_SECONDS:
+            told = time.monotonic()
+            notice(f"features of {len(found) * processes.size} of {len(clips)} clips")
+    network.train()
+    return dict(processes.share(found))
