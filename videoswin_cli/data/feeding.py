@@ -84,7 +84,7 @@ def _load(source: Source[Item], keys: Sequence[Any], workers: int, ahead: int) -
             num_workers=workers,
             prefetch_factor=ahead if workers else None,
         )
-    items = iter(loader)
+        items = iter(loader)
     if workers and threading.current_thread() is threading.main_thread():
         # torch's handler raises wherever the main thread happens to be, in the network perhaps.
         # Without it the death of a worker shows below, when its item is due.
