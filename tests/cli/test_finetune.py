@@ -84,7 +84,9 @@ def test_a_folder_becomes_a_model(run: Run, tiny: str, data: Path, tmp_path: Pat
     assert "2 new (head)" in result.stderr
     names = {"best.safetensors", "last.safetensors", "state.pt", "config.yaml", "metrics.csv"}
     names |= {"splits.csv", "curves.png", "confusion.png"}
-    assert {path.name for path in out.iterdir()} == names
+    found = {path.name for path in out.iterdir()}
+    (events,) = (name for name in found if name.startswith("events.out.tfevents"))
+    assert found - {events} == names
     assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
     with (out / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -108,6 +110,7 @@ def test_a_dry_run_writes_nothing(run: Run, tiny: str, data: Path, tmp_path: Pat
     result = run("finetune", data, "--model", tiny, "--out", tmp_path / "o", "--dry-run", *QUICK)
     assert result.exit_code == 0
     assert "2 epochs x 24 clips / 8 = 6 steps" in result.stderr
+    assert "s a step; measured here) and 0.0 GiB of memory a device" in result.stderr
     assert result.stdout == ""
     assert list(tmp_path.iterdir()) == []
 
@@ -123,6 +126,44 @@ def test_two_runs_give_the_same_weights(run: Run, tiny: str, data: Path, tmp_pat
     )
     assert other.exit_code == 0
     assert (tmp_path / "1/splits.csv").read_bytes() != (tmp_path / "3/splits.csv").read_bytes()
+
+
+def test_curves_for_tensorboard_are_those_of_the_table(
+    run: Run, tiny: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    out = tmp_path / "o"
+    assert run("finetune", data, "--model", tiny, "--out", out, *QUICK).exit_code == 0
+    events = EventAccumulator(str(out)).Reload()  # type: ignore[no-untyped-call]
+    losses = load_torch(out / "state.pt", mmap=False)["progress"]["losses"]
+    steps = events.Scalars("step/loss")  # type: ignore[no-untyped-call]
+    assert [event.step for event in steps] == [1, 2, 3, 4, 5, 6]
+    assert [event.value for event in steps] == pytest.approx(losses, rel=1e-6)
+    with (out / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    top1 = events.Scalars("epoch/top1")  # type: ignore[no-untyped-call]
+    assert [event.value for event in top1] == pytest.approx([float(row["top1"]) for row in rows])
+
+    monkeypatch.setattr("videoswin_cli.training.events.find_spec", lambda name: None)
+    out = tmp_path / "without"
+    assert run("finetune", data, "--model", tiny, "--out", out, *QUICK).exit_code == 0
+    assert not list(out.glob("events*"))
+
+
+def test_named_options_are_keys_of_the_recipe(
+    run: Run, tiny: str, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "o"
+    named = ("--balance", "sampler", "--precision", "bf16", "--seed", 3, "--deterministic")
+    try:
+        result = run("finetune", data, "--model", tiny, "--out", out, *QUICK, *named)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert result.exit_code == 0, result.output
+    recipe = read_recipe(out / "config.yaml")
+    assert (recipe.balance, recipe.precision, recipe.seed) == ("sampler", "bf16", 3)
+    assert recipe.deterministic
 
 
 def test_classes_of_the_same_name_keep_their_rows(

@@ -1,7 +1,7 @@
 """`videoswin finetune`: a model of one's own from a folder of clips."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -74,6 +74,28 @@ def finetune(
             "--freeze", metavar="backbone|stages:K", help="As --set freeze=...: what stays."
         ),
     ] = None,
+    balance: Annotated[
+        Literal["none", "sampler", "loss"] | None,
+        typer.Option(
+            "--balance",
+            help="As --set balance=...: each class equally often, or rare ones weigh more.",
+        ),
+    ] = None,
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "fp16"] | None,
+        typer.Option("--precision", help="As --set precision=...; auto: bf16 on a GPU."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", help="As --set seed=N.")
+    ] = None,
+    deterministic: Annotated[
+        bool,
+        typer.Option(
+            "--deterministic",
+            help="Refuse operations that may differ from run to run. On a CPU runs are equal "
+            "without it.",
+        ),
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -87,7 +109,7 @@ def finetune(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Look at the data, print the plan, stop.")
+        bool, typer.Option("--dry-run", help="Look at the data, print the plan and its cost, stop.")
     ] = False,
     device: options.Device = "auto",
     decoder: options.Decoder = "auto",
@@ -108,7 +130,15 @@ def finetune(
     named = data if data is not None else train_list
     assert named is not None
     folder = out or Path("runs") / named.resolve().stem
-    given = {"epochs": epochs, "batch_size": batch_size, "freeze": freeze}
+    given = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "freeze": freeze,
+        "balance": balance,
+        "precision": precision,
+        "seed": seed,
+        "deterministic": deterministic or None,
+    }
     named_changes = [f"{key}={value}" for key, value in given.items() if value is not None]
 
     from videoswin_cli.cli.memory import keep_freed_memory
@@ -139,7 +169,7 @@ def finetune(
     )
     with StepBar() as bar:
         if dry_run:
-            engine.prepare(chosen, recipe, bar)
+            engine.rehearse(chosen, recipe, bar)
             return
         done = engine.finetune(chosen, recipe, bar)
     if done is None:

@@ -13,22 +13,23 @@ import torch.distributed as dist
 
 from videoswin_cli.data.augment import direction_words
 from videoswin_cli.data.feeding import feed
+from videoswin_cli.data.training_clips import TrainingClip, TrainingClips
 from videoswin_cli.engine.processes import find_processes, joined
-from videoswin_cli.training.examples import (
-    Examples,
-    describe_examples,
-    drop_broken,
-    find_examples,
-)
+from videoswin_cli.engine.runtime import choose_runtime
+from videoswin_cli.training.estimate import estimate
+from videoswin_cli.training.examples import describe_examples, drop_broken, find_examples
 from videoswin_cli.training.loop import deal_steps
 from videoswin_cli.training.order import ClipOrder
-from videoswin_cli.training.plan import Plan, make_plan
+from videoswin_cli.training.plan import make_plan
 from videoswin_cli.training.recipe import Recipe
 from videoswin_cli.training.session import (
     FinetuneOptions,
+    Prepared,
     Session,
     Watcher,
     averaged_weights,
+    choose_augmentation,
+    choose_reading,
     open_session,
     save_model,
     save_session,
@@ -52,8 +53,37 @@ class Finetuned:
     broken: tuple[tuple[str, str], ...]
 
 
-def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> tuple[Examples, Plan]:
-    """Look at the data and make the plan; nothing is loaded or written. This is `--dry-run`.
+def rehearse(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> None:
+    """What `--dry-run` does: look at the data, plan, and measure; nothing is loaded or written.
+
+    Raises:
+        UsageError: what is wrong with the data or the recipe.
+    """
+    prepared = prepare(options, recipe, watcher)
+    examples, spec = prepared.examples, prepared.spec
+    runtime = choose_runtime(device=find_processes().device(options.device))
+    reading = choose_reading(options, prepared, runtime)
+    clips = TrainingClips(
+        [str(examples.train[0].file)],
+        protocol=spec.protocol,
+        augmentation=choose_augmentation(recipe, examples.classes),
+        decoder=options.decoder,
+        seed=recipe.seed,
+    )
+    clip = clips[0, 0]
+    cost = estimate(spec, prepared.plan, runtime, reading.dtype)
+    watcher.notice(
+        cost.describe(
+            prepared.plan,
+            val_clips=len(examples.val),
+            clip_seconds=clip.seconds if isinstance(clip, TrainingClip) else 0.0,
+            workers=reading.workers,
+        )
+    )
+
+
+def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Prepared:
+    """Look at the data and make the plan; nothing is loaded or written.
 
     Raises:
         UsageError: what is wrong with the data or the recipe.
@@ -78,7 +108,7 @@ def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> tuple
         f"clips of {sizes.clip_frames} frames, every {sizes.interval_frames}., "
         f"{sizes.crop_size}x{sizes.crop_size} px"
     )
-    return examples, plan
+    return Prepared(recipe=recipe, examples=examples, plan=plan, spec=spec)
 
 
 def finetune(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Finetuned | None:
@@ -96,9 +126,10 @@ def finetune(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Fine
         watcher = _Silent()
     device = processes.device(options.device)
     with joined(processes):
-        examples, plan = prepare(options, recipe, watcher)
-        session = open_session(options, recipe, examples, plan, processes, device, watcher)
-        interrupted = _train(session)
+        prepared = prepare(options, recipe, watcher)
+        session = open_session(options, prepared, processes, device, watcher)
+        with closing(session.events):
+            interrupted = _train(session)
         if not processes.first:
             return None
     return Finetuned(
@@ -107,8 +138,8 @@ def finetune(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Fine
         interrupted=interrupted,
         progress=session.progress,
         validation=session.validation,
-        classes=examples.classes,
-        broken=(*examples.broken, *session.progress.failures.items()),
+        classes=prepared.examples.classes,
+        broken=(*prepared.examples.broken, *session.progress.failures.items()),
     )
 
 
@@ -158,6 +189,7 @@ def _train_epoch(session: Session, order: ClipOrder, stopped: Callable[[], bool]
             progress.losses.append(result.loss)
             for failure in result.failed:
                 progress.failures[failure.path] = failure.reason
+            session.events.write("step", {"loss": result.loss, "lr": result.lr}, progress.step)
             spent = time.monotonic() - begun
             begun = time.monotonic()
             session.watcher.advance(
@@ -197,6 +229,7 @@ def _end_epoch(session: Session) -> None:
                 "mean_class_accuracy": found.mean_class_accuracy,
             }
             progress.epochs.append(row)
+            session.events.write("epoch", row, progress.step)
             session.watcher.notice(
                 f"epoch {epoch} of {session.recipe.epochs}: training loss {row['train_loss']:.4f}, "
                 f"validation loss {found.loss:.4f}, top-1 {found.top1:.2f} %, mean class accuracy "

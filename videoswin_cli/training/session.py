@@ -19,7 +19,9 @@ from videoswin_cli.engine.runtime import Runtime, choose_runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.fetch import hash_file
 from videoswin_cli.files import write_whole
+from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.loading import save
+from videoswin_cli.training.events import Events, open_events
 from videoswin_cli.training.examples import Examples, Source
 from videoswin_cli.training.inputs import ClipInputs, FeatureInputs, Inputs, Reading
 from videoswin_cli.training.loop import Stepper
@@ -27,7 +29,7 @@ from videoswin_cli.training.loss import Loss, balance_weights
 from videoswin_cli.training.optimizer import AveragedWeights, group_parameters, make_optimizer
 from videoswin_cli.training.plan import Plan
 from videoswin_cli.training.recipe import Recipe, to_yaml
-from videoswin_cli.training.start import Start, make_start, plan_spec
+from videoswin_cli.training.start import Start, make_start
 from videoswin_cli.training.state import Progress, load_state, save_state
 from videoswin_cli.training.validation import Validation
 
@@ -80,25 +82,50 @@ class Session:
     averaged: AveragedWeights | None
     description: Description
     watcher: Watcher
+    events: Events
     progress: Progress = field(default_factory=Progress)
     validation: Validation | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What is known before anything is loaded."""
+
+    recipe: Recipe
+    examples: Examples
+    plan: Plan
+    spec: ModelSpec  # of the model to be
+
+
+def choose_reading(options: FinetuneOptions, prepared: Prepared, runtime: Runtime) -> Reading:
+    """Raises UsageError where the device cannot compute as the recipe wants."""
+    recipe = prepared.recipe
+    workers = options.workers
+    if workers is None:
+        workers = count_workers(prepared.plan.train_clips, on_cpu=runtime.on_cpu)
+    return Reading(
+        sampling=prepared.spec.protocol,
+        decoder=options.decoder,
+        runtime=runtime,
+        dtype=_choose_dtype(recipe, runtime),
+        workers=workers,
+        batch_size=recipe.batch_size,
+    )
+
+
 def open_session(
     options: FinetuneOptions,
-    recipe: Recipe,
-    examples: Examples,
-    plan: Plan,
+    prepared: Prepared,
     processes: Processes,
     device: str,
     watcher: Watcher,
 ) -> Session:
+    recipe, examples = prepared.recipe, prepared.examples
+    plan, spec = prepared.plan, prepared.spec
     runtime = choose_runtime(device=device)
+    reading = choose_reading(options, prepared, runtime)
     if recipe.deterministic:
         torch.use_deterministic_algorithms(True)
-    spec = plan_spec(
-        options.model, recipe, examples.classes, name=options.out.name, scratch=options.scratch
-    )
     start = make_start(
         options.model,
         spec,
@@ -111,16 +138,6 @@ def open_session(
     network = start.model.network.to(runtime.device).train()
     groups = group_parameters(network, recipe)
     optimizer = make_optimizer(network, groups, recipe)
-    reading = Reading(
-        sampling=spec.protocol,
-        decoder=options.decoder,
-        runtime=runtime,
-        dtype=_choose_dtype(recipe, runtime),
-        workers=options.workers
-        if options.workers is not None
-        else count_workers(plan.train_clips, on_cpu=runtime.on_cpu),
-        batch_size=recipe.batch_size,
-    )
     inputs: Inputs
     if recipe.freeze == "backbone":
         inputs = FeatureInputs(
@@ -136,7 +153,7 @@ def open_session(
             network,
             examples.train,
             reading=reading,
-            augmentation=_augmentation(recipe, examples.classes),
+            augmentation=choose_augmentation(recipe, examples.classes),
             seed=recipe.seed,
         )
     weights = balance_weights(examples.counts(examples.train))
@@ -168,11 +185,14 @@ def open_session(
         averaged=AveragedWeights(network, recipe.ema) if recipe.ema else None,
         description=_describe(options, recipe, examples, start, processes),
         watcher=watcher,
+        events=Events(),
     )
     if options.resume is not None:
         _restore(session, options.resume)
     elif processes.first:
         _begin_output(session)
+    if processes.first:
+        session.events = open_events(options.out, step=session.progress.step)
     processes.wait()
     return session
 
@@ -185,7 +205,7 @@ def _choose_dtype(recipe: Recipe, runtime: Runtime) -> torch.dtype:
     return _DTYPES[recipe.precision]
 
 
-def _augmentation(recipe: Recipe, classes: Sequence[str]) -> Augmentation:
+def choose_augmentation(recipe: Recipe, classes: Sequence[str]) -> Augmentation:
     flip = recipe.flip
     if flip == "auto":
         flip = not direction_words(classes)

@@ -114,7 +114,7 @@ def make_start(
     network.load_state_dict(own, strict=True, assign=True)
     for parameter in network.parameters():
         parameter.requires_grad_(True)
-    _freeze(network, recipe)
+    freeze(network, recipe)
     network.recompute(recipe.checkpointing)
     loaded = LoadedModel(
         network=network,
@@ -126,7 +126,8 @@ def make_start(
     return Start(model=loaded, transfer=done)
 
 
-def _freeze(network: Swin3D, recipe: Recipe) -> None:
+def freeze(network: Swin3D, recipe: Recipe) -> None:
+    """Take the gradients from what the recipe wants to stay as it is."""
     stages = len(network.layers) + 1 if recipe.frozen_stages is None else recipe.frozen_stages
     for name, parameter in network.named_parameters():
         part, *rest = name.split(".")

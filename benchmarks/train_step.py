@@ -1,0 +1,123 @@
+"""Time and memory of a training step of our Swin-T and of torchvision's swin3d_t, in one loop.
+
+    pip install --no-deps torchvision==0.28.0     # the version that goes with torch 2.13
+    python benchmarks/train_step.py [--batches 1 2] [--steps 3] [--rounds 2] [--precision fp32]
+                                    [--device cpu]
+
+Both have random weights, no drop path or dropout, AdamW and gradient clipping, and learn from the
+same noise. Each run is a process of its own, so that its peak of memory is its own; the kinds take
+turns, and medians of all steps but each run's first are compared. Memory is the peak of the process
+above what it held before the network was made (on a GPU: what torch had allocated at most).
+"plain malloc" is ours without what `videoswin finetune` tells glibc about freed memory.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from contextlib import nullcontext
+from dataclasses import asdict
+
+import torch
+import torch.nn.functional as F
+
+from videoswin_cli.cli.memory import keep_freed_memory
+from videoswin_cli.model.catalog import load_spec
+from videoswin_cli.model.swin3d import Swin3D
+
+KINDS = ("torchvision", "ours", "ours, plain malloc", "ours, checkpointing")
+DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def make(kind: str) -> torch.nn.Module:
+    if kind == "torchvision":
+        from torchvision_network import import_swin3d_t
+
+        network = import_swin3d_t()()
+        for module in network.modules():
+            if type(module).__name__ in ("StochasticDepth", "Dropout"):
+                module.p = 0.0
+        return network
+    ours = Swin3D(**asdict(load_spec("swin-tiny-k400").architecture))
+    ours.recompute(kind == "ours, checkpointing")
+    return ours
+
+
+def peak(device: torch.device) -> int:
+    """Bytes."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def measure(kind: str, batch: int, steps: int, precision: str, device: torch.device) -> None:
+    """Print seconds a step and the peak of memory in bytes as JSON."""
+    if kind != "ours, plain malloc" and kind != "torchvision":
+        keep_freed_memory()
+    torch.manual_seed(0)
+    clips = torch.randn(batch, 3, 32, 224, 224, device=device)
+    labels = torch.randint(400, (batch,), device=device)
+    before = peak(device)
+    network = make(kind).to(device).train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5)
+    dtype = DTYPES[precision]
+    mixed = nullcontext() if dtype is None else torch.autocast(device.type, dtype)
+    seconds = []
+    for _ in range(steps + 1):
+        begun = time.perf_counter()
+        with mixed:
+            loss = F.cross_entropy(network(clips).float(), labels)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - begun)
+    print(json.dumps({"seconds": seconds[1:], "bytes": peak(device) - before}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--precision", choices=DTYPES, default="fp32")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--kind", choices=KINDS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    if options.kind:
+        measure(options.kind, options.batches[0], options.steps, options.precision, device)
+        return
+    place = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    print(f"{place}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
+          f"{options.precision}")  # fmt: skip
+    print("batch  kind                   s a step  clips/s  against torchvision  peak GiB")
+    for batch in options.batches:
+        seconds, peaks = defaultdict(list), defaultdict(list)
+        for _ in range(options.rounds):
+            for kind in KINDS:
+                line = [sys.executable, __file__, "--kind", kind, "--batches", str(batch)]
+                line += ["--steps", str(options.steps), "--precision", options.precision]
+                done = subprocess.run(
+                    [*line, "--device", options.device], check=True, capture_output=True, text=True
+                )
+                found = json.loads(done.stdout.splitlines()[-1])
+                seconds[kind] += found["seconds"]
+                peaks[kind].append(found["bytes"])
+        theirs = statistics.median(seconds["torchvision"])
+        for kind in KINDS:
+            own = statistics.median(seconds[kind])
+            print(
+                f"{batch:5}  {kind:20}  {own:9.2f}  {batch / own:7.3f}  {theirs / own:18.2f}x  "
+                f"{max(peaks[kind]) / 2**30:8.2f}"
+            )
+
+
+if __name__ == "__main__":
+    main()

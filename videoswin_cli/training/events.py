@@ -1,0 +1,35 @@
+"""Curves for TensorBoard, where it is installed; `metrics.csv` has the same without it."""
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+
+class Events:
+    """Takes scalars by step, and forgets them."""
+
+    def write(self, group: str, values: Mapping[str, float], step: int) -> None:
+        """Values called GROUP/NAME, after so many steps."""
+
+    def close(self) -> None:
+        """No more will come."""
+
+
+class _EventFile(Events):
+    def __init__(self, folder: Path, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        # What a killed run wrote of later steps is hidden.
+        self._writer = SummaryWriter(str(folder), purge_step=step + 1)
+
+    def write(self, group: str, values: Mapping[str, float], step: int) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(f"{group}/{name}", value, step)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def open_events(folder: Path, *, step: int) -> Events:
+    """An event file in `folder` of what comes after `step`; nothing without TensorBoard."""
+    return Events() if find_spec("tensorboard") is None else _EventFile(folder, step)
