@@ -103,6 +103,12 @@ class ListedVideo:
     file: str | None  # None: not found
     label: int | None  # class index
     line: int  # of the list, from 1; the number of the entry in a JSON list or a folder
+    more_labels: tuple[int, ...] = ()  # further classes, where a video may have several
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """All its classes, in rising order."""
+        return () if self.label is None else tuple(sorted({self.label, *self.more_labels}))
 
 
 @dataclass(frozen=True, kw_only=True)

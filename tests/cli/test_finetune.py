@@ -241,6 +241,42 @@ def test_a_linear_probe_runs_the_backbone_once(
     assert progress["losses"] == pytest.approx(losses, abs=1e-4)
 
 
+def test_clips_of_several_classes(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
+    """Every red clip is warm as well, every green one cold, and the blue ones have one class."""
+    lines = []
+    for number in range(10):
+        lines += [f"red/{number}.mp4 red;warm", f"green/{number}.mp4 green;cold"]
+        lines += [f"walk/{number}.mp4 cold"]
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    out = tmp_path / "o"
+    learn = ("--epochs", 15, "--set", "lr=0.03", "--set", "backbone_lr_mult=1", "--set",
+             "head_dropout=0", "--set", "scale_lr=false")  # fmt: skip
+    command = ("finetune", "--train-list", tmp_path / "list.txt", "--root", data, "--multi-label")
+    result = run(*command, "--model", tiny, "--out", out, "--workers", 0, *learn)
+    assert result.exit_code == 0, result.output
+    assert "4 classes, 24 training and 6 validation clips; 8 (green) to 16 (cold)" in result.stderr
+    assert "best after epoch" in result.stderr
+    assert "mean average precision" in result.stderr
+    assert not (out / "confusion.png").exists()
+    assert (out / "curves.png").stat().st_size > 10_000
+    with (out / "metrics.csv").open() as file:
+        assert max(float(row["map"]) for row in csv.DictReader(file)) > 90
+    with (out / "splits.csv").open() as file:
+        assert {row["label"] for row in csv.DictReader(file)} == {"red;warm", "cold", "cold;green"}
+
+    model = str(out / "best.safetensors")
+    answer = predict(data / "red/0.mp4", model=model, topk=4)[0]
+    probs = {score.label: score.prob for score in answer.top}
+    assert probs["red"] > 0.5 < probs["warm"]
+    assert probs["green"] < 0.5 > probs["cold"]
+    refused = run("eval", data, "--model", model)
+    assert refused.exit_code == 2
+    assert "eval measures top-k accuracy" in refused.stderr
+    folders = run("finetune", data, "--multi-label", "--model", tiny, "--out", tmp_path / "p")
+    assert folders.exit_code == 2
+    assert "--multi-label goes with --train-list" in folders.stderr
+
+
 def test_another_window_and_clip_length(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
     longer = ("--set", "window_size=[4,3,3]", "--set", "clip_frames=8", "--set", "crop_size=48")
     result = run("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK, *longer)

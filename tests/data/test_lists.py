@@ -242,3 +242,29 @@ def test_a_glob_names_several_files_of_one_format(tmp_path: Path) -> None:
         read_list(tmp_path / "*_test_split1.txt")
     with pytest.raises(UsageError, match="found none"):
         read_list(tmp_path / "*.none")
+
+
+@pytest.mark.parametrize(
+    ("text", "format", "expected"),
+    [
+        ("a.mp4 1 3 5\nb.mp4 2\n", "path-labels", [("a.mp4", n) for n in (1, 3, 5)]),
+        ("a b.mp4,1,3\nb.mp4,2\n", "path-labels", [("a b.mp4", 1), ("a b.mp4", 3)]),
+        ("a.mp4 run;sit, up\nb.mp4 run\n", "path-label", [("a.mp4", "run"), ("a.mp4", "sit, up")]),
+        ("path,label\na.mp4,1;3\nb.mp4,2\n", "csv", [("a.mp4", 1), ("a.mp4", 3)]),
+        ("a.mp4 run\na.mp4 walk\nb.mp4 run\n", "path-label", [("a.mp4", "run"), ("a.mp4", "walk")]),
+    ],
+)  # fmt: skip
+def test_several_labels_a_video(
+    text: str, format: str, expected: list[tuple[str, object]], tmp_path: Path
+) -> None:
+    path = write(tmp_path, text)
+    assert read_list(path, multi_label=True).format == format
+    found = rows(path, multi_label=True)
+    assert found[: len(expected)] == expected
+    assert [name for name, _ in found[len(expected) :]] == ["b.mp4"]
+
+
+def test_one_label_a_video_is_read_as_ever(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.mp4 300 5\nb.mp4 12 2\n")
+    assert rows(path) == [("a.mp4", 5), ("b.mp4", 2)], "id, frames, label"
+    assert rows(write(tmp_path, "a.mp4 x;y\n")) == [("a.mp4", "x;y")]

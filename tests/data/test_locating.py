@@ -112,3 +112,15 @@ def test_links_are_followed_but_not_in_a_circle(root: Path, tmp_path: Path) -> N
     (root / "link").symlink_to(tmp_path / "elsewhere")
     (root / "circle").symlink_to(root)
     assert find(root, "linked 0\n") == [("link/linked.mp4", True, 0)]
+
+
+def test_a_video_may_have_several_classes_where_that_is_wanted(root: Path) -> None:
+    path = root / "list.txt"
+    path.write_text("flat.mp4 2\nother.webm 1\nflat.mp4 0\nflat.mp4 2\n")
+    videos = read_list(path)
+    listed, notices = locate(videos, number_labels(videos, CLASSES), root=None, multi_label=True)
+    assert [(video.path, video.labels) for video in listed] == [
+        ("flat.mp4", (0, 2)),
+        ("other.webm", (1,)),
+    ]
+    assert notices == []

@@ -74,3 +74,11 @@ def test_fewer_classes_than_asked_for_are_all_given() -> None:
     probabilities = torch.tensor([0.25, 0.75], dtype=torch.float64)
     found = top_classes(probabilities, ["no", "yes"], k=5)
     assert [score.label for score in found] == ["yes", "no"]
+
+
+@pytest.mark.parametrize("how", ["prob", "score"])
+def test_with_several_labels_each_class_has_a_probability_of_its_own(how: str) -> None:
+    views = torch.tensor([[0.0, LOG3, -LOG3], [LOG3, LOG3, LOG3]])
+    expected = {"prob": [0.625, 0.75, 0.5], "score": [math.sqrt(3) / (1 + math.sqrt(3)), 0.75, 0.5]}
+    found = average_views(views, how=how, multi_label=True)
+    assert found.tolist() == pytest.approx(expected[how], abs=1e-7)

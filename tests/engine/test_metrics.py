@@ -9,6 +9,7 @@ from videoswin_cli.engine.metrics import (
     class_accuracies,
     confusions,
     looks_like_chance,
+    mean_average_precision,
     mean_class_accuracy,
     rank_scores,
     topk_accuracy,
@@ -72,3 +73,33 @@ def test_equal_scores_are_ranked_by_index() -> None:
     scores = np.array([0.2, 0.3, 0.2, 0.3], dtype=np.float32)
     assert rank_scores(scores, k=3) == (1, 3, 0)
     assert rank_scores(scores, k=9) == (1, 3, 0, 2)
+
+
+def test_average_precision_is_that_of_the_textbook() -> None:
+    # Ranked: right, wrong, right, right, wrong. Precision at each right one: 1, 2/3, 3/4.
+    scores = np.array([[0.9], [0.8], [0.7], [0.6], [0.1]])
+    positives = np.array([[True], [False], [True], [True], [False]])
+    assert mean_average_precision(scores, positives) == pytest.approx(100 * (1 + 2 / 3 + 3 / 4) / 3)
+    assert mean_average_precision(-scores, positives) == pytest.approx(
+        100 * (1 / 2 + 2 / 3 + 3 / 5) / 3
+    )
+
+
+def test_equal_scores_are_one_step() -> None:
+    scores = np.array([[0.5], [0.5], [0.5], [0.1]])
+    positives = np.array([[False], [True], [True], [True]])
+    # Two of the first three are right, then three of four: 2/3 of the recall at 2/3, 1/3 at 3/4.
+    assert mean_average_precision(scores, positives) == pytest.approx(
+        100 * (2 / 3 * 2 / 3 + 1 / 3 * 3 / 4)
+    )
+
+
+def test_classes_without_positives_do_not_count() -> None:
+    scores = np.array([[0.9, 0.2], [0.1, 0.3]])
+    assert mean_average_precision(scores, np.array([[True, False], [False, False]])) == 100
+    assert math.isnan(mean_average_precision(scores, np.zeros((2, 2), dtype=bool)))
+
+
+def test_what_failed_ranks_below_everything() -> None:
+    scores = np.array([[-1.0], [0.0]])
+    assert mean_average_precision(scores, np.array([[True], [False]])) == 50

@@ -64,3 +64,17 @@ def test_nothing_is_mixed_unless_asked_for() -> None:
     assert mix(clips, targets, read_recipe(), generator(0))[0] is clips
     alone = mix(clips[:1], targets[:1], read_recipe(None, ["mixup=1"]), generator(0))
     assert alone[0].shape[0] == 1
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_several_classes_a_clip_are_binary_cross_entropies(smoothing: float) -> None:
+    targets = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    truth = targets * (1 - smoothing) + smoothing / 2
+    p = LOGITS.sigmoid()
+    expected = -(truth * p.log() + (1 - truth) * (1 - p).log()).mean(dim=1)
+    found = loss(multi_label=True, label_smoothing=smoothing)(LOGITS, targets)
+    assert torch.allclose(found, expected, atol=1e-6)
+    weights = torch.tensor([2.0, 1.0, 0.5])
+    weighed = -(weights * (truth * p.log() + (1 - truth) * (1 - p).log())).mean(dim=1)
+    found = loss(multi_label=True, label_smoothing=smoothing, class_weights=weights)
+    assert torch.allclose(found(LOGITS, targets), weighed, atol=1e-6)

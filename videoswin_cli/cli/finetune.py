@@ -81,6 +81,12 @@ def finetune(
             help="As --set balance=...: each class equally often, or rare ones weigh more.",
         ),
     ] = None,
+    multi_label: Annotated[
+        bool,
+        typer.Option(
+            "--multi-label", help="As --set multi_label=true: clips may have several classes."
+        ),
+    ] = False,
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"] | None,
         typer.Option("--precision", help="As --set precision=...; auto: bf16 on a GPU."),
@@ -135,6 +141,7 @@ def finetune(
         "batch_size": batch_size,
         "freeze": freeze,
         "balance": balance,
+        "multi_label": multi_label or None,
         "precision": precision,
         "seed": seed,
         "deterministic": deterministic or None,
@@ -146,6 +153,7 @@ def finetune(
     from videoswin_cli.training.examples import Source
     from videoswin_cli.training.recipe import read_recipe
     from videoswin_cli.training.session import FinetuneOptions
+    from videoswin_cli.training.validation import FIGURES
 
     keep_freed_memory()
     recipe = read_recipe(config, [*(changes or []), *named_changes])
@@ -157,6 +165,7 @@ def finetune(
             root=root,
             labels=labels,
             val_share=val_share,
+            multi_label=recipe.multi_label,
         ),
         model=model,
         checkpoint=checkpoint,
@@ -177,14 +186,17 @@ def finetune(
     if done.interrupted:
         notice(f"interrupted; go on with --resume auto ({folder / 'state.pt'})")
         raise typer.Exit(_INTERRUPTED)
-    draw_curves(folder / "curves.png", done.progress.losses, done.progress.epochs)
-    if done.validation is not None:
+    rows = done.progress.epochs
+    figures = {key: title for key, title in FIGURES.items() if key in rows[0]}
+    draw_curves(folder / "curves.png", done.progress.losses, rows, figures)
+    if done.validation is not None and not recipe.multi_label:
         from videoswin_cli.engine.metrics import confusions
 
         draw_confusion(folder / "confusion.png", confusions(done.validation.videos), done.classes)
     if done.broken:
         write_failures(folder / "failed.jsonl", done.broken)
-    notice(f"best after epoch {done.best_epoch}: top-1 {done.progress.best:.2f} %")
+    figure = next(iter(figures.values()))
+    notice(f"best after epoch {done.best_epoch}: {figure} {done.progress.best:.2f} %")
     typer.echo(done.best)
 
 

@@ -12,7 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -20,7 +20,9 @@ from typing import Any, Literal, get_args
 from videoswin_cli.data.sources import VIDEO_SUFFIXES
 from videoswin_cli.errors import UsageError
 
-ListFormat = Literal["paths", "path-label", "id-frames-label", "csv", "json", "ucf101", "hmdb51"]
+ListFormat = Literal[
+    "paths", "path-label", "path-labels", "id-frames-label", "csv", "json", "ucf101", "hmdb51"
+]
 LIST_FORMATS: tuple[ListFormat, ...] = get_args(ListFormat)
 
 _EXTENSIONS = "|".join(re.escape(suffix) for suffix in sorted(VIDEO_SUFFIXES))
@@ -32,6 +34,7 @@ _NAMED = re.compile(
     r"|(?P<first>\S+)\s+(?P<last>\S+)",
     re.IGNORECASE,
 )
+_MANY = re.compile(rf"(?P<name>.+?(?:{_EXTENSIONS}))(?P<labels>(?:{_GAP}\d+)+)", re.IGNORECASE)
 _PATH_ALONE = re.compile(rf".*(?:{_EXTENSIONS})|\S+", re.IGNORECASE)
 _UCF101 = re.compile(r"(?P<name>(?P<label>[^/\s]+)/v_(?P=label)_g\d+_c\d+\.\w+)(?:\s+\d+)?")
 _HMDB51_FILE = re.compile(r"(?P<label>.+)_test_split\d\.txt")
@@ -67,7 +70,11 @@ class VideoList:
 
 
 def read_list(
-    path: str | Path, *, format: ListFormat | None = None, labelled: bool = True
+    path: str | Path,
+    *,
+    format: ListFormat | None = None,
+    labelled: bool = True,
+    multi_label: bool = False,
 ) -> VideoList:
     """Read a list of videos.
 
@@ -76,6 +83,9 @@ def read_list(
             glob of several such files, as HMDB51 has one a class.
         format: instead of what the content looks like.
         labelled: what an ambiguous list is taken for: rows with a label, or paths alone.
+        multi_label: a video may have several classes: in rows of its own, as `path 1 3 5` (as
+            OpenMMLab has it), or `path 1;3;5` with `;` between indices or names. Each makes a row
+            here.
 
     Raises:
         UsageError: the file cannot be read, or a line is not of the format; it names the line.
@@ -83,15 +93,20 @@ def read_list(
     path = Path(path)
     if glob.has_magic(str(path)) and not path.exists():
         files = sorted(path.parent.glob(path.name))
-        lists = [read_list(file, format=format, labelled=labelled) for file in files]
+        lists = [
+            read_list(file, format=format, labelled=labelled, multi_label=multi_label)
+            for file in files
+        ]
         if len(formats := sorted({part.format for part in lists})) != 1:
             raise UsageError(f"{path}: expected files of one format, found {formats or 'none'}")
         rows = tuple(row for part in lists for row in part.rows)
         return VideoList(source=str(path), format=lists[0].format, rows=rows)
-    return _read_file(path, format, labelled=labelled)
+    return _read_file(path, format, labelled=labelled, multi_label=multi_label)
 
 
-def _read_file(path: Path, format: ListFormat | None, *, labelled: bool) -> VideoList:
+def _read_file(
+    path: Path, format: ListFormat | None, *, labelled: bool, multi_label: bool
+) -> VideoList:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -100,13 +115,18 @@ def _read_file(path: Path, format: ListFormat | None, *, labelled: bool) -> Vide
     lines = [(n, line.strip()) for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
     if not lines:
         raise UsageError(f"the list {path} is empty")
-    chosen = format or _guess_format(path, [line for _, line in lines], labelled=labelled)
+    plain = [line for _, line in lines]
+    if format is None and multi_label and _most(plain, _MANY):
+        format = "path-labels"
+    chosen = format or _guess_format(path, plain, labelled=labelled)
     if chosen == "json":
         rows = _read_json(path, text)
     elif chosen == "csv":
         rows = _read_csv(path, text)
     else:
         rows = [row for row in _read_lines(path, lines, chosen) if row is not None]
+    if multi_label:
+        rows = [part for row in rows for part in _split_labels(row)]
     if not rows:
         raise UsageError(f"the list {path} ({chosen}) names no video")
     return VideoList(source=str(path), format=chosen, rows=tuple(rows))
@@ -192,7 +212,12 @@ def _read_lines(
         numbered = _most([line for _, line in lines], _NUMBERED)
         pattern = _NUMBERED if numbered else _NAMED
     else:
-        patterns = {"id-frames-label": _COUNTED, "ucf101": _UCF101, "hmdb51": _HMDB51}
+        patterns = {
+            "path-labels": _MANY,
+            "id-frames-label": _COUNTED,
+            "ucf101": _UCF101,
+            "hmdb51": _HMDB51,
+        }
         pattern = patterns.get(format, re.compile(r"(?P<name>.+)"))
     file = _HMDB51_FILE.fullmatch(path.name)
     if format == "hmdb51" and file is None:
@@ -207,6 +232,8 @@ def _read_lines(
         parts = match.groupdict()
         name = parts.get("name") or parts.get("id") or parts.get("first") or ""
         label = parts.get("label") or parts.get("word") or parts.get("last")
+        if format == "path-labels":
+            label = ";".join(re.findall(r"\d+", parts["labels"]))
         if format == "hmdb51" and file is not None:
             label = file["label"] if parts["part"] == _HMDB51_TEST else None
             if label is None:
@@ -218,6 +245,7 @@ def _read_lines(
 _EXPECTED: Mapping[ListFormat, str] = {
     "paths": "a path",
     "path-label": "`path label`",
+    "path-labels": "`path label label ...`",
     "id-frames-label": "`id frames label`",
     "ucf101": "`Class/v_Class_gNN_cNN.avi`",
     "hmdb51": "`video.avi` and 0, 1 or 2",
@@ -281,6 +309,13 @@ def _entry_row(path: Path, line: int, values: Mapping[str, Any]) -> ListRow:
         name = f"{name}_{begin:06d}_{end:06d}"
     text = None if label is None else str(label)
     return ListRow(line=line, name=str(name).strip(), label=_to_label(text), other_names=other)
+
+
+def _split_labels(row: ListRow) -> list[ListRow]:
+    if not isinstance(row.label, str):
+        return [row]
+    labels = [part.strip() for part in row.label.split(";")]
+    return [replace(row, label=_to_label(label)) for label in labels if label]
 
 
 def _unquote(text: str) -> str:

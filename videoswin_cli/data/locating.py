@@ -3,6 +3,7 @@
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +14,11 @@ from videoswin_cli.records import ListedVideo
 
 
 def locate(
-    videos: VideoList, labels: Sequence[int | None], *, root: Path | None
+    videos: VideoList,
+    labels: Sequence[int | None],
+    *,
+    root: Path | None,
+    multi_label: bool = False,
 ) -> tuple[list[ListedVideo], list[str]]:
     """Look for the file of every row.
 
@@ -24,6 +29,7 @@ def locate(
         videos: the list.
         labels: class index of each row.
         root: folder that the names are relative to; by default the folder of the list.
+        multi_label: several rows of one video give it several classes.
 
     Returns:
         Each video once, in the order of the list, and what was noticed on the way.
@@ -37,6 +43,10 @@ def locate(
     for row, label in zip(videos.rows, labels, strict=True):
         relative = folder.find(row)
         key = (relative or row.name).replace(os.sep, "/")
+        if key in found and multi_label and label is not None:
+            more = (*found[key].more_labels, label)
+            found[key] = replace(found[key], more_labels=more)
+            continue
         if key in found:
             repeated += 1
             if found[key].label != label:

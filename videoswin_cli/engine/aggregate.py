@@ -12,18 +12,20 @@ from videoswin_cli.records import Score
 Average = Literal["prob", "score"]
 
 
-def average_views(logits: Tensor, *, how: Average = "prob") -> Tensor:
+def average_views(logits: Tensor, *, how: Average = "prob", multi_label: bool = False) -> Tensor:
     """Class probabilities of a video: (views, classes) logits -> (classes,) float64, sum 1.
 
     `prob` is the mean of each view's softmax, what the published accuracies use; `score` is the
-    softmax of the mean logits.
+    softmax of the mean logits. With `multi_label` each class has a probability of its own, a
+    sigmoid in the place of the softmax.
     """
     if how not in get_args(Average):
         raise UsageError(f"unknown average {how!r}", hint="use prob or score")
     logits = logits.to(torch.float64)
-    if how == "prob":
-        return logits.softmax(dim=1).mean(dim=0)
-    return logits.mean(dim=0).softmax(dim=0)
+    if how == "score":
+        logits = logits.mean(dim=0, keepdim=True)
+    probabilities = logits.sigmoid() if multi_label else logits.softmax(dim=1)
+    return probabilities.mean(dim=0)
 
 
 def top_classes(probabilities: Tensor, labels: Sequence[str], *, k: int) -> tuple[Score, ...]:

@@ -86,6 +86,12 @@ def evaluate(
     if not processes.first:
         monitor = Monitor()
     spec, labels = describe(options.model, labels=options.labels)
+    if spec.multi_label:
+        raise UsageError(
+            f"{spec.name} gives a video several classes, and eval measures top-k accuracy",
+            hint="its mean average precision on the validation clips is in metrics.csv of its "
+            "training; predict and extract work as with any model",
+        )
     views = str(resolve_views(options.run.views, spec.protocol))
     listed = find_videos(videos, labels, options, root=root, monitor=monitor)
     if options.dump is not None:

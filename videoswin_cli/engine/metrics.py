@@ -51,6 +51,33 @@ def confusions(videos: Sequence[ScoredVideo]) -> Counter[tuple[int, int]]:
     return Counter((video.label, video.top[0]) for video in videos if video.top)
 
 
+def mean_average_precision(scores: NDArray[np.floating], positives: NDArray[np.bool_]) -> float:
+    """Mean over the classes that have positives of their average precision, in percent.
+
+    Args:
+        scores: (videos, classes), higher is likelier.
+        positives: (videos, classes), what is true.
+
+    Returns:
+        NaN without positives. Average precision is the sum of precisions weighed by the gain in
+        recall at each distinct score, as scikit-learn and mmaction2 have it.
+    """
+    found = [
+        _average_precision(scores[:, number], positives[:, number])
+        for number in range(scores.shape[1])
+        if positives[:, number].any()
+    ]
+    return 100 * float(np.mean(found)) if found else math.nan
+
+
+def _average_precision(scores: NDArray[np.floating], positives: NDArray[np.bool_]) -> float:
+    order = np.argsort(-scores, kind="stable")
+    last = np.flatnonzero(np.diff(scores[order], append=-np.inf))  # of each run of equal scores
+    hits = np.cumsum(positives[order])[last]
+    gains = np.diff(hits, prepend=0) / hits[-1]
+    return float(np.sum(gains * hits / (last + 1)))
+
+
 def looks_like_chance(videos: Sequence[ScoredVideo], *, classes: int) -> bool:
     """Whether top-1 is no better than guessing, with videos enough to tell.
 

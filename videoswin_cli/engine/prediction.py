@@ -163,7 +163,7 @@ def _answer(
     average: Average,
     raw: bool,
 ) -> Prediction:
-    probabilities = average_views(output.outputs, how=average)
+    probabilities = average_views(output.outputs, how=average, multi_label=model.spec.multi_label)
     return Prediction(
         path=path,
         model=model.spec.name,

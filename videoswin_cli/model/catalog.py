@@ -74,6 +74,7 @@ class ModelSpec:
     name: str
     kind: Literal["video", "image"]  # image: 2D weights, to start fine-tuning from
     labels: Path | None  # one class name a line
+    multi_label: bool = False  # a video may have several classes, each a sigmoid of its own
     architecture: Architecture
     protocol: Protocol
     publication: Publication
@@ -85,6 +86,7 @@ class _Header:
     name: str
     kind: Literal["video", "image"]
     labels: str | None = None
+    multi_label: bool = False
 
 
 def load_spec(name_or_path: str) -> ModelSpec:
@@ -150,6 +152,7 @@ def parse_spec(data: dict[str, Any], *, source: str, folder: Path | None) -> Mod
         name=header.name,
         kind=header.kind,
         labels=_labels_path(header.labels, folder),
+        multi_label=header.multi_label,
         architecture=architecture,
         protocol=protocol,
         publication=part(Publication),
@@ -163,6 +166,7 @@ def flatten_spec(spec: ModelSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
         "kind": spec.kind,
+        "multi_label": spec.multi_label,
         **asdict(spec.architecture),
         **asdict(spec.protocol),
         **asdict(spec.publication),

@@ -12,8 +12,13 @@ if TYPE_CHECKING:
 _MANY = 40  # classes whose names still fit
 
 
-def draw_curves(path: Path, losses: Sequence[float], epochs: Sequence[Mapping[str, float]]) -> None:
-    """Loss of each step, smoothed, and of each validation; accuracy of each validation."""
+def draw_curves(
+    path: Path,
+    losses: Sequence[float],
+    epochs: Sequence[Mapping[str, float]],
+    figures: Mapping[str, str],
+) -> None:
+    """Loss of each step, smoothed, and of each validation; figures (key: title) of the latter."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -24,7 +29,7 @@ def draw_curves(path: Path, losses: Sequence[float], epochs: Sequence[Mapping[st
     left.plot(steps, [row["val_loss"] for row in epochs], "o-", label="validation")
     left.set(xlabel="step", ylabel="loss")
     left.legend()
-    for name, label in (("top1", "top-1"), ("mean_class_accuracy", "mean class accuracy")):
+    for name, label in figures.items():
         right.plot(steps, [row[name] for row in epochs], "o-", label=label)
     right.set(xlabel="step", ylabel="validation, %", ylim=(0, 100))
     right.legend()

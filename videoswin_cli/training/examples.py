@@ -24,7 +24,7 @@ _LOPSIDED = 10  # clips of the largest class over those of the smallest that are
 
 @dataclass(frozen=True, kw_only=True)
 class Examples:
-    """Labelled clips; `file` is never None in them."""
+    """Labelled clips; neither `file` nor `label` is ever None in them."""
 
     classes: tuple[str, ...]
     train: tuple[ListedVideo, ...]
@@ -33,8 +33,14 @@ class Examples:
 
     def counts(self, clips: Sequence[ListedVideo]) -> list[int]:
         """Clips of each class."""
-        found = Counter(clip.label for clip in clips)
+        found = Counter(label for clip in clips for label in clip.labels)
         return [found[label] for label in range(len(self.classes))]
+
+
+def rarest_labels(clips: Sequence[ListedVideo]) -> list[int]:
+    """Of each clip the class that the fewest clips have."""
+    counts = Counter(label for clip in clips for label in clip.labels)
+    return [min(clip.labels, key=lambda label: (counts[label], label)) for clip in clips]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +53,7 @@ class Source:
     root: Path | None = None
     labels: Path | None = None
     val_share: float = 0.2  # of the clips of each class, where there is no `val`
+    multi_label: bool = False  # rows of a list may give a clip several classes
 
 
 def find_examples(source: Source, *, seed: int, notice: Notice) -> Examples:
@@ -55,6 +62,10 @@ def find_examples(source: Source, *, seed: int, notice: Notice) -> Examples:
     Raises:
         UsageError: what is wrong, with the file and the fix.
     """
+    if source.folder is not None and source.multi_label:
+        raise UsageError(
+            "a class folder gives a clip one class", hint="--multi-label goes with --train-list"
+        )
     if source.folder is not None:
         examples = _from_folder(source.folder, source.val_share, seed)
     else:
@@ -195,11 +206,13 @@ def _from_folder(folder: Path, val_share: float, seed: int) -> Examples:
 def split(
     classes: tuple[str, ...], clips: Sequence[ListedVideo], val_share: float, seed: int
 ) -> Examples:
-    """Set a share of each class aside for validation; of two clips or more at least one."""
+    """Set a share of each class aside for validation; of two clips or more at least one.
+
+    A clip of several classes counts with the rarest.
+    """
     by_class: dict[int, list[ListedVideo]] = defaultdict(list)
-    for clip in clips:
-        assert clip.label is not None
-        by_class[clip.label].append(clip)
+    for clip, label in zip(clips, rarest_labels(clips), strict=True):
+        by_class[label].append(clip)
     aside: set[str] = set()
     for label, own in by_class.items():
         count = min(max(1, round(val_share * len(own))), len(own) - 1)
@@ -220,13 +233,15 @@ def _from_lists(source: Source, seed: int, notice: Notice) -> Examples:
         raise UsageError(
             "no data", hint="give a folder of class folders, or --train-list and --val-list"
         )
-    lists = [read_list(source.train_list)]
-    if source.val_list is not None:
-        lists.append(read_list(source.val_list))
+    files = [file for file in (source.train_list, source.val_list) if file is not None]
+    lists = [read_list(file, multi_label=source.multi_label) for file in files]
     for part in lists:
         notice(f"{part.source}: {len(part.rows)} rows ({part.format})")
     classes = list_labels(source.labels) if source.labels else _name_classes(lists)
-    clips = [_locate(part, classes, source.root, notice) for part in lists]
+    clips = [
+        _locate(part, classes, source.root, notice, multi_label=source.multi_label)
+        for part in lists
+    ]
     if len(clips) == 1:
         return split(classes, clips[0], source.val_share, seed)
     return Examples(classes=classes, train=tuple(clips[0]), val=tuple(clips[1]))
@@ -241,9 +256,15 @@ def _name_classes(lists: Sequence[VideoList]) -> tuple[str, ...]:
 
 
 def _locate(
-    videos: VideoList, classes: Sequence[str], root: Path | None, notice: Notice
+    videos: VideoList,
+    classes: Sequence[str],
+    root: Path | None,
+    notice: Notice,
+    *,
+    multi_label: bool = False,
 ) -> list[ListedVideo]:
-    listed, notices = locate(videos, number_labels(videos, classes), root=root)
+    labels = number_labels(videos, classes)
+    listed, notices = locate(videos, labels, root=root, multi_label=multi_label)
     for text in notices:
         notice(text)
     missing = [clip.path for clip in listed if clip.file is None]

@@ -17,7 +17,12 @@ from videoswin_cli.data.training_clips import TrainingClip, TrainingClips
 from videoswin_cli.engine.processes import find_processes, joined
 from videoswin_cli.engine.runtime import choose_runtime
 from videoswin_cli.training.estimate import estimate
-from videoswin_cli.training.examples import describe_examples, drop_broken, find_examples
+from videoswin_cli.training.examples import (
+    describe_examples,
+    drop_broken,
+    find_examples,
+    rarest_labels,
+)
 from videoswin_cli.training.loop import deal_steps
 from videoswin_cli.training.order import ClipOrder
 from videoswin_cli.training.plan import make_plan
@@ -37,7 +42,7 @@ from videoswin_cli.training.session import (
 )
 from videoswin_cli.training.start import plan_spec
 from videoswin_cli.training.state import Progress
-from videoswin_cli.training.validation import Validation, validate
+from videoswin_cli.training.validation import FIGURES, Validation, validate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +153,7 @@ def _train(session: Session) -> bool:
     progress, plan, recipe = session.progress, session.plan, session.recipe
     session.watcher.begin(progress.step, plan.steps)
     order = ClipOrder(
-        [clip.label or 0 for clip in session.examples.train],
+        rarest_labels(session.examples.train),
         seed=recipe.seed,
         balanced=recipe.balance == "sampler",
     )
@@ -211,7 +216,12 @@ def _end_epoch(session: Session) -> None:
     """Validate, tell, and keep what is the best so far."""
     progress, plan, out = session.progress, session.plan, session.options.out
     with averaged_weights(session):
-        found = validate(session.inputs, session.examples.val, session.processes)
+        found = validate(
+            session.inputs,
+            session.examples.val,
+            session.processes,
+            multi_label=session.recipe.multi_label,
+        )
         failures = session.processes.gather(list(progress.failures.items()))
         epoch = plan.epoch_of(progress.step)
         better = torch.zeros(1)
@@ -224,21 +234,20 @@ def _end_epoch(session: Session) -> None:
                 "step": progress.step,
                 "train_loss": sum(losses) / len(losses),
                 "val_loss": found.loss,
-                "top1": found.top1,
-                "top5": found.top5,
-                "mean_class_accuracy": found.mean_class_accuracy,
+                **found.figures,
             }
+            best, *_ = found.figures.values()
             progress.epochs.append(row)
             session.events.write("epoch", row, progress.step)
             session.watcher.notice(
                 f"epoch {epoch} of {session.recipe.epochs}: training loss {row['train_loss']:.4f}, "
-                f"validation loss {found.loss:.4f}, top-1 {found.top1:.2f} %, mean class accuracy "
-                f"{found.mean_class_accuracy:.2f} %"
+                f"validation loss {found.loss:.4f}, "
+                + ", ".join(f"{FIGURES[k]} {value:.2f} %" for k, value in found.figures.items())
             )
-            better = torch.tensor([float(found.top1 > progress.best)])
+            better = torch.tensor([float(best > progress.best)])
             save_model(session, out / "last.safetensors", row)
             if better:
-                progress.best, session.validation = found.top1, found
+                progress.best, session.validation = best, found
                 save_model(session, out / "best.safetensors", row)
             write_metrics(session)
     if session.processes.size > 1:

@@ -55,6 +55,14 @@ class Inputs(Protocol):
         """Logits (classes,), float32, of each clip: one centre view of the middle clip."""
 
 
+def mark_classes(clips: Sequence[ListedVideo], classes: int) -> Tensor:
+    """(clips, classes) float32: 1 for the classes of a clip, 0 for the others."""
+    marks = torch.zeros(len(clips), classes)
+    for row, clip in zip(marks, clips, strict=True):
+        row[list(clip.labels)] = 1.0
+    return marks
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """How clips are read and computed, whatever is made of them."""

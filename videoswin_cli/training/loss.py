@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -13,17 +14,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """Loss of each clip: (B, classes) logits and targets -> (B,)."""
+    """Loss of each clip: (B, classes) logits and targets -> (B,).
 
+    Cross entropy; with `multi_label` the mean over the classes of the binary one, smoothed towards
+    one half.
+    """
+
+    multi_label: bool = False
     label_smoothing: float
     class_weights: Tensor | None  # (classes,), mean 1 over the training clips
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         smooth = self.label_smoothing
+        weights = None if self.class_weights is None else self.class_weights.to(targets)
+        if self.multi_label:
+            targets = targets * (1 - smooth) + smooth / 2
+            return F.binary_cross_entropy_with_logits(
+                logits, targets.to(logits), weight=weights, reduction="none"
+            ).mean(dim=1)
         targets = targets * (1 - smooth) + smooth / targets.shape[1]
-        if self.class_weights is not None:
-            targets = targets * self.class_weights.to(targets)
+        if weights is not None:
+            targets = targets * weights
         return -(targets * logits.log_softmax(dim=1)).sum(dim=1)
 
 

@@ -46,6 +46,7 @@ class Recipe:
     keep_classes: bool
     init: Literal["default", "motion"]
     ema: float
+    multi_label: bool
     label_smoothing: float
     balance: Literal["none", "sampler", "loss"]
     crop_area: tuple[float, float]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 
 from videoswin_cli.data.augment import Augmentation, direction_words
 from videoswin_cli.data.decoding import DecoderChoice
@@ -23,7 +22,7 @@ from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.loading import save
 from videoswin_cli.training.events import Events, open_events
 from videoswin_cli.training.examples import Examples, Source
-from videoswin_cli.training.inputs import ClipInputs, FeatureInputs, Inputs, Reading
+from videoswin_cli.training.inputs import ClipInputs, FeatureInputs, Inputs, Reading, mark_classes
 from videoswin_cli.training.loop import Stepper
 from videoswin_cli.training.loss import Loss, balance_weights
 from videoswin_cli.training.optimizer import AveragedWeights, group_parameters, make_optimizer
@@ -157,16 +156,16 @@ def open_session(
             seed=recipe.seed,
         )
     weights = balance_weights(examples.counts(examples.train))
-    labels = torch.tensor([clip.label for clip in examples.train])
     stepper = Stepper(
         inputs,
         optimizer,
         Loss(
+            multi_label=recipe.multi_label,
             label_smoothing=recipe.label_smoothing,
             class_weights=weights if recipe.balance == "loss" else None,
         ),
         plan,
-        targets=F.one_hot(labels, len(examples.classes)).float(),
+        targets=mark_classes(examples.train, len(examples.classes)),
         device=runtime.device,
         dtype=reading.dtype,
         processes=processes,
@@ -260,7 +259,8 @@ def _begin_output(session: Session) -> None:
         writer.writerow(("path", "label", "split"))
         for name, clips in (("train", session.examples.train), ("val", session.examples.val)):
             for clip in clips:
-                writer.writerow((clip.path, session.examples.classes[clip.label or 0], name))
+                labels = ";".join(session.examples.classes[label] for label in clip.labels)
+                writer.writerow((clip.path, labels, name))
 
 
 def _restore(session: Session, state: Path) -> None:

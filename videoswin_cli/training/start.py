@@ -47,6 +47,7 @@ def plan_spec(
         name=name,
         kind="video",
         labels=None,
+        multi_label=recipe.multi_label,
         architecture=replace(
             sizes,
             num_classes=len(classes),

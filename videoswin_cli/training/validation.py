@@ -4,51 +4,66 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F
+import numpy as np
 
 from videoswin_cli.data.dataset import FailedVideo
+from videoswin_cli.engine.aggregate import average_views
 from videoswin_cli.engine.metrics import (
     ScoredVideo,
+    mean_average_precision,
     mean_class_accuracy,
     rank_scores,
     topk_accuracy,
 )
 from videoswin_cli.engine.processes import Processes
 from videoswin_cli.records import ListedVideo
-from videoswin_cli.training.inputs import Inputs
+from videoswin_cli.training.inputs import Inputs, mark_classes
+from videoswin_cli.training.loss import Loss
 
 _TOP = 5
+FIGURES = {
+    "top1": "top-1",
+    "top5": "top-5",
+    "mean_class_accuracy": "mean class accuracy",
+    "map": "mean average precision",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """What came out. Accuracies in percent; failed clips count as wrong."""
+    """What came out."""
 
     videos: tuple[ScoredVideo, ...]
     loss: float
-    top1: float
-    top5: float
-    mean_class_accuracy: float
+    figures: dict[str, float]  # in percent, by key of `FIGURES`; the first one tells the best epoch
 
 
 def validate(
-    inputs: Inputs, clips: Sequence[ListedVideo], processes: Processes
+    inputs: Inputs, clips: Sequence[ListedVideo], processes: Processes, *, multi_label: bool
 ) -> Validation | None:
-    """Top-1 and the like over all clips; None in all processes but the first."""
+    """Accuracy, or mean average precision, over all clips; None in all processes but the first.
+
+    A failed clip counts as wrong, or as what has no class at all.
+    """
     mine = list(processes.shard.deal(clips))
+    loss = Loss(multi_label=multi_label, label_smoothing=0.0, class_weights=None)
     scored = []
     for clip, logits in zip(mine, inputs.answers(mine), strict=True):
         assert clip.label is not None
         if isinstance(logits, FailedVideo):
             scored.append((ScoredVideo(path=clip.path, label=clip.label, error=logits.reason), 0.0))
             continue
-        probs = logits.softmax(dim=0).numpy()
+        probs = average_views(logits[None], multi_label=multi_label).float().numpy()
         top = rank_scores(probs, k=_TOP)
         video = ScoredVideo(
-            path=clip.path, label=clip.label, top=top, top_probs=tuple(float(probs[i]) for i in top)
+            path=clip.path,
+            label=clip.label,
+            top=top,
+            top_probs=tuple(float(probs[i]) for i in top),
+            scores=probs,
         )
-        scored.append((video, float(F.cross_entropy(logits, torch.tensor(clip.label)))))
+        targets = mark_classes([clip], len(probs))
+        scored.append((video, float(loss(logits[None], targets))))
     everybody = {video.path: (video, loss) for video, loss in processes.gather(scored)}
     if not processes.first:
         return None
@@ -57,7 +72,24 @@ def validate(
     return Validation(
         videos=videos,
         loss=sum(losses) / len(losses) if losses else math.nan,
-        top1=topk_accuracy(videos, 1),
-        top5=topk_accuracy(videos, _TOP),
-        mean_class_accuracy=mean_class_accuracy(videos),
+        figures=_average_precision(videos, clips) if multi_label else _accuracies(videos),
     )
+
+
+def _accuracies(videos: Sequence[ScoredVideo]) -> dict[str, float]:
+    return {
+        "top1": topk_accuracy(videos, 1),
+        "top5": topk_accuracy(videos, _TOP),
+        "mean_class_accuracy": mean_class_accuracy(videos),
+    }
+
+
+def _average_precision(
+    videos: Sequence[ScoredVideo], clips: Sequence[ListedVideo]
+) -> dict[str, float]:
+    classes = max((len(v.scores) for v in videos if v.scores is not None), default=0)
+    if not classes:
+        return {"map": 0.0}
+    nothing = np.full(classes, -1.0, dtype=np.float32)
+    scores = np.stack([nothing if v.scores is None else v.scores for v in videos])
+    return {"map": mean_average_precision(scores, mark_classes(clips, classes).bool().numpy())}
