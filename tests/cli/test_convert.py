@@ -2,6 +2,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 import yaml
 from formula import architecture_shapes, formula_tensor
@@ -10,7 +11,7 @@ from typer.testing import Result
 
 from videoswin_cli.model.catalog import flatten_spec, load_spec
 from videoswin_cli.model.checkpoint import read_checkpoint
-from videoswin_cli.model.loading import load
+from videoswin_cli.model.loading import load, save
 
 Run = Callable[..., Result]
 
@@ -99,3 +100,27 @@ def test_the_source_is_not_written_over(run: Run, tiny: str, tmp_path: Path) -> 
     result = run("convert", own, own, "--model", own)
     assert result.exit_code == 2
     assert "it is an input" in result.stderr
+
+
+def test_half_precision_is_half_the_size_and_runs_as_ever(
+    run: Run, tiny: str, clips: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "half.safetensors"
+    assert run("convert", tiny, out, "--dtype", "fp16").exit_code == 0
+    whole, half = read_checkpoint(tiny).tensors, read_checkpoint(out).tensors
+    assert {tensor.dtype for tensor in half.values()} == {torch.float16}
+    for name, tensor in half.items():
+        assert torch.equal(tensor, whole[name].half())
+    assert {p.dtype for p in load(str(out)).network.parameters()} == {torch.float32}
+    found = [
+        json.loads(run("predict", clips / "b.mp4", "--model", m, "--format", "json").stdout)[0]
+        for m in (tiny, out)
+    ]
+    assert found[0]["top"][0]["prob"] == pytest.approx(found[1]["top"][0]["prob"], abs=2e-3)
+
+
+def test_how_a_model_was_trained_is_kept(run: Run, tiny: str, tmp_path: Path) -> None:
+    model = load(tiny)
+    save(tmp_path / "a.safetensors", model, training={"metrics": {"top1": 97.5}})
+    assert run("convert", tmp_path / "a.safetensors", tmp_path / "b.safetensors").exit_code == 0
+    assert load(str(tmp_path / "b.safetensors")).training == {"metrics": {"top1": 97.5}}

@@ -1,7 +1,7 @@
 """`videoswin convert`: any known checkpoint into our own self-describing layout."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,6 +21,10 @@ def convert(
         ),
     ] = None,
     labels: options.Labels = None,
+    dtype: Annotated[
+        Literal["fp32", "bf16", "fp16"],
+        typer.Option("--dtype", help="Of the tensors in OUT; they are computed with in fp32."),
+    ] = "fp32",
 ) -> None:
     """Write a checkpoint as safetensors that say what they are.
 
@@ -32,12 +36,11 @@ def convert(
     if target.suffix != ".safetensors":
         raise UsageError(f"OUT is {target}, expected a name that ends in .safetensors")
     check_writable(target, inputs=[source, model, labels])
+    from videoswin_cli.engine.runtime import DTYPES
     from videoswin_cli.model.loading import load, name_model, save
 
-    if model is None:
-        loaded = load(name_model(source), checkpoint=source, labels=labels)
-    else:
-        loaded = load(model, checkpoint=source, labels=labels)
+    name = name_model(source) if model is None else model
+    loaded = load(name, checkpoint=source, labels=labels, dtype=DTYPES[dtype])
     save(target, loaded)
     notice(loaded.summary)
     typer.echo(target)

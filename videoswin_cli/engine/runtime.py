@@ -9,7 +9,7 @@ from videoswin_cli.data.decoding import DecoderChoice
 from videoswin_cli.errors import UsageError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Runtime:
 
     @property
     def precision(self) -> str:
-        return next(name for name, dtype in _DTYPES.items() if dtype == self.dtype)
+        return next(name for name, dtype in DTYPES.items() if dtype == self.dtype)
 
 
 def choose_runtime(*, device: str = "auto", precision: Precision = "auto") -> Runtime:
@@ -59,7 +59,7 @@ def choose_runtime(*, device: str = "auto", precision: Precision = "auto") -> Ru
     Raises:
         UsageError: no such device here, or no such precision.
     """
-    if precision not in ("auto", *_DTYPES):
+    if precision not in ("auto", *DTYPES):
         raise UsageError(f"unknown precision {precision!r}", hint="use auto, fp32, bf16 or fp16")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -71,4 +71,4 @@ def choose_runtime(*, device: str = "auto", precision: Precision = "auto") -> Ru
         raise UsageError(
             f"cannot use the device {device!r}: {reason}", hint="use auto, cpu, cuda or cuda:N"
         ) from error
-    return Runtime(device=chosen, dtype=_DTYPES.get(precision, torch.float32))
+    return Runtime(device=chosen, dtype=DTYPES.get(precision, torch.float32))

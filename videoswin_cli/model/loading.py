@@ -42,6 +42,7 @@ class LoadedModel:
     weights: Path
     layout: Layout
     described_as: str | None = None  # the name of another model that the file says it is
+    training: Mapping[str, object] | None = None  # what a file of ours says of how it came about
 
     @property
     def summary(self) -> str:
@@ -112,6 +113,7 @@ def load(
         weights=weights,
         layout=layout,
         described_as=_other_name(raw, weights, spec.name),
+        training=_training(raw),
     )
 
 
@@ -137,12 +139,17 @@ def describe(
 def save(path: Path, model: LoadedModel, *, training: Mapping[str, object] | None = None) -> None:
     """Write our own layout: safetensors with architecture, protocol and labels in its metadata.
 
-    `training` is what else is to be known of it (recipe, metrics); it is not needed to load it.
+    `training` is what else is to be known of it (recipe, metrics), by default what the model's own
+    file said; it is not needed to load it.
 
     Raises:
         VideoSwinError: the file cannot be written.
     """
-    description = {"spec": flatten_spec(model.spec), "labels": model.labels, "training": training}
+    description = {
+        "spec": flatten_spec(model.spec),
+        "labels": model.labels,
+        "training": training or model.training,
+    }
     # One entry: safetensors orders several at random, and equal models should be equal files.
     metadata = {_FORMAT: json.dumps(description, ensure_ascii=False)}
     write_safetensors(path, model.network.state_dict(), metadata)
@@ -220,6 +227,13 @@ def _other_name(raw: RawCheckpoint, path: Path, name: str) -> str | None:
         return None
     found = _describe(raw, path)[0].name
     return found if found != name else None
+
+
+def _training(raw: RawCheckpoint) -> dict[str, object] | None:
+    if _FORMAT not in raw.metadata:
+        return None
+    found = json.loads(raw.metadata[_FORMAT]).get("training")
+    return found if isinstance(found, dict) else None
 
 
 def _rename(raw: RawCheckpoint, path: Path) -> tuple[Layout, dict[str, Tensor]]:

@@ -39,9 +39,11 @@ def make_clip(motion: str, rng: np.random.Generator, *, picture: Picture | None 
     fps = int(rng.choice(_RATES))
     count = max(24, round(fps * rng.uniform(1.6, 2.6)))
     times = np.arange(count) / fps
+    side = int(max(height, width) * _MARGIN)
     if picture is None:
-        side = int(max(height, width) * _MARGIN)
         picture = draw_picture((side, side), rng)
+    else:
+        picture = _fit(picture, side * float(rng.uniform(0.5, 1)))
     view = move_camera(motion, times, rng)
     frames = look(_develop(torch.from_numpy(picture), rng), view, (height, width), rng)
     if rng.random() < 0.4:
@@ -52,6 +54,15 @@ def make_clip(motion: str, rng: np.random.Generator, *, picture: Picture | None 
         frames[-tail:] = frames[-tail].clone()
     array = frames.round_().clamp_(0, 255).to(torch.uint8).numpy()
     return MadeClip(frames=array, fps=fps, quality=int(rng.integers(17, 36)))
+
+
+def _fit(picture: Picture, side: float) -> Picture:
+    """A picture of the size that a camera is to look at: its shorter side `side` px long."""
+    planes = torch.from_numpy(picture).permute(2, 0, 1)[None]
+    scale = side / min(picture.shape[:2])
+    size = [round(n * scale) for n in picture.shape[:2]]
+    scaled = F.interpolate(planes, size=size, mode="bilinear", antialias=True, align_corners=False)
+    return scaled[0].permute(1, 2, 0).contiguous().numpy()
 
 
 def look(picture: Tensor, view: View, size: tuple[int, int], rng: np.random.Generator) -> Tensor:

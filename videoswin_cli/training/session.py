@@ -14,7 +14,7 @@ from videoswin_cli.data.decoding import DecoderChoice
 from videoswin_cli.data.feeding import count_workers
 from videoswin_cli.engine.processes import Processes
 from videoswin_cli.engine.provenance import VERSION, Description
-from videoswin_cli.engine.runtime import Runtime, choose_runtime
+from videoswin_cli.engine.runtime import DTYPES, Runtime, choose_runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.fetch import hash_file
 from videoswin_cli.files import write_whole
@@ -31,8 +31,6 @@ from videoswin_cli.training.recipe import Recipe, to_yaml
 from videoswin_cli.training.start import Start, make_start
 from videoswin_cli.training.state import Progress, load_state, save_state
 from videoswin_cli.training.validation import Validation
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Watcher(Protocol):
@@ -201,7 +199,7 @@ def _choose_dtype(recipe: Recipe, runtime: Runtime) -> torch.dtype:
         return torch.float32 if runtime.on_cpu else torch.bfloat16
     if recipe.precision == "fp16" and runtime.on_cpu:
         raise UsageError("precision fp16 needs a GPU", hint="use bf16 or fp32")
-    return _DTYPES[recipe.precision]
+    return DTYPES[recipe.precision]
 
 
 def choose_augmentation(recipe: Recipe, classes: Sequence[str]) -> Augmentation:
