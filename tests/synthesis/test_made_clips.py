@@ -150,3 +150,26 @@ def test_the_command(tmp_path: Path) -> None:
     empty = CliRunner().invoke(app, [*command, "--pictures", str(tmp_path / "none")])
     assert empty.exit_code == 2
     assert "no picture in" in empty.stderr
+
+
+@pytest.mark.parametrize("size", [(40, 60), (900, 1300), (300, 200)])
+def test_pictures_of_ones_own_fill_the_frame(size: tuple[int, int], tmp_path: Path) -> None:
+    """Large ones are made smaller: a camera sees a scene, not a corner of a few pixels."""
+    from matplotlib.image import imsave
+
+    height, width = size
+    # Stripes: sixteen bright and dark ones along the shorter side, of green alone.
+    y, x = np.mgrid[:height, :width]
+    stripes = ((y if height < width else x) * 16 // min(size)) % 2
+    picture = np.zeros((*size, 3), dtype=np.uint8)
+    picture[..., 1] = 40 + 180 * stripes
+    (tmp_path / "pictures").mkdir()
+    imsave(tmp_path / "pictures/a.png", picture)
+    made = make_camera_motion(
+        tmp_path / "out", clips_per_class=1, seed=0, workers=0, pictures=tmp_path / "pictures"
+    )
+    for path in made:
+        with open_video(path) as video:
+            frames = video.read_frames(range(0, video.info.frames, 12)).astype(float)
+        assert frames[..., 1].mean() > frames[..., [0, 2]].mean() + 30
+        assert frames[..., 1].std() > 20, "both kinds of stripes are seen"

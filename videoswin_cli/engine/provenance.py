@@ -73,7 +73,13 @@ def read_description(file: Path) -> Description:
         ) from error
 
 
-def check_equal(found: Mapping[str, Any], wanted: Description, *, where: str) -> None:
+def check_equal(
+    found: Mapping[str, Any],
+    wanted: Description,
+    *,
+    where: str,
+    hint: str = "choose another output, or remove that one (extract: --overwrite)",
+) -> None:
     """As `check_description`, with the description at hand."""
     keys = [key for key in wanted if key not in _MAY_DIFFER and found.get(key) != wanted[key]]
     if not keys:
@@ -84,7 +90,7 @@ def check_equal(found: Mapping[str, Any], wanted: Description, *, where: str) ->
     raise UsageError(
         f"{where} is of another run: {keys[0]} is {there!r} there and {here!r} here"
         + (f" ({', '.join(keys[1:])} differ too)" if keys[1:] else ""),
-        hint="choose another output, or remove that one (extract: --overwrite)",
+        hint=hint,
     )
 
 

@@ -163,7 +163,7 @@ def parse_spec(data: dict[str, Any], *, source: str, folder: Path | None) -> Mod
 def flatten_spec(spec: ModelSpec) -> dict[str, Any]:
     """The flat keys of `spec`, as `parse_spec` takes them, without labels: a path stays here."""
     recipe = asdict(spec.recipe) if spec.recipe else {}
-    return {
+    flat = {
         "name": spec.name,
         "kind": spec.kind,
         "multi_label": spec.multi_label,
@@ -172,6 +172,10 @@ def flatten_spec(spec: ModelSpec) -> dict[str, Any]:
         **asdict(spec.publication),
         **{f"recipe_{key}": value for key, value in recipe.items()},
     }
+    return {key: value for key, value in flat.items() if value or key not in _RARE}
+
+
+_RARE = ("multi_label", "bundled")  # keys that a file has where they are true
 
 
 def list_labels(path: Path) -> tuple[str, ...]:

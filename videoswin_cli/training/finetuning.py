@@ -16,6 +16,7 @@ from videoswin_cli.data.feeding import feed
 from videoswin_cli.data.training_clips import TrainingClip, TrainingClips
 from videoswin_cli.engine.processes import find_processes, joined
 from videoswin_cli.engine.runtime import choose_runtime
+from videoswin_cli.records import Protocol
 from videoswin_cli.training.estimate import estimate
 from videoswin_cli.training.examples import (
     describe_examples,
@@ -33,6 +34,7 @@ from videoswin_cli.training.session import (
     Session,
     Watcher,
     averaged_weights,
+    check_output,
     choose_augmentation,
     choose_reading,
     open_session,
@@ -108,12 +110,18 @@ def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Prepa
     mirrored = direction_words(examples.classes)
     if recipe.flip == "auto" and mirrored:
         watcher.notice(f"no flips: {mirrored[0]!r} would be wrong in a mirror")
-    sizes = spec.protocol
-    watcher.notice(
-        f"clips of {sizes.clip_frames} frames, every {sizes.interval_frames}., "
-        f"{sizes.crop_size}x{sizes.crop_size} px"
-    )
+    watcher.notice(_describe_clips(spec.protocol))
     return Prepared(recipe=recipe, examples=examples, plan=plan, spec=spec)
+
+
+def _describe_clips(sampling: Protocol) -> str:
+    pace = f"one in {sampling.interval_frames}"
+    if sampling.frame_rate is not None:
+        pace = f"{sampling.frame_rate:g} a second"
+    elif sampling.sampling == "uniform":
+        pace = "spread over the video"
+    side = sampling.crop_size
+    return f"clips of {sampling.clip_frames} frames, {pace}, {side}x{side} px"
 
 
 def finetune(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Finetuned | None:
@@ -130,6 +138,7 @@ def finetune(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Fine
     if not processes.first:
         watcher = _Silent()
     device = processes.device(options.device)
+    check_output(options)
     with joined(processes):
         prepared = prepare(options, recipe, watcher)
         session = open_session(options, prepared, processes, device, watcher)
@@ -220,6 +229,7 @@ def _end_epoch(session: Session) -> None:
             session.inputs,
             session.examples.val,
             session.processes,
+            classes=len(session.examples.classes),
             multi_label=session.recipe.multi_label,
         )
         failures = session.processes.gather(list(progress.failures.items()))

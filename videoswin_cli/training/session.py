@@ -17,7 +17,7 @@ from videoswin_cli.engine.provenance import VERSION, Description
 from videoswin_cli.engine.runtime import DTYPES, Runtime, choose_runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.fetch import hash_file
-from videoswin_cli.files import write_whole
+from videoswin_cli.files import check_writable, write_whole
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.loading import save
 from videoswin_cli.training.events import Events, open_events
@@ -238,16 +238,25 @@ def _describe(
     }
 
 
+def check_output(options: FinetuneOptions) -> None:
+    """Refuse what cannot be written, or would be written over, before anything is looked at."""
+    out = options.out
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    check_writable(there / "state.pt")
+    if options.resume is None and any(
+        (out / name).exists() for name in ("state.pt", "best.safetensors")
+    ):
+        raise UsageError(
+            f"{out} holds a run", hint="--resume auto goes on with it; or choose another --out"
+        )
+
+
 def _begin_output(session: Session) -> None:
     out = session.options.out
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot write {out}: {error.strerror}") from error
-    if (out / "state.pt").exists() or (out / "best.safetensors").exists():
-        raise UsageError(
-            f"{out} holds a run", hint="--resume auto goes on with it; or choose another --out"
-        )
     (out / "config.yaml").write_text(to_yaml(session.recipe), encoding="utf-8")
     with (
         write_whole(out / "splits.csv") as part,

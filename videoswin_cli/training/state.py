@@ -11,6 +11,9 @@ from videoswin_cli.errors import UsageError
 from videoswin_cli.files import write_whole
 from videoswin_cli.model.unpickling import RefusedError, load_torch
 
+_HINT = "give the state.pt that a run left in its folder"
+_OTHER = "a run goes on as it began; to train its model further, start from its last.safetensors"
+
 
 @dataclass
 class Progress:
@@ -52,9 +55,11 @@ def load_state(path: Path, description: Description) -> tuple[Progress, dict[str
     """
     try:
         content = load_torch(path, mmap=False)
-    except (RefusedError, OSError, RuntimeError, ValueError, KeyError, EOFError) as error:
-        raise UsageError(f"{path} is no state of a run: {error}") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+    except (RefusedError, RuntimeError, ValueError, KeyError, EOFError) as error:
+        raise UsageError(f"{path} is no state of a run, or damaged", hint=_HINT) from error
     if not isinstance(content, dict) or "progress" not in content:
-        raise UsageError(f"{path} is no state of a run")
-    check_equal(content.pop("description"), description, where=str(path))
+        raise UsageError(f"{path} is no state of a run", hint=_HINT)
+    check_equal(content.pop("description"), description, where=str(path), hint=_OTHER)
     return Progress(**content.pop("progress")), content

@@ -39,7 +39,12 @@ class Validation:
 
 
 def validate(
-    inputs: Inputs, clips: Sequence[ListedVideo], processes: Processes, *, multi_label: bool
+    inputs: Inputs,
+    clips: Sequence[ListedVideo],
+    processes: Processes,
+    *,
+    classes: int,
+    multi_label: bool,
 ) -> Validation | None:
     """Accuracy, or mean average precision, over all clips; None in all processes but the first.
 
@@ -72,24 +77,22 @@ def validate(
     return Validation(
         videos=videos,
         loss=sum(losses) / len(losses) if losses else math.nan,
-        figures=_average_precision(videos, clips) if multi_label else _accuracies(videos),
+        figures=_average_precision(videos, clips, classes)
+        if multi_label
+        else _accuracies(videos, classes),
     )
 
 
-def _accuracies(videos: Sequence[ScoredVideo]) -> dict[str, float]:
-    return {
-        "top1": topk_accuracy(videos, 1),
-        "top5": topk_accuracy(videos, _TOP),
-        "mean_class_accuracy": mean_class_accuracy(videos),
-    }
+def _accuracies(videos: Sequence[ScoredVideo], classes: int) -> dict[str, float]:
+    figures = {"top1": topk_accuracy(videos, 1)}
+    if classes > _TOP:  # else it is always 100
+        figures["top5"] = topk_accuracy(videos, _TOP)
+    return figures | {"mean_class_accuracy": mean_class_accuracy(videos)}
 
 
 def _average_precision(
-    videos: Sequence[ScoredVideo], clips: Sequence[ListedVideo]
+    videos: Sequence[ScoredVideo], clips: Sequence[ListedVideo], classes: int
 ) -> dict[str, float]:
-    classes = max((len(v.scores) for v in videos if v.scores is not None), default=0)
-    if not classes:
-        return {"map": 0.0}
     nothing = np.full(classes, -1.0, dtype=np.float32)
     scores = np.stack([nothing if v.scores is None else v.scores for v in videos])
     return {"map": mean_average_precision(scores, mark_classes(clips, classes).bool().numpy())}
