@@ -151,8 +151,8 @@ def finetune(
     from videoswin_cli.cli.memory import keep_freed_memory
     from videoswin_cli.training import finetuning as engine
     from videoswin_cli.training.examples import Source
+    from videoswin_cli.training.preparation import FinetuneOptions, rehearse
     from videoswin_cli.training.recipe import read_recipe
-    from videoswin_cli.training.session import FinetuneOptions
     from videoswin_cli.training.validation import FIGURES
 
     keep_freed_memory()
@@ -178,7 +178,7 @@ def finetune(
     )
     with StepBar() as bar:
         if dry_run:
-            engine.rehearse(chosen, recipe, bar)
+            rehearse(chosen, recipe, bar)
             return
         done = engine.finetune(chosen, recipe, bar)
     if done is None:

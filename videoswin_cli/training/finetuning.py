@@ -11,38 +11,23 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from videoswin_cli.data.augment import direction_words
 from videoswin_cli.data.feeding import feed
-from videoswin_cli.data.training_clips import TrainingClip, TrainingClips
 from videoswin_cli.engine.processes import find_processes, joined
-from videoswin_cli.engine.runtime import choose_runtime
-from videoswin_cli.records import Protocol
-from videoswin_cli.training.estimate import estimate
 from videoswin_cli.training.examples import (
-    describe_examples,
-    drop_broken,
-    find_examples,
     rarest_labels,
 )
 from videoswin_cli.training.loop import deal_steps
 from videoswin_cli.training.order import ClipOrder
-from videoswin_cli.training.plan import make_plan
+from videoswin_cli.training.preparation import FinetuneOptions, Watcher, prepare
 from videoswin_cli.training.recipe import Recipe
-from videoswin_cli.training.session import (
-    FinetuneOptions,
-    Prepared,
-    Session,
-    Watcher,
-    averaged_weights,
+from videoswin_cli.training.run_folder import (
     check_output,
-    choose_augmentation,
-    choose_reading,
-    open_session,
+    open_folder,
     save_model,
     save_session,
     write_metrics,
 )
-from videoswin_cli.training.start import plan_spec
+from videoswin_cli.training.session import Session, averaged_weights, open_session
 from videoswin_cli.training.state import Progress
 from videoswin_cli.training.validation import FIGURES, Validation, validate
 
@@ -58,70 +43,6 @@ class Finetuned:
     validation: Validation | None  # of the best epoch, if it was in this run
     classes: tuple[str, ...]
     broken: tuple[tuple[str, str], ...]
-
-
-def rehearse(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> None:
-    """What `--dry-run` does: look at the data, plan, and measure; nothing is loaded or written.
-
-    Raises:
-        UsageError: what is wrong with the data or the recipe.
-    """
-    prepared = prepare(options, recipe, watcher)
-    examples, spec = prepared.examples, prepared.spec
-    runtime = choose_runtime(device=find_processes().device(options.device))
-    reading = choose_reading(options, prepared, runtime)
-    clips = TrainingClips(
-        [str(examples.train[0].file)],
-        protocol=spec.protocol,
-        augmentation=choose_augmentation(recipe, examples.classes),
-        decoder=options.decoder,
-        seed=recipe.seed,
-    )
-    clip = clips[0, 0]
-    cost = estimate(spec, prepared.plan, runtime, reading.dtype)
-    watcher.notice(
-        cost.describe(
-            prepared.plan,
-            val_clips=len(examples.val),
-            clip_seconds=clip.seconds if isinstance(clip, TrainingClip) else 0.0,
-            workers=reading.workers,
-        )
-    )
-
-
-def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Prepared:
-    """Look at the data and make the plan; nothing is loaded or written.
-
-    Raises:
-        UsageError: what is wrong with the data or the recipe.
-    """
-    examples = find_examples(options.source, seed=recipe.seed, notice=watcher.notice)
-    spec = plan_spec(
-        options.model, recipe, examples.classes, name=options.out.name, scratch=options.scratch
-    )
-    for text in describe_examples(examples):
-        watcher.notice(text)
-    examples = drop_broken(
-        examples, decoder=options.decoder, workers=options.workers, notice=watcher.notice
-    )
-    plan = make_plan(recipe, train_clips=len(examples.train), devices=find_processes().size)
-    for text in plan.describe():
-        watcher.notice(text)
-    mirrored = direction_words(examples.classes)
-    if recipe.flip == "auto" and mirrored:
-        watcher.notice(f"no flips: {mirrored[0]!r} would be wrong in a mirror")
-    watcher.notice(_describe_clips(spec.protocol))
-    return Prepared(recipe=recipe, examples=examples, plan=plan, spec=spec)
-
-
-def _describe_clips(sampling: Protocol) -> str:
-    pace = f"one in {sampling.interval_frames}"
-    if sampling.frame_rate is not None:
-        pace = f"{sampling.frame_rate:g} a second"
-    elif sampling.sampling == "uniform":
-        pace = "spread over the video"
-    side = sampling.crop_size
-    return f"clips of {sampling.clip_frames} frames, {pace}, {side}x{side} px"
 
 
 def finetune(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Finetuned | None:
@@ -142,6 +63,7 @@ def finetune(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Fine
     with joined(processes):
         prepared = prepare(options, recipe, watcher)
         session = open_session(options, prepared, processes, device, watcher)
+        open_folder(session)
         with closing(session.events):
             interrupted = _train(session)
         if not processes.first:

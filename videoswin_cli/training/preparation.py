@@ -1,0 +1,173 @@
+"""What is known and decided before anything is loaded; and what `--dry-run` measures of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from videoswin_cli.data.augment import Augmentation, direction_words
+from videoswin_cli.data.decoding import DecoderChoice
+from videoswin_cli.data.feeding import count_workers
+from videoswin_cli.data.training_clips import TrainingClip, TrainingClips
+from videoswin_cli.engine.processes import find_processes
+from videoswin_cli.engine.runtime import DTYPES, Runtime, choose_runtime
+from videoswin_cli.errors import UsageError
+from videoswin_cli.model.catalog import ModelSpec
+from videoswin_cli.records import Protocol as Sampling
+from videoswin_cli.training.estimate import estimate
+from videoswin_cli.training.examples import (
+    Examples,
+    Source,
+    describe_examples,
+    drop_broken,
+    find_examples,
+)
+from videoswin_cli.training.inputs import Reading
+from videoswin_cli.training.plan import Plan, make_plan
+from videoswin_cli.training.recipe import Recipe
+from videoswin_cli.training.start import plan_spec
+
+
+class Watcher(Protocol):
+    """Whoever is told how the training goes."""
+
+    def notice(self, text: str) -> None:
+        """A sentence."""
+
+    def begin(self, step: int, steps: int) -> None:
+        """Steps begin, after so many that were done before."""
+
+    def advance(
+        self, *, loss: float, lr: float, clips_per_second: float, wait_share: float
+    ) -> None:
+        """One more step is done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneOptions:
+    """What `videoswin finetune` can be told, but for the recipe."""
+
+    source: Source
+    model: str
+    checkpoint: Path | None = None
+    scratch: bool = False
+    out: Path
+    resume: Path | None = None  # state to go on with
+    device: str = "auto"
+    decoder: DecoderChoice = "auto"
+    workers: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What is known before anything is loaded."""
+
+    recipe: Recipe
+    examples: Examples
+    plan: Plan
+    spec: ModelSpec  # of the model to be
+
+
+def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Prepared:
+    """Look at the data and make the plan; nothing is loaded or written.
+
+    Raises:
+        UsageError: what is wrong with the data or the recipe.
+    """
+    examples = find_examples(options.source, seed=recipe.seed, notice=watcher.notice)
+    spec = plan_spec(
+        options.model, recipe, examples.classes, name=options.out.name, scratch=options.scratch
+    )
+    for text in describe_examples(examples):
+        watcher.notice(text)
+    examples = drop_broken(
+        examples, decoder=options.decoder, workers=options.workers, notice=watcher.notice
+    )
+    plan = make_plan(recipe, train_clips=len(examples.train), devices=find_processes().size)
+    for text in plan.describe():
+        watcher.notice(text)
+    mirrored = direction_words(examples.classes)
+    if recipe.flip == "auto" and mirrored:
+        watcher.notice(f"no flips: {mirrored[0]!r} would be wrong in a mirror")
+    watcher.notice(_describe_clips(spec.protocol))
+    return Prepared(recipe=recipe, examples=examples, plan=plan, spec=spec)
+
+
+def _describe_clips(sampling: Sampling) -> str:
+    pace = f"one in {sampling.interval_frames}"
+    if sampling.frame_rate is not None:
+        pace = f"{sampling.frame_rate:g} a second"
+    elif sampling.sampling == "uniform":
+        pace = "spread over the video"
+    side = sampling.crop_size
+    return f"clips of {sampling.clip_frames} frames, {pace}, {side}x{side} px"
+
+
+def rehearse(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> None:
+    """What `--dry-run` does: look at the data, plan, and measure; nothing is loaded or written.
+
+    Raises:
+        UsageError: what is wrong with the data or the recipe.
+    """
+    prepared = prepare(options, recipe, watcher)
+    examples, spec = prepared.examples, prepared.spec
+    runtime = choose_runtime(device=find_processes().device(options.device))
+    reading = choose_reading(options, prepared, runtime)
+    clips = TrainingClips(
+        [str(examples.train[0].file)],
+        protocol=spec.protocol,
+        augmentation=choose_augmentation(recipe, examples.classes),
+        decoder=options.decoder,
+        seed=recipe.seed,
+    )
+    clip = clips[0, 0]
+    cost = estimate(spec, prepared.plan, runtime, reading.dtype)
+    watcher.notice(
+        cost.describe(
+            prepared.plan,
+            val_clips=len(examples.val),
+            clip_seconds=clip.seconds if isinstance(clip, TrainingClip) else 0.0,
+            workers=reading.workers,
+        )
+    )
+
+
+def choose_reading(options: FinetuneOptions, prepared: Prepared, runtime: Runtime) -> Reading:
+    """Raises UsageError where the device cannot compute as the recipe wants."""
+    recipe = prepared.recipe
+    workers = options.workers
+    if workers is None:
+        workers = count_workers(prepared.plan.train_clips, on_cpu=runtime.on_cpu)
+    return Reading(
+        sampling=prepared.spec.protocol,
+        decoder=options.decoder,
+        runtime=runtime,
+        dtype=_choose_dtype(recipe, runtime),
+        workers=workers,
+        batch_size=recipe.batch_size,
+    )
+
+
+def _choose_dtype(recipe: Recipe, runtime: Runtime) -> torch.dtype:
+    if recipe.precision == "auto":
+        return torch.float32 if runtime.on_cpu else torch.bfloat16
+    if recipe.precision == "fp16" and runtime.on_cpu:
+        raise UsageError("precision fp16 needs a GPU", hint="use bf16 or fp32")
+    return DTYPES[recipe.precision]
+
+
+def choose_augmentation(recipe: Recipe, classes: Sequence[str]) -> Augmentation:
+    flip = recipe.flip
+    if flip == "auto":
+        flip = not direction_words(classes)
+    return Augmentation(
+        crop_area=recipe.crop_area,
+        crop_aspect=recipe.crop_aspect,
+        flip=flip,
+        color_jitter=recipe.color_jitter,
+        rand_augment=recipe.rand_augment,
+        rand_augment_strength=recipe.rand_augment_strength,
+        erasing=recipe.erasing,
+    )

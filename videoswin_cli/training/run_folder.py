@@ -1,0 +1,110 @@
+"""The folder of a run: what is written there, and read again when the run goes on."""
+
+import csv
+from pathlib import Path
+
+from videoswin_cli.errors import UsageError
+from videoswin_cli.files import check_writable, write_whole
+from videoswin_cli.model.loading import save
+from videoswin_cli.training.events import open_events
+from videoswin_cli.training.preparation import FinetuneOptions
+from videoswin_cli.training.recipe import to_yaml
+from videoswin_cli.training.session import Session
+from videoswin_cli.training.state import load_state, save_state
+
+
+def check_output(options: FinetuneOptions) -> None:
+    """Refuse what cannot be written, or would be written over, before anything is looked at."""
+    out = options.out
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    check_writable(there / "state.pt")
+    if options.resume is None and any(
+        (out / name).exists() for name in ("state.pt", "best.safetensors")
+    ):
+        raise UsageError(
+            f"{out} holds a run", hint="--resume auto goes on with it; or choose another --out"
+        )
+
+
+def open_folder(session: Session) -> None:
+    """Begin a run, or go on with one.
+
+    Raises:
+        UsageError: the state is damaged or of another run.
+    """
+    if session.options.resume is not None:
+        _restore(session, session.options.resume)
+    elif session.processes.first:
+        _begin(session)
+    if session.processes.first:
+        session.events = open_events(session.options.out, step=session.progress.step)
+    session.processes.wait()
+
+
+def _begin(session: Session) -> None:
+    out = session.options.out
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {out}: {error.strerror}") from error
+    (out / "config.yaml").write_text(to_yaml(session.recipe), encoding="utf-8")
+    with (
+        write_whole(out / "splits.csv") as part,
+        part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("path", "label", "split"))
+        for name, clips in (("train", session.examples.train), ("val", session.examples.val)):
+            for clip in clips:
+                labels = ";".join(session.examples.classes[label] for label in clip.labels)
+                writer.writerow((clip.path, labels, name))
+
+
+def _restore(session: Session, state: Path) -> None:
+    session.progress, tensors = load_state(state, session.description)
+    session.start.model.network.load_state_dict(tensors["network"])
+    session.stepper.optimizer.load_state_dict(tensors["optimizer"])
+    session.stepper.scaler.load_state_dict(tensors["scaler"])
+    if session.averaged is not None:
+        session.averaged.load(tensors["averaged"])
+    session.watcher.notice(
+        f"going on after step {session.progress.step} of {session.plan.steps}, {state}"
+    )
+
+
+def save_model(session: Session, path: Path, metrics: dict[str, float]) -> None:
+    training = {
+        "metrics": metrics,
+        "recipe": session.description["recipe"],
+        "start": session.options.model,
+        "train_clips": len(session.examples.train),
+        "val_clips": len(session.examples.val),
+    }
+    save(path, session.start.model, training=training)
+
+
+def save_session(session: Session) -> None:
+    if not session.processes.first:
+        return
+    save_state(
+        session.options.out / "state.pt",
+        description=session.description,
+        progress=session.progress,
+        tensors={
+            "network": session.start.model.network.state_dict(),
+            "optimizer": session.stepper.optimizer.state_dict(),
+            "scaler": session.stepper.scaler.state_dict(),
+            "averaged": session.averaged.tensors if session.averaged else {},
+        },
+    )
+
+
+def write_metrics(session: Session) -> None:
+    rows = session.progress.epochs
+    with (
+        write_whole(session.options.out / "metrics.csv") as part,
+        part.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
