@@ -461,3 +461,17 @@ def test_two_processes_learn_what_one_learns(
         losses.append((progress["losses"], [row["val_loss"] for row in progress["epochs"]]))
     assert losses[0][0] == pytest.approx(losses[1][0], abs=2e-4)
     assert losses[0][1] == pytest.approx(losses[1][1], abs=2e-4)
+
+
+def test_it_stops_where_nothing_gets_better(
+    run: Run, tiny: str, data: Path, tmp_path: Path
+) -> None:
+    still = ("--set", "lr=1e-12", "--set", "scale_lr=false", "--set", "patience=2")
+    out = tmp_path / "o"
+    command = ("finetune", data, "--model", tiny, "--out", out, "--workers", 0, "--epochs", 9)
+    result = run(*command, *still)
+    assert result.exit_code == 0, result.output
+    assert "no better for 2 epochs: stopping" in result.stderr
+    with (out / "metrics.csv").open() as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3"]
+    assert "best after epoch 1" in result.stderr
