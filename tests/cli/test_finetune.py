@@ -269,9 +269,26 @@ def test_clips_of_several_classes(run: Run, tiny: str, data: Path, tmp_path: Pat
     probs = {score.label: score.prob for score in answer.top}
     assert probs["red"] > 0.5 < probs["warm"]
     assert probs["green"] < 0.5 > probs["cold"]
-    refused = run("eval", data, "--model", model)
+
+    check = ("eval", "--root", data, "--model", model, "--views", "1x1", "--format", "json")
+    figures = []
+    for kind in ("jsonl", "npz", "pkl"):
+        dump = ("--dump", tmp_path / f"d.{kind}")
+        measured = run(*check, "--list", tmp_path / "list.txt", *dump)
+        assert measured.exit_code == 0, measured.output
+        figures.append(json.loads(measured.stdout)["accuracy"])
+    assert figures[0]["map"] > 90
+    assert figures == [figures[0]] * 3
+    for kind in ("npz", "pkl"):
+        again = run("eval", "--from-dump", tmp_path / f"d.{kind}", "--format", "json")
+        assert json.loads(again.stdout)["accuracy"]["map"] == pytest.approx(figures[0]["map"])
+    table = run(*check[:-2], "--list", tmp_path / "list.txt").stdout
+    assert table.startswith(f"mean average precision  {figures[0]['map']:6.2f} %\n")
+    assert "class accuracy" not in table
+    refused = run(*check, "--list", tmp_path / "list.txt", "--confusion", tmp_path / "c.csv")
     assert refused.exit_code == 2
-    assert "eval measures top-k accuracy" in refused.stderr
+    assert "for models that give a video one class" in refused.stderr
+    assert run(*check, "--list", tmp_path / "list.txt", "--expect", 1).exit_code == 5
     folders = run("finetune", data, "--multi-label", "--model", tiny, "--out", tmp_path / "p")
     assert folders.exit_code == 2
     assert "--multi-label goes with --train-list" in folders.stderr

@@ -8,11 +8,11 @@ import typer
 
 from videoswin_cli.cli import options
 from videoswin_cli.cli.console import VideoBar, notice
-from videoswin_cli.data.lists import read_class_folder, read_list
 from videoswin_cli.errors import ExpectationError, UsageError, VideoError
 from videoswin_cli.files import check_writable
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 from videoswin_cli.report.evaluation import (
+    FIGURES,
     Format,
     format_summary,
     write_class_accuracies,
@@ -83,7 +83,7 @@ def evaluate(
     shard: options.Shard = "1/1",
     expect: Annotated[
         float | None,
-        typer.Option("--expect", metavar="ACC", help="Exit 5 unless top-1 in percent is this."),
+        typer.Option("--expect", metavar="ACC", help="Exit 5 unless top-1 (or mAP), %, is this."),
     ] = None,
     tolerance: Annotated[
         float, typer.Option("--tolerance", min=0, metavar="T", help="Of --expect, in percent.")
@@ -137,12 +137,6 @@ def evaluate(
     for path in (per_class, confusion):
         if path is not None:
             check_writable(path)
-    videos = None
-    if folders:
-        videos = read_class_folder(folders[0])
-    elif list_file is not None:
-        videos = read_list(list_file, format=list_format)
-
     from videoswin_cli.engine import evaluation as engine
     from videoswin_cli.engine.monitoring import Monitor
     from videoswin_cli.engine.processes import parse_shard
@@ -169,9 +163,13 @@ def evaluate(
         dump=dump,
         resume=resume,
     )
-    if videos is None:
+    if dumps:
         result = engine.evaluate_dumps(dumps, chosen, named=model is not None)
     else:
+        source = folders[0] if folders else None
+        if (per_class or confusion) and engine.is_multi_label(chosen):
+            raise _one_class_only()
+        videos = engine.read_videos(source, list_file, chosen, format=list_format)
         with VideoBar() as bar:
             monitor = Monitor(notice=bar.notice, progress=bar)
             done = engine.evaluate(videos, chosen, root=root, monitor=monitor)
@@ -191,9 +189,15 @@ def _parse_topk(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(part) for part in text.split(",")))
 
 
+def _one_class_only() -> UsageError:
+    return UsageError("--per-class and --confusion are for models that give a video one class")
+
+
 def _write_tables(result: "Evaluation", per_class: Path | None, confusion: Path | None) -> None:
     from videoswin_cli.engine.metrics import class_accuracies, confusions
 
+    if (per_class or confusion) and "map" in result.summary.accuracy:
+        raise _one_class_only()
     if per_class is not None:
         write_class_accuracies(per_class, class_accuracies(result.videos), result.labels)
     if confusion is not None:
@@ -210,10 +214,11 @@ def _finish(
         notice(f"{len(result.failed)} of {len(result.videos)} videos failed: see {path}")
     elif dump is not None:
         path.unlink(missing_ok=True)  # of a run before this one
-    if expect is not None and not abs(result.summary.accuracy["top1"] - expect) <= tolerance:
+    accuracy = result.summary.accuracy
+    name = "map" if "map" in accuracy else "top1"
+    if expect is not None and not abs(accuracy[name] - expect) <= tolerance:
         raise ExpectationError(
-            f"top-1 is {result.summary.accuracy['top1']:.2f} %, "
-            f"expected {expect:g} within {tolerance:g}"
+            f"{FIGURES[name]} is {accuracy[name]:.2f} %, expected {expect:g} within {tolerance:g}"
         )
     if result.failed:
         raise typer.Exit(VideoError.exit_code)

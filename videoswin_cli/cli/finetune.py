@@ -10,7 +10,7 @@ from videoswin_cli.cli.console import StepBar, notice
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 from videoswin_cli.report.curves import draw_confusion, draw_curves
-from videoswin_cli.report.evaluation import write_failures
+from videoswin_cli.report.evaluation import FIGURES, write_failures
 
 _INTERRUPTED = 130
 
@@ -153,7 +153,6 @@ def finetune(
     from videoswin_cli.training.examples import Source
     from videoswin_cli.training.preparation import FinetuneOptions, rehearse
     from videoswin_cli.training.recipe import read_recipe
-    from videoswin_cli.training.validation import FIGURES
 
     keep_freed_memory()
     recipe = read_recipe(config, [*(changes or []), *named_changes])

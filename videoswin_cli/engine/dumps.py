@@ -1,7 +1,8 @@
 """Scores of many videos as files: written by `eval --dump`, read by `eval --from-dump`.
 
 `.jsonl` has a line a video with its likeliest classes; `.npz` has arrays `paths`, `labels` and
-`scores` (videos, classes) float32; `.pkl` is the list of dicts that mmaction2's `--dump` writes,
+`scores` (videos, classes) float32, and where videos have several classes `positives` of the same
+shape, which is true for them; `.pkl` is the list of dicts that mmaction2's `--dump` writes,
 for its analysis tools, with the path added.
 """
 
@@ -60,7 +61,10 @@ def to_line(video: ScoredVideo, labels: Sequence[str]) -> str:
         {"label": labels[index], "index": index, "prob": prob}
         for index, prob in zip(video.top, video.top_probs, strict=True)
     ]
-    row = {"path": video.path, "label": video.label, "decoder": video.decoder, "top": top}
+    row: dict[str, Any] = {"path": video.path, "label": video.label}
+    if video.more_labels:
+        row["more_labels"] = video.more_labels
+    row |= {"decoder": video.decoder, "top": top}
     return to_json({**row, "error": video.error}) + "\n"
 
 
@@ -114,7 +118,7 @@ def read_dump(path: Path) -> list[ScoredVideo]:
 
 
 def _agree(a: ScoredVideo, b: ScoredVideo) -> bool:
-    if a.label != b.label or (a.error is None) != (b.error is None):
+    if a.labels != b.labels or (a.error is None) != (b.error is None):
         return False
     k = min(len(a.top), len(b.top))
     return a.top[:k] == b.top[:k] and np.allclose(a.top_probs[:k], b.top_probs[:k], atol=1e-5)
@@ -135,6 +139,7 @@ def from_row(row: dict[str, Any]) -> ScoredVideo:
     return ScoredVideo(
         path=str(row["path"]),
         label=int(row["label"]),
+        more_labels=tuple(row.get("more_labels", ())),
         top=tuple(int(entry["index"]) for entry in row["top"]),
         top_probs=tuple(float(entry["prob"]) for entry in row["top"]),
         error=row.get("error"),
@@ -150,7 +155,13 @@ def _arrays(videos: Sequence[ScoredVideo], classes: int) -> dict[str, NDArray[An
     for row, video in zip(scores, videos, strict=True):
         if video.scores is not None:
             row[:] = video.scores
+    several: dict[str, NDArray[Any]] = {}
+    if any(video.more_labels for video in videos):
+        several["positives"] = np.zeros(scores.shape, dtype=bool)
+        for marks, video in zip(several["positives"], videos, strict=True):
+            marks[list(video.labels)] = True
     return {
+        **several,
         "paths": np.array([video.path for video in videos], dtype=np.str_),
         "labels": np.array([video.label for video in videos], dtype=np.int64),
         "scores": scores,  # NaN for a failed video
@@ -164,13 +175,15 @@ def _read_npz(path: Path) -> Iterator[ScoredVideo]:
         paths, labels, scores = arrays["paths"], arrays["labels"], arrays["scores"]
         nothing = np.full(len(paths), "")
         errors, decoders = arrays.get("errors", nothing), arrays.get("decoders", nothing)
-    for name, label, row, error, decoder in zip(
-        paths, labels, scores, errors, decoders, strict=True
+        positives = arrays.get("positives", np.zeros((len(paths), 0), dtype=bool))
+    for name, label, marks, row, error, decoder in zip(
+        paths, labels, positives, scores, errors, decoders, strict=True
     ):
         failed = bool(np.isnan(row).any())
         video = ScoredVideo(
             path=str(name),
             label=int(label),
+            more_labels=tuple(n for n in np.flatnonzero(marks).tolist() if n != label),
             error=(str(error) or "no scores") if failed else None,
             decoder=str(decoder) or None,
         )
@@ -191,12 +204,12 @@ def _sample(video: ScoredVideo, classes: int) -> dict[str, Any]:
         scores = torch.from_numpy(video.scores)
     else:  # its tools know no failed videos: one with no class before the right one counts as wrong
         scores = torch.zeros(classes)
-        scores[video.label] = -1.0
+        scores[list(video.labels)] = -1.0
     return {
         "filename": video.path,
         "pred_score": scores,
         "pred_label": scores.argmax(dim=0, keepdim=True),
-        "gt_label": torch.tensor([video.label]),
+        "gt_label": torch.tensor([video.label, *video.more_labels]),
         "error": video.error,
         "decoder": video.decoder,
     }
@@ -209,11 +222,13 @@ def _read_pkl(path: Path) -> Iterator[ScoredVideo]:
     for number, sample in enumerate(content):
         # Before mmaction2 1.0 was final, scores and labels had a level more.
         scores = _array(sample.get("pred_score", sample.get("pred_scores")))
-        label = int(_array(sample.get("gt_label", sample.get("gt_labels"))).reshape(-1)[0])
+        labels = _array(sample.get("gt_label", sample.get("gt_labels"))).reshape(-1)
+        label, *more = map(int, labels)
         name = sample.get("filename", f"{path.name}#{number}")
         video = ScoredVideo(
             path=str(name),
             label=label,
+            more_labels=tuple(more),
             error=sample.get("error"),
             decoder=sample.get("decoder"),
         )

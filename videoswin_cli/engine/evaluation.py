@@ -1,12 +1,19 @@
 """A list of labelled videos in, accuracy out: what `videoswin eval` runs."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from videoswin_cli.data.lists import VideoList, number_labels
+from videoswin_cli.data.lists import (
+    ListFormat,
+    VideoList,
+    number_labels,
+    read_class_folder,
+    read_list,
+)
 from videoswin_cli.data.locating import locate
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.engine.aggregate import Average
@@ -17,6 +24,7 @@ from videoswin_cli.engine.metrics import (
     looks_like_chance,
     mean_class_accuracy,
     topk_accuracy,
+    video_average_precision,
 )
 from videoswin_cli.engine.monitoring import Monitor
 from videoswin_cli.engine.processes import Shard, find_processes, joined
@@ -63,6 +71,25 @@ class Evaluation:
         return tuple(video for video in self.videos if video.error is not None)
 
 
+def read_videos(
+    folder: Path | None, file: Path | None, options: EvalOptions, *, format: ListFormat | None
+) -> VideoList:
+    """The videos of a folder of class folders, or of a list as the model's labels are to be read.
+
+    Raises:
+        UsageError: there are none, or no such model.
+    """
+    if folder is not None:
+        return read_class_folder(folder)
+    assert file is not None
+    return read_list(file, format=format, multi_label=is_multi_label(options))
+
+
+def is_multi_label(options: EvalOptions) -> bool:
+    """Whether the model gives a video several classes."""
+    return describe(options.model, labels=options.labels)[0].multi_label
+
+
 def evaluate(
     videos: VideoList, options: EvalOptions, *, root: Path | None, monitor: Monitor
 ) -> Evaluation | None:
@@ -86,14 +113,10 @@ def evaluate(
     if not processes.first:
         monitor = Monitor()
     spec, labels = describe(options.model, labels=options.labels)
-    if spec.multi_label:
-        raise UsageError(
-            f"{spec.name} gives a video several classes, and eval measures top-k accuracy",
-            hint="its mean average precision on the validation clips is in metrics.csv of its "
-            "training; predict and extract work as with any model",
-        )
     views = str(resolve_views(options.run.views, spec.protocol))
-    listed = find_videos(videos, labels, options, root=root, monitor=monitor)
+    listed = find_videos(
+        videos, labels, options, root=root, multi_label=spec.multi_label, monitor=monitor
+    )
     if options.dump is not None:
         dump_format(options.dump)
         check_writable(options.dump)
@@ -184,6 +207,7 @@ def find_videos(
     options: EvalOptions,
     *,
     root: Path | None,
+    multi_label: bool,
     monitor: Monitor,
 ) -> list[ListedVideo]:
     """The videos to score, with class index and file. Says what was found.
@@ -192,7 +216,8 @@ def find_videos(
         UsageError: a wrong label, or fewer files than `options.min_found` of the rows.
     """
     monitor.notice(f"{videos.source}: {len(videos.rows)} rows ({videos.format})")
-    listed, notices = locate(videos, number_labels(videos, labels), root=root)
+    numbers = number_labels(videos, labels)
+    listed, notices = locate(videos, numbers, root=root, multi_label=multi_label)
     for text in notices:
         monitor.notice(text)
     missing = [video for video in listed if video.file is None]
@@ -214,14 +239,18 @@ def find_videos(
 def summarise(
     videos: Sequence[ScoredVideo], *, spec: ModelSpec | None, classes: int, options: EvalOptions
 ) -> EvalSummary:
-    """Accuracies of the videos, beside the published ones. `classes` is 0 where not known."""
+    """Accuracies of the videos, beside the published ones. `classes` is 0 where not known.
+
+    Where videos may have several classes, the mean average precision instead.
+    """
+    several = spec.multi_label if spec else any(video.more_labels for video in videos)
     failed = sum(video.error is not None for video in videos)
     counted = [v for v in videos if v.error is None] if options.on_error == "skip" else videos
     published: dict[str, float | None] = {}
     if spec is not None:
         published = {"top1": spec.publication.top1, "top5": spec.publication.top5}
     warnings = []
-    if looks_like_chance(counted, classes=classes):
+    if not several and looks_like_chance(counted, classes=classes):
         warnings.append(
             f"top-1 is no better than guessing one of {classes} classes: does the list number the "
             "classes in the order of this model? (--labels, or class names instead of numbers)"
@@ -238,9 +267,11 @@ def summarise(
         found=len(videos),
         failed=failed,
         on_error=options.on_error,
-        accuracy={f"top{k}": topk_accuracy(counted, k) for k in options.topk},
-        mean_class_accuracy=mean_class_accuracy(counted),
-        classes_with_videos=len(class_accuracies(counted)),
+        accuracy={"map": video_average_precision(counted)}
+        if several
+        else {f"top{k}": topk_accuracy(counted, k) for k in options.topk},
+        mean_class_accuracy=math.nan if several else mean_class_accuracy(counted),
+        classes_with_videos=0 if several else len(class_accuracies(counted)),
         published={key: value for key, value in published.items() if value is not None},
         published_views=f"{spec.protocol.clips}x{spec.protocol.crops}" if spec else None,
         timing=None,

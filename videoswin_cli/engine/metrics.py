@@ -20,6 +20,12 @@ class ScoredVideo:
     scores: NDArray[np.float32] | None = None  # (classes,), where they are kept
     error: str | None = None
     decoder: str | None = None
+    more_labels: tuple[int, ...] = ()  # further classes that it has
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """All its classes, in rising order."""
+        return tuple(sorted({self.label, *self.more_labels}))
 
 
 def topk_accuracy(videos: Sequence[ScoredVideo], k: int) -> float:
@@ -49,6 +55,19 @@ def mean_class_accuracy(videos: Sequence[ScoredVideo]) -> float:
 def confusions(videos: Sequence[ScoredVideo]) -> Counter[tuple[int, int]]:
     """(true class, answered class) -> videos; failed videos answer nothing and are left out."""
     return Counter((video.label, video.top[0]) for video in videos if video.top)
+
+
+def video_average_precision(videos: Sequence[ScoredVideo]) -> float:
+    """`mean_average_precision` of videos whose scores are kept; a failed one ranks below all."""
+    classes = max((len(v.scores) for v in videos if v.scores is not None), default=0)
+    if not classes:
+        return 0.0 if videos else math.nan
+    nothing = np.full(classes, -1.0, dtype=np.float32)
+    scores = np.stack([nothing if v.scores is None else v.scores for v in videos])
+    positives = np.zeros(scores.shape, dtype=bool)
+    for row, video in zip(positives, videos, strict=True):
+        row[list(video.labels)] = True
+    return mean_average_precision(scores, positives)
 
 
 def mean_average_precision(scores: NDArray[np.floating], positives: NDArray[np.bool_]) -> float:

@@ -52,11 +52,11 @@ class Scorer:
             UsageError: the dump exists, and is of another run or not to be gone on with.
             VideoError: a video failed, and that is to stop the run.
         """
-        wanted = {video.path: video.label for video in listed}
+        wanted = {video.path: video.labels for video in listed}
         done = {
             path: video
             for path, video in self._done_before().items()
-            if video.error is None and wanted.get(path) == video.label
+            if video.error is None and wanted.get(path) == video.labels
         }
         pending = [video for video in self.processes.shard.deal(listed) if video.path not in done]
         if done and self.processes.first:
@@ -131,17 +131,19 @@ class Scorer:
             yield entry
 
     def _entry(self, video: ListedVideo, output: ViewOutputs) -> Entry:
-        probabilities = average_views(output.outputs, how=self.average)
+        multi_label = self.model.spec.multi_label
+        probabilities = average_views(output.outputs, how=self.average, multi_label=multi_label)
         scores = probabilities.numpy().astype(np.float32)
         top = rank_scores(scores, k=self.keep_top)
         entry: Entry = {
             "path": video.path,
             "label": video.label,
+            "more_labels": video.more_labels,
             "decoder": output.info.decoder,
             "top": [{"index": index, "prob": float(scores[index])} for index in top],
             "error": None,
         }
-        if self.dump is not None and dump_format(self.dump) != "jsonl":
+        if multi_label or (self.dump is not None and dump_format(self.dump) != "jsonl"):
             entry["scores"] = base64.b64encode(scores.tobytes()).decode("ascii")
         return entry
 
@@ -152,7 +154,13 @@ def description_of(dump: Path) -> Path:
 
 
 def _failure(video: ListedVideo, reason: str) -> Entry:
-    return {"path": video.path, "label": video.label, "top": [], "error": reason}
+    return {
+        "path": video.path,
+        "label": video.label,
+        "more_labels": video.more_labels,
+        "top": [],
+        "error": reason,
+    }
 
 
 def _from_entry(entry: Entry) -> ScoredVideo:

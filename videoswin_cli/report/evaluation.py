@@ -12,6 +12,12 @@ from videoswin_cli.records import EvalSummary
 from videoswin_cli.report.timing import describe_timing
 
 Format = Literal["table", "json"]
+FIGURES = {  # key: title
+    "top1": "top-1",
+    "top5": "top-5",
+    "mean_class_accuracy": "mean class accuracy",
+    "map": "mean average precision",
+}
 
 
 def format_summary(summary: EvalSummary, format: Format) -> str:
@@ -72,7 +78,10 @@ def _without_nan(value: object) -> object:
 
 def _rows(summary: EvalSummary) -> Iterable[tuple[str, str]]:
     for name, accuracy in summary.accuracy.items():
-        yield name.replace("top", "top-"), _accuracy_text(summary, name, accuracy)
+        yield (
+            FIGURES.get(name, name.replace("top", "top-")),
+            _accuracy_text(summary, name, accuracy),
+        )
     if summary.classes_with_videos:
         mean = f"{summary.mean_class_accuracy:6.2f} %  ({summary.classes_with_videos} classes)"
         yield "mean class accuracy", mean

@@ -13,6 +13,7 @@ import torch.distributed as dist
 
 from videoswin_cli.data.feeding import feed
 from videoswin_cli.engine.processes import find_processes, joined
+from videoswin_cli.report.evaluation import FIGURES
 from videoswin_cli.training.examples import (
     rarest_labels,
 )
@@ -29,7 +30,7 @@ from videoswin_cli.training.run_folder import (
 )
 from videoswin_cli.training.session import Session, averaged_weights, open_session
 from videoswin_cli.training.state import Progress
-from videoswin_cli.training.validation import FIGURES, Validation, validate
+from videoswin_cli.training.validation import Validation, validate
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,16 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from videoswin_cli.data.dataset import FailedVideo
 from videoswin_cli.engine.aggregate import average_views
 from videoswin_cli.engine.metrics import (
     ScoredVideo,
-    mean_average_precision,
     mean_class_accuracy,
     rank_scores,
     topk_accuracy,
+    video_average_precision,
 )
 from videoswin_cli.engine.processes import Processes
 from videoswin_cli.records import ListedVideo
@@ -21,12 +19,6 @@ from videoswin_cli.training.inputs import Inputs, mark_classes
 from videoswin_cli.training.loss import Loss
 
 _TOP = 5
-FIGURES = {
-    "top1": "top-1",
-    "top5": "top-5",
-    "mean_class_accuracy": "mean class accuracy",
-    "map": "mean average precision",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +48,20 @@ def validate(
     for clip, logits in zip(mine, inputs.answers(mine), strict=True):
         assert clip.label is not None
         if isinstance(logits, FailedVideo):
-            scored.append((ScoredVideo(path=clip.path, label=clip.label, error=logits.reason), 0.0))
+            failed = ScoredVideo(
+                path=clip.path,
+                label=clip.label,
+                more_labels=clip.more_labels,
+                error=logits.reason,
+            )
+            scored.append((failed, 0.0))
             continue
         probs = average_views(logits[None], multi_label=multi_label).float().numpy()
         top = rank_scores(probs, k=_TOP)
         video = ScoredVideo(
             path=clip.path,
             label=clip.label,
+            more_labels=clip.more_labels,
             top=top,
             top_probs=tuple(float(probs[i]) for i in top),
             scores=probs,
@@ -77,7 +76,7 @@ def validate(
     return Validation(
         videos=videos,
         loss=sum(losses) / len(losses) if losses else math.nan,
-        figures=_average_precision(videos, clips, classes)
+        figures={"map": video_average_precision(videos)}
         if multi_label
         else _accuracies(videos, classes),
     )
@@ -88,11 +87,3 @@ def _accuracies(videos: Sequence[ScoredVideo], classes: int) -> dict[str, float]
     if classes > _TOP:  # else it is always 100
         figures["top5"] = topk_accuracy(videos, _TOP)
     return figures | {"mean_class_accuracy": mean_class_accuracy(videos)}
-
-
-def _average_precision(
-    videos: Sequence[ScoredVideo], clips: Sequence[ListedVideo], classes: int
-) -> dict[str, float]:
-    nothing = np.full(classes, -1.0, dtype=np.float32)
-    scores = np.stack([nothing if v.scores is None else v.scores for v in videos])
-    return {"map": mean_average_precision(scores, mark_classes(clips, classes).bool().numpy())}
