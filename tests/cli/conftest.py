@@ -14,7 +14,9 @@ BROKEN = ("audio.mp4", "empty.mp4", "text.mp4")
 
 
 @pytest.fixture(autouse=True)
-def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No network, a cache of its own, and a folder to leave failed.jsonl in."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VIDEOSWIN_HOME", str(tmp_path / "own"))
     monkeypatch.setenv("VIDEOSWIN_OFFLINE", "1")
 

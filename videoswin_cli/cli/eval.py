@@ -8,6 +8,7 @@ import typer
 
 from videoswin_cli.cli import options
 from videoswin_cli.cli.console import VideoBar, notice
+from videoswin_cli.data.lists import check_list
 from videoswin_cli.errors import ExpectationError, UsageError, VideoError
 from videoswin_cli.files import check_writable
 from videoswin_cli.model.catalog import DEFAULT_MODEL
@@ -137,6 +138,9 @@ def evaluate(
     for path in (per_class, confusion):
         if path is not None:
             check_writable(path)
+    if list_file is not None:
+        check_list(list_file)
+
     from videoswin_cli.engine import evaluation as engine
     from videoswin_cli.engine.monitoring import Monitor
     from videoswin_cli.engine.processes import parse_shard

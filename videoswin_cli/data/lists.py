@@ -104,6 +104,12 @@ def read_list(
     return _read_file(path, format, labelled=labelled, multi_label=multi_label)
 
 
+def check_list(path: Path) -> None:
+    """Raises UsageError where there is no such list; nothing is read."""
+    if not path.exists() and not any(path.parent.glob(path.name)):
+        raise UsageError(f"cannot read the list {path}: no such file")
+
+
 def _read_file(
     path: Path, format: ListFormat | None, *, labelled: bool, multi_label: bool
 ) -> VideoList:
