@@ -97,7 +97,7 @@ def _add_objects(frames: Tensor, times: NDArray[np.float64], rng: np.random.Gene
     """One to three things that move by themselves in front of the scene."""
     count, height, width, _ = frames.shape
     for _ in range(rng.integers(1, 4)):
-        radius = float(rng.uniform(0.05, 0.16) * min(height, width))
+        radius = float(np.exp(rng.uniform(np.log(0.05), np.log(0.22))) * min(height, width))
         start = rng.uniform(0.1, 0.9, 2) * (height, width)
         speed = rng.normal(0, 0.35, 2) * width
         swing, pace = rng.uniform(0, 0.1) * width, rng.uniform(0.5, 2)

@@ -15,15 +15,22 @@ Picture = NDArray[np.float32]
 Mask = NDArray[np.float32]  # (height, width), 0 to 1
 
 
+_LEAST_SPREAD = 25.0  # standard deviation of brightness, 0 to 255; of photographs it is 40 to 80
+
+
 def draw_picture(size: tuple[int, int], rng: np.random.Generator) -> Picture:
     """A random scene or texture of `size`, (height, width)."""
     kinds: list[Callable[[tuple[int, int], np.random.Generator], Picture]]
     kinds = [clouds, clouds, shapes, shapes, street, landscape, tiles, scribbles]
     picture = kinds[rng.integers(len(kinds))](size, rng)
-    if rng.random() < 0.7:  # grain, dirt, light: hardly a surface is plain
-        share = rng.uniform(0.1, 0.4)
-        picture = (1 - share) * picture + share * clouds(size, rng)
-    return _floats(np.clip(picture, 0, 255))
+    # Dirt, grain and light: a plain surface shows no motion, and real ones are never plain.
+    dirt = fractal(size, rng, coarsest=float(rng.uniform(8, 40)))[..., None] - 0.5
+    picture = picture + dirt * rng.uniform(60, 200)
+    spread = picture.mean(axis=2).std()
+    if spread < _LEAST_SPREAD:
+        middle = picture.mean()
+        picture = middle + (picture - middle) * (_LEAST_SPREAD / spread)
+    return _floats(np.clip(picture + rng.uniform(-20, 20), 0, 255))
 
 
 def noise(size: tuple[int, int], cell: float, rng: np.random.Generator) -> Mask:
@@ -40,10 +47,12 @@ def noise(size: tuple[int, int], cell: float, rng: np.random.Generator) -> Mask:
     return _floats(upper * (1 - fy) + lower * fy)
 
 
-def fractal(size: tuple[int, int], rng: np.random.Generator) -> Mask:
-    """Noise of several widths, coarse ones strongest; 0 to 1."""
+def fractal(
+    size: tuple[int, int], rng: np.random.Generator, *, coarsest: float | None = None
+) -> Mask:
+    """Noise of several widths, from `coarsest` px down, coarse ones strongest; 0 to 1."""
     total = np.zeros(size, dtype=np.float32)
-    weight, cell, sum_ = 1.0, float(rng.uniform(40, 160)), 0.0
+    weight, cell, sum_ = 1.0, coarsest or float(rng.uniform(40, 160)), 0.0
     persistence = rng.uniform(0.45, 0.75)
     while cell > 3:
         total += weight * noise(size, cell, rng)
