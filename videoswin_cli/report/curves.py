@@ -31,7 +31,7 @@ def draw_curves(
     left.legend()
     for name, label in figures.items():
         right.plot(steps, [row[name] for row in epochs], "o-", label=label)
-    right.set(xlabel="step", ylabel="validation, %", ylim=(0, 100))
+    right.set(xlabel="step", ylabel="validation, %", ylim=(0, 103))
     right.legend()
     _save(figure, path)
 

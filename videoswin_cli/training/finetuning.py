@@ -177,10 +177,12 @@ def _end_epoch(session: Session) -> None:
                 f"validation loss {found.loss:.4f}, "
                 + ", ".join(f"{FIGURES[k]} {value:.2f} %" for k, value in found.figures.items())
             )
-            better = torch.tensor([float(best > progress.best)])
+            ahead = (best, -found.loss) > (progress.best, -progress.best_loss)
+            better = torch.tensor([float(ahead)])
             save_model(session, out / "last.safetensors", row)
             if better:
-                progress.best, session.validation = best, found
+                progress.best, progress.best_loss = best, found.loss
+                session.validation = found
                 save_model(session, out / "best.safetensors", row)
             write_metrics(session)
     if session.processes.size > 1:

@@ -21,6 +21,7 @@ class Progress:
 
     step: int = 0  # steps done
     best: float = float("-inf")  # validation figure
+    best_loss: float = float("inf")  # of that validation, which decides between equal figures
     best_epoch: int = 0
     epochs: list[dict[str, float]] = field(default_factory=list)  # a row an epoch, for metrics.csv
     losses: list[float] = field(default_factory=list)  # of each step
