@@ -61,4 +61,4 @@ def test_from_scratch(run: Run, made: Path, tmp_path: Path) -> None:
     result = run("finetune", made, "--model", "camera-motion", "--out", tmp_path / "o", *scratch)
     assert result.exit_code == 0, result.output
     assert "82 new" in result.stderr
-    assert best(tmp_path / "o") >= 45
+    assert best(tmp_path / "o") >= 60
