@@ -460,7 +460,13 @@ def test_a_run_that_was_ended_goes_on_inside_the_epoch(
     check_equal(out, undisturbed)
 
 
-@pytest.mark.parametrize("freeze", ["none", "backbone"])
+@pytest.mark.parametrize(
+    "freeze",
+    [
+        "none",
+        pytest.param("backbone", marks=pytest.mark.slow),  # twenty seconds for a rare pair
+    ],
+)
 def test_two_processes_learn_what_one_learns(
     freeze: str, data: Path, tiny: str, tmp_path: Path
 ) -> None:

@@ -463,7 +463,13 @@ def test_a_default_model_that_cannot_be_had(run: Run, clips: Path, tmp_path: Pat
 def test_an_interrupted_run_says_so(tiny: str) -> None:
     command = [sys.executable, "-m", "videoswin_cli", "predict", "-", "--model", tiny]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Shells start what is put into the background with Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         time.sleep(1.5)  # by then it waits for the paths
         process.send_signal(signal.SIGINT)
