@@ -499,3 +499,15 @@ def test_without_classes_there_is_no_head_and_features_only() -> None:
         assert network.forward_features(clip).shape == (1, 16, 2, 3, 3)
         with pytest.raises(RuntimeError, match="forward_features"):
             network(clip)
+
+
+def test_gradients_do_not_depend_on_who_comes_first() -> None:
+    """Threads add to the bias table's gradient; a full window is large enough for several."""
+    attention = WindowAttention(32, 1, window_size=(8, 7, 7), shift=(0, 0, 0), qkv_bias=True)
+    weight = torch.randn(1, 1, 392, 392, generator=torch.Generator().manual_seed(0))
+    found = []
+    for _ in range(5):
+        attention.zero_grad()
+        (attention.position_bias(392) * weight).sum().backward()
+        found.append(attention.relative_position_bias_table.grad.clone())
+    assert all(torch.equal(found[0], other) for other in found[1:])

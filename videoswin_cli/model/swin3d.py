@@ -160,7 +160,8 @@ class WindowAttention(nn.Module):
         """
         table = self.relative_position_bias_table
         index = relative_position_index(self.window_size, table.device)[:tokens, :tokens]
-        return table[index].permute(2, 0, 1).unsqueeze(0)
+        # Not table[index], whose gradient on a CPU adds up in the order in which threads come by.
+        return F.embedding(index, table).permute(2, 0, 1).unsqueeze(0)
 
 
 class MLP(nn.Module):

@@ -135,6 +135,8 @@ def _problems(recipe: Recipe) -> Iterator[str]:
         low, high = getattr(recipe, name)
         if not 0 < low <= high:
             yield f"{name}: expected two rising numbers above 0, found {low}, {high}"
+    if recipe.window_size is not None and min(recipe.window_size) < 1:
+        yield f"window_size: expected numbers from 1 up, found {list(recipe.window_size)}"
     if recipe.crop_area[1] > 1:
         yield f"crop_area: a crop cannot be {recipe.crop_area[1]} of the frame"
     if recipe.freeze == "backbone" and (recipe.mixup or recipe.cutmix):
