@@ -10,7 +10,7 @@ from typer.testing import Result
 from videoswin_cli.model.unpickling import load_torch
 from videoswin_cli.synthesis.dataset import make_camera_motion
 
-pytestmark = pytest.mark.slow  # 300 made clips and some thousand steps: eight minutes on 2 cores
+pytestmark = pytest.mark.slow  # 300 made clips and a thousand steps: minutes
 
 Run = Callable[..., Result]
 RECIPE = Path(__file__).parents[2] / "configs/finetune/camera-motion.yaml"

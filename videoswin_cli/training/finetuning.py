@@ -14,9 +14,7 @@ import torch.distributed as dist
 from videoswin_cli.data.feeding import feed
 from videoswin_cli.engine.processes import find_processes, joined
 from videoswin_cli.report.evaluation import FIGURES
-from videoswin_cli.training.examples import (
-    rarest_labels,
-)
+from videoswin_cli.training.examples import rarest_labels
 from videoswin_cli.training.loop import deal_steps
 from videoswin_cli.training.order import ClipOrder
 from videoswin_cli.training.preparation import FinetuneOptions, Watcher, prepare
