@@ -76,14 +76,14 @@ def test_the_clips_of_the_repository(name: str) -> None:
 
 
 def test_clips_that_it_was_not_trained_on(tmp_path: Path) -> None:
-    for _ in make_camera_motion(tmp_path, clips_per_class=6, seed=77, workers=2):
+    for _ in make_camera_motion(tmp_path, clips_per_class=6, seed=77, workers=2, notice=print):
         pass
     assert share_right(tmp_path) >= 90  # 60 clips; the README has the figure for many
 
 
 @pytest.mark.slow  # a thousand clips, five minutes
 def test_it_is_as_good_as_the_readme_says(tmp_path: Path) -> None:
-    for _ in make_camera_motion(tmp_path, clips_per_class=100, seed=4):
+    for _ in make_camera_motion(tmp_path, clips_per_class=100, seed=4, notice=print):
         pass
     assert share_right(tmp_path) >= 97
 
@@ -102,7 +102,9 @@ def test_views_of_real_frames(real_videos: Path, tmp_path: Path) -> None:
                 for number, frame in enumerate(video.read_frames(range(0, count, count // 8))):
                     imsave(tmp_path / f"frames/{path.name}-{number}.png", frame)
     pictures = tmp_path / "frames"
-    for _ in make_camera_motion(tmp_path / "o", clips_per_class=30, seed=5, pictures=pictures):
+    for _ in make_camera_motion(
+        tmp_path / "o", clips_per_class=30, seed=5, pictures=pictures, notice=print
+    ):
         pass
     assert share_right(tmp_path / "o") >= 90
 

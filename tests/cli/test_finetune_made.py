@@ -21,7 +21,7 @@ FIVE = ("pan-left", "pan-right", "zoom-in", "zoom-out", "static")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Thirty clips of each of ten classes, as the README's example has them."""
     folder = tmp_path_factory.mktemp("made") / "clips"
-    for _ in make_camera_motion(folder, clips_per_class=30, seed=0):
+    for _ in make_camera_motion(folder, clips_per_class=30, seed=0, notice=print):
         pass
     return folder
 

@@ -1,6 +1,7 @@
 """Made clips: directions are what their names say, and equal seeds make equal clips."""
 
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from videoswin_cli.cli.app import app
 from videoswin_cli.data.decoding import open_video
+from videoswin_cli.errors import UsageError
 from videoswin_cli.synthesis import pictures
 from videoswin_cli.synthesis.camera import MOTIONS, move_camera
 from videoswin_cli.synthesis.clips import look, make_clip
@@ -127,14 +129,14 @@ def test_a_clip_follows_from_its_seed() -> None:
 
 
 def test_a_data_set_is_gone_on_with(tmp_path: Path) -> None:
-    made = list(make_camera_motion(tmp_path, clips_per_class=1, seed=5, workers=0))
+    made = list(make_camera_motion(tmp_path, clips_per_class=1, seed=5, workers=0, notice=print))
     assert sorted(p.parent.name for p in made) == sorted(MOTIONS)
     for path in made[:2]:
         with open_video(path) as video:
             assert video.info.frames >= 24
     before = {path: path.read_bytes() for path in made}
     made[3].unlink()
-    again = list(make_camera_motion(tmp_path, clips_per_class=1, seed=5, workers=0))
+    again = list(make_camera_motion(tmp_path, clips_per_class=1, seed=5, workers=0, notice=print))
     assert again == [made[3]]
     assert made[3].read_bytes() == before[made[3]]
 
@@ -166,10 +168,50 @@ def test_pictures_of_ones_own_fill_the_frame(size: tuple[int, int], tmp_path: Pa
     (tmp_path / "pictures").mkdir()
     imsave(tmp_path / "pictures/a.png", picture)
     made = make_camera_motion(
-        tmp_path / "out", clips_per_class=1, seed=0, workers=0, pictures=tmp_path / "pictures"
+        tmp_path / "out",
+        clips_per_class=1,
+        seed=0,
+        workers=0,
+        pictures=tmp_path / "pictures",
+        notice=print,
     )
     for path in made:
         with open_video(path) as video:
             frames = video.read_frames(range(0, video.info.frames, 12)).astype(float)
         assert frames[..., 1].mean() > frames[..., [0, 2]].mean() + 30
         assert frames[..., 1].std() > 20, "both kinds of stripes are seen"
+
+
+def test_a_picture_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+    from matplotlib.image import imsave
+
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "broken.png").write_text("no picture")
+    told: list[str] = []
+
+    def make() -> list[Path]:
+        made = make_camera_motion(
+            tmp_path / "o",
+            clips_per_class=1,
+            seed=0,
+            workers=0,
+            pictures=folder,
+            notice=told.append,
+        )
+        return list(islice(made, 2))
+
+    with pytest.raises(UsageError, match="no readable picture in"):
+        make()
+    assert not (tmp_path / "o").exists()
+    imsave(folder / "whole.png", np.random.default_rng(0).random((200, 300, 3)))
+    told.clear()
+    assert len(make()) == 2
+    assert len(told) == 1
+    assert told[0].startswith(f"left out: {folder / 'broken.png'}: not a readable picture")
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="is a file"):
+        list(make_camera_motion(tmp_path / "file", clips_per_class=1, seed=0, notice=print))
+    folder.rename(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="no such folder"):
+        make()

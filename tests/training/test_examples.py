@@ -9,9 +9,10 @@ from videoswin_cli.errors import UsageError
 from videoswin_cli.training.examples import (
     Examples,
     Source,
+    deal_clips,
     describe_examples,
-    drop_broken,
-    find_examples,
+    find_clips,
+    leave_out_broken,
 )
 
 
@@ -22,8 +23,9 @@ def touch(folder: Path, *names: str) -> Path:
     return folder
 
 
-def find(**source: object) -> Examples:
-    return find_examples(Source(**source), seed=0, notice=lambda text: None)  # type: ignore[arg-type]
+def find(*, seed: int = 0, val_share: float = 0.2, **source: object) -> Examples:
+    found = find_clips(Source(**source), notice=lambda text: None)  # type: ignore[arg-type]
+    return deal_clips(found, val_share=val_share, seed=seed)
 
 
 def test_train_and_val_folders(tmp_path: Path) -> None:
@@ -45,7 +47,7 @@ def test_class_folders_are_split_evenly_and_repeatably(tmp_path: Path) -> None:
     assert found.counts(found.val) == [4, 1, 1, 0]
     assert found.counts(found.train) == [16, 4, 1, 1]
     assert find(folder=tmp_path) == found
-    other = find_examples(Source(folder=tmp_path), seed=1, notice=lambda text: None)
+    other = find(folder=tmp_path, seed=1)
     assert other.counts(other.val) == found.counts(found.val)
     assert other.val != found.val
     touch(tmp_path, "e/1.mp4", "e/2.mp4")
@@ -110,19 +112,57 @@ def test_clips_that_are_missing_or_in_both_parts(tmp_path: Path) -> None:
         find(folder=tmp_path / "none")
 
 
-def test_broken_clips_are_left_out_and_told(tmp_path: Path) -> None:
+def test_broken_clips_are_left_out_before_the_split(tmp_path: Path) -> None:
     for name in ("a/1", "a/2", "a/3", "b/1", "b/2", "b/3"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         write_video(tmp_path / f"{name}.mp4", frames=5)
-    (tmp_path / "a/3.mp4").write_text("no video")
+    # In the class's only place for validation, were the split made first.
+    val = next(clip for clip in find(folder=tmp_path).val if clip.label == 0)
+    Path(str(val.file)).write_text("no video")
     told: list[str] = []
-    found = find(folder=tmp_path)
-    kept = drop_broken(found, decoder="auto", workers=0, notice=told.append)
-    assert [path for path, _ in kept.broken] == ["a/3.mp4"]
-    assert len(kept.train) + len(kept.val) == 5
-    assert told[0].startswith("left out: a/3.mp4: not a readable video file")
-    for clip in found.train:
-        if clip.label == 1:
-            Path(str(clip.file)).write_text("no video")
+    found = find_clips(Source(folder=tmp_path), notice=told.append)
+    kept = leave_out_broken(found, decoder="auto", workers=0, notice=told.append)
+    assert [path for path, _ in kept.broken] == [val.path]
+    assert told[0].startswith(f"left out: {val.path}: not a readable video file")
+    dealt = deal_clips(kept, val_share=0.2, seed=0)
+    assert dealt.counts(dealt.train) == [1, 2]
+    assert dealt.counts(dealt.val) == [1, 1]
+    for number in (1, 2, 3):
+        (tmp_path / f"b/{number}.mp4").write_text("no video")
     with pytest.raises(UsageError, match="no training clip of class 'b' can be read"):
-        drop_broken(found, decoder="auto", workers=2, notice=told.append)
+        leave_out_broken(found, decoder="auto", workers=2, notice=told.append)
+
+
+def test_linked_class_folders_are_followed(tmp_path: Path) -> None:
+    touch(tmp_path / "real", "1.mp4", "2.mp4")
+    touch(tmp_path / "data", "b/1.mp4", "b/2.mp4")
+    (tmp_path / "data/a").symlink_to(tmp_path / "real")
+    (tmp_path / "data/b/up").symlink_to(tmp_path / "data")  # a ring
+    found = find(folder=tmp_path / "data")
+    assert found.counts((*found.train, *found.val)) == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("1.mp4 5\n2.mp4 5\n", "there is one class, 'class 5'", ""),
+        ("1.mp4 1\n2.mp4 2\n", "no clip has label 0: labels go from 1 to 2", "counted from 0"),
+        ("1.mp4 0 1\n2.mp4 1 2\n3.mp4 0 2\n", "no clip has label 0", "--multi-label"),
+    ],
+)
+def test_labels_that_were_meant_otherwise(
+    text: str, message: str, hint: str, tmp_path: Path
+) -> None:
+    touch(tmp_path, "1.mp4", "2.mp4", "3.mp4")
+    (tmp_path / "t").write_text(text)
+    with pytest.raises(UsageError, match=message) as caught:
+        find(train_list=tmp_path / "t")
+    assert hint in (caught.value.hint or "")
+
+
+def test_names_joined_by_semicolons_are_noticed(tmp_path: Path) -> None:
+    touch(tmp_path, "1.mp4", "2.mp4", "3.mp4")
+    (tmp_path / "t").write_text("1.mp4 run;jump\n2.mp4 run\n3.mp4 run\n")
+    told: list[str] = []
+    find_clips(Source(train_list=tmp_path / "t"), notice=told.append)
+    assert any("'run;jump' is taken for one class; --multi-label" in line for line in told)

@@ -47,11 +47,26 @@ def progress(items: Iterable[Item], *, total: int, unit: str) -> Iterator[Item]:
             bar.update()
 
 
-class StepBar(AbstractContextManager["StepBar"]):
+class _Bar(AbstractContextManager[Any]):
+    """A bar on a terminal, and notices above it."""
+
+    _bar: "tqdm[Any] | None" = None
+
+    def notice(self, text: str) -> None:
+        """Tell something above the bar."""
+        with nullcontext() if self._bar is None else self._bar.external_write_mode():
+            notice(text)
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+class StepBar(_Bar):
     """How far a training is: a bar on a terminal, a line a minute in a log."""
 
     def __init__(self) -> None:
-        self._bar: tqdm[Any] | None = None
         self._steps = self._step = 0
         self._told = 0.0
 
@@ -79,22 +94,11 @@ class StepBar(AbstractContextManager["StepBar"]):
             self._told = time.monotonic()
             notice(f"step {self._step} of {self._steps}: {text}")
 
-    def notice(self, text: str) -> None:
-        """Tell something above the bar."""
-        with nullcontext() if self._bar is None else self._bar.external_write_mode():
-            notice(text)
 
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-
-class VideoBar(AbstractContextManager["VideoBar"]):
+class VideoBar(_Bar):
     """How far a long run over videos is: a bar on a terminal, a line a minute in a log."""
 
     def __init__(self) -> None:
-        self._bar: tqdm[Any] | None = None
         self._total = self._done = self._failed = 0
         self._begun = self._told = 0.0
 
@@ -122,13 +126,3 @@ class VideoBar(AbstractContextManager["VideoBar"]):
                 f"{self._done} of {self._total} videos, {rate:.2f} a second, "
                 f"{left:.0f} minutes left, {self._failed} failed"
             )
-
-    def notice(self, text: str) -> None:
-        """Tell something above the bar."""
-        with nullcontext() if self._bar is None else self._bar.external_write_mode():
-            notice(text)
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None

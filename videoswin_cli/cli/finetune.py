@@ -7,7 +7,7 @@ import typer
 
 from videoswin_cli.cli import options
 from videoswin_cli.cli.console import StepBar, notice
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 from videoswin_cli.report.curves import draw_confusion, draw_curves
 from videoswin_cli.report.evaluation import FIGURES, write_failures
@@ -127,6 +127,8 @@ def finetune(
 
     videoswin predict clip.mp4 --model runs/mydata/best.safetensors
 
+    Clips that cannot be read are left out and listed in failed.jsonl; the exit code is then 3.
+
     Under `torchrun --nproc-per-node N -m videoswin_cli finetune ...` N processes train together.
     """
     if (data is None) == (train_list is None):
@@ -197,6 +199,9 @@ def finetune(
     figure = next(iter(figures.values()))
     notice(f"best after epoch {done.best_epoch}: {figure} {done.progress.best:.2f} %")
     typer.echo(done.best)
+    if done.broken:
+        notice(f"{len(done.broken)} clips could not be read: {folder / 'failed.jsonl'}")
+        raise typer.Exit(VideoError.exit_code)
 
 
 def _find_state(resume: str | None, out: Path) -> Path | None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from videoswin_cli.cli import options
-from videoswin_cli.cli.console import progress
+from videoswin_cli.cli.console import notice, progress
 
 
 def make_dataset(
@@ -34,7 +34,12 @@ def make_dataset(
     from videoswin_cli.synthesis.dataset import make_camera_motion
 
     made = make_camera_motion(
-        folder, clips_per_class=clips_per_class, seed=seed, pictures=pictures, workers=workers
+        folder,
+        clips_per_class=clips_per_class,
+        seed=seed,
+        pictures=pictures,
+        workers=workers,
+        notice=notice,
     )
     for _ in progress(made, total=clips_per_class * len(MOTIONS), unit="clip"):
         pass

@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from videoswin_cli.data.sources import VIDEO_SUFFIXES
+from videoswin_cli.data.sources import VIDEO_SUFFIXES, files_below
 from videoswin_cli.errors import UsageError
 
 ListFormat = Literal[
@@ -148,11 +148,7 @@ def read_class_folder(folder: Path) -> VideoList:
         raise UsageError(
             f"no such folder: {folder}", hint="give a folder of class folders, or --list FILE"
         )
-    found = sorted(
-        path.relative_to(folder)
-        for path in folder.rglob("*")
-        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
-    )
+    found = [path.relative_to(folder) for path in files_below(folder, VIDEO_SUFFIXES)]
     if loose := [path for path in found if len(path.parts) == 1]:
         raise UsageError(
             f"{folder / loose[0]} is in no class folder ({len(loose)} such videos)",

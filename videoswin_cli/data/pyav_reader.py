@@ -1,7 +1,6 @@
 """Decode chosen frames with PyAV: from the key frame before each, and no further than needed."""
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videoswin_cli.data.frame_index import FrameIndex, decode_packet, open_container
@@ -150,7 +149,7 @@ def _make_converter(index: FrameIndex) -> "Callable[[VideoFrame], NDArray[np.uin
     return convert
 
 
-def read_picture(path: Path) -> "NDArray[np.uint8]":
+def read_picture(path: str) -> "NDArray[np.uint8]":
     """A still picture, (height, width, 3) uint8 RGB.
 
     Raises:
@@ -159,7 +158,7 @@ def read_picture(path: Path) -> "NDArray[np.uint8]":
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(path) as container:
             pixels: NDArray[np.uint8] = next(container.decode(video=0)).to_ndarray(format="rgb24")
             return pixels
     except (av.error.FFmpegError, StopIteration) as error:

@@ -1,7 +1,8 @@
 """What the user named, as an ordered list of videos: files, folders, globs, lists, stdin, URLs."""
 
 import glob
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from videoswin_cli.errors import UsageError
@@ -30,6 +31,27 @@ def expand_inputs(inputs: Sequence[str], *, stdin: Iterable[str] = ()) -> list[s
     if not videos:
         raise UsageError("no input: name a video, a folder, a glob, @list.txt or a URL")
     return videos
+
+
+def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """Files of a folder and its subfolders, links followed, that end so in any case; sorted."""
+    return sorted(_files_below(folder, suffixes, frozenset()))
+
+
+def _files_below(
+    folder: Path, suffixes: Collection[str], above: frozenset[tuple[int, int]]
+) -> Iterator[Path]:
+    place = folder.stat()
+    if (place.st_dev, place.st_ino) in above:
+        return  # a link to a folder that it is in
+    above |= {(place.st_dev, place.st_ino)}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path = folder / entry.name
+            if entry.is_dir():
+                yield from _files_below(path, suffixes, above)
+            elif path.suffix.lower() in suffixes and entry.is_file():
+                yield path
 
 
 def _expand(text: str, stdin: Iterable[str]) -> Iterator[str]:
@@ -73,8 +95,7 @@ def _lines(lines: Iterable[str], *, source: str) -> Iterator[str]:
 
 
 def _videos_below(folder: Path) -> Iterator[str]:
-    found = (p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
-    paths = sorted(map(str, found))
+    paths = sorted(map(str, files_below(folder, VIDEO_SUFFIXES)))
     if not paths:
         raise UsageError(
             f"no video in the folder {folder}",

@@ -1,5 +1,6 @@
 """How a training went, as pictures: curves of loss and accuracy, and what is taken for what."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,5 +73,6 @@ def _smooth(values: Sequence[float], share: float = 0.95) -> list[float]:
 
 
 def _save(figure: "Figure", path: Path) -> None:
-    with write_whole(path) as part:
+    with write_whole(path) as part, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # of a class name: a box stands in
         figure.savefig(part, format="png", dpi=110)

@@ -1,14 +1,16 @@
 """A folder of made clips, one subfolder a camera motion."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from videoswin_cli.data.broken import describe_broken, find_broken_pictures
 from videoswin_cli.data.feeding import count_workers, feed
 from videoswin_cli.data.pyav_reader import read_picture
+from videoswin_cli.data.sources import files_below
 from videoswin_cli.errors import UsageError
 from videoswin_cli.files import write_whole
 from videoswin_cli.synthesis.camera import MOTIONS
@@ -25,6 +27,7 @@ def make_camera_motion(
     seed: int,
     pictures: Path | None = None,
     workers: int | None = None,
+    notice: Callable[[str], None],
 ) -> Iterator[Path]:
     """Write the clips that are not there yet; each path as it is there.
 
@@ -36,11 +39,14 @@ def make_camera_motion(
         seed: other seeds make other clips.
         pictures: folder of still pictures to look at, instead of those of our own.
         workers: processes that make them; None: as many as there are cores.
+        notice: is told which pictures cannot be read; they are left out.
 
     Raises:
-        UsageError: no such folder of pictures, or nothing in it.
+        UsageError: no such folder of pictures, or none in it that can be read; or `folder` is none.
     """
-    files = _find_pictures(pictures) if pictures is not None else []
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file", hint="give a folder; it need not exist")
+    files = _find_pictures(pictures, workers, notice) if pictures is not None else []
     keys = [
         (motion, number)
         for number in range(clips_per_class)
@@ -57,7 +63,7 @@ def make_camera_motion(
 class _Maker:
     """Makes one clip by (motion, number)."""
 
-    def __init__(self, folder: Path, seed: int, pictures: Sequence[Path]) -> None:
+    def __init__(self, folder: Path, seed: int, pictures: Sequence[str]) -> None:
         self.folder = folder
         self.seed = seed
         self.pictures = pictures
@@ -86,10 +92,17 @@ def _path(folder: Path, motion: str, seed: int, number: int) -> Path:
     return folder / motion / f"{seed}-{number:05}.mp4"
 
 
-def _find_pictures(folder: Path) -> list[Path]:
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
-    if not found:
+def _find_pictures(folder: Path, workers: int | None, notice: Callable[[str], None]) -> list[str]:
+    if not folder.is_dir():
+        raise UsageError(f"no such folder: {folder}", hint="--pictures takes a folder of pictures")
+    found = [str(file) for file in files_below(folder, PICTURE_SUFFIXES)]
+    broken = find_broken_pictures(found, workers=workers)
+    for text in describe_broken(list(broken.items())):
+        notice(text)
+    readable = [file for file in found if file not in broken]
+    if not readable:
         raise UsageError(
-            f"no picture in {folder}", hint=f"looked for {' '.join(sorted(PICTURE_SUFFIXES))}"
+            f"no {'readable ' if found else ''}picture in {folder}",
+            hint=f"looked for {' '.join(sorted(PICTURE_SUFFIXES))}",
         )
-    return found
+    return readable

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from videoswin_cli.data.decoding import DecoderChoice, open_video
-from videoswin_cli.data.feeding import count_workers, feed
+from videoswin_cli.data.broken import describe_broken, find_broken_videos
+from videoswin_cli.data.decoding import DecoderChoice
 from videoswin_cli.data.lists import VideoList, number_labels, read_class_folder, read_list
 from videoswin_cli.data.locating import locate
 from videoswin_cli.data.training_clips import seeded
-from videoswin_cli.errors import UsageError, VideoSwinError
+from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import list_labels
 from videoswin_cli.records import ListedVideo
 
@@ -33,8 +33,12 @@ class Examples:
 
     def counts(self, clips: Sequence[ListedVideo]) -> list[int]:
         """Clips of each class."""
-        found = Counter(label for clip in clips for label in clip.labels)
-        return [found[label] for label in range(len(self.classes))]
+        return _count(clips, len(self.classes))
+
+
+def _count(clips: Sequence[ListedVideo], classes: int) -> list[int]:
+    found = Counter(label for clip in clips for label in clip.labels)
+    return [found[label] for label in range(classes)]
 
 
 def rarest_labels(clips: Sequence[ListedVideo]) -> list[int]:
@@ -56,8 +60,18 @@ class Source:
     multi_label: bool = False  # rows of a list may give a clip several classes
 
 
-def find_examples(source: Source, *, seed: int, notice: Notice) -> Examples:
-    """Find the clips and look at what can be wrong with them.
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Labelled clips before they are dealt out."""
+
+    classes: tuple[str, ...]
+    train: tuple[ListedVideo, ...]
+    val: tuple[ListedVideo, ...] | None  # None: a share of `train`, to be set aside
+    broken: tuple[tuple[str, str], ...] = ()  # path and reason of clips that were left out
+
+
+def find_clips(source: Source, *, notice: Notice) -> Found:
+    """Find the clips and their classes; none is opened.
 
     Raises:
         UsageError: what is wrong, with the file and the fix.
@@ -67,34 +81,88 @@ def find_examples(source: Source, *, seed: int, notice: Notice) -> Examples:
             "a class folder gives a clip one class", hint="--multi-label goes with --train-list"
         )
     if source.folder is not None:
-        examples = _from_folder(source.folder, source.val_share, seed)
+        found = _from_folder(source.folder)
     else:
-        examples = _from_lists(source, seed, notice)
-    train, val = (examples.counts(clips) for clips in (examples.train, examples.val))
-    for label, name in enumerate(examples.classes):
-        if not train[label]:
-            where = f"only in the validation clips ({val[label]})" if val[label] else "nowhere"
-            raise UsageError(
-                f"class {name!r} is {where}: it could never be learned",
-                hint="add clips of it to the training part, or take it out of the validation part",
-            )
-    if len(examples.classes) < 2:
-        raise UsageError(
-            f"there is one class, {examples.classes[0]!r}: nothing to tell apart",
-            hint="expected DATA/CLASS/CLIP with two classes or more",
-        )
-    if not examples.val:
-        raise UsageError(
-            "there is no clip to validate on: no class has more than one",
-            hint="add clips, or give them with DATA/val/CLASS or --val-list",
-        )
-    both = {clip.file for clip in examples.train} & {clip.file for clip in examples.val}
+        found = _from_lists(source, notice)
+    both = {clip.file for clip in found.train} & {clip.file for clip in found.val or ()}
     if both:
         raise UsageError(
             f"{len(both)} clips are both trained and validated on, such as {sorted(both)[0]}",  # type: ignore[type-var]
             hint="take them out of one of the two",
         )
+    return found
+
+
+def leave_out_broken(
+    found: Found, *, decoder: DecoderChoice, workers: int | None, notice: Notice
+) -> Found:
+    """Open every clip once, and leave those out that cannot be read.
+
+    Raises:
+        UsageError: nothing is left of a class.
+    """
+    clips = (*found.train, *(found.val or ()))
+    files = [clip.file for clip in clips if clip.file is not None]
+    reasons = find_broken_videos(files, decoder=decoder, workers=workers)
+    broken = [(clip.path, reasons[str(clip.file)]) for clip in clips if clip.file in reasons]
+    for text in describe_broken(broken):
+        notice(text)
+
+    def readable(clips: Sequence[ListedVideo]) -> tuple[ListedVideo, ...]:
+        return tuple(clip for clip in clips if clip.file not in reasons)
+
+    kept = replace(
+        found,
+        train=readable(found.train),
+        val=None if found.val is None else readable(found.val),
+        broken=tuple(broken),
+    )
+    counts = _count(kept.train, len(kept.classes))
+    for name, before, count in zip(
+        kept.classes, _count(found.train, len(kept.classes)), counts, strict=True
+    ):
+        if before and not count:
+            raise UsageError(
+                f"no training clip of class {name!r} can be read", hint="mend them, or take it out"
+            )
+    if found.val and not kept.val:
+        raise UsageError("no validation clip can be read", hint="mend them, or give others")
+    return kept
+
+
+def deal_clips(found: Found, *, val_share: float, seed: int) -> Examples:
+    """Set clips aside for validation where there are none yet.
+
+    Raises:
+        UsageError: a class that could never be learned, or nothing to validate on.
+    """
+    train, val = found.train, found.val
+    if val is None:
+        train, val = _split(found.classes, found.train, val_share, seed)
+    examples = Examples(classes=found.classes, train=train, val=val, broken=found.broken)
+    _check_several(examples.classes)
+    validated = examples.counts(val)
+    for name, count, other in zip(examples.classes, examples.counts(train), validated, strict=True):
+        if not count:
+            where = f"only in the validation clips ({other})" if other else "nowhere"
+            raise UsageError(
+                f"class {name!r} is {where}: it could never be learned",
+                hint="add clips of it to the training part, or take it out of the validation part",
+            )
+    if not val:
+        raise UsageError(
+            "there is no clip to validate on: no class has more than one",
+            hint="add clips, or give them with DATA/val/CLASS or --val-list",
+        )
     return examples
+
+
+def _check_several(classes: Sequence[str]) -> None:
+    if len(classes) == 1:
+        raise UsageError(
+            f"there is one class, {classes[0]!r}: nothing to tell apart",
+            hint="expected DATA/CLASS/CLIP, or labels in a list, of two classes or more",
+        )
 
 
 def describe_examples(examples: Examples) -> list[str]:
@@ -118,65 +186,10 @@ def describe_examples(examples: Examples) -> list[str]:
     return lines
 
 
-def drop_broken(
-    examples: Examples, *, decoder: DecoderChoice, workers: int | None, notice: Notice
-) -> Examples:
-    """Open every clip once, and leave those out that cannot be read.
-
-    Raises:
-        UsageError: nothing is left of a class.
-    """
-    clips = (*examples.train, *examples.val)
-    files = [str(clip.file) for clip in clips]
-    processes = count_workers(len(files), on_cpu=True) if workers is None else workers
-    errors = list(feed(_Opened(files, decoder), range(len(files)), workers=processes))
-    broken = {
-        file: (clip.path, error)
-        for file, clip, error in zip(files, clips, errors, strict=True)
-        if error is not None
-    }
-    for path, error in list(broken.values())[:_FEW]:
-        notice(f"left out: {path}: {error}")
-    if len(broken) > _FEW:
-        notice(f"left out: {len(broken)} clips in all, listed in failed.jsonl")
-    kept = replace(
-        examples,
-        train=tuple(clip for clip in examples.train if clip.file not in broken),
-        val=tuple(clip for clip in examples.val if clip.file not in broken),
-        broken=tuple(broken.values()),
-    )
-    for name, count in zip(kept.classes, kept.counts(kept.train), strict=True):
-        if not count:
-            raise UsageError(
-                f"no training clip of class {name!r} can be read", hint="mend them, or take it out"
-            )
-    if not kept.val:
-        raise UsageError("no validation clip can be read", hint="mend them, or give others")
-    return kept
-
-
-class _Opened:
-    """What is wrong with a file, by number."""
-
-    def __init__(self, files: Sequence[str], decoder: DecoderChoice) -> None:
-        self.files = files
-        self.decoder = decoder
-
-    def __getitem__(self, number: int) -> str | None:
-        try:
-            with open_video(self.files[number], decoder=self.decoder):
-                return None
-        except VideoSwinError as error:
-            return error.message.removeprefix(f"{self.files[number]}: ")
-
-    def failed(self, number: int, reason: str) -> str | None:
-        return reason
-
-
 # --- folders --------------------------------------------------------------------------------------
 
 
-def _from_folder(folder: Path, val_share: float, seed: int) -> Examples:
+def _from_folder(folder: Path) -> Found:
     if not folder.is_dir():
         raise UsageError(
             f"no such folder: {folder}",
@@ -185,7 +198,8 @@ def _from_folder(folder: Path, val_share: float, seed: int) -> Examples:
     if not (folder / "train").is_dir():
         videos = read_class_folder(folder)
         classes = tuple(sorted({str(row.label) for row in videos.rows}))
-        return split(classes, _locate(videos, classes, None, lambda text: None), val_share, seed)
+        clips = _locate(videos, classes, None, lambda text: None)
+        return Found(classes=classes, train=tuple(clips), val=None)
     if not (folder / "val").is_dir():
         raise UsageError(
             f"{folder} has train but no val",
@@ -200,12 +214,12 @@ def _from_folder(folder: Path, val_share: float, seed: int) -> Examples:
         )
         for name, part in parts.items()
     )
-    return Examples(classes=classes, train=train, val=val)
+    return Found(classes=classes, train=train, val=val)
 
 
-def split(
+def _split(
     classes: tuple[str, ...], clips: Sequence[ListedVideo], val_share: float, seed: int
-) -> Examples:
+) -> tuple[tuple[ListedVideo, ...], tuple[ListedVideo, ...]]:
     """Set a share of each class aside for validation; of two clips or more at least one.
 
     A clip of several classes counts with the rarest.
@@ -218,17 +232,16 @@ def split(
         count = min(max(1, round(val_share * len(own))), len(own) - 1)
         order = torch.randperm(len(own), generator=seeded(seed, "split", classes[label]))
         aside |= {own[place].path for place in order[:count].tolist()}
-    return Examples(
-        classes=classes,
-        train=tuple(clip for clip in clips if clip.path not in aside),
-        val=tuple(clip for clip in clips if clip.path in aside),
+    return (
+        tuple(clip for clip in clips if clip.path not in aside),
+        tuple(clip for clip in clips if clip.path in aside),
     )
 
 
 # --- lists ----------------------------------------------------------------------------------------
 
 
-def _from_lists(source: Source, seed: int, notice: Notice) -> Examples:
+def _from_lists(source: Source, notice: Notice) -> Found:
     if source.train_list is None:
         raise UsageError(
             "no data", hint="give a folder of class folders, or --train-list and --val-list"
@@ -238,21 +251,37 @@ def _from_lists(source: Source, seed: int, notice: Notice) -> Examples:
     for part in lists:
         notice(f"{part.source}: {len(part.rows)} rows ({part.format})")
     classes = list_labels(source.labels) if source.labels else _name_classes(lists)
+    joined = [name for name in classes if ";" in name]
+    if joined and not source.labels:
+        notice(f"{joined[0]!r} is taken for one class; --multi-label takes it for several")
     clips = [
         _locate(part, classes, source.root, notice, multi_label=source.multi_label)
         for part in lists
     ]
-    if len(clips) == 1:
-        return split(classes, clips[0], source.val_share, seed)
-    return Examples(classes=classes, train=tuple(clips[0]), val=tuple(clips[1]))
+    train, *val = (tuple(part) for part in clips)
+    return Found(classes=classes, train=train, val=val[0] if val else None)
 
 
 def _name_classes(lists: Sequence[VideoList]) -> tuple[str, ...]:
     """Sorted names, or numbers up to the largest where the lists have numbers."""
     labels = {row.label for part in lists for row in part.rows if row.label is not None}
-    if all(isinstance(label, int) for label in labels):
-        return tuple(f"class {n}" for n in range(max(map(int, labels)) + 1)) if labels else ()
-    return tuple(sorted(map(str, labels)))
+    if not all(isinstance(label, int) for label in labels):
+        return tuple(sorted(map(str, labels)))
+    _check_several([f"class {number}" for number in labels])
+    numbers = sorted(map(int, labels))
+    if absent := sorted(set(range(numbers[-1])) - set(numbers)):
+        hint = "labels are counted from 0; class names, all of them, can be given with --labels"
+        if any(part.format == "id-frames-label" for part in lists):
+            hint = (
+                "the number before the label is taken for a number of frames; where clips have "
+                "several labels say --multi-label"
+            )
+        raise UsageError(
+            f"no clip has label {absent[0]}: labels go from {numbers[0]} to {numbers[-1]}, "
+            f"{len(absent)} in between or below are nowhere",
+            hint=hint,
+        )
+    return tuple(f"class {n}" for n in numbers)
 
 
 def _locate(

@@ -1,5 +1,6 @@
 """Clips in, a trained model out: what `videoswin finetune` runs."""
 
+import math
 import signal
 import threading
 import time
@@ -111,7 +112,8 @@ def _train_epoch(session: Session, order: ClipOrder, stopped: Callable[[], bool]
         first = step * plan.step_clips + session.processes.rank * share
         keys += order.keys(range(first, first + share))
     source, workers = session.inputs.source, min(session.inputs.workers, len(keys))
-    saved = begun = time.monotonic()
+    begun = time.monotonic()
+    saved = begun if progress.step else -math.inf  # a first save at once: a full disk shows early
     # While a step computes the clips of the next one are decoded.
     ahead = 1 + share // max(workers, 1)
     with closing(feed(source, keys, workers=workers, ahead=ahead)) as items:

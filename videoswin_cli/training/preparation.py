@@ -20,9 +20,10 @@ from videoswin_cli.training.estimate import estimate
 from videoswin_cli.training.examples import (
     Examples,
     Source,
+    deal_clips,
     describe_examples,
-    drop_broken,
-    find_examples,
+    find_clips,
+    leave_out_broken,
 )
 from videoswin_cli.training.inputs import Reading
 from videoswin_cli.training.plan import Plan, make_plan
@@ -76,15 +77,17 @@ def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Prepa
     Raises:
         UsageError: what is wrong with the data or the recipe.
     """
-    examples = find_examples(options.source, seed=recipe.seed, notice=watcher.notice)
+    found = find_clips(options.source, notice=watcher.notice)
+    deal_clips(found, val_share=options.source.val_share, seed=recipe.seed)  # refuses early
     spec = plan_spec(
-        options.model, recipe, examples.classes, name=options.out.name, scratch=options.scratch
+        options.model, recipe, found.classes, name=options.out.name, scratch=options.scratch
     )
+    found = leave_out_broken(
+        found, decoder=options.decoder, workers=options.workers, notice=watcher.notice
+    )
+    examples = deal_clips(found, val_share=options.source.val_share, seed=recipe.seed)
     for text in describe_examples(examples):
         watcher.notice(text)
-    examples = drop_broken(
-        examples, decoder=options.decoder, workers=options.workers, notice=watcher.notice
-    )
     plan = make_plan(recipe, train_clips=len(examples.train), devices=find_processes().size)
     for text in plan.describe():
         watcher.notice(text)
@@ -123,6 +126,7 @@ def rehearse(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> None
         seed=recipe.seed,
     )
     clip = clips[0, 0]
+    watcher.notice("measuring a step ...")
     cost = estimate(spec, prepared.plan, runtime, reading.dtype)
     watcher.notice(
         cost.describe(

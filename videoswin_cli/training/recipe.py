@@ -84,11 +84,18 @@ def read_recipe(path: Path | None = None, changes: Sequence[str] = ()) -> Recipe
     data = read_yaml(path)
     known = {field.name for field in fields(Recipe)}
     check_keys(data, known=known, required=known, source=str(path))
+    recipe = _check(data, source=str(path))
+    if not changes:
+        return recipe
     for change in changes:
         data |= _parse_change(change, known)
-    recipe = to_record(Recipe, data, source=str(path) if not changes else f"{path} with --set")
+    return _check(data, source="--set")
+
+
+def _check(data: dict[str, Any], *, source: str) -> Recipe:
+    recipe = to_record(Recipe, data, source=source)
     if problem := next(_problems(recipe), None):
-        raise UsageError(f"{path}{' with --set' if changes else ''}: {problem}")
+        raise UsageError(f"{source}: {problem}")
     return recipe
 
 
