@@ -126,7 +126,7 @@ def compute_rows(
 ) -> Iterator[Rows | FailedVideo]:
     """Features of all videos in order, a failure in place of the (remaining) rows of a video."""
     run, protocol = plan.options.run, model.spec.protocol
-    runtime = prepare(model, run)
+    runtime, network = prepare(model, run)
     workers = choose_workers(run, runtime, videos=len(paths))
     if plan.options.per == "window":
         windows = WindowDataset(
@@ -142,7 +142,7 @@ def compute_rows(
         videos = feed(dataset, range(len(paths)), workers=workers)
     outputs = forward_videos(
         videos,
-        _feature_function(model.network, plan.options),
+        _feature_function(network, plan.options),
         protocol=protocol,
         runtime=runtime,
         batch_size=run.batch_size or runtime.good_batch_size,

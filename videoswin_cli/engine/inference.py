@@ -16,6 +16,7 @@ from videoswin_cli.engine.monitoring import Monitor
 from videoswin_cli.engine.runtime import RunOptions, Runtime, choose_runtime
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.model.loading import LoadedModel
+from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.records import Protocol, VideoInfo
 
 _NOT_FINITE = "the network answers with NaN or infinity: broken weights, or too much for fp16"
@@ -49,7 +50,7 @@ def run_videos(
         UsageError: an option does not fit the model.
     """
     protocol = model.spec.protocol
-    runtime = prepare(model, options)
+    runtime, network = prepare(model, options)
     dataset = ViewDataset(
         paths,
         protocol=protocol,
@@ -61,7 +62,7 @@ def run_videos(
     workers = choose_workers(options, runtime, videos=len(paths))
     return forward_videos(
         feed(dataset, range(len(paths)), workers=workers),
-        model.network,
+        network,
         protocol=protocol,
         runtime=runtime,
         batch_size=options.batch_size or runtime.good_batch_size,
@@ -69,11 +70,11 @@ def run_videos(
     )
 
 
-def prepare(model: LoadedModel, options: RunOptions) -> Runtime:
+def prepare(model: LoadedModel, options: RunOptions) -> tuple[Runtime, Swin3D]:
     """Bring the network to where and how precisely it shall compute."""
     runtime = choose_runtime(device=options.device, precision=options.precision)
     model.network.to(device=runtime.device, dtype=runtime.dtype)
-    return runtime
+    return runtime, model.plan if runtime.on_cpu else model.network
 
 
 def choose_workers(options: RunOptions, runtime: Runtime, *, videos: int) -> int:

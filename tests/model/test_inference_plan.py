@@ -1,0 +1,114 @@
+"""The plan against the numbers of the official code, and against the network that it is of."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from formula import formula_input
+from golden_forward import CASES, formula_network, random_network, read_golden, worst
+
+from videoswin_cli.model import inference_plan
+from videoswin_cli.model.inference_plan import InferencePlan
+from videoswin_cli.model.swin3d import WindowAttention
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, np.ndarray]:
+    return read_golden()
+
+
+@pytest.fixture(params=[1, 2], ids=["one thread", "two threads"])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a large input: many chunks, of windows of several shapes."""
+    monkeypatch.setattr(inference_plan, "_CHUNK_ROWS", 50)
+    monkeypatch.setattr(inference_plan, "_FEWEST_ROWS", 1)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_plan_equals_the_official_code(case: str, golden: dict[str, np.ndarray]) -> None:
+    entry = CASES[case]
+    plan = InferencePlan(formula_network(entry["architecture"], torch.float32))
+    clips = formula_input(entry["input_shape"])
+    assert worst(plan(clips), golden[f"{case}/logits_f32"]) < 5e-5
+    at = golden[f"{case}/features_idx"].astype(np.int64)
+    assert worst(plan.forward_features(clips).flatten()[at], golden[f"{case}/features_f64"]) < 1e-4
+    stage = plan.forward_features(clips, stage=2)
+    at = golden[f"{case}/stage1_idx"].astype(np.int64)
+    assert worst(stage.flatten()[at], golden[f"{case}/stage1_f32"]) < 1e-4
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(2, 3, 8, 48, 48), (1, 3, 9, 50, 46), (1, 3, 2, 12, 12), (3, 3, 5, 30, 80)],
+    ids=["whole windows", "padded everywhere", "one window", "longer than high"],
+)
+@pytest.mark.usefixtures("small_chunks")
+def test_plan_equals_the_network_in_float64(shape: tuple[int, ...], threads: int) -> None:
+    network = random_network().double()
+    clips = formula_input(shape).double()
+    plan = InferencePlan(network)
+    with torch.inference_mode():
+        torch.testing.assert_close(plan(clips), network(clips), rtol=0, atol=1e-12)
+        torch.testing.assert_close(
+            plan.forward_features(clips, stage=1),
+            network.forward_features(clips, stage=1),
+            rtol=0,
+            atol=1e-12,
+        )
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("changes", [{"patch_norm": False}, {"qkv_bias": False}], ids=str)
+def test_parts_that_an_architecture_may_lack(changes: dict[str, Any]) -> None:
+    network = random_network(**changes).double()
+    clips = formula_input((1, 3, 8, 48, 48)).double()
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            InferencePlan(network)(clips), network(clips), rtol=0, atol=1e-12
+        )
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_clip_does_not_depend_on_its_batch_nor_on_the_threads() -> None:
+    plan = InferencePlan(random_network())
+    clips = formula_input((5, 3, 8, 48, 48))
+    before = torch.get_num_threads()
+    found = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        found.append(plan(clips))
+        found.append(torch.cat([plan(clip[None]) for clip in clips]))
+    torch.set_num_threads(before)
+    assert all(torch.equal(found[0], other) for other in found[1:])
+
+
+def test_the_plan_follows_weights_and_sizes() -> None:
+    network = random_network().double()
+    plan = InferencePlan(network)
+    for side in (24, 48, 36, 24):
+        clips = formula_input((1, 3, 4, side, side)).double()
+        with torch.no_grad():
+            for module in network.modules():
+                if isinstance(module, WindowAttention):
+                    module.relative_position_bias_table.add_(side)
+                    module.proj.weight.mul_(1.1)
+        with torch.inference_mode():
+            torch.testing.assert_close(plan(clips), network(clips), rtol=0, atol=1e-12)
+    network.float()
+    assert plan(clips.float()).dtype == torch.float32
+    assert set(dict(plan.named_parameters())) == set(dict(network.named_parameters()))
+
+
+def test_no_gradients() -> None:
+    plan = InferencePlan(random_network())
+    assert plan(formula_input((1, 3, 4, 24, 24))).requires_grad is False

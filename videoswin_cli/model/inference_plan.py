@@ -1,0 +1,245 @@
+"""The same network, faster on a CPU: what its blocks do, planned once per input size.
+
+Only the blocks are computed otherwise than `swin3d` says, and to the same numbers:
+
+- Tokens stay where they are. A plan knows the rows of each window, so there is no roll and no
+  padding of the whole grid. Tokens that came round from the other end of a shifted axis must not be
+  seen; their window falls apart into smaller ones, and nothing is computed only to be masked.
+- A chunk of windows goes through the whole block, attention and MLP, while it is in the cache.
+- Chunks are dealt to threads, each with a core to itself. Where there are too few chunks for that
+  (late stages, many cores) all rows are one chunk, and torch's own threads share each operation.
+- Clips of a batch are computed one after the other: on a CPU that is as fast and holds less memory,
+  and a clip's numbers do not depend on what it travels with.
+"""
+
+import math
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from videoswin_cli.model.swin3d import (
+    Block,
+    Stage,
+    Swin3D,
+    Triple,
+    WindowAttention,
+    fit_window,
+    split_windows,
+    window_groups,
+)
+
+_CHUNK_ROWS = 1200  # three full windows of tokens; 400 to 1600 are about as fast
+_FEWEST_ROWS = 300  # of a chunk that is worth a thread's while
+_KEPT_PLANS = 2  # of a stage: input sizes
+
+
+class InferencePlan(Swin3D):
+    """A network that shares the parameters of `network` and computes what it does, on a CPU.
+
+    `forward`, `pool` and `forward_features` take and give what those of the network do, float32
+    within 5e-5 of the golden cases of the tests, without gradients. Weights may change or be cast
+    later; the plan follows.
+
+    Args:
+        network: in eval mode.
+    """
+
+    def __init__(self, network: Swin3D) -> None:
+        nn.Module.__init__(self)
+        self.training = False
+        self.head_dropout = network.head_dropout
+        self.patch_embed = network.patch_embed
+        self.layers = nn.Sequential(*(_PlannedStage(stage) for stage in network.layers))  # type: ignore[arg-type]
+        self.norm = network.norm
+        self.head = network.head
+
+    @torch.inference_mode()
+    def forward(self, clips: Tensor) -> Tensor:
+        one = super().forward
+        return torch.cat([one(clips[n : n + 1]) for n in range(len(clips))])
+
+    @torch.inference_mode()
+    def forward_features(self, clips: Tensor, *, stage: int | None = None) -> Tensor:
+        one = partial(super().forward_features, stage=stage)
+        if len(clips) == 1:
+            return one(clips)
+        return torch.cat([one(clips[n : n + 1]) for n in range(len(clips))])
+
+
+class _PlannedStage(nn.Module):
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        self.blocks = stage.blocks
+        self._blocks: list[Block] = list(stage.blocks)  # type: ignore[arg-type]
+        self.downsample = stage.downsample
+        self._plans: dict[object, list[list[_Chunk]]] = {}  # of each block, by what it depends on
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tokens (1, T, H, W, C), which are written over, in; those of the next stage out."""
+        tokens = x.view(-1, x.shape[4])
+        threads = torch.get_num_threads() if _SAID_BY_EACH_THREAD else 1
+        _, T, H, W, _ = x.shape
+        for block, chunks in zip(self._blocks, self._plan((T, H, W), threads), strict=True):
+            run = partial(_run_block, block, tokens)
+            shared = threads > 1 and len(chunks) > 1
+            for _ in _workers(threads).map(run, chunks) if shared else map(run, chunks):
+                pass
+        return self.downsample(x)  # type: ignore[no-any-return]
+
+    def _plan(self, size: Triple, threads: int) -> "list[list[_Chunk]]":
+        every = math.prod(size)
+        # As many chunks up to eight threads, so that sums do not depend on how many there are.
+        rows = min(_CHUNK_ROWS, every // max(threads, 8))
+        rows = every if rows < _FEWEST_ROWS else rows
+        tables = [block.attn.relative_position_bias_table for block in self._blocks]
+        key = (size, rows, *((t.data_ptr(), t.dtype, t._version) for t in tables))
+        if key not in self._plans:
+            while len(self._plans) >= _KEPT_PLANS:
+                del self._plans[next(iter(self._plans))]
+            self._plans[key] = [
+                list(_plan_chunks(block.attn, size, rows)) for block in self._blocks
+            ]
+        return self._plans[key]
+
+
+# --- what is planned ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Windows:
+    """Windows of one shape and one bias, which lie in a chunk one after the other."""
+
+    count: int
+    tokens: int  # of each
+    bias: Tensor  # (1, heads, tokens, tokens)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chunk:
+    """Windows that go through a block together: M rows, window after window."""
+
+    rows: Tensor  # (M,) int64: the token of each row, any one where the row is padding
+    padding: Tensor | None  # rows that are padding and rows that are not, where some are
+    real: Tensor | None
+    windows: tuple[_Windows, ...]
+
+
+def _plan_chunks(attention: WindowAttention, size: Triple, chunk_rows: int) -> Iterator[_Chunk]:
+    """Deal the windows into chunks of at most so many rows, or of one window."""
+    parts: list[tuple[Tensor, _Windows]] = []
+    filled = 0
+    for rows, bias in _gather_windows(attention, size):
+        left, tokens = rows, rows.shape[1]
+        while len(left):
+            if parts and filled + tokens > chunk_rows:
+                yield _make_chunk(parts, math.prod(size))
+                parts, filled = [], 0
+            count = min(len(left), max(1, (chunk_rows - filled) // tokens))
+            parts.append((left[:count], _Windows(count=count, tokens=tokens, bias=bias)))
+            filled += count * tokens
+            left = left[count:]
+    yield _make_chunk(parts, math.prod(size))
+
+
+def _make_chunk(parts: list[tuple[Tensor, _Windows]], tokens: int) -> _Chunk:
+    rows = torch.cat([rows.flatten() for rows, _ in parts])
+    is_padding = rows == tokens
+    padded = bool(is_padding.any())
+    return _Chunk(
+        rows=rows.masked_fill(is_padding, 0),
+        padding=is_padding.nonzero()[:, 0] if padded else None,
+        real=(~is_padding).nonzero()[:, 0] if padded else None,
+        windows=tuple(windows for _, windows in parts),
+    )
+
+
+def _gather_windows(attention: WindowAttention, size: Triple) -> list[tuple[Tensor, Tensor]]:
+    """All windows, those of one shape and bias together, the largest first.
+
+    Returns:
+        rows (windows, tokens) of the tokens, their number standing for padding, and bias
+        (1, heads, tokens, tokens).
+    """
+    window, shift = fit_window(size, attention.window_size, attention.shift)
+    every = math.prod(size)
+    pad_t, pad_h, pad_w = (-extent % w for extent, w in zip(size, window, strict=True))
+    numbers = torch.arange(every).view(1, *size, 1)
+    numbers = F.pad(numbers, (0, 0, 0, pad_w, 0, pad_h, 0, pad_t), value=every)
+    numbers = numbers.roll([-s for s in shift], dims=(1, 2, 3))
+    grid = split_windows(numbers, window)[0, ..., 0]  # (nt, nh, nw, N)
+    bias = attention.position_bias(math.prod(window))
+    found: list[tuple[Tensor, Tensor]] = []
+    for place, mask in window_groups(grid.shape[:3], window, shift, grid.device):
+        windows = grid[place].flatten(0, 2)
+        # A mask lets tokens of the same region see each other: a row of it is a region.
+        regions = [slice(None)] if mask is None else torch.unique(mask, dim=0)
+        for region in regions:
+            _add(found, windows[:, region], bias[:, :, region][..., region].contiguous())
+    return sorted(found, key=lambda windows: -windows[0].shape[1])
+
+
+def _add(found: list[tuple[Tensor, Tensor]], rows: Tensor, bias: Tensor) -> None:
+    for number, (others, other) in enumerate(found):
+        if torch.equal(bias, other):
+            found[number] = torch.cat([others, rows]), other
+            return
+    found.append((rows, bias))
+
+
+# --- what is done ---------------------------------------------------------------------------------
+
+
+@torch.inference_mode()
+def _run_block(block: Block, tokens: Tensor, chunk: _Chunk) -> None:
+    """Take the rows of a chunk of the tokens (tokens, C) through a block and put them back."""
+    x, rows = tokens.index_select(0, chunk.rows), chunk.rows
+    normed = block.norm1(x)
+    if (
+        chunk.padding is not None
+    ):  # as the references do: it comes after the norm and is attended to
+        normed.index_fill_(0, chunk.padding, 0.0)
+    mixed = _attend(block.attn, normed, chunk)
+    if chunk.real is not None:
+        x, rows, mixed = (part.index_select(0, chunk.real) for part in (x, rows, mixed))
+    x += block.attn.proj(mixed)
+    x += block.mlp(block.norm2(x))
+    tokens.index_copy_(0, rows, x)
+
+
+def _attend(attention: WindowAttention, x: Tensor, chunk: _Chunk) -> Tensor:
+    """Rows (M, C) of windows attend to their own window's: (M, C), before the projection."""
+    heads, width = attention.heads, x.shape[1]
+    lengths = [windows.count * windows.tokens for windows in chunk.windows]
+    mixed = []
+    for windows, qkv in zip(chunk.windows, attention.qkv(x).split(lengths), strict=True):
+        qkv = qkv.view(windows.count, windows.tokens, 3, heads, width // heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (count, heads, tokens, head_dim)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=windows.bias)
+        mixed.append(out.transpose(1, 2).reshape(-1, width))
+    return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
+
+
+# With OpenMP each thread may say for itself how many threads its operations use.
+_SAID_BY_EACH_THREAD = "parallel backend: OpenMP" in torch.__config__.parallel_info()
+
+
+@lru_cache(maxsize=1)
+def _workers(threads: int) -> ThreadPoolExecutor:
+    """Threads in which torch's operations use one thread each."""
+    everyone = threading.Barrier(threads)
+
+    def begin(_: int) -> None:
+        torch.set_num_threads(1)
+        torch.get_num_threads()  # a thread's own number counts from when it is first asked for
+        everyone.wait()
+
+    pool = ThreadPoolExecutor(threads, "videoswin")
+    list(pool.map(begin, range(threads)))
+    torch.set_num_threads(threads)  # what they set is the default of threads that are yet to come
+    return pool
