@@ -21,13 +21,13 @@ from pathlib import Path
 import decord
 import torch
 import torch.nn.functional as F
-from torchvision_network import import_swin3d_t
 
 from videoswin_cli.data.lists import read_list
 from videoswin_cli.data.sampling import sample_clips
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.engine.evaluation import EvalOptions, evaluate
 from videoswin_cli.engine.monitoring import Monitor
+from videoswin_cli.engine.peer import make_peer
 from videoswin_cli.engine.runtime import RunOptions
 from videoswin_cli.model.catalog import load_spec
 
@@ -115,7 +115,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     found = expand_inputs([options.folder])
-    network = import_swin3d_t()().eval()
+    network = make_peer(load_spec(MODEL).architecture)
     print(
         f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
         f"float32, {Path(options.folder).name}: {len(found)} videos"

@@ -145,3 +145,35 @@ class EvalSummary:
     published_views: str | None
     timing: Timing | None
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """What `videoswin bench` measured. Seconds are means a video, after a first one."""
+
+    model: str
+    views: str  # CLIPSxCROPS
+    precision: str
+    device: str
+    threads: int  # of torch's operations on a CPU
+    batch_size: int  # views a forward pass
+    workers: int  # decoding processes; 0: decoding and network take turns
+    torch: str  # version
+    video: str
+    videos: int  # times that it was computed
+    decode_seconds: float  # added up over the decoding processes, as is the next one
+    preprocess_seconds: float  # resize, crop, normalise
+    model_seconds: float
+    wait_seconds: float  # in which the network had nothing to do
+    seconds: float  # on the clock
+    views_per_second: float  # of the network alone
+    videos_per_second: float  # of everything
+    gmacs_per_view: float  # multiply-adds, counted, 1e9; papers print them as FLOPs
+    matmul_gflops: float  # floating point operations a second of a large product, measured, 1e9
+    matmul_share: float  # of the network's operations a second in that
+    added_bytes: int  # peak of memory above what was held before the first view
+    against: str | None = None  # another network of the same weights
+    against_seconds: float | None = None  # a view, median
+    own_seconds: float | None = None  # a view, median, in turns with the other
+    ratio: float | None = None  # median of pairs; above 1: we are faster
+    logits_apart: float | None = None

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from videoswin_cli.data.augment import Augmentation
 from videoswin_cli.data.training_clips import TrainingClip
 from videoswin_cli.data.transforms import normalise
+from videoswin_cli.engine.peer import make_peer
 from videoswin_cli.engine.processes import Processes
 from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.model.catalog import load_spec
@@ -80,9 +81,7 @@ def our_step(tensors: dict[str, Tensor], targets: Tensor) -> tuple[float, dict[s
 
 def their_step(tensors: dict[str, Tensor], labels: Tensor) -> tuple[float, dict[str, Tensor]]:
     """torchvision's network; AdamW's first step, clipping and groups written out."""
-    from torchvision_network import import_swin3d_t
-
-    network = import_swin3d_t()()
+    network = make_peer(load_spec("swin-tiny-k400").architecture)
     network.load_state_dict(tensors, strict=False)  # all but the position index, which is geometry
     for module in network.modules():
         if type(module).__name__ in ("StochasticDepth", "Dropout"):

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from videoswin_cli import __version__
+from videoswin_cli.cli.bench import bench
 from videoswin_cli.cli.console import show_error
 from videoswin_cli.cli.convert import convert
 from videoswin_cli.cli.download import download
@@ -52,6 +53,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "models": models,
     "download": download,
     "convert": convert,
+    "bench": bench,
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name)(_command)

@@ -35,6 +35,7 @@ class VideoViews:
     crop_size: int  # px
     notes: tuple[str, ...]
     seconds: float  # that opening, decoding and resizing took
+    resize_seconds: float  # of them
     unread: int = 0  # clips of this video that come after these
 
     def __len__(self) -> int:
@@ -161,7 +162,7 @@ def read_views(
         unread: clips of this video that somebody else reads.
     """
     distinct = sorted({number for clip in clips for number in clip})
-    images, corners = _read_frames(video, distinct, protocol, views)
+    images, corners, resize_seconds = _read_frames(video, distinct, protocol, views)
     row = {number: i for i, number in enumerate(distinct)}
     return VideoViews(
         info=video.info,
@@ -172,6 +173,7 @@ def read_views(
         crop_size=protocol.crop_size,
         notes=tuple(_notes(protocol, frames, video.info.fps)),
         seconds=0.0,
+        resize_seconds=resize_seconds,
         unread=unread,
     )
 
@@ -185,17 +187,19 @@ def _span_seconds(video: Video, clip: Sequence[int]) -> tuple[float, float]:
 
 def _read_frames(
     video: Video, numbers: list[int], protocol: Protocol, views: Views
-) -> tuple[Tensor, Corners]:
+) -> tuple[Tensor, Corners, float]:
     info, rule = video.info, protocol.resize
     size = resized_size(info.height, info.width, short_side=views.short_side, rule=rule)
     corners = crop_corners(*size, crop_size=protocol.crop_size, crops=views.crops, rule=rule)
     box, corners = _enclose(corners, protocol.crop_size)
     at_once = max(1, _BYTES_AT_ONCE // (info.height * info.width * 3))
-    parts = []
-    for begin in range(0, len(numbers), at_once):
-        frames = video.read_frames(numbers[begin : begin + at_once])
+    parts, seconds = [], 0.0
+    for first in range(0, len(numbers), at_once):
+        frames = video.read_frames(numbers[first : first + at_once])
+        begun = time.perf_counter()
         parts.append(resize(torch.from_numpy(frames), size, rule=rule, box=box))
-    return torch.cat(parts), corners
+        seconds += time.perf_counter() - begun
+    return torch.cat(parts), corners, seconds
 
 
 def _notes(protocol: Protocol, frames: int, fps: float) -> Iterator[str]:

@@ -117,6 +117,7 @@ def forward_videos(
             waiting.append(video)
         else:
             monitor.decode_seconds += video.seconds
+            monitor.resize_seconds += video.resize_seconds
             opened = _OpenVideo(video)
             waiting.append(opened)
             for number in opened.distinct:
@@ -219,7 +220,9 @@ class _Batches:
         mean, std = self._protocol.mean, self._protocol.std
         with torch.inference_mode():
             views = views.to(self._runtime.device)
+            begun = time.perf_counter()
             clips = normalise(views, mean=mean, std=std, dtype=self._runtime.dtype)
+            self._monitor.normalise_seconds += time.perf_counter() - begun
             return self._compute(clips)[: len(batch)].float().cpu()
 
     def _halve(self, error: RuntimeError) -> None:

@@ -26,8 +26,10 @@ class Monitor:
     notice: Callable[[str], None] = lambda text: None
     progress: Progress | None = None
     decode_seconds: float = 0.0  # spent decoding, added up over the decoding processes
+    resize_seconds: float = 0.0  # of them
     wait_seconds: float = 0.0  # in which the network had nothing to do
     model_seconds: float = 0.0
+    normalise_seconds: float = 0.0  # of them; on a GPU only what it took to start
     videos: int = 0  # done
     _begun: float = field(default_factory=time.perf_counter)
 

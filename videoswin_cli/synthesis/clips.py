@@ -152,3 +152,10 @@ def write_clip(path: Path, clip: MadeClip) -> None:
         for frame in clip.frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
+
+
+def make_test_video(path: Path) -> None:
+    """Ten seconds of 340x256 at 30 a second, the size that Kinetics is often kept in."""
+    picture = draw_picture((256, 1000), np.random.default_rng(0)).round().clip(0, 255)
+    frames = np.stack([picture[:, 2 * n : 2 * n + 340] for n in range(300)]).astype(np.uint8)
+    write_clip(path, MadeClip(frames=frames, fps=30, quality=23))

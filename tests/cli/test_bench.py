@@ -1,0 +1,66 @@
+"""`videoswin bench`: the numbers are of what was asked for, and add up."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from make_video import write_video
+from typer.testing import Result
+
+from videoswin_cli.engine.benchmark import count_gmacs
+from videoswin_cli.model.catalog import list_specs
+
+Run = Callable[..., Result]
+
+
+def test_times_add_up(run: Run, tiny: str, tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", frames=40)
+    args = ("bench", tmp_path / "a.mp4", "--model", tiny, "--views", "2x3", "--videos", 3, "--json")
+    result = run(*args)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["views"], found["videos"], found["workers"]) == ("2x3", 3, 0)
+    assert (found["precision"], found["device"]) == ("fp32", "cpu")
+    parts = [found[f"{name}_seconds"] for name in ("decode", "preprocess", "model")]
+    assert min(parts) > 0
+    assert sum(parts) <= found["seconds"]
+    assert found["videos_per_second"] == pytest.approx(1 / found["seconds"])
+    assert found["views_per_second"] == pytest.approx(6 / found["model_seconds"])
+    flops = 2 * found["gmacs_per_view"] * found["views_per_second"]
+    assert found["matmul_share"] == pytest.approx(flops / found["matmul_gflops"])
+    assert found["ratio"] is None
+
+
+def test_a_table_and_a_video_of_its_own(run: Run, tiny: str) -> None:
+    result = run("bench", "--model", tiny, "--videos", 1, "--workers", 1)
+    assert result.exit_code == 0, result.output
+    names = [line.split("  ")[0] for line in result.stdout.splitlines()]
+    assert names == ["model", "runs", "decode", "preprocess", "network", "network alone",
+                     "everything", "arithmetic", "memory"]  # fmt: skip
+    assert "1 decoding processes" in result.stdout
+
+
+def test_multiply_adds_are_those_of_the_catalog() -> None:
+    for spec in list_specs():
+        written = spec.publication.gmacs_per_view
+        if spec.kind == "video" and written is not None and spec.protocol.clip_frames == 32:
+            assert count_gmacs(spec) == pytest.approx(written, rel=0.01), spec.name
+
+
+def test_what_cannot_be_measured(
+    run: Run, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "no such file" in run("bench", tmp_path / "none.mp4").stderr
+    (tmp_path / "text.mp4").write_text("no video")
+    broken = run("bench", tmp_path / "text.mp4", "--model", tiny)
+    assert broken.exit_code == 3
+    assert "not a readable video" in broken.stderr
+    other = run("bench", "--model", tiny, "--against", "torchvision")
+    assert other.exit_code == 2
+    assert "torchvision has no network of embed_dim 8" in other.stderr
+    monkeypatch.setitem(sys.modules, "torchvision", None)  # as where it is not installed
+    absent = run("bench", "--against", "torchvision")
+    assert absent.exit_code == 2
+    assert "pip install --no-deps" in absent.stderr

@@ -1,0 +1,82 @@
+"""`videoswin bench`: how fast is a model here, and where does the time go?"""
+
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Literal
+
+import typer
+
+from videoswin_cli.cli import options
+from videoswin_cli.cli.console import notice
+from videoswin_cli.errors import UsageError
+from videoswin_cli.files import to_json
+from videoswin_cli.model.catalog import DEFAULT_MODEL
+
+
+def bench(
+    video: Annotated[
+        Path | None,
+        typer.Argument(metavar="[VIDEO]", help="Of your own.", show_default="one made for this"),
+    ] = None,
+    model: options.Model = DEFAULT_MODEL,
+    views: options.Views = "1x1",
+    batch_size: options.BatchSize = None,
+    precision: options.Precision = "auto",
+    device: options.Device = "auto",
+    decoder: options.Decoder = "auto",
+    workers: Annotated[
+        int,
+        typer.Option("--workers", min=0, metavar="N", help="Decoding processes; 0: in turns."),
+    ] = 0,
+    videos: Annotated[
+        int, typer.Option("--videos", min=1, metavar="N", help="How often it is computed.")
+    ] = 5,
+    against: Annotated[
+        Literal["torchvision"] | None,
+        typer.Option("--against", help="Compare with its network, of the same weights."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure decoding, preprocessing and network on this machine.
+
+    videoswin bench --views 4x3
+
+    Weights are random, which changes no time, so nothing is downloaded.
+    """
+    if video is not None and not video.is_file():
+        raise UsageError(f"no such file: {video}")
+
+    from videoswin_cli.engine.benchmark import bench as measure
+    from videoswin_cli.engine.monitoring import Monitor
+    from videoswin_cli.engine.runtime import RunOptions
+    from videoswin_cli.report.benchmark import benchmark_rows
+    from videoswin_cli.synthesis.clips import make_test_video
+
+    run = RunOptions(
+        views=views,
+        device=device,
+        precision=precision,
+        decoder=decoder,
+        workers=workers,
+        batch_size=batch_size,
+    )
+    with TemporaryDirectory() as folder:
+        if video is None:
+            video = Path(folder) / "340x256-10s.mp4"
+            make_test_video(video)
+        found = measure(
+            model,
+            str(video),
+            options=run,
+            videos=videos,
+            against=against is not None,
+            monitor=Monitor(notice=notice),
+        )
+    if as_json:
+        typer.echo(to_json(asdict(found), indent=2))
+        return
+    rows = list(benchmark_rows(found))
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        typer.echo(f"{name:<{width}}  {value}")

@@ -1,0 +1,36 @@
+"""Where the time of a benchmark went, as a table."""
+
+from collections.abc import Iterator
+
+from videoswin_cli.records import Benchmark
+
+_LIMITED = 0.2  # share of the time that the network waited which is worth a word
+
+
+def benchmark_rows(found: Benchmark) -> Iterator[tuple[str, str]]:
+    """Name and value of each row."""
+    yield "model", f"{found.model}, {found.views} views (clips x crops), random weights"
+    threads = f", {found.threads} threads" if found.device == "cpu" else ""
+    yield "runs", f"{found.precision} on {found.device}{threads}, torch {found.torch}"
+    parts = found.decode_seconds, found.preprocess_seconds, found.model_seconds
+    whole = sum(parts)
+    for name, seconds in zip(("decode", "preprocess", "network"), parts, strict=True):
+        yield name, f"{seconds * 1e3:9.1f} ms a video  {seconds / whole:4.0%}"
+    yield "network alone", f"{found.views_per_second:9.3g} views/s"
+    waited = found.wait_seconds / found.seconds
+    limit = f"; decoding is the limit, {waited:.0%} of the time" if waited > _LIMITED else ""
+    how = f"{found.workers} decoding processes" if found.workers else "one thing after the other"
+    yield "everything", f"{found.videos_per_second:9.3g} videos/s, {how}{limit}"
+    yield (
+        "arithmetic",
+        f"{found.gmacs_per_view:9.1f} GFLOPs a view (multiply-adds); {found.matmul_share:.0%} of "
+        f"the {found.matmul_gflops:.0f} GFLOP/s of a large matrix product here",
+    )
+    yield "memory", f"{found.added_bytes / 2**20:9.0f} MiB above the weights, at most"
+    if found.ratio is not None:
+        yield (
+            f"against {found.against}",
+            f"{found.ratio:9.2f} times as fast: {(found.own_seconds or 0) * 1e3:.0f} against "
+            f"{(found.against_seconds or 0) * 1e3:.0f} ms a view; logits "
+            f"{found.logits_apart:.1e} apart",
+        )
