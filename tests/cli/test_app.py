@@ -8,10 +8,11 @@ from typer.testing import Result
 
 import videoswin_cli
 from videoswin_cli.cli import download as download_module
+from videoswin_cli.cli.app import _COMMANDS
 from videoswin_cli.errors import CheckpointError, FetchError, UsageError, VideoError, VideoSwinError
 
 Run = Callable[..., Result]
-COMMANDS = ["predict", "models", "download", "convert"]
+COMMANDS = list(_COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -19,7 +20,11 @@ def test_every_command_explains_itself(command: str, run: Run) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0
     assert len(result.stdout) > 300
-    assert command in run("--help").stdout
+    # What `videoswin --help` says of it without importing it is what it says itself.
+    summary = " ".join(result.stdout.split("\n\n")[1].split())
+    assert summary == _COMMANDS[command]
+    overview = " ".join(run("--help").stdout.split())
+    assert f"{command} {summary}" in overview
 
 
 def test_version(run: Run) -> None:

@@ -2,31 +2,76 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
 from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command_from_info
+from typer.models import CommandInfo
 
 from videoswin_cli import __version__
-from videoswin_cli.cli.bench import bench
-from videoswin_cli.cli.console import show_error
-from videoswin_cli.cli.convert import convert
-from videoswin_cli.cli.download import download
-from videoswin_cli.cli.eval import evaluate
-from videoswin_cli.cli.extract import extract
-from videoswin_cli.cli.finetune import finetune
-from videoswin_cli.cli.make_dataset import make_dataset
-from videoswin_cli.cli.models import models
-from videoswin_cli.cli.predict import predict
 from videoswin_cli.errors import VideoSwinError
 
 _INTERRUPTED = 130
 
+_COMMANDS = {  # module and function of the same name, and the first line of its help
+    "predict": "Recognise the actions in videos.",
+    "eval": "Measure accuracy on a list or a folder of labelled videos.",
+    "extract": "Write the features of videos.",
+    "finetune": "Train a model on classes of your own.",
+    "make-dataset": "Make labelled clips: a camera that moves over still pictures.",
+    "models": "List the models, or show one.",
+    "download": "Fetch checkpoints, check their hashes, and print their paths.",
+    "convert": "Write a checkpoint as safetensors that say what they are.",
+    "bench": "Measure decoding, preprocessing and network on this machine.",
+}
+
+
+class _Commands(MutableMapping[str, Any]):
+    """Commands by name, imported when they are asked for: `videoswin --help` needs none."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._loaded:
+            if name not in _COMMANDS:
+                raise KeyError(name)
+            module = name.replace("-", "_")
+            function = getattr(import_module(f"videoswin_cli.cli.{module}"), module)
+            self._loaded[name] = get_command_from_info(
+                CommandInfo(name=name, callback=function),
+                pretty_exceptions_short=True,
+                rich_markup_mode=None,
+            )
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_COMMANDS)
+
+    def __len__(self) -> int:
+        return len(_COMMANDS)
+
 
 class _Group(TyperGroup):
     """Commands whose errors are told in a sentence; a traceback is a bug of ours."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _Commands()
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -34,6 +79,8 @@ class _Group(TyperGroup):
             sys.stdout.flush()
             return result
         except VideoSwinError as error:
+            from videoswin_cli.cli.console import show_error
+
             show_error(error)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as interrupt:
@@ -44,19 +91,6 @@ class _Group(TyperGroup):
 app = typer.Typer(
     cls=_Group, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
 )
-_COMMANDS: dict[str, Callable[..., None]] = {
-    "predict": predict,
-    "eval": evaluate,
-    "extract": extract,
-    "finetune": finetune,
-    "make-dataset": make_dataset,
-    "models": models,
-    "download": download,
-    "convert": convert,
-    "bench": bench,
-}
-for _name, _command in _COMMANDS.items():
-    app.command(_name)(_command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from videoswin_cli.engine.evaluation import Evaluation
 
 
-def evaluate(
+def eval(
     folder: Annotated[
         list[Path] | None,
         typer.Argument(metavar="[FOLDER]", help="Folder with one folder a class."),
