@@ -323,6 +323,7 @@ def test_three_processes(
     assert contents(tmp_path) == expected
 
 
+@pytest.mark.slow  # twelve processes one after the other; eval's shards run by default
 @pytest.mark.parametrize("undisturbed", ["f.npy"], indirect=True)
 def test_four_shards(
     undisturbed: tuple[str, dict[str, bytes]], videos: Path, tiny: str, tmp_path: Path
@@ -338,7 +339,9 @@ def test_four_shards(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes to kill in /proc")
 @pytest.mark.parametrize(
-    ("processes", "undisturbed"), [(1, "f/"), (3, "f.npy")], indirect=["undisturbed"]
+    ("processes", "undisturbed"),
+    [(1, "f/"), pytest.param(3, "f.npy", marks=pytest.mark.slow)],  # as eval's, which runs
+    indirect=["undisturbed"],
 )
 def test_killed_and_resumed(
     processes: int,

@@ -325,12 +325,14 @@ def test_accumulation_is_the_same_as_a_larger_batch(
     ("args", "message"),
     [
         ((), "expected one source of clips"),
-        (("none",), "no such folder: none"),
+        (("none",), "none is not there"),
         (("DATA", "--set", "lrr=1"), "unknown key 'lrr'"),
         (("DATA", "--freeze", "stages:3"), "has 2 stages, not 3"),
         (("DATA", "--scratch", "--freeze", "backbone"), "would keep random weights"),
         (("DATA", "--resume", "none.pt"), "no such file: none.pt"),
         (("DATA", "--set", "precision=fp16", "--device", "cpu"), "precision fp16 needs a GPU"),
+        (("DATA", "--set", "init=motion"), "init=motion is for training from scratch"),
+        (("DATA", "--labels", "names.txt"), "--labels goes with --train-list"),
         (("--val-list", "v", "DATA"), "--val-list goes with --train-list"),
     ],
 )
@@ -354,6 +356,25 @@ def test_a_broken_clip_is_left_out(run: Run, tiny: str, data: Path, tmp_path: Pa
     assert "red/3.mp4" not in (tmp_path / "o/splits.csv").read_text()
     failed = json.loads((tmp_path / "o/failed.jsonl").read_text())
     assert failed["path"] == "red/3.mp4"
+
+
+def test_a_run_that_diverges_is_no_success(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
+    steep = ("--set", "lr=1e12", "--set", "clip_grad_norm=0", "--set", "scale_lr=false")
+    result = run("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK, *steep)
+    assert result.exit_code == 1, result.output
+    assert "the training has diverged" in result.stderr
+    assert "a lower --set lr" in result.stderr
+    assert result.stdout == ""
+    assert not (tmp_path / "o/best.safetensors").exists()
+
+
+def test_a_damaged_state_is_told(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
+    for content in ("x", "", "no state"):
+        (tmp_path / "state.pt").write_text(content)
+        line = ("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK)
+        result = run(*line, "--resume", tmp_path / "state.pt")
+        assert result.exit_code == 2, result.output
+        assert "no state of a run" in result.stderr
 
 
 def test_a_run_is_not_overwritten_nor_mixed(

@@ -108,7 +108,7 @@ def test_clips_that_are_missing_or_in_both_parts(tmp_path: Path) -> None:
     (tmp_path / "v").write_text("9.mp4 a\n")
     with pytest.raises(UsageError, match=r"1 of 1 clips of .*v are not there: 9\.mp4"):
         find(train_list=tmp_path / "t", val_list=tmp_path / "v")
-    with pytest.raises(UsageError, match="no such folder"):
+    with pytest.raises(UsageError, match="none is not there"):
         find(folder=tmp_path / "none")
 
 
@@ -140,6 +140,19 @@ def test_linked_class_folders_are_followed(tmp_path: Path) -> None:
     (tmp_path / "data/b/up").symlink_to(tmp_path / "data")  # a ring
     found = find(folder=tmp_path / "data")
     assert found.counts((*found.train, *found.val)) == [2, 2]
+
+
+def test_what_is_no_class_is_told(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.mp4", "a/2.mp4", "b/1.mp4", "b/2.mp4", "notes/readme.txt")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "a/gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    told: list[str] = []
+    found = find_clips(Source(folder=tmp_path), notice=told.append)
+    assert told == [
+        f"{tmp_path / 'gone'} is a link to nothing: no class",
+        f"{tmp_path / 'notes'} is a folder without a video: no class",
+    ]
+    assert "a/gone.mp4" in {clip.path for clip in found.train}  # opened later, and told then
 
 
 @pytest.mark.parametrize(

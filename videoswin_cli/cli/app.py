@@ -23,7 +23,7 @@ _COMMANDS = {  # module and function of the same name, and the first line of its
     "extract": "Write the features of videos.",
     "finetune": "Train a model on classes of your own.",
     "make-dataset": "Make labelled clips: a camera that moves over still pictures.",
-    "models": "List the models, or show one.",
+    "models": "List the models, or show one. A bundled one came with the package.",
     "download": "Fetch checkpoints, check their hashes, and print their paths.",
     "convert": "Write a checkpoint as safetensors that say what they are.",
     "bench": "Measure decoding, preprocessing and network on this machine.",

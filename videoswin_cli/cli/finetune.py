@@ -135,6 +135,10 @@ def finetune(
         raise UsageError("expected one source of clips", hint="give DATA or --train-list FILE")
     if val_list is not None and train_list is None:
         raise UsageError("--val-list goes with --train-list")
+    if labels is not None and train_list is None:
+        raise UsageError(
+            "--labels goes with --train-list", hint="the folders of DATA are the classes"
+        )
     named = data if data is not None else train_list
     assert named is not None
     folder = out or Path("runs") / named.resolve().stem

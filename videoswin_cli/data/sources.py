@@ -50,8 +50,8 @@ def _files_below(
             path = folder / entry.name
             if entry.is_dir():
                 yield from _files_below(path, suffixes, above)
-            elif path.suffix.lower() in suffixes and entry.is_file():
-                yield path
+            elif path.suffix.lower() in suffixes and (entry.is_file() or entry.is_symlink()):
+                yield path  # a link to nothing too: it shall be missed
 
 
 def _expand(text: str, stdin: Iterable[str]) -> Iterator[str]:

@@ -84,14 +84,29 @@ def check_equal(
     keys = [key for key in wanted if key not in _MAY_DIFFER and found.get(key) != wanted[key]]
     if not keys:
         return
-    there, here = found.get(keys[0]), wanted[keys[0]]
-    if isinstance(there, dict) and isinstance(here, dict):
-        there, here = _without_equal(there, here), _without_equal(here, there)
+    there, here = _tell_apart(found.get(keys[0]), wanted[keys[0]])
     raise UsageError(
-        f"{where} is of another run: {keys[0]} is {there!r} there and {here!r} here"
+        f"{where} is of another run: {keys[0]} is {there} there and {here} here"
         + (f" ({', '.join(keys[1:])} differ too)" if keys[1:] else ""),
         hint=hint,
     )
+
+
+def _tell_apart(there: Any, here: Any) -> tuple[str, str]:
+    """Both as text; of mappings and lists, which may be long, only what the other has not."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        return repr(_without_equal(there, here)), repr(_without_equal(here, there))
+    if isinstance(there, list) and isinstance(here, list):
+        return _first_extra(there, here), _first_extra(here, there)
+    return repr(there), repr(here)
+
+
+def _first_extra(entries: list[Any], others: list[Any]) -> str:
+    """Such as `['a.mp4', ...] (3 of 20)`: lists may be long."""
+    known = set(others)
+    extra = [entry for entry in entries if entry not in known]
+    some = str(extra[:2])[:-1] + (", ...]" if len(extra) > 2 else "]")
+    return f"{some} ({len(extra)} of {len(entries)})"
 
 
 def _without_equal(entries: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,6 @@ Only the blocks are computed otherwise than `swin3d` says, and to the same numbe
 
 import math
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -34,7 +33,7 @@ from videoswin_cli.model.swin3d import (
     window_groups,
 )
 
-_CHUNK_ROWS = 1200  # three full windows of tokens; 400 to 1600 are about as fast
+_CHUNK_ROWS = 800  # about two full windows of tokens; 400 to 1600 are about as fast
 _FEWEST_ROWS = 300  # of a chunk that is worth a thread's while
 _KEPT_PLANS = 2  # of a stage: input sizes
 
@@ -93,18 +92,17 @@ class _PlannedStage(nn.Module):
         return self.downsample(x)  # type: ignore[no-any-return]
 
     def _plan(self, size: Triple, threads: int) -> "list[list[_Chunk]]":
-        every = math.prod(size)
         # As many chunks up to eight threads, so that sums do not depend on how many there are.
-        rows = min(_CHUNK_ROWS, every // max(threads, 8))
-        rows = every if rows < _FEWEST_ROWS else rows
+        every, share = math.prod(size), max(threads, 8)
+        count = share * math.ceil(every / share / _CHUNK_ROWS)
+        if every / share < _FEWEST_ROWS:
+            count = 1
         tables = [block.attn.relative_position_bias_table for block in self._blocks]
-        key = (size, rows, *((t.data_ptr(), t.dtype, t._version) for t in tables))
+        key = (size, count, *((t.data_ptr(), t.dtype, t._version) for t in tables))
         if key not in self._plans:
             while len(self._plans) >= _KEPT_PLANS:
                 del self._plans[next(iter(self._plans))]
-            self._plans[key] = [
-                list(_plan_chunks(block.attn, size, rows)) for block in self._blocks
-            ]
+            self._plans[key] = [_deal_windows(block.attn, size, count) for block in self._blocks]
         return self._plans[key]
 
 
@@ -130,24 +128,34 @@ class _Chunk:
     windows: tuple[_Windows, ...]
 
 
-def _plan_chunks(attention: WindowAttention, size: Triple, chunk_rows: int) -> Iterator[_Chunk]:
-    """Deal the windows into chunks of at most so many rows, or of one window."""
-    parts: list[tuple[Tensor, _Windows]] = []
-    filled = 0
-    for rows, bias in _gather_windows(attention, size):
-        left, tokens = rows, rows.shape[1]
-        while len(left):
-            if parts and filled + tokens > chunk_rows:
-                yield _make_chunk(parts, math.prod(size))
-                parts, filled = [], 0
-            count = min(len(left), max(1, (chunk_rows - filled) // tokens))
-            parts.append((left[:count], _Windows(count=count, tokens=tokens, bias=bias)))
-            filled += count * tokens
-            left = left[count:]
-    yield _make_chunk(parts, math.prod(size))
+def _deal_windows(attention: WindowAttention, size: Triple, count: int) -> list[_Chunk]:
+    """Deal the windows into so many chunks of about equal work, each to the one with the least."""
+    shapes = _gather_windows(attention, size)
+    width = attention.proj.in_features
+    dealt: list[list[list[Tensor]]] = [[[] for _ in shapes] for _ in range(count)]
+    work = [0] * count
+    for number, (rows, _) in enumerate(shapes):
+        tokens = rows.shape[1]
+        for window in rows:
+            least = work.index(min(work))
+            dealt[least][number].append(window)
+            work[least] += tokens * (6 * width + tokens)  # multiply-adds / 2C: linears, attention
+    return [
+        _make_chunk(
+            [
+                (torch.stack(windows), bias)
+                for windows, (_, bias) in zip(chunk, shapes, strict=True)
+                if windows
+            ],
+            math.prod(size),
+        )
+        for chunk in dealt
+        if any(chunk)
+    ]
 
 
-def _make_chunk(parts: list[tuple[Tensor, _Windows]], tokens: int) -> _Chunk:
+def _make_chunk(parts: list[tuple[Tensor, Tensor]], tokens: int) -> _Chunk:
+    """Of rows (windows, tokens) and bias; the number `tokens` stands for padding."""
     rows = torch.cat([rows.flatten() for rows, _ in parts])
     is_padding = rows == tokens
     padded = bool(is_padding.any())
@@ -155,7 +163,9 @@ def _make_chunk(parts: list[tuple[Tensor, _Windows]], tokens: int) -> _Chunk:
         rows=rows.masked_fill(is_padding, 0),
         padding=is_padding.nonzero()[:, 0] if padded else None,
         real=(~is_padding).nonzero()[:, 0] if padded else None,
-        windows=tuple(windows for _, windows in parts),
+        windows=tuple(
+            _Windows(count=rows.shape[0], tokens=rows.shape[1], bias=bias) for rows, bias in parts
+        ),
     )
 
 

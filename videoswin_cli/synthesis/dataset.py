@@ -51,8 +51,10 @@ def make_camera_motion(
         (motion, number)
         for number in range(clips_per_class)
         for motion in MOTIONS
-        if not _path(folder, motion, seed, number).exists()
+        if not _is_whole(_path(folder, motion, seed, number))
     ]
+    if kept := clips_per_class * len(MOTIONS) - len(keys):
+        notice(f"{kept} clips are there already and are kept, {len(keys)} to be made")
     for motion in MOTIONS:
         (folder / motion).mkdir(parents=True, exist_ok=True)
     if workers is None:
@@ -86,6 +88,10 @@ class _Maker:
         if not self.pictures:
             return None
         return read_picture(self.pictures[int(rng.integers(len(self.pictures)))]).astype(np.float32)
+
+
+def _is_whole(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0  # we write nothing empty
 
 
 def _path(folder: Path, motion: str, seed: int, number: int) -> Path:

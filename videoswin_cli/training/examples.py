@@ -81,7 +81,7 @@ def find_clips(source: Source, *, notice: Notice) -> Found:
             "a class folder gives a clip one class", hint="--multi-label goes with --train-list"
         )
     if source.folder is not None:
-        found = _from_folder(source.folder)
+        found = _from_folder(source.folder, notice)
     else:
         found = _from_lists(source, notice)
     both = {clip.file for clip in found.train} & {clip.file for clip in found.val or ()}
@@ -189,14 +189,14 @@ def describe_examples(examples: Examples) -> list[str]:
 # --- folders --------------------------------------------------------------------------------------
 
 
-def _from_folder(folder: Path) -> Found:
+def _from_folder(folder: Path, notice: Notice) -> Found:
     if not folder.is_dir():
         raise UsageError(
-            f"no such folder: {folder}",
+            f"{folder} is {'a file' if folder.exists() else 'not there'}",
             hint="expected DATA/CLASS/CLIP or DATA/train/CLASS/CLIP and DATA/val/CLASS/CLIP",
         )
     if not (folder / "train").is_dir():
-        videos = read_class_folder(folder)
+        videos = _read_classes(folder, notice)
         classes = tuple(sorted({str(row.label) for row in videos.rows}))
         clips = _locate(videos, classes, None, lambda text: None)
         return Found(classes=classes, train=tuple(clips), val=None)
@@ -205,7 +205,7 @@ def _from_folder(folder: Path) -> Found:
             f"{folder} has train but no val",
             hint="add val/CLASS/CLIP, or put the class folders into DATA itself to have it split",
         )
-    parts = {name: read_class_folder(folder / name) for name in ("train", "val")}
+    parts = {name: _read_classes(folder / name, notice) for name in ("train", "val")}
     classes = tuple(sorted({str(row.label) for part in parts.values() for row in part.rows}))
     train, val = (
         tuple(
@@ -215,6 +215,17 @@ def _from_folder(folder: Path) -> Found:
         for name, part in parts.items()
     )
     return Found(classes=classes, train=train, val=val)
+
+
+def _read_classes(folder: Path, notice: Notice) -> VideoList:
+    videos = read_class_folder(folder)
+    classes = {row.label for row in videos.rows}
+    for entry in sorted(folder.iterdir()):
+        broken_link = entry.is_symlink() and not entry.exists()
+        if entry.name not in classes and (entry.is_dir() or broken_link):
+            what = "a link to nothing" if broken_link else "a folder without a video"
+            notice(f"{entry} is {what}: no class")
+    return videos
 
 
 def _split(

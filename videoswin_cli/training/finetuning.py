@@ -14,6 +14,7 @@ import torch.distributed as dist
 
 from videoswin_cli.data.feeding import feed
 from videoswin_cli.engine.processes import find_processes, joined
+from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.report.evaluation import FIGURES
 from videoswin_cli.training.examples import rarest_labels
 from videoswin_cli.training.loop import deal_steps
@@ -122,6 +123,7 @@ def _train_epoch(session: Session, order: ClipOrder, stopped: Callable[[], bool]
             result = session.stepper.step(progress.step, step_items)
             if session.averaged is not None:
                 session.averaged.update(session.start.model.network, progress.step)
+            _check_finite(result.loss, f"the loss of step {progress.step + 1}")
             progress.step += 1
             progress.losses.append(result.loss)
             for failure in result.failed:
@@ -159,6 +161,7 @@ def _end_epoch(session: Session) -> None:
         epoch = plan.epoch_of(progress.step)
         better = torch.zeros(1)
         if found is not None:
+            _check_finite(found.loss, "the validation loss")
             progress.failures = dict(failures)
             begun = int(progress.epochs[-1]["step"]) if progress.epochs else 0
             losses = progress.losses[begun:]
@@ -191,6 +194,15 @@ def _end_epoch(session: Session) -> None:
     if better.item():
         progress.best_epoch = plan.epoch_of(progress.step)
     save_session(session)
+
+
+def _check_finite(loss: float, what: str) -> None:
+    """Raises VideoSwinError where the weights are spoilt; what was saved before stays."""
+    if not math.isfinite(loss):
+        raise VideoSwinError(
+            f"{what} is {loss}: the training has diverged",
+            hint="a lower --set lr, --set clip_grad_norm=1, a longer warm-up, or --precision fp32",
+        )
 
 
 def _any(flag: bool, session: Session) -> bool:

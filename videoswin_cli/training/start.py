@@ -38,6 +38,11 @@ def plan_spec(
         raise UsageError(f"freeze: {source.name} has {len(sizes.depths)} stages, not {stages}")
     if scratch and recipe.freeze != "none":
         raise UsageError("--freeze from scratch would keep random weights")
+    if recipe.init == "motion" and not scratch:
+        raise UsageError(
+            "init=motion is for training from scratch; here weights are started from",
+            hint="add --scratch, or take init=motion out",
+        )
     crop_size = recipe.crop_size or protocol.crop_size
 
     def scaled(side: int) -> int:

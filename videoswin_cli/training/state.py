@@ -9,10 +9,13 @@ import torch
 from videoswin_cli.engine.provenance import Description, check_equal
 from videoswin_cli.errors import UsageError
 from videoswin_cli.files import write_whole
-from videoswin_cli.model.unpickling import RefusedError, load_torch
+from videoswin_cli.model.unpickling import RefusedError, UnpicklingError, load_torch
 
 _HINT = "give the state.pt that a run left in its folder"
-_OTHER = "a run goes on as it began; to train its model further, start from its last.safetensors"
+_OTHER = (
+    "a run goes on as it began, with its data, its recipe and as many processes; for anything else "
+    "choose another --out, and start there from its last.safetensors if it has one"
+)
 
 
 @dataclass
@@ -58,7 +61,7 @@ def load_state(path: Path, description: Description) -> tuple[Progress, dict[str
         content = load_torch(path, mmap=False)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
-    except (RefusedError, RuntimeError, ValueError, KeyError, EOFError) as error:
+    except (RefusedError, UnpicklingError, RuntimeError, ValueError, KeyError, EOFError) as error:
         raise UsageError(f"{path} is no state of a run, or damaged", hint=_HINT) from error
     if not isinstance(content, dict) or "progress" not in content:
         raise UsageError(f"{path} is no state of a run", hint=_HINT)
