@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from videoswin_cli.engine.extraction import extract
     from videoswin_cli.engine.prediction import load_model, predict
+    from videoswin_cli.model.inference_plan import InferencePlan
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "extract", "load_model", "predict"]
+__all__ = ["InferencePlan", "__version__", "extract", "load_model", "predict"]
+
+_HOMES = {
+    "InferencePlan": "videoswin_cli.model.inference_plan",
+    "extract": "videoswin_cli.engine.extraction",
+    "load_model": "videoswin_cli.engine.prediction",
+    "predict": "videoswin_cli.engine.prediction",
+}
 
 
 def __getattr__(name: str) -> object:
-    if name == "extract":
-        from videoswin_cli.engine.extraction import extract
+    if name in _HOMES:
+        from importlib import import_module
 
-        return extract
-    if name in ("load_model", "predict"):
-        from videoswin_cli.engine import prediction
-
-        return getattr(prediction, name)
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

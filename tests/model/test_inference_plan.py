@@ -122,6 +122,9 @@ def test_the_plan_follows_weights_and_sizes() -> None:
     assert set(dict(plan.named_parameters())) == set(dict(network.named_parameters()))
 
 
-def test_no_gradients() -> None:
-    plan = InferencePlan(random_network())
-    assert plan(formula_input((1, 3, 4, 24, 24))).requires_grad is False
+def test_no_gradients_and_no_need_of_any() -> None:
+    clips = formula_input((1, 3, 4, 24, 24))
+    logits = InferencePlan(random_network())(clips)
+    assert logits.requires_grad is False
+    with torch.inference_mode():
+        assert torch.equal(InferencePlan(random_network())(clips), logits)

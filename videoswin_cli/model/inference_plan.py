@@ -98,12 +98,18 @@ class _PlannedStage(nn.Module):
         if every / share < _FEWEST_ROWS:
             count = 1
         tables = [block.attn.relative_position_bias_table for block in self._blocks]
-        key = (size, count, *((t.data_ptr(), t.dtype, t._version) for t in tables))
+        key = (size, count, *map(_state, tables))
         if key not in self._plans:
             while len(self._plans) >= _KEPT_PLANS:
                 del self._plans[next(iter(self._plans))]
             self._plans[key] = [_deal_windows(block.attn, size, count) for block in self._blocks]
         return self._plans[key]
+
+
+def _state(tensor: Tensor) -> tuple[object, ...]:
+    """Another one where its values may have changed; what inference made does not count changes."""
+    changes = None if tensor.is_inference() else tensor._version
+    return tensor.data_ptr(), tensor.dtype, changes
 
 
 # --- what is planned ------------------------------------------------------------------------------
