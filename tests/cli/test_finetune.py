@@ -476,6 +476,8 @@ def test_a_run_that_was_ended_goes_on_inside_the_epoch(
     assert done.returncode == 0, done.stderr
     assert "going on after step" in done.stderr
     check_equal(out, undisturbed)
+    pictures = [(folder / "confusion.png").read_bytes() for folder in (out, undisturbed)]
+    assert pictures[0] == pictures[1]
 
 
 @pytest.mark.parametrize(

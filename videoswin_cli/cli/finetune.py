@@ -194,10 +194,9 @@ def finetune(
     rows = done.progress.epochs
     figures = {key: title for key, title in FIGURES.items() if key in rows[0]}
     draw_curves(folder / "curves.png", done.progress.losses, rows, figures)
-    if done.validation is not None and not recipe.multi_label:
-        from videoswin_cli.engine.metrics import confusions
-
-        draw_confusion(folder / "confusion.png", confusions(done.validation.videos), done.classes)
+    if not recipe.multi_label:
+        counts = {(true, answered): count for true, answered, count in done.progress.confusions}
+        draw_confusion(folder / "confusion.png", counts, done.classes)
     if done.broken:
         write_failures(folder / "failed.jsonl", done.broken)
     figure = next(iter(figures.values()))

@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 
 from videoswin_cli.data.feeding import feed
+from videoswin_cli.engine.metrics import confusions
 from videoswin_cli.engine.processes import find_processes, joined
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.report.evaluation import FIGURES
@@ -30,7 +31,7 @@ from videoswin_cli.training.run_folder import (
 )
 from videoswin_cli.training.session import Session, averaged_weights, open_session
 from videoswin_cli.training.state import Progress
-from videoswin_cli.training.validation import Validation, validate
+from videoswin_cli.training.validation import validate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,6 @@ class Finetuned:
     best_epoch: int
     interrupted: bool
     progress: Progress
-    validation: Validation | None  # of the best epoch, if it was in this run
     classes: tuple[str, ...]
     broken: tuple[tuple[str, str], ...]
 
@@ -74,7 +74,6 @@ def finetune(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Fine
         best_epoch=session.progress.best_epoch,
         interrupted=interrupted,
         progress=session.progress,
-        validation=session.validation,
         classes=prepared.examples.classes,
         broken=(*prepared.examples.broken, *session.progress.failures.items()),
     )
@@ -185,7 +184,8 @@ def _end_epoch(session: Session) -> None:
             save_model(session, out / "last.safetensors", row)
             if better:
                 progress.best, progress.best_loss = best, found.loss
-                session.validation = found
+                counts = confusions(found.videos)
+                progress.confusions = [(true, got, n) for (true, got), n in counts.items()]
                 save_model(session, out / "best.safetensors", row)
             write_metrics(session)
     if session.processes.size > 1:

@@ -27,7 +27,6 @@ from videoswin_cli.training.preparation import (
 from videoswin_cli.training.recipe import Recipe
 from videoswin_cli.training.start import Start, make_start
 from videoswin_cli.training.state import Progress
-from videoswin_cli.training.validation import Validation
 
 
 @dataclass
@@ -48,7 +47,6 @@ class Session:
     watcher: Watcher
     events: Events
     progress: Progress = field(default_factory=Progress)
-    validation: Validation | None = None
 
 
 def open_session(

@@ -28,6 +28,7 @@ class Progress:
     best_epoch: int = 0
     epochs: list[dict[str, float]] = field(default_factory=list)  # a row an epoch, for metrics.csv
     losses: list[float] = field(default_factory=list)  # of each step
+    confusions: list[tuple[int, int, int]] = field(default_factory=list)  # of the best epoch
     failures: dict[str, str] = field(default_factory=dict)  # clips that could not be read
 
 
