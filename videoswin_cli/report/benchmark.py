@@ -18,7 +18,8 @@ def benchmark_rows(found: Benchmark) -> Iterator[tuple[str, str]]:
         yield name, f"{seconds * 1e3:9.1f} ms a video  {seconds / whole:4.0%}"
     yield "network alone", f"{found.views_per_second:9.3g} views/s"
     waited = found.wait_seconds / found.seconds
-    limit = f"; decoding is the limit, {waited:.0%} of the time" if waited > _LIMITED else ""
+    limited = found.workers and waited > _LIMITED
+    limit = f"; decoding is the limit, {waited:.0%} of the time" if limited else ""
     how = f"{found.workers} decoding processes" if found.workers else "one thing after the other"
     yield "everything", f"{found.videos_per_second:9.3g} videos/s, {how}{limit}"
     yield (
