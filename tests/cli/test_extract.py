@@ -323,7 +323,7 @@ def test_three_processes(
     assert contents(tmp_path) == expected
 
 
-@pytest.mark.slow  # twelve processes one after the other; eval's shards run by default
+@pytest.mark.slow  # twelve processes one after the other; shards of eval run by default
 @pytest.mark.parametrize("undisturbed", ["f.npy"], indirect=True)
 def test_four_shards(
     undisturbed: tuple[str, dict[str, bytes]], videos: Path, tiny: str, tmp_path: Path

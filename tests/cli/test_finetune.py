@@ -2,12 +2,14 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -24,6 +26,7 @@ from videoswin_cli.model.checkpoint import read_checkpoint
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.model.transfer import fresh_tensors
 from videoswin_cli.model.unpickling import load_torch
+from videoswin_cli.training.loop import Stepper
 from videoswin_cli.training.optimizer import schedule
 from videoswin_cli.training.recipe import read_recipe
 
@@ -451,12 +454,36 @@ def start_and_wait(command: list[str], state: Path, home: Path) -> subprocess.Po
     return process
 
 
+def test_a_signal_saves_and_the_run_goes_on(
+    run: Run, tiny: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Stepper.step
+
+    def interrupted(stepper: Stepper, number: int, items: Any) -> Any:
+        if number == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(stepper, number, items)
+
+    lines = [("finetune", data, "--model", tiny, "--out", tmp_path / o, *QUICK) for o in "ab"]
+    assert run(*lines[0]).exit_code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Stepper, "step", interrupted)
+        result = run(*lines[1])
+    assert result.exit_code == 130, result.output
+    assert "interrupted; go on with --resume auto" in result.stderr
+    resumed = run(*lines[1], "--resume", "auto")
+    assert resumed.exit_code == 0, resumed.output
+    assert "going on after step 2 of 6" in resumed.stderr
+    check_equal(tmp_path / "b", tmp_path / "a")
+
+
 @pytest.mark.parametrize(
     "number",
     [
         signal.SIGKILL,
-        signal.SIGTERM,
-        pytest.param(signal.SIGINT, marks=pytest.mark.slow),  # handled as the one above
+        # What these do inside one process is tested above.
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
     ],
 )
 def test_a_run_that_was_ended_goes_on_inside_the_epoch(
