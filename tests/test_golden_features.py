@@ -57,8 +57,16 @@ def extract(
     return features
 
 
-@pytest.mark.parametrize("layout", ["official", "torchvision"])
-@pytest.mark.parametrize("case", SQUARE)
+@pytest.mark.parametrize(
+    ("case", "layout"),
+    [
+        # The layouts differ in names alone, which a small network shows as well.
+        pytest.param(case, layout, marks=[pytest.mark.slow] if slow else [])
+        for case in SQUARE
+        for layout in ("official", "torchvision")
+        for slow in [case.startswith("swin_t") and layout == "torchvision"]
+    ],
+)
 def test_pooled(case: str, layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For torchvision's weights this is its penultimate layer: what its head is given."""
     found = extract(case, layout, tmp_path, monkeypatch)
