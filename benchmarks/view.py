@@ -16,15 +16,14 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 
 import torch
 
 from videoswin_cli.cli.memory import keep_freed_memory
-from videoswin_cli.engine.benchmark import held_bytes, make_model, measure_matmul, peak_bytes
+from videoswin_cli.engine.benchmark import clock, held_bytes, make_model, peak_bytes
 from videoswin_cli.engine.inference import prepare
 from videoswin_cli.engine.peer import make_peer
-from videoswin_cli.engine.runtime import RunOptions, Runtime
+from videoswin_cli.engine.runtime import RunOptions
 from videoswin_cli.model.catalog import load_spec
 
 
@@ -62,17 +61,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     found = {name: statistics.median(values) for name, values in seconds.items()}
     pairs = zip(seconds["ours"], seconds[list(works)[-1]], strict=True)
     found["ratio"] = statistics.median(their / own for own, their in pairs)
-    return found | {"apart": apart, "matmul": measure_matmul(runtime)}
-
-
-def clock(work: object, runtime: Runtime) -> float:
-    if not runtime.on_cpu:
-        torch.cuda.synchronize(runtime.device)
-    start = time.perf_counter()
-    work()
-    if not runtime.on_cpu:
-        torch.cuda.synchronize(runtime.device)
-    return time.perf_counter() - start
+    return found | {"apart": apart}
 
 
 def child(options: argparse.Namespace, *more: str) -> dict[str, float]:

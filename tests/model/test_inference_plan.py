@@ -122,6 +122,21 @@ def test_the_plan_follows_weights_and_sizes() -> None:
     assert set(dict(plan.named_parameters())) == set(dict(network.named_parameters()))
 
 
+def test_tables_that_take_the_place_of_others_are_noticed() -> None:
+    """Their addresses are often those of the tables that are gone."""
+    network = random_network().double()
+    plan, clips = InferencePlan(network), formula_input((1, 3, 4, 24, 24)).double()
+    for _ in range(20):
+        weights = {
+            name: torch.randn_like(value) if name.endswith("bias_table") else value
+            for name, value in network.state_dict().items()
+        }
+        network.load_state_dict(weights, assign=True)
+        del weights
+        with torch.inference_mode():
+            torch.testing.assert_close(plan(clips), network(clips), rtol=0, atol=1e-12)
+
+
 def test_no_gradients_and_no_need_of_any() -> None:
     clips = formula_input((1, 3, 4, 24, 24))
     logits = InferencePlan(random_network())(clips)

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Iterator, MutableMapping
 from importlib import import_module
 from io import TextIOWrapper
 from typing import Annotated, Any
@@ -30,44 +29,25 @@ _COMMANDS = {  # module and function of the same name, and the first line of its
 }
 
 
-class _Commands(MutableMapping[str, Any]):
-    """Commands by name, imported when they are asked for: `videoswin --help` needs none."""
-
-    def __init__(self) -> None:
-        self._loaded: dict[str, Any] = {}
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._loaded:
-            if name not in _COMMANDS:
-                raise KeyError(name)
-            module = name.replace("-", "_")
-            function = getattr(import_module(f"videoswin_cli.cli.{module}"), module)
-            self._loaded[name] = get_command_from_info(
-                CommandInfo(name=name, callback=function),
-                pretty_exceptions_short=True,
-                rich_markup_mode=None,
-            )
-        return self._loaded[name]
-
-    def __setitem__(self, name: str, command: Any) -> None:
-        self._loaded[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        del self._loaded[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(_COMMANDS)
-
-    def __len__(self) -> int:
-        return len(_COMMANDS)
-
-
 class _Group(TyperGroup):
     """Commands whose errors are told in a sentence; a traceback is a bug of ours."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.commands = _Commands()
+        self._loaded: dict[str, Any] = dict.fromkeys(_COMMANDS)
+        self.commands = self._loaded
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import a command when it is asked for: `videoswin --help` needs none."""
+        if cmd_name in self._loaded and self._loaded[cmd_name] is None:
+            module = cmd_name.replace("-", "_")
+            function = getattr(import_module(f"videoswin_cli.cli.{module}"), module)
+            self._loaded[cmd_name] = get_command_from_info(
+                CommandInfo(name=cmd_name, callback=function),
+                pretty_exceptions_short=True,
+                rich_markup_mode=None,
+            )
+        return self._loaded.get(cmd_name)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
@@ -117,6 +97,7 @@ def videoswin(
 
 
 def main() -> None:
+    """Run the command on closed or full streams too, with sums that do not depend on threads."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)

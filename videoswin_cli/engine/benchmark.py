@@ -103,11 +103,12 @@ def measure_matmul(runtime: Runtime) -> float:
     """Floating point operations a second of a large matrix product, 1e9; the best of several."""
     side = 1536 if runtime.on_cpu else 8192
     one = torch.randn(side, side, device=runtime.device).to(runtime.dtype)
-    best = min(_time(lambda: one @ one, runtime) for _ in range(7))
+    best = min(clock(lambda: one @ one, runtime) for _ in range(7))
     return 2 * side**3 / best / 1e9
 
 
 def make_model(spec: ModelSpec, peer: torch.nn.Module | None) -> LoadedModel:
+    """A model with random weights, or those of the peer."""
     network = Swin3D(**asdict(spec.architecture)).eval()
     if peer is not None:
         network.load_state_dict(to_canonical(peer.state_dict(), "torchvision"))
@@ -153,7 +154,7 @@ def _compare(
 
     with torch.inference_mode():
         apart = float((ours().float() - theirs().float()).abs().max())  # warms both up
-        pairs = [(_time(ours, runtime), _time(theirs, runtime)) for _ in range(repeats)]
+        pairs = [(clock(ours, runtime), clock(theirs, runtime)) for _ in range(repeats)]
     own_seconds, their_seconds = (
         statistics.median(times) / count for times in zip(*pairs, strict=True)
     )
@@ -167,7 +168,8 @@ def _compare(
     )
 
 
-def _time(work: Callable[[], Tensor], runtime: Runtime) -> float:
+def clock(work: Callable[[], Tensor], runtime: Runtime) -> float:
+    """Seconds that some work takes, on a GPU until it is done."""
     _wait(runtime)
     begun = time.perf_counter()
     work()
@@ -193,6 +195,7 @@ def held_bytes(runtime: Runtime) -> int:
 
 
 def peak_bytes(runtime: Runtime) -> int:
+    """The most that was held since `held_bytes`."""
     if runtime.device.type == "cuda":
         return torch.cuda.max_memory_allocated(runtime.device)
     if sys.platform == "linux":

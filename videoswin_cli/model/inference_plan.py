@@ -77,7 +77,9 @@ class _PlannedStage(nn.Module):
         self.blocks = stage.blocks
         self._blocks: list[Block] = list(stage.blocks)  # type: ignore[arg-type]
         self.downsample = stage.downsample
-        self._plans: dict[object, list[list[_Chunk]]] = {}  # of each block, by what it depends on
+        # Chunks of each block, by what they depend on; and the bias tables they were made from, kept
+        # because another table could otherwise get the address of one that is gone.
+        self._plans: dict[object, tuple[list[list[_Chunk]], list[Tensor]]] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (1, T, H, W, C), which are written over, in; those of the next stage out."""
@@ -102,8 +104,9 @@ class _PlannedStage(nn.Module):
         if key not in self._plans:
             while len(self._plans) >= _KEPT_PLANS:
                 del self._plans[next(iter(self._plans))]
-            self._plans[key] = [_deal_windows(block.attn, size, count) for block in self._blocks]
-        return self._plans[key]
+            chunks = [_deal_windows(block.attn, size, count) for block in self._blocks]
+            self._plans[key] = chunks, [table.detach() for table in tables]
+        return self._plans[key][0]
 
 
 def _state(tensor: Tensor) -> tuple[object, ...]:
@@ -216,9 +219,8 @@ def _run_block(block: Block, tokens: Tensor, chunk: _Chunk) -> None:
     """Take the rows of a chunk of the tokens (tokens, C) through a block and put them back."""
     x, rows = tokens.index_select(0, chunk.rows), chunk.rows
     normed = block.norm1(x)
-    if (
-        chunk.padding is not None
-    ):  # as the references do: it comes after the norm and is attended to
+    if chunk.padding is not None:
+        # As the references do: padding comes after the norm, and is attended to.
         normed.index_fill_(0, chunk.padding, 0.0)
     mixed = _attend(block.attn, normed, chunk)
     if chunk.real is not None:

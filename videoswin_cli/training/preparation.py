@@ -163,6 +163,7 @@ def _choose_dtype(recipe: Recipe, runtime: Runtime) -> torch.dtype:
 
 
 def choose_augmentation(recipe: Recipe, classes: Sequence[str]) -> Augmentation:
+    """That of the recipe; with `flip: auto` no flips where class names hold left or right."""
     flip = recipe.flip
     if flip == "auto":
         flip = not direction_words(classes)

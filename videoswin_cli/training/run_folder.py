@@ -87,6 +87,7 @@ def save_model(session: Session, path: Path, metrics: dict[str, float]) -> None:
 
 
 def save_session(session: Session) -> None:
+    """Write state.pt, in the first process. Raises VideoSwinError on a full disk."""
     if not session.processes.first:
         return
     save_state(

@@ -56,6 +56,11 @@ def open_session(
     device: str,
     watcher: Watcher,
 ) -> Session:
+    """Load what is trained and make what trains it; nothing is written.
+
+    Raises:
+        UsageError, CheckpointError, FetchError: weights that cannot be had or do not fit.
+    """
     recipe, examples = prepared.recipe, prepared.examples
     plan, spec = prepared.plan, prepared.spec
     runtime = choose_runtime(device=device)
