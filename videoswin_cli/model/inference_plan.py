@@ -77,8 +77,8 @@ class _PlannedStage(nn.Module):
         self.blocks = stage.blocks
         self._blocks: list[Block] = list(stage.blocks)  # type: ignore[arg-type]
         self.downsample = stage.downsample
-        # Chunks of each block, by what they depend on, and the bias tables they are made from: kept,
-        # or another table could get the address of one that is gone.
+        # Chunks of each block, by what they depend on, and the bias tables they are made from:
+        # kept, or another table could get the address of one that is gone.
         self._plans: dict[object, tuple[list[list[_Chunk]], list[Tensor]]] = {}
 
     def forward(self, x: Tensor) -> Tensor:
