@@ -14,6 +14,7 @@ Only the blocks are computed otherwise than `swin3d` says, and to the same numbe
 
 import math
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -29,13 +30,13 @@ from videoswin_cli.model.swin3d import (
     Triple,
     WindowAttention,
     fit_window,
+    relative_position_index,
     split_windows,
     window_groups,
 )
 
 _CHUNK_ROWS = 800  # about two full windows of tokens; 400 to 1600 are about as fast
 _FEWEST_ROWS = 300  # of a chunk that is worth a thread's while
-_KEPT_PLANS = 2  # of a stage: input sizes
 
 
 class InferencePlan(Swin3D):
@@ -77,42 +78,20 @@ class _PlannedStage(nn.Module):
         self.blocks = stage.blocks
         self._blocks: list[Block] = list(stage.blocks)  # type: ignore[arg-type]
         self.downsample = stage.downsample
-        # Chunks of each block, by what they depend on, and the bias tables they are made from:
-        # kept, or another table could get the address of one that is gone.
-        self._plans: dict[object, tuple[list[list[_Chunk]], list[Tensor]]] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (1, T, H, W, C), which are written over, in; those of the next stage out."""
         tokens = x.view(-1, x.shape[4])
         threads = torch.get_num_threads() if _SAID_BY_EACH_THREAD else 1
-        _, T, H, W, _ = x.shape
-        for block, chunks in zip(self._blocks, self._plan((T, H, W), threads), strict=True):
-            run = partial(_run_block, block, tokens)
-            shared = threads > 1 and len(chunks) > 1
-            for _ in _workers(threads).map(run, chunks) if shared else map(run, chunks):
+        for block in self._blocks:
+            plan = _plan_block(block.attn, tuple(x.shape[1:4]), threads)  # type: ignore[arg-type]
+            shared = threads > 1 and len(plan.chunks) > 1
+            do = _workers(threads).map if shared else map
+            table = block.attn.relative_position_bias_table.t().contiguous()
+            biases = list(do(partial(_make_bias, table), plan.bias_rows))
+            for _ in do(partial(_run_block, block, tokens, biases), plan.chunks):
                 pass
         return self.downsample(x)  # type: ignore[no-any-return]
-
-    def _plan(self, size: Triple, threads: int) -> "list[list[_Chunk]]":
-        # As many chunks up to eight threads, so that sums do not depend on how many there are.
-        every, share = math.prod(size), max(threads, 8)
-        count = share * math.ceil(every / share / _CHUNK_ROWS)
-        if every / share < _FEWEST_ROWS:
-            count = 1
-        tables = [block.attn.relative_position_bias_table for block in self._blocks]
-        key = (size, count, *map(_state, tables))
-        if key not in self._plans:
-            while len(self._plans) >= _KEPT_PLANS:
-                del self._plans[next(iter(self._plans))]
-            chunks = [_deal_windows(block.attn, size, count) for block in self._blocks]
-            self._plans[key] = chunks, [table.detach() for table in tables]
-        return self._plans[key][0]
-
-
-def _state(tensor: Tensor) -> tuple[object, ...]:
-    """Another one where its values may have changed; what inference made does not count changes."""
-    changes = None if tensor.is_inference() else tensor._version
-    return tensor.data_ptr(), tensor.dtype, changes
 
 
 # --- what is planned ------------------------------------------------------------------------------
@@ -120,11 +99,11 @@ def _state(tensor: Tensor) -> tuple[object, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Windows:
-    """Windows of one shape and one bias, which lie in a chunk one after the other."""
+    """Windows of one shape, which lie in a chunk one after the other."""
 
     count: int
     tokens: int  # of each
-    bias: Tensor  # (1, heads, tokens, tokens)
+    bias: int  # number of the bias whose corner [:tokens, :tokens] is theirs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,10 +116,37 @@ class _Chunk:
     windows: tuple[_Windows, ...]
 
 
-def _deal_windows(attention: WindowAttention, size: Triple, count: int) -> list[_Chunk]:
-    """Deal the windows into so many chunks of about equal work, each to the one with the least."""
-    shapes = _gather_windows(attention, size)
+@dataclass(frozen=True, kw_only=True)
+class _BlockPlan:
+    chunks: tuple[_Chunk, ...]
+    bias_rows: tuple[Tensor, ...]  # each (N, N) int32: rows of the bias table
+
+
+def _plan_block(attention: WindowAttention, size: Triple, threads: int) -> _BlockPlan:
+    # As many chunks up to eight threads, so that sums do not depend on how many there are.
+    every, share = math.prod(size), max(threads, 8)
+    count = share * math.ceil(every / share / _CHUNK_ROWS)
+    if every / share < _FEWEST_ROWS:
+        count = 1
     width = attention.proj.in_features
+    return _plan_windows(size, attention.window_size, attention.shift, width, count)
+
+
+@lru_cache(maxsize=32)  # four input sizes of four stages, shifted or not
+def _plan_windows(
+    size: Triple, window_size: Triple, shift: Triple, width: int, count: int
+) -> _BlockPlan:
+    shapes, bias_rows = _gather_windows(size, window_size, shift)
+    return _BlockPlan(
+        chunks=tuple(_deal_windows(shapes, math.prod(size), width, count)),
+        bias_rows=bias_rows,
+    )
+
+
+def _deal_windows(
+    shapes: list[tuple[Tensor, int]], every: int, width: int, count: int
+) -> Iterator[_Chunk]:
+    """Deal the windows into so many chunks of about equal work, each to the one with the least."""
     dealt: list[list[list[Tensor]]] = [[[] for _ in shapes] for _ in range(count)]
     work = [0] * count
     for number, (rows, _) in enumerate(shapes):
@@ -149,24 +155,17 @@ def _deal_windows(attention: WindowAttention, size: Triple, count: int) -> list[
             least = work.index(min(work))
             dealt[least][number].append(window)
             work[least] += tokens * (6 * width + tokens)  # multiply-adds / 2C: linears, attention
-    return [
-        _make_chunk(
-            [
-                (torch.stack(windows), bias)
-                for windows, (_, bias) in zip(chunk, shapes, strict=True)
-                if windows
-            ],
-            math.prod(size),
-        )
-        for chunk in dealt
-        if any(chunk)
-    ]
+    for chunk in dealt:
+        parts = zip(chunk, shapes, strict=True)
+        found = [(torch.stack(windows), bias) for windows, (_, bias) in parts if windows]
+        if found:
+            yield _make_chunk(found, every)
 
 
-def _make_chunk(parts: list[tuple[Tensor, Tensor]], tokens: int) -> _Chunk:
-    """Of rows (windows, tokens) and bias; the number `tokens` stands for padding."""
+def _make_chunk(parts: list[tuple[Tensor, int]], every: int) -> _Chunk:
+    """Of rows (windows, tokens) and number of bias; the row `every` stands for padding."""
     rows = torch.cat([rows.flatten() for rows, _ in parts])
-    is_padding = rows == tokens
+    is_padding = rows == every
     padded = bool(is_padding.any())
     return _Chunk(
         rows=rows.masked_fill(is_padding, 0),
@@ -178,51 +177,65 @@ def _make_chunk(parts: list[tuple[Tensor, Tensor]], tokens: int) -> _Chunk:
     )
 
 
-def _gather_windows(attention: WindowAttention, size: Triple) -> list[tuple[Tensor, Tensor]]:
+def _gather_windows(
+    size: Triple, window_size: Triple, shift: Triple
+) -> tuple[list[tuple[Tensor, int]], tuple[Tensor, ...]]:
     """All windows, those of one shape and bias together, the largest first.
 
     Returns:
-        rows (windows, tokens) of the tokens, their number standing for padding, and bias
-        (1, heads, tokens, tokens).
+        For each shape rows (windows, tokens) of the tokens, their number standing for padding, and
+        the number of its bias; and for each bias the rows (N, N) of the table.
     """
-    window, shift = fit_window(size, attention.window_size, attention.shift)
+    window, shift = fit_window(size, window_size, shift)
     every = math.prod(size)
     pad_t, pad_h, pad_w = (-extent % w for extent, w in zip(size, window, strict=True))
     numbers = torch.arange(every).view(1, *size, 1)
     numbers = F.pad(numbers, (0, 0, 0, pad_w, 0, pad_h, 0, pad_t), value=every)
     numbers = numbers.roll([-s for s in shift], dims=(1, 2, 3))
     grid = split_windows(numbers, window)[0, ..., 0]  # (nt, nh, nw, N)
-    bias = attention.position_bias(math.prod(window))
-    found: list[tuple[Tensor, Tensor]] = []
+    table_rows = relative_position_index(window_size).int()[: grid.shape[3], : grid.shape[3]]
+    found: dict[tuple[int, int], list[Tensor]] = {}  # by tokens and bias
+    biases: list[Tensor] = []
     for place, mask in window_groups(grid.shape[:3], window, shift, grid.device):
         windows = grid[place].flatten(0, 2)
         # A mask lets tokens of the same region see each other: a row of it is a region.
         regions = [slice(None)] if mask is None else torch.unique(mask, dim=0)
         for region in regions:
-            _add(found, windows[:, region], bias[:, :, region][..., region].contiguous())
-    return sorted(found, key=lambda windows: -windows[0].shape[1])
+            rows = windows[:, region]
+            bias = _find_corner(biases, table_rows[region][:, region].contiguous())
+            found.setdefault((rows.shape[1], bias), []).append(rows)
+    shapes = [(torch.cat(rows), bias) for (_, bias), rows in found.items()]
+    return sorted(shapes, key=lambda shape: -shape[0].shape[1]), tuple(biases)
 
 
-def _add(found: list[tuple[Tensor, Tensor]], rows: Tensor, bias: Tensor) -> None:
-    for number, (others, other) in enumerate(found):
-        if torch.equal(bias, other):
-            found[number] = torch.cat([others, rows]), other
-            return
-    found.append((rows, bias))
+def _find_corner(biases: list[Tensor], wanted: Tensor) -> int:
+    """Number of the one that starts with what is wanted, which is added where there is none."""
+    tokens = len(wanted)
+    for number, bias in enumerate(biases):
+        if torch.equal(bias[:tokens, :tokens], wanted):
+            return number
+    biases.append(wanted)
+    return len(biases) - 1
 
 
 # --- what is done ---------------------------------------------------------------------------------
 
 
 @torch.inference_mode()
-def _run_block(block: Block, tokens: Tensor, chunk: _Chunk) -> None:
+def _make_bias(table: Tensor, rows: Tensor) -> Tensor:
+    """(heads, rows of the table) -> (1, heads, N, N)."""
+    return table.index_select(1, rows.flatten()).view(1, -1, *rows.shape)
+
+
+@torch.inference_mode()
+def _run_block(block: Block, tokens: Tensor, biases: list[Tensor], chunk: _Chunk) -> None:
     """Take the rows of a chunk of the tokens (tokens, C) through a block and put them back."""
     x, rows = tokens.index_select(0, chunk.rows), chunk.rows
     normed = block.norm1(x)
     if chunk.padding is not None:
         # As the references do: padding comes after the norm, and is attended to.
         normed.index_fill_(0, chunk.padding, 0.0)
-    mixed = _attend(block.attn, normed, chunk)
+    mixed = _attend(block.attn, normed, biases, chunk)
     if chunk.real is not None:
         x, rows, mixed = (part.index_select(0, chunk.real) for part in (x, rows, mixed))
     x += block.attn.proj(mixed)
@@ -230,7 +243,7 @@ def _run_block(block: Block, tokens: Tensor, chunk: _Chunk) -> None:
     tokens.index_copy_(0, rows, x)
 
 
-def _attend(attention: WindowAttention, x: Tensor, chunk: _Chunk) -> Tensor:
+def _attend(attention: WindowAttention, x: Tensor, biases: list[Tensor], chunk: _Chunk) -> Tensor:
     """Rows (M, C) of windows attend to their own window's: (M, C), before the projection."""
     heads, width = attention.heads, x.shape[1]
     lengths = [windows.count * windows.tokens for windows in chunk.windows]
@@ -238,7 +251,8 @@ def _attend(attention: WindowAttention, x: Tensor, chunk: _Chunk) -> Tensor:
     for windows, qkv in zip(chunk.windows, attention.qkv(x).split(lengths), strict=True):
         qkv = qkv.view(windows.count, windows.tokens, 3, heads, width // heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (count, heads, tokens, head_dim)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=windows.bias)
+        bias = biases[windows.bias][..., : windows.tokens, : windows.tokens]
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         mixed.append(out.transpose(1, 2).reshape(-1, width))
     return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
 
