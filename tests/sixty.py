@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from make_video import truncate_video, write_audio, write_video
+from plain_machine import make_home
 from tiny import LABELS
 
 COUNT = 60
@@ -39,8 +40,10 @@ def write_videos(folder: Path) -> Path:
     return folder
 
 
-def environment(home: Path, threads: int) -> dict[str, str]:
+def environment(folder: Path, threads: int) -> dict[str, str]:
+    """With a home beside the folder of the run."""
     own = {key: value for key, value in os.environ.items() if not key.startswith("SLURM_")}
+    home = make_home(folder.with_name(f"{folder.name}.home"))
     own |= {"VIDEOSWIN_HOME": str(home), "VIDEOSWIN_OFFLINE": "1", "OMP_NUM_THREADS": str(threads)}
     return own | {"PYTHONWARNINGS": "error"}
 
@@ -54,16 +57,20 @@ def torchrun(processes: int, *args: object) -> list[str]:
     return [sys.executable, *start, "-m", "videoswin_cli", *map(str, args)]
 
 
-def run(line: list[str], home: Path, *, threads: int = 1) -> subprocess.CompletedProcess[str]:
+def run(line: list[str], folder: Path, *, threads: int = 1) -> subprocess.CompletedProcess[str]:
     """Run a command with as many threads a process as torchrun gives, or another number."""
-    own = environment(home, threads)
+    own = environment(folder, threads)
     return subprocess.run(line, capture_output=True, text=True, env=own, check=False, timeout=300)
 
 
-def kill_after(line: list[str], journals: Path, home: Path, *, lines: int) -> None:
+def kill_after(line: list[str], journals: Path, folder: Path, *, lines: int) -> None:
     """SIGKILL the processes and all their children once the journals hold so many lines."""
     process = subprocess.Popen(
-        line, env=environment(home, 2), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        line,
+        env=environment(folder, 2),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         for done in _counts(journals):

@@ -38,7 +38,8 @@ def write_whole(path: Path, *, keep: bool = False) -> Iterator[Path]:
         ) from error
     finally:
         if not keep:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
 
 
 def check_writable(path: Path, *, inputs: Iterable[str | Path | None] = ()) -> None:

@@ -9,8 +9,9 @@ import torch
 from formula import formula_input
 from golden_forward import CASES, formula_network, random_network, read_golden, worst
 
-from videoswin_cli.model import inference_plan
+from videoswin_cli.model import inference_plan, machine
 from videoswin_cli.model.inference_plan import InferencePlan
+from videoswin_cli.model.machine import Machine
 from videoswin_cli.model.swin3d import WindowAttention
 
 
@@ -25,6 +26,13 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     torch.set_num_threads(request.param)
     yield request.param
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def by_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine where that is faster."""
+    fast = Machine(convolution=9.0, bf16=1.0)
+    monkeypatch.setattr(inference_plan, "this_machine", lambda: fast)
 
 
 @pytest.fixture
@@ -45,6 +53,22 @@ def test_plan_equals_the_official_code(case: str, golden: dict[str, np.ndarray])
     stage = plan.forward_features(clips, stage=2)
     at = golden[f"{case}/stage1_idx"].astype(np.int64)
     assert worst(stage.flatten()[at], golden[f"{case}/stage1_f32"]) < 1e-4
+
+
+@pytest.mark.parametrize("case", ["nano_w877__2x3x20x120x80", "nano_w1677__1x3x12x75x64"])
+@pytest.mark.usefixtures("by_convolution", "small_chunks")
+def test_plan_by_convolution_equals_the_official_code(
+    case: str, threads: int, golden: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    monkeypatch.setattr(
+        inference_plan, "convolve", lambda *args: calls.append(1) or machine.convolve(*args)
+    )
+    plan = InferencePlan(formula_network(CASES[case]["architecture"], torch.float32))
+    assert (
+        worst(plan(formula_input(CASES[case]["input_shape"])), golden[f"{case}/logits_f32"]) < 5e-5
+    )
+    assert calls
 
 
 @pytest.mark.parametrize(
@@ -92,7 +116,12 @@ def test_parts_that_an_architecture_may_lack(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.usefixtures("small_chunks")
-def test_a_clip_does_not_depend_on_its_batch_nor_on_the_threads() -> None:
+@pytest.mark.parametrize("product", ["linear", "convolution"])
+def test_a_clip_does_not_depend_on_its_batch_nor_on_the_threads(
+    product: str, request: pytest.FixtureRequest
+) -> None:
+    if product == "convolution":
+        request.getfixturevalue("by_convolution")
     plan = InferencePlan(random_network())
     clips = formula_input((5, 3, 8, 48, 48))
     before = torch.get_num_threads()

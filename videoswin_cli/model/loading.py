@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -19,7 +18,6 @@ from videoswin_cli.model.catalog import (
     read_labels,
 )
 from videoswin_cli.model.checkpoint import RawCheckpoint, read_checkpoint, write_safetensors
-from videoswin_cli.model.inference_plan import InferencePlan
 from videoswin_cli.model.layouts import (
     Layout,
     detect_layout,
@@ -45,11 +43,6 @@ class LoadedModel:
     layout: Layout
     described_as: str | None = None  # the name of another model that the file says it is
     training: Mapping[str, object] | None = None  # what a file of ours says of how it came about
-
-    @cached_property
-    def plan(self) -> InferencePlan:
-        """The network as a CPU computes it faster; the same parameters."""
-        return InferencePlan(self.network)
 
     @property
     def summary(self) -> str:

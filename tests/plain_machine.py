@@ -1,0 +1,15 @@
+"""A machine of which nothing is known to be faster than the usual, so that tests compute alike."""
+
+from pathlib import Path
+
+from videoswin_cli.files import to_json
+
+
+def make_home(folder: Path) -> Path:
+    """A folder for VIDEOSWIN_HOME; commands measure nothing there."""
+    from videoswin_cli.model import machine
+
+    folder.mkdir(exist_ok=True)
+    plain = {machine._name_machine(): {"convolution": 1.0, "bf16": 1.0}}
+    (folder / "machine.json").write_text(to_json(plain), encoding="utf-8")
+    return folder
