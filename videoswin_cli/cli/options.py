@@ -41,7 +41,7 @@ Device = Annotated[
 ]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"],
-    typer.Option("--precision", help="auto is fp32: the scores of the references."),
+    typer.Option("--precision", help="auto: bf16 where that is fast and close, else fp32."),
 ]
 Decoder = Annotated[
     Literal["auto", "decord", "pyav"],

@@ -20,6 +20,7 @@ from videoswin_cli.data.views import resolve_views
 from videoswin_cli.engine.inference import prepare, run_videos
 from videoswin_cli.engine.monitoring import Monitor
 from videoswin_cli.engine.peer import make_peer
+from videoswin_cli.engine.precision import resolve_auto
 from videoswin_cli.engine.runtime import RunOptions, Runtime, choose_runtime
 from videoswin_cli.errors import VideoError
 from videoswin_cli.model.catalog import ModelSpec
@@ -48,10 +49,12 @@ def bench(
         VideoError: the video cannot be read.
     """
     spec, _ = describe(model, with_head=True)
-    runtime = choose_runtime(device=options.device, precision=options.precision)
+    choose_runtime(device=options.device, precision=options.precision)
     views = resolve_views(options.views, spec.protocol)
     peer = make_peer(spec.architecture) if against else None
     loaded = make_model(spec, peer)
+    options = resolve_auto(loaded, options, notice=monitor.notice)
+    runtime = choose_runtime(device=options.device, precision=options.precision)
     held = held_bytes(runtime)
     _compute(loaded, [video], options, Monitor())
     own = Monitor()

@@ -27,6 +27,7 @@ from videoswin_cli.engine.metrics import (
     video_average_precision,
 )
 from videoswin_cli.engine.monitoring import Monitor
+from videoswin_cli.engine.precision import resolve_auto
 from videoswin_cli.engine.processes import Shard, find_processes, joined
 from videoswin_cli.engine.provenance import Description, read_description
 from videoswin_cli.engine.runtime import RunOptions, choose_runtime
@@ -121,12 +122,13 @@ def evaluate(
         dump_format(options.dump)
         check_writable(options.dump)
     run = replace(options.run, views=views, device=processes.device(options.run.device))
-    runtime = choose_runtime(device=run.device, precision=run.precision)
+    choose_runtime(device=run.device, precision=run.precision)
     with joined(processes):
         model = load(
             options.model, checkpoint=options.checkpoint, labels=options.labels, with_head=True
         )
         monitor.notice(model.summary)
+        run = resolve_auto(model, run, notice=monitor.notice)
         scorer = Scorer(
             model=model,
             run=run,
@@ -147,8 +149,8 @@ def evaluate(
         found=sum(video.file is not None for video in listed),
         views=views,
         average=options.average,
-        precision=runtime.precision,
-        device=str(runtime.device),
+        precision=run.precision,
+        device=run.device,
         timing=timing,
     )
     return Evaluation(videos=scored, labels=model.labels, summary=summary)

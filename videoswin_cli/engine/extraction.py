@@ -32,6 +32,7 @@ from videoswin_cli.engine.features import (
     plan_features,
 )
 from videoswin_cli.engine.monitoring import Monitor
+from videoswin_cli.engine.precision import resolve_auto
 from videoswin_cli.engine.processes import Shard, find_processes, joined
 from videoswin_cli.engine.provenance import Description, describe_run
 from videoswin_cli.engine.runtime import Precision, RunOptions, choose_runtime
@@ -95,7 +96,8 @@ def extract(
     )
     if not isinstance(model, LoadedModel):
         model = _load(model, options, checkpoint=checkpoint)
-    plan = plan_features(model.spec, options)
+    run = resolve_auto(model, options.run, notice=lambda text: None)
+    plan = plan_features(model.spec, replace(options, run=run))
     videos, parts = [], []
     rows = compute_rows(model, paths, plan, monitor=Monitor())
     for path in paths:
@@ -153,6 +155,7 @@ def extract_to_files(
     with joined(processes):
         loaded = _load(model, options, checkpoint=checkpoint)
         monitor.notice(loaded.summary)
+        options = replace(options, run=resolve_auto(loaded, run, notice=monitor.notice))
         plan = plan_features(loaded.spec, options)
         description = _describe(loaded, plan)
         if processes.first:

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 import torch
@@ -15,6 +16,7 @@ from videoswin_cli.data.views import resolve_views
 from videoswin_cli.engine.monitoring import Monitor
 from videoswin_cli.engine.runtime import RunOptions, Runtime, choose_runtime
 from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.model.inference_plan import InferencePlan
 from videoswin_cli.model.loading import LoadedModel
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.records import Protocol, VideoInfo
@@ -71,10 +73,16 @@ def run_videos(
 
 
 def prepare(model: LoadedModel, options: RunOptions) -> tuple[Runtime, Swin3D]:
-    """Bring the network to where and how precisely it shall compute."""
+    """The network as it shall compute: where, how precisely, and on a CPU by its plan.
+
+    That of the model itself stays as it is.
+    """
     runtime = choose_runtime(device=options.device, precision=options.precision)
-    model.network.to(device=runtime.device, dtype=runtime.dtype)
-    return runtime, model.plan if runtime.on_cpu else model.network
+    network = model.network
+    here = next(network.parameters())
+    if (here.device, here.dtype) != (runtime.device, runtime.dtype):
+        network = deepcopy(network).to(device=runtime.device, dtype=runtime.dtype)
+    return runtime, InferencePlan(network) if runtime.on_cpu else network
 
 
 def choose_workers(options: RunOptions, runtime: Runtime, *, videos: int) -> int:

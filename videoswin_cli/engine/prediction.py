@@ -12,6 +12,7 @@ from videoswin_cli.data.views import resolve_views
 from videoswin_cli.engine.aggregate import Average, average_views, top_classes
 from videoswin_cli.engine.inference import ViewOutputs, run_videos
 from videoswin_cli.engine.monitoring import Monitor
+from videoswin_cli.engine.precision import resolve_auto
 from videoswin_cli.engine.runtime import Precision, RunOptions, choose_runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
@@ -137,6 +138,7 @@ def iter_predictions(
     Raises:
         UsageError: an option does not fit the model.
     """
+    options = resolve_auto(model, options, notice=(monitor or Monitor()).notice)
     name, views = model.spec.name, str(resolve_views(options.views, model.spec.protocol))
     outputs = run_videos(
         model,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import videoswin_cli
-from videoswin_cli.engine.runtime import RunOptions, choose_runtime
+from videoswin_cli.engine.runtime import RunOptions
 from videoswin_cli.errors import UsageError
 from videoswin_cli.fetch import hash_file
 from videoswin_cli.files import to_json, write_whole
@@ -29,7 +29,7 @@ def describe_run(model: LoadedModel, options: RunOptions, **more: Any) -> Descri
         "model": model.spec.name,
         "weights_sha256": hash_file(model.weights),
         "views": options.views,
-        "precision": choose_runtime(device=options.device, precision=options.precision).precision,
+        "precision": options.precision,
         "decoder": options.decoder,
         **more,
         "protocol": asdict(model.spec.protocol),

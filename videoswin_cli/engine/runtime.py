@@ -9,7 +9,11 @@ from videoswin_cli.data.decoding import DecoderChoice
 from videoswin_cli.errors import UsageError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES: dict[Precision, torch.dtype] = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +51,15 @@ class Runtime:
         return self.device.type == "cpu"
 
     @property
-    def precision(self) -> str:
+    def precision(self) -> Precision:
         return next(name for name, dtype in DTYPES.items() if dtype == self.dtype)
 
 
 def choose_runtime(*, device: str = "auto", precision: Precision = "auto") -> Runtime:
     """Resolve `--device` and `--precision`.
 
-    `auto` takes the first GPU where there is one, and fp32: scores then equal the references'.
+    `auto` takes the first GPU where there is one, and fp32 for as long as no model is loaded that
+    `resolve_auto` could try.
 
     Raises:
         UsageError: no such device here, or no such precision.

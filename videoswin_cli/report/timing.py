@@ -7,11 +7,12 @@ def describe_timing(timing: Timing) -> str:
     """Decoding and network run beside each other, so their times do not add up to the whole."""
     rate = timing.videos / timing.seconds if timing.seconds else 0.0
     processes = f" in {timing.processes} processes" if timing.processes > 1 else ""
+    limit = "; decoding is the limit" if timing.wait_seconds > timing.model_seconds else ""
     return (
         f"{timing.videos} videos in {format_seconds(timing.seconds)}{processes}, "
         f"{rate:.3g} videos/s; decoding {format_seconds(timing.decode_seconds)} over all workers, "
         f"network {format_seconds(timing.model_seconds)}, which waited for frames "
-        f"{format_seconds(timing.wait_seconds)}"
+        f"{format_seconds(timing.wait_seconds)}{limit}"
     )
 
 
