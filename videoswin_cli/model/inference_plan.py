@@ -18,7 +18,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 
 import torch
 import torch.nn.functional as F
@@ -277,7 +277,7 @@ def _project(layer: nn.Linear, x: Tensor) -> Tensor:
 _SAID_BY_EACH_THREAD = "parallel backend: OpenMP" in torch.__config__.parallel_info()
 
 
-@lru_cache(maxsize=1)
+@cache  # not given up when the number changes: threads that end while others begin can hang in MKL
 def _workers(threads: int) -> ThreadPoolExecutor:
     """Threads in which torch's operations use one thread each."""
     everyone = threading.Barrier(threads)
