@@ -290,6 +290,7 @@ def test_a_busy_server_is_asked_again(
 @pytest.mark.parametrize(
     ("retry_after", "expected"),
     [("7", 7), ("9999", 30), ("soon", 1), (formatdate(time.time() + 9999, usegmt=True), 30)],
+    ids=["7", "9999", "soon", "a date"],
 )
 def test_retry_after_is_honoured_and_capped(
     server: FaultServer, target: Path, waits: list[float], retry_after: str, expected: float
