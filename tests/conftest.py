@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core: threads would be in each other's way
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from plain_machine import make_home
 

@@ -17,9 +17,10 @@ from videoswin_cli.data.feeding import Source, feed
 from videoswin_cli.data.training_clips import TrainingClip, TrainingClips
 from videoswin_cli.data.transforms import normalise
 from videoswin_cli.data.views import resolve_views
-from videoswin_cli.engine.inference import Compute, forward_videos
+from videoswin_cli.engine.inference import forward_videos
 from videoswin_cli.engine.processes import Processes
 from videoswin_cli.engine.runtime import Runtime
+from videoswin_cli.model.inference_plan import InferencePlan
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.records import ListedVideo
 from videoswin_cli.records import Protocol as Sampling
@@ -80,9 +81,12 @@ class Reading:
         return torch.autocast(self.runtime.device.type, self.dtype)
 
     def look(
-        self, clips: Sequence[ListedVideo], compute: Compute
+        self, clips: Sequence[ListedVideo], network: Swin3D, *, pooled: bool = False
     ) -> Iterator[Tensor | FailedVideo]:
-        """What `compute` makes of one centre view of the middle clip of each video, float32."""
+        """Logits, or pooled features, of one centre view of the middle clip of each, float32."""
+        if self.runtime.on_cpu and self.dtype == torch.float32:
+            network = InferencePlan(network)
+        compute = network.pool if pooled else network
 
         def precisely(views: Tensor) -> Tensor:
             with self.autocast():
@@ -115,6 +119,7 @@ class ClipInputs:
         seed: int,
     ) -> None:
         self.trained: nn.Module = network
+        self._network = network
         self.workers = reading.workers
         self.autocast = reading.autocast
         self._reading = reading
@@ -141,7 +146,7 @@ class ClipInputs:
 
     def answers(self, clips: Sequence[ListedVideo]) -> Iterator[Tensor | FailedVideo]:
         self.trained.eval()
-        yield from self._reading.look(clips, self.trained)
+        yield from self._reading.look(clips, self._network)
         self.trained.train()
 
 
@@ -231,7 +236,7 @@ def _compute_features(
     mine = processes.shard.deal(clips)
     found: list[tuple[str, Tensor | FailedVideo]] = []
     told = time.monotonic()
-    for clip, output in zip(mine, reading.look(mine, network.pool), strict=True):
+    for clip, output in zip(mine, reading.look(mine, network, pooled=True), strict=True):
         found.append((clip.path, output))
         if time.monotonic() - told > _NEWS_SECONDS:
             told = time.monotonic()
