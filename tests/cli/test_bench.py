@@ -3,12 +3,14 @@
 import json
 import sys
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from make_video import write_video
 from typer.testing import Result
 
+from videoswin_cli.cli.bench import bench
 from videoswin_cli.engine.benchmark import count_gmacs
 from videoswin_cli.model.catalog import load_spec
 
@@ -40,6 +42,19 @@ def test_a_table_and_a_video_of_its_own(run: Run, tiny: str) -> None:
     assert names == ["model", "runs", "decode", "preprocess", "network", "network alone",
                      "everything", "arithmetic", "memory"]  # fmt: skip
     assert "1 decoding processes" in result.stdout
+
+
+def test_the_table_on_a_terminal(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdout", screen := Terminal())
+    bench(model=tiny, videos=1)
+    lines = screen.getvalue().splitlines()
+    assert len(lines) == 9
+    assert "\x1b[1m" in lines[0]
+    assert "large matrix product here" in lines[7]
 
 
 @pytest.mark.parametrize("name", ["swin-tiny-k400", "swin-base-ssv2"])

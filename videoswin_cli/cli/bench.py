@@ -1,5 +1,6 @@
 """`videoswin bench`: how fast is a model here, and where does the time go?"""
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from videoswin_cli.cli import options
-from videoswin_cli.cli.console import notice
+from videoswin_cli.cli.console import notice, print_table
 from videoswin_cli.errors import UsageError
 from videoswin_cli.files import to_json
 from videoswin_cli.model.catalog import DEFAULT_MODEL
@@ -77,6 +78,15 @@ def bench(
         typer.echo(to_json(asdict(found), indent=2))
         return
     rows = list(benchmark_rows(found))
+    if sys.stdout.isatty():
+        from rich.table import Table
+
+        table = Table("", "", box=None, show_header=False)
+        table.columns[0].style = "bold"
+        for row in rows:
+            table.add_row(*row)
+        print_table(table)
+        return
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         typer.echo(f"{name:<{width}}  {value}")

@@ -11,6 +11,7 @@ import typer
 from videoswin_cli.errors import VideoSwinError
 
 if TYPE_CHECKING:
+    from rich.table import Table
     from tqdm import tqdm
 
 Item = TypeVar("Item")
@@ -28,6 +29,17 @@ def show_error(error: VideoSwinError) -> None:
     typer.echo(f"error: {error.message}", err=True)
     if error.hint:
         typer.echo(f"hint: {error.hint}", err=True)
+
+
+def print_table(table: "Table") -> None:
+    """On a terminal, which may have to wrap: rich would drop digits to make it fit."""
+    from rich.console import Console
+
+    console = Console()
+    needed = console.measure(table, options=console.options.update(max_width=1000)).maximum
+    if needed > console.width:
+        console = Console(width=needed)
+    console.print(table)
 
 
 def progress(items: Iterable[Item], *, total: int, unit: str) -> Iterator[Item]:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from videoswin_cli.cli.console import print_table
 from videoswin_cli.errors import UsageError
 from videoswin_cli.files import to_json
 from videoswin_cli.model.catalog import ModelSpec, flatten_spec, list_specs, load_spec
@@ -126,7 +127,6 @@ def _print_table(specs: list[ModelSpec]) -> None:
             line = "  ".join(c.rjust(w) if side == "right" else c.ljust(w) for c, w, side in cells)
             typer.echo(line.rstrip())
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", padding=(0, 1))
@@ -134,8 +134,4 @@ def _print_table(specs: list[ModelSpec]) -> None:
         table.add_column(title, justify="right" if side == "right" else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    console = Console()
-    needed = console.measure(table, options=console.options.update(max_width=1000)).maximum
-    if needed > console.width:  # let the terminal wrap; rich would drop digits to make it fit
-        console = Console(width=needed)
-    console.print(table)
+    print_table(table)
