@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from colors import write_colors
 from make_video import truncate_video, write_audio, write_video
 from tiny import write_model
 from typer.testing import CliRunner, Result
@@ -49,6 +50,12 @@ def truncated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("truncated")
     write_video(folder / "whole.mp4", frames=40)
     return truncate_video(folder / "whole.mp4", folder / "half.mp4", share=0.5)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips to learn from."""
+    return write_colors(tmp_path_factory.mktemp("colors"))
 
 
 @pytest.fixture

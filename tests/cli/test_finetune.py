@@ -1,22 +1,15 @@
-"""`videoswin finetune` from the outside, on clips that a tiny network can tell apart."""
+"""What `videoswin finetune` makes of clips that a tiny network can tell apart."""
 
 import csv
 import json
-import os
-import signal
-import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
-import av
-import numpy as np
 import pytest
-import sixty
 import torch
 import torch.nn.functional as F
+from colors import CLASSES, QUICK, check_equal, weights
 from tiny import LABELS, TINY
 from typer.testing import Result
 
@@ -26,53 +19,10 @@ from videoswin_cli.model.checkpoint import read_checkpoint
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.model.transfer import fresh_tensors
 from videoswin_cli.model.unpickling import load_torch
-from videoswin_cli.training.loop import Stepper
 from videoswin_cli.training.optimizer import schedule
 from videoswin_cli.training.recipe import read_recipe
 
 Run = Callable[..., Result]
-CLASSES = ("green", "red", "walk")
-QUICK = ("--epochs", 2, "--workers", 0, "--set", "lr=0.02", "--set", "scale_lr=false")
-
-
-def write_color(path: Path, channel: int, seed: int) -> None:
-    """A noisy clip in one colour: what a network learns in a few steps."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25)
-        stream.width = stream.height = 48
-        stream.pix_fmt = "yuv420p"
-        for _ in range(8):
-            frame = rng.integers(0, 90, (48, 48, 3)).astype(np.uint8)
-            frame[..., channel] += 130
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("colors")
-    for channel, name in ((1, "green"), (0, "red"), (2, "walk")):
-        for number in range(10):
-            write_color(folder / name / f"{number}.mp4", channel, 10 * channel + number)
-    return folder
-
-
-def weights(path: Path) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in read_checkpoint(path).tensors.items()}
-
-
-def check_equal(one: Path, two: Path) -> None:
-    for name in ("best.safetensors", "last.safetensors"):
-        first, second = weights(one / name), weights(two / name)
-        assert first.keys() == second.keys()
-        for key in first:
-            assert torch.equal(first[key], second[key]), key
-    assert (one / "metrics.csv").read_bytes() == (two / "metrics.csv").read_bytes()
-
-
-# --- what comes out -------------------------------------------------------------------------------
 
 
 def test_a_folder_becomes_a_model(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
@@ -319,229 +269,3 @@ def test_accumulation_is_the_same_as_a_larger_batch(
         losses.append(load_torch(out / "state.pt", mmap=False)["progress"]["losses"])
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
     assert losses[0] == pytest.approx(losses[2], abs=1e-5)
-
-
-# --- what can go wrong ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
-        ((), "expected one source of clips"),
-        (("none",), "none is not there"),
-        (("DATA", "--set", "lrr=1"), "unknown key 'lrr'"),
-        (("DATA", "--freeze", "stages:3"), "has 2 stages, not 3"),
-        (("DATA", "--scratch", "--freeze", "backbone"), "would keep random weights"),
-        (("DATA", "--resume", "none.pt"), "no such file: none.pt"),
-        (("DATA", "--set", "precision=fp16", "--device", "cpu"), "precision fp16 needs a GPU"),
-        (("DATA", "--set", "init=motion"), "init=motion is for training from scratch"),
-        (("DATA", "--labels", "names.txt"), "--labels goes with --train-list"),
-        (("--val-list", "v", "DATA"), "--val-list goes with --train-list"),
-    ],
-)
-def test_wrong_usage(
-    args: tuple[str, ...], message: str, run: Run, tiny: str, data: Path, tmp_path: Path
-) -> None:
-    line = [str(data) if arg == "DATA" else arg for arg in args]
-    result = run("finetune", *line, "--model", tiny, "--out", tmp_path / "o")
-    assert result.exit_code == 2, result.output
-    assert message in result.stderr
-
-
-def test_a_broken_clip_is_left_out(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
-    import shutil
-
-    shutil.copytree(data, tmp_path / "data")
-    (tmp_path / "data/red/3.mp4").write_text("no video")
-    result = run("finetune", tmp_path / "data", "--model", tiny, "--out", tmp_path / "o", *QUICK)
-    assert result.exit_code == 3, result.output
-    assert "left out: red/3.mp4: not a readable video file" in result.stderr
-    assert "red/3.mp4" not in (tmp_path / "o/splits.csv").read_text()
-    failed = json.loads((tmp_path / "o/failed.jsonl").read_text())
-    assert failed["path"] == "red/3.mp4"
-
-
-def test_a_run_that_diverges_is_no_success(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
-    steep = ("--set", "lr=1e12", "--set", "clip_grad_norm=0", "--set", "scale_lr=false")
-    result = run("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK, *steep)
-    assert result.exit_code == 1, result.output
-    assert "the training has diverged" in result.stderr
-    assert "a lower --set lr" in result.stderr
-    assert result.stdout == ""
-    assert not (tmp_path / "o/best.safetensors").exists()
-
-
-def test_a_damaged_state_is_told(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
-    for content in ("x", "", "no state"):
-        (tmp_path / "state.pt").write_text(content)
-        line = ("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK)
-        result = run(*line, "--resume", tmp_path / "state.pt")
-        assert result.exit_code == 2, result.output
-        assert "no state of a run" in result.stderr
-
-
-def test_a_run_is_not_overwritten_nor_mixed(
-    run: Run, tiny: str, data: Path, tmp_path: Path
-) -> None:
-    command = ("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK)
-    assert run(*command).exit_code == 0
-    before = (tmp_path / "o/best.safetensors").read_bytes()
-    again = run(*command)
-    assert again.exit_code == 2
-    assert "holds a run" in again.stderr
-    other = run(*command, "--resume", "auto", "--set", "lr=0.5")
-    assert other.exit_code == 2
-    assert "recipe is {'lr': 0.02} there and {'lr': 0.5} here" in other.stderr
-    assert (tmp_path / "o/best.safetensors").read_bytes() == before
-    done = run(*command, "--resume", "auto")
-    assert done.exit_code == 0
-    assert "going on after step 6 of 6" in done.stderr
-
-
-def test_a_full_disk_keeps_the_state_before(
-    run: Run, tiny: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    command = ("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK)
-    save, calls = torch.save, []
-
-    def fail(content: object, path: Path) -> None:
-        calls.append(path)
-        if len(calls) == 3:  # after the first step, the first epoch, and this one
-            path.write_bytes(b"half")
-            raise RuntimeError("PytorchStreamWriter failed writing file: No space left on device")
-        save(content, path)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(torch, "save", fail)
-        result = run(*command)
-    assert result.exit_code == 1
-    assert "No space left on device" in result.stderr
-    assert [path for path in (tmp_path / "o").iterdir() if path.name.endswith(".part")] == []
-    resumed = run(*command, "--resume", "auto")
-    assert resumed.exit_code == 0, resumed.output
-    assert "going on after step 3 of 6" in resumed.stderr
-    assert run(*command[:-1], "scale_lr=false", "--out", tmp_path / "p").exit_code == 0
-    check_equal(tmp_path / "o", tmp_path / "p")
-
-
-# --- kills, signals, processes --------------------------------------------------------------------
-
-LONG = ("--epochs", 3, "--set", "lr=0.02", "--set", "scale_lr=false", "--set", "save_minutes=0")
-
-
-def line(data: Path, tiny: str, out: Path, *more: object) -> tuple[object, ...]:
-    return ("finetune", data, "--model", tiny, "--out", out, "--workers", 2, *LONG, *more)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(data: Path, tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("undisturbed") / "o"
-    done = sixty.run(sixty.command(*line(data, tiny, out)), out.parent)
-    assert done.returncode == 0, done.stderr
-    return out
-
-
-def start_and_wait(command: list[str], state: Path, home: Path) -> subprocess.Popen[str]:
-    """Start a run and wait for its first state: in the middle of the first epoch."""
-    process = subprocess.Popen(
-        command, env=sixty.environment(home, 1), stderr=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + 60
-    while not state.exists():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    return process
-
-
-def test_a_signal_saves_and_the_run_goes_on(
-    run: Run, tiny: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    step = Stepper.step
-
-    def interrupted(stepper: Stepper, number: int, items: Any) -> Any:
-        if number == 1:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return step(stepper, number, items)
-
-    lines = [("finetune", data, "--model", tiny, "--out", tmp_path / o, *QUICK) for o in "ab"]
-    assert run(*lines[0]).exit_code == 0
-    with monkeypatch.context() as patch:
-        patch.setattr(Stepper, "step", interrupted)
-        result = run(*lines[1])
-    assert result.exit_code == 130, result.output
-    assert "interrupted; go on with --resume auto" in result.stderr
-    resumed = run(*lines[1], "--resume", "auto")
-    assert resumed.exit_code == 0, resumed.output
-    assert "going on after step 2 of 6" in resumed.stderr
-    check_equal(tmp_path / "b", tmp_path / "a")
-
-
-@pytest.mark.parametrize(
-    "number",
-    [
-        signal.SIGKILL,
-        # What these do inside one process is tested above.
-        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
-    ],
-)
-def test_a_run_that_was_ended_goes_on_inside_the_epoch(
-    number: signal.Signals, data: Path, tiny: str, undisturbed: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "o"
-    command = sixty.command(*line(data, tiny, out))
-    process = start_and_wait(command, out / "state.pt", tmp_path)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-    if number == signal.SIGKILL:
-        assert process.returncode == -9
-    else:
-        assert process.returncode == 130, errors
-        assert "interrupted; go on with --resume auto" in errors
-    done = sixty.run([*command, "--resume", "auto"], tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "going on after step" in done.stderr
-    check_equal(out, undisturbed)
-    pictures = [(folder / "confusion.png").read_bytes() for folder in (out, undisturbed)]
-    assert pictures[0] == pictures[1]
-
-
-@pytest.mark.parametrize(
-    "freeze",
-    [
-        "none",
-        pytest.param("backbone", marks=pytest.mark.slow),  # twenty seconds for a rare pair
-    ],
-)
-def test_two_processes_learn_what_one_learns(
-    freeze: str, data: Path, tiny: str, tmp_path: Path
-) -> None:
-    """The same effective batch, so the same losses within float noise."""
-    exact = ("--set", "drop_path_rate=0", "--set", "head_dropout=0", "--freeze", freeze)
-    losses = []
-    for processes, batch in ((1, 8), (2, 4)):
-        out = tmp_path / str(processes)
-        command = line(data, tiny, out, *exact, "--batch-size", batch)
-        start = sixty.command(*command) if processes == 1 else sixty.torchrun(2, *command)
-        done = sixty.run(start, tmp_path)
-        assert done.returncode == 0, done.stderr
-        assert done.stderr.count("epoch 3 of 3") == 1
-        progress = load_torch(out / "state.pt", mmap=False)["progress"]
-        losses.append((progress["losses"], [row["val_loss"] for row in progress["epochs"]]))
-    assert losses[0][0] == pytest.approx(losses[1][0], abs=2e-4)
-    assert losses[0][1] == pytest.approx(losses[1][1], abs=2e-4)
-
-
-def test_it_stops_where_nothing_gets_better(
-    run: Run, tiny: str, data: Path, tmp_path: Path
-) -> None:
-    still = ("--set", "lr=1e-12", "--set", "scale_lr=false", "--set", "patience=2")
-    out = tmp_path / "o"
-    command = ("finetune", data, "--model", tiny, "--out", out, "--workers", 0, "--epochs", 9)
-    result = run(*command, *still)
-    assert result.exit_code == 0, result.output
-    assert "no better for 2 epochs: stopping" in result.stderr
-    with (out / "metrics.csv").open() as file:
-        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3"]
-    assert "best after epoch 1" in result.stderr

@@ -1,0 +1,112 @@
+"""`videoswin finetune`: wrong usage, broken clips, damaged runs, full disks."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from colors import QUICK, check_equal
+from typer.testing import Result
+
+Run = Callable[..., Result]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((), "expected one source of clips"),
+        (("none",), "none is not there"),
+        (("DATA", "--set", "lrr=1"), "unknown key 'lrr'"),
+        (("DATA", "--freeze", "stages:3"), "has 2 stages, not 3"),
+        (("DATA", "--scratch", "--freeze", "backbone"), "would keep random weights"),
+        (("DATA", "--resume", "none.pt"), "no such file: none.pt"),
+        (("DATA", "--set", "precision=fp16", "--device", "cpu"), "precision fp16 needs a GPU"),
+        (("DATA", "--set", "init=motion"), "init=motion is for training from scratch"),
+        (("DATA", "--labels", "names.txt"), "--labels goes with --train-list"),
+        (("--val-list", "v", "DATA"), "--val-list goes with --train-list"),
+    ],
+)
+def test_wrong_usage(
+    args: tuple[str, ...], message: str, run: Run, tiny: str, data: Path, tmp_path: Path
+) -> None:
+    line = [str(data) if arg == "DATA" else arg for arg in args]
+    result = run("finetune", *line, "--model", tiny, "--out", tmp_path / "o")
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+
+
+def test_a_broken_clip_is_left_out(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(data, tmp_path / "data")
+    (tmp_path / "data/red/3.mp4").write_text("no video")
+    result = run("finetune", tmp_path / "data", "--model", tiny, "--out", tmp_path / "o", *QUICK)
+    assert result.exit_code == 3, result.output
+    assert "left out: red/3.mp4: not a readable video file" in result.stderr
+    assert "red/3.mp4" not in (tmp_path / "o/splits.csv").read_text()
+    failed = json.loads((tmp_path / "o/failed.jsonl").read_text())
+    assert failed["path"] == "red/3.mp4"
+
+
+def test_a_run_that_diverges_is_no_success(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
+    steep = ("--set", "lr=1e12", "--set", "clip_grad_norm=0", "--set", "scale_lr=false")
+    result = run("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK, *steep)
+    assert result.exit_code == 1, result.output
+    assert "the training has diverged" in result.stderr
+    assert "a lower --set lr" in result.stderr
+    assert result.stdout == ""
+    assert not (tmp_path / "o/best.safetensors").exists()
+
+
+def test_a_damaged_state_is_told(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
+    for content in ("x", "", "no state"):
+        (tmp_path / "state.pt").write_text(content)
+        line = ("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK)
+        result = run(*line, "--resume", tmp_path / "state.pt")
+        assert result.exit_code == 2, result.output
+        assert "no state of a run" in result.stderr
+
+
+def test_a_run_is_not_overwritten_nor_mixed(
+    run: Run, tiny: str, data: Path, tmp_path: Path
+) -> None:
+    command = ("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK)
+    assert run(*command).exit_code == 0
+    before = (tmp_path / "o/best.safetensors").read_bytes()
+    again = run(*command)
+    assert again.exit_code == 2
+    assert "holds a run" in again.stderr
+    other = run(*command, "--resume", "auto", "--set", "lr=0.5")
+    assert other.exit_code == 2
+    assert "recipe is {'lr': 0.02} there and {'lr': 0.5} here" in other.stderr
+    assert (tmp_path / "o/best.safetensors").read_bytes() == before
+    done = run(*command, "--resume", "auto")
+    assert done.exit_code == 0
+    assert "going on after step 6 of 6" in done.stderr
+
+
+def test_a_full_disk_keeps_the_state_before(
+    run: Run, tiny: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK)
+    save, calls = torch.save, []
+
+    def fail(content: object, path: Path) -> None:
+        calls.append(path)
+        if len(calls) == 3:  # after the first step, the first epoch, and this one
+            path.write_bytes(b"half")
+            raise RuntimeError("PytorchStreamWriter failed writing file: No space left on device")
+        save(content, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", fail)
+        result = run(*command)
+    assert result.exit_code == 1
+    assert "No space left on device" in result.stderr
+    assert [path for path in (tmp_path / "o").iterdir() if path.name.endswith(".part")] == []
+    resumed = run(*command, "--resume", "auto")
+    assert resumed.exit_code == 0, resumed.output
+    assert "going on after step 3 of 6" in resumed.stderr
+    assert run(*command[:-1], "scale_lr=false", "--out", tmp_path / "p").exit_code == 0
+    check_equal(tmp_path / "o", tmp_path / "p")

@@ -1,0 +1,48 @@
+"""Clips in three colours, which a tiny network tells apart, and runs held against each other."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+
+from videoswin_cli.model.checkpoint import read_checkpoint
+
+CLASSES = ("green", "red", "walk")
+QUICK = ("--epochs", 2, "--workers", 0, "--set", "lr=0.02", "--set", "scale_lr=false")
+
+
+def write_color(path: Path, channel: int, seed: int) -> None:
+    """A noisy clip in one colour: what a network learns in a few steps."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 48
+        stream.pix_fmt = "yuv420p"
+        for _ in range(8):
+            frame = rng.integers(0, 90, (48, 48, 3)).astype(np.uint8)
+            frame[..., channel] += 130
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def write_colors(folder: Path) -> Path:
+    """Ten clips of each of three classes."""
+    for channel, name in ((1, "green"), (0, "red"), (2, "walk")):
+        for number in range(10):
+            write_color(folder / name / f"{number}.mp4", channel, 10 * channel + number)
+    return folder
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in read_checkpoint(path).tensors.items()}
+
+
+def check_equal(one: Path, two: Path) -> None:
+    for name in ("best.safetensors", "last.safetensors"):
+        first, second = weights(one / name), weights(two / name)
+        assert first.keys() == second.keys()
+        for key in first:
+            assert torch.equal(first[key], second[key]), key
+    assert (one / "metrics.csv").read_bytes() == (two / "metrics.csv").read_bytes()
