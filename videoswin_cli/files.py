@@ -42,12 +42,15 @@ def write_whole(path: Path, *, keep: bool = False) -> Iterator[Path]:
                 part.unlink()
 
 
-def check_writable(path: Path, *, inputs: Iterable[str | Path | None] = ()) -> None:
+def check_writable(
+    path: Path, *, inputs: Iterable[str | Path | None] = (), named: Path | None = None
+) -> None:
     """Notice before hours of work that a file cannot be written at its end.
 
     Args:
         path: where to.
         inputs: files that are read and must not be written over.
+        named: what the user said, where that is not `path`.
 
     Raises:
         UsageError: there is no such folder, it cannot be written to, or `path` is a folder or an
@@ -67,7 +70,7 @@ def check_writable(path: Path, *, inputs: Iterable[str | Path | None] = ()) -> N
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+        raise UsageError(f"cannot write {named or path}: {error.strerror or error}") from error
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:

@@ -17,10 +17,7 @@ def check_output(options: FinetuneOptions) -> None:
     """Refuse what cannot be written, or would be written over, before anything is looked at."""
     out = options.out
     there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    try:
-        check_writable(there / "state.pt")
-    except UsageError as error:
-        raise UsageError(f"cannot write {out}: {error.message.rpartition(': ')[2]}") from error
+    check_writable(there / "state.pt", named=out)
     if options.resume is None and any(
         (out / name).exists() for name in ("state.pt", "best.safetensors")
     ):
