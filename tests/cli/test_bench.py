@@ -66,7 +66,8 @@ def test_multiply_adds_are_those_of_the_catalog(name: str) -> None:
 def test_what_cannot_be_measured(
     run: Run, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "no such file" in run("bench", tmp_path / "none.mp4").stderr
+    assert "none.mp4 is not there" in run("bench", tmp_path / "none.mp4").stderr
+    assert "is not a file" in run("bench", tmp_path).stderr
     (tmp_path / "text.mp4").write_text("no video")
     broken = run("bench", tmp_path / "text.mp4", "--model", tiny)
     assert broken.exit_code == 3

@@ -1,11 +1,12 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from make_video import write_video
 from safetensors.torch import load_file, save_file
 from tiny import LABELS, write_model
 
-from videoswin_cli import predict
+from videoswin_cli import load_model, predict
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.loading import load
 
@@ -32,6 +33,12 @@ def test_python_gets_records(tiny: Path, tmp_path: Path) -> None:
 def test_a_loaded_model_serves_several_calls(tiny: Path, tmp_path: Path) -> None:
     path = write_video(tmp_path / "good.mp4")
     assert predict(path, model=load(str(tiny))) == predict(path, model=str(tiny))
+
+
+def test_a_network_alone_is_no_model(tiny: Path, tmp_path: Path) -> None:
+    network: Any = load_model(str(tiny))
+    with pytest.raises(UsageError, match="a model of type Swin3D: expected a name or a file"):
+        predict(write_video(tmp_path / "good.mp4"), model=network)
 
 
 def test_a_bare_backbone_predicts_nothing(tiny: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The plan against the numbers of the official code, and against the network that it is of."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -164,6 +165,47 @@ def test_tables_that_take_the_place_of_others_are_noticed() -> None:
         del weights
         with torch.inference_mode():
             torch.testing.assert_close(plan(clips), network(clips), rtol=0, atol=1e-12)
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_autocast_reaches_every_thread(threads: int) -> None:
+    network = random_network()
+    clips = formula_input((1, 3, 8, 48, 48))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found, expected = InferencePlan(network)(clips), network(clips)
+    assert found.dtype == expected.dtype == torch.bfloat16
+    assert torch.get_num_threads() == threads
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.1 * float(expected.float().std()))
+
+
+def test_an_empty_batch_and_wrong_shapes() -> None:
+    network = random_network()
+    plan, nothing = InferencePlan(network), torch.zeros(0, 3, 4, 24, 24)
+    for door in ("forward", "pool", "forward_features"):
+        assert getattr(plan, door)(nothing).shape == getattr(network, door)(nothing).shape
+    with pytest.raises(ValueError, match=r"found \(3, 4, 24, 24\)"):
+        plan(torch.zeros(3, 4, 24, 24))
+
+
+def test_a_plan_is_not_trained_and_what_it_gives_may_be_used_to_train() -> None:
+    network = random_network()
+    plan = InferencePlan(network)
+    with pytest.raises(RuntimeError, match="train its network"):
+        plan.train()
+    assert plan.eval() is plan
+    assert not any(module.training for module in network.modules())
+    features = plan.pool(formula_input((1, 3, 4, 24, 24)))
+    torch.nn.Linear(features.shape[1], 2)(features).sum().backward()
+    features.add_(1)
+
+
+def test_a_block_that_takes_the_place_of_another_is_seen() -> None:
+    network = random_network()
+    plan, clips = InferencePlan(network), formula_input((1, 3, 4, 24, 24))
+    torch.nn.init.normal_(network.layers[0].blocks[1].norm1.weight)
+    network.layers[0].blocks[0] = deepcopy(network.layers[0].blocks[1])
+    with torch.no_grad():
+        torch.testing.assert_close(plan(clips), network(clips), rtol=0, atol=1e-5)
 
 
 def test_no_gradients_and_no_need_of_any() -> None:

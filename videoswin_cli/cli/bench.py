@@ -17,7 +17,7 @@ from videoswin_cli.model.catalog import DEFAULT_MODEL
 
 def bench(
     video: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(metavar="[VIDEO]", help="Of your own.", show_default="one made for this"),
     ] = None,
     model: options.Model = DEFAULT_MODEL,
@@ -45,8 +45,9 @@ def bench(
 
     Weights are random, which changes no time, so nothing is downloaded.
     """
-    if video is not None and not video.is_file():
-        raise UsageError(f"no such file: {video}")
+    if video is not None and not Path(video).is_file():
+        what = "is not a file" if Path(video).exists() else "is not there"
+        raise UsageError(f"{video} {what}", hint="bench takes one video file, or makes one")
 
     from videoswin_cli.engine.benchmark import bench as measure
     from videoswin_cli.engine.monitoring import Monitor
@@ -64,11 +65,11 @@ def bench(
     )
     with TemporaryDirectory() as folder:
         if video is None:
-            video = Path(folder) / "340x256-10s.mp4"
-            make_test_video(video)
+            made = Path(folder) / "340x256-10s.mp4"
+            make_test_video(made)
         found = measure(
             model,
-            str(video),
+            video or str(made),
             options=run,
             videos=videos,
             against=against is not None,

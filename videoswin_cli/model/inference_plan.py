@@ -15,10 +15,11 @@ Only the blocks are computed otherwise than `swin3d` says, and to the same numbe
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -38,19 +39,17 @@ from videoswin_cli.model.swin3d import (
 )
 
 _CHUNK_ROWS = 800  # about two full windows of tokens; 400 to 1600 are about as fast
-_WORTH = 1.2  # times as fast must another product be: less may be noise
+_WORTH = 1.5  # times as fast must another product be: less may be noise
 _FEWEST_ROWS = 300  # of a chunk that is worth a thread's while
 
 
 class InferencePlan(Swin3D):
     """A network that shares the parameters of `network` and computes what it does, on a CPU.
 
-    `forward`, `pool` and `forward_features` take and give what those of the network do, float32
-    within 5e-5 of the golden cases of the tests, without gradients. Weights may change or be cast
-    later; the plan follows.
-
-    Args:
-        network: in eval mode.
+    `forward`, `pool` and `forward_features` take and give what those of the network do in eval
+    mode, float32 within 5e-5 of the golden cases of the tests, without gradients. Weights may
+    change or be cast later, and the plan follows; a head or norm that takes the place of another
+    it does not see.
     """
 
     def __init__(self, network: Swin3D) -> None:
@@ -63,37 +62,46 @@ class InferencePlan(Swin3D):
         self.norm = network.norm
         self.head = network.head
 
-    @torch.inference_mode()
-    def forward(self, clips: Tensor) -> Tensor:
-        one = super().forward
-        return torch.cat([one(clips[n : n + 1]) for n in range(len(clips))])
+    def train(self, mode: bool = True) -> "InferencePlan":
+        """A plan is for inference; the network that it is of can be trained."""
+        if mode:
+            raise RuntimeError("an inference plan cannot be trained: train its network")
+        return self
 
-    @torch.inference_mode()
+    @torch.no_grad()
+    def forward(self, clips: Tensor) -> Tensor:
+        return _one_by_one(super().forward, clips)
+
+    @torch.no_grad()
     def forward_features(self, clips: Tensor, *, stage: int | None = None) -> Tensor:
-        one = partial(super().forward_features, stage=stage)
-        if len(clips) == 1:
-            return one(clips)
-        return torch.cat([one(clips[n : n + 1]) for n in range(len(clips))])
+        return _one_by_one(partial(super().forward_features, stage=stage), clips)
+
+
+def _one_by_one(compute: Callable[[Tensor], Tensor], clips: Tensor) -> Tensor:
+    if clips.dim() != 5 or len(clips) == 1:
+        return compute(clips)
+    if not len(clips):
+        return compute(clips.new_zeros(1, *clips.shape[1:]))[:0]
+    return torch.cat([compute(clip) for clip in torch.split(clips, 1)])
 
 
 class _PlannedStage(nn.Module):
     def __init__(self, stage: Stage) -> None:
         super().__init__()
         self.blocks = stage.blocks
-        self._blocks: list[Block] = list(stage.blocks)  # type: ignore[arg-type]
         self.downsample = stage.downsample
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (1, T, H, W, C), which are written over, in; those of the next stage out."""
         tokens = x.view(-1, x.shape[4])
         threads = torch.get_num_threads() if _SAID_BY_EACH_THREAD else 1
-        for block in self._blocks:
+        for block in cast("Iterable[Block]", self.blocks):
             plan = _plan_block(block.attn, tuple(x.shape[1:4]), threads)  # type: ignore[arg-type]
             shared = threads > 1 and len(plan.chunks) > 1
             do = _workers(threads).map if shared else map
             table = block.attn.relative_position_bias_table.t().contiguous()
             biases = list(do(partial(_make_bias, table), plan.bias_rows))
-            for _ in do(partial(_run_block, block, tokens, biases), plan.chunks):
+            for _ in do(_autocast_too(partial(_run_block, block, tokens, biases)), plan.chunks):
                 pass
         return self.downsample(x)  # type: ignore[no-any-return]
 
@@ -226,6 +234,19 @@ def _find_corner(biases: list[Tensor], wanted: Tensor) -> int:
 
 
 # --- what is done ---------------------------------------------------------------------------------
+
+
+def _autocast_too(work: Callable[[_Chunk], None]) -> Callable[[_Chunk], None]:
+    """The same work in whatever thread under the autocast of this one."""
+    if not torch.is_autocast_enabled("cpu"):
+        return work
+    dtype = torch.get_autocast_dtype("cpu")
+
+    def run(chunk: _Chunk) -> None:
+        with torch.autocast("cpu", dtype):
+            work(chunk)
+
+    return run
 
 
 @torch.inference_mode()

@@ -126,6 +126,10 @@ def describe(
         UsageError: no such model, one without classes, or a wrong YAML or label file.
         CheckpointError: a weight file that does not describe itself.
     """
+    if not isinstance(model, str):
+        raise UsageError(
+            f"a model of type {type(model).__name__}: expected a name or a file, as text"
+        )
     own_labels = None
     if _is_weight_file(model):
         spec, own_labels = _describe(read_checkpoint(model), Path(model))

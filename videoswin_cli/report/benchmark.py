@@ -20,12 +20,17 @@ def benchmark_rows(found: Benchmark) -> Iterator[tuple[str, str]]:
     waited = found.wait_seconds / found.seconds
     limited = found.workers and waited > _LIMITED
     limit = f"; decoding is the limit, {waited:.0%} of the time" if limited else ""
-    how = f"{found.workers} decoding processes" if found.workers else "one thing after the other"
+    how = (
+        f"network beside {found.workers} decoding processes"
+        if found.workers
+        else "one thing after the other"
+    )
     yield "everything", f"{found.videos_per_second:9.3g} videos/s, {how}{limit}"
     yield (
         "arithmetic",
-        f"{found.gmacs_per_view:9.1f} GFLOPs a view (multiply-adds); {found.matmul_share:.0%} of "
-        f"the {found.matmul_gflops:.0f} GFLOP/s of a large matrix product here",
+        f"{found.gmacs_per_view:9.1f} G multiply-adds a view, done at "
+        f"{found.matmul_share * found.matmul_gflops:.0f} GFLOP/s, {found.matmul_share:.0%} of the "
+        f"{found.matmul_gflops:.0f} of a large matrix product here",
     )
     yield "memory", f"{found.added_bytes / 2**20:9.0f} MiB above the weights, at most"
     if found.ratio is not None:
