@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from colors import QUICK, check_equal
+from filelock import FileLock
 from typer.testing import Result
 
 Run = Callable[..., Result]
@@ -84,6 +85,16 @@ def test_a_run_is_not_overwritten_nor_mixed(
     done = run(*command, "--resume", "auto")
     assert done.exit_code == 0
     assert "going on after step 6 of 6" in done.stderr
+
+
+def test_two_runs_do_not_share_a_folder(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o"
+    out.mkdir()
+    with FileLock(out / ".lock"):
+        other = run("finetune", data, "--model", tiny, "--out", out, *QUICK)
+    assert other.exit_code == 2
+    assert f"another run is writing {out}" in other.stderr
+    assert [path.name for path in out.iterdir()] == [".lock"]
 
 
 def test_a_full_disk_keeps_the_state_before(

@@ -24,6 +24,7 @@ from videoswin_cli.training.preparation import FinetuneOptions, Watcher, prepare
 from videoswin_cli.training.recipe import Recipe
 from videoswin_cli.training.run_folder import (
     check_output,
+    lock_folder,
     open_folder,
     save_model,
     save_session,
@@ -64,9 +65,10 @@ def finetune(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Fine
     with joined(processes):
         prepared = prepare(options, recipe, watcher)
         session = open_session(options, prepared, processes, device, watcher)
-        open_folder(session)
-        with closing(session.events):
-            interrupted = _train(session)
+        with lock_folder(options.out, processes):
+            open_folder(session)
+            with closing(session.events):
+                interrupted = _train(session)
         if not processes.first:
             return None
     return Finetuned(

@@ -1,8 +1,13 @@
 """The folder of a run: what is written there, and read again when the run goes on."""
 
 import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from videoswin_cli.engine.processes import Processes
 from videoswin_cli.errors import UsageError
 from videoswin_cli.files import check_writable, write_whole
 from videoswin_cli.model.loading import save
@@ -26,6 +31,33 @@ def check_output(options: FinetuneOptions) -> None:
         )
 
 
+@contextmanager
+def lock_folder(out: Path, processes: Processes) -> Iterator[None]:
+    """Keep other runs out of the folder, which is made.
+
+    Raises:
+        UsageError: another run writes there just now, or the folder cannot be made.
+    """
+    if not processes.first:
+        yield
+        return
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {out}: {error.strerror}") from error
+    lock = FileLock(out / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UsageError(
+            f"another run is writing {out}", hint="wait for it, or choose another --out"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def open_folder(session: Session) -> None:
     """Begin a run, or go on with one.
 
@@ -43,10 +75,6 @@ def open_folder(session: Session) -> None:
 
 def _begin(session: Session) -> None:
     out = session.options.out
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot write {out}: {error.strerror}") from error
     (out / "config.yaml").write_text(to_yaml(session.recipe), encoding="utf-8")
     with (
         write_whole(out / "splits.csv") as part,
