@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -110,7 +111,7 @@ def measure_matmul(runtime: Runtime) -> float:
     best = 0.0
     for side in (512, 1536) if runtime.on_cpu else (8192,):
         one = torch.randn(side, side, device=runtime.device).to(runtime.dtype)
-        seconds = min(clock(lambda one=one: F.linear(one, one), runtime) for _ in range(7))  # type: ignore[misc]
+        seconds = min(clock(partial(F.linear, one, one), runtime) for _ in range(7))
         best = max(best, 2 * side**3 / seconds / 1e9)
         if seconds > _LONG_SECONDS:  # bf16 without instructions for it
             break

@@ -298,7 +298,7 @@ def _project(layer: nn.Linear, x: Tensor) -> Tensor:
 _SAID_BY_EACH_THREAD = "parallel backend: OpenMP" in torch.__config__.parallel_info()
 
 
-@cache  # not given up when the number changes: threads that end while others begin can hang in MKL
+@cache  # kept when the number changes: once threads that began hung in MKL while others ended
 def _workers(threads: int) -> ThreadPoolExecutor:
     """Threads in which torch's operations use one thread each."""
     everyone = threading.Barrier(threads)
