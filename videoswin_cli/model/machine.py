@@ -80,8 +80,10 @@ def _measure() -> Machine:
     """The least of several tries: a busy machine slows now one product and now the other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # several would wait for each other on a busy machine
-    tries = [_compare_products() for _ in range(2)]
-    torch.set_num_threads(threads)
+    try:
+        tries = [_compare_products() for _ in range(2)]
+    finally:
+        torch.set_num_threads(threads)
     return Machine(
         convolution=min(found.convolution for found in tries),
         bf16=min(found.bf16 for found in tries),
