@@ -199,7 +199,7 @@ def trim_video(source: Path, path: Path, *, frames: int, fps: int = 25) -> Path:
 
 def decode_numbers(path: Path, decoder: str = "auto") -> tuple[str, list[int]]:
     """Decoder and numbers of all frames of a video. Here for worker processes to import."""
-    from videoswin_cli.data.decoding import open_video
+    from videoswin_cli.data.decoding.open import open_video
 
     with open_video(path, decoder=decoder) as video:
         images = video.read_frames(range(video.info.frames))

@@ -115,8 +115,11 @@ def test_the_network_stands_alone() -> None:
     ("package", "homes"),
     [
         ("requests", {"fetch.py"}),
-        ("decord", {"data/decord_reader.py"}),
-        ("av", {"data/pyav_reader.py", "data/frame_index.py", "synthesis/clips.py"}),
+        ("decord", {"data/decoding/decord_reader.py"}),
+        (
+            "av",
+            {"data/decoding/pyav_reader.py", "data/decoding/frame_index.py", "synthesis/clips.py"},
+        ),
         ("pickle", {"model/unpickling.py"}),
         ("safetensors", {"model/checkpoint.py"}),
         ("yaml", {"config.py"}),
@@ -175,7 +178,7 @@ def test_the_engine_is_imported_where_it_is_used(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "folder", ["cli", "data", "engine", "model", "report", "synthesis", "training"]
+    "folder", ["cli", "data", "data/decoding", "engine", "model", "report", "synthesis", "training"]
 )
 def test_packages_do_nothing_when_imported(folder: str) -> None:
     assert (ROOT / folder / "__init__.py").read_text() == ""

@@ -92,7 +92,7 @@ def test_it_is_as_good_as_the_readme_says(tmp_path: Path) -> None:
 def test_views_of_real_frames(real_videos: Path, tmp_path: Path) -> None:
     from matplotlib.image import imsave
 
-    from videoswin_cli.data.decoding import open_video
+    from videoswin_cli.data.decoding.open import open_video
 
     (tmp_path / "frames").mkdir()
     for path in sorted(real_videos.iterdir()):

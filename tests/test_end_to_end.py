@@ -24,8 +24,8 @@ from typer.testing import CliRunner
 from videoswin_cli import predict
 from videoswin_cli.cli.app import app
 from videoswin_cli.data.dataset import VideoViews, ViewDataset
-from videoswin_cli.data.decoding import DecoderChoice, open_video
-from videoswin_cli.data.decord_reader import load_decord
+from videoswin_cli.data.decoding.decord_reader import load_decord
+from videoswin_cli.data.decoding.open import DecoderChoice, open_video
 from videoswin_cli.data.sampling import sample_clips
 from videoswin_cli.data.transforms import crop_corners, normalise, resize, resized_size
 from videoswin_cli.data.views import resolve_views

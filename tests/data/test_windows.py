@@ -10,7 +10,7 @@ from make_video import read_number, write_video
 from tiny import PROTOCOL
 
 from videoswin_cli.data.dataset import FailedVideo, VideoViews
-from videoswin_cli.data.decoding import Video
+from videoswin_cli.data.decoding.open import Video
 from videoswin_cli.data.sampling import Stride, slide_windows
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.data.windows import WINDOWS_AT_ONCE, WindowDataset, read_windows

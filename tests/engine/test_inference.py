@@ -13,7 +13,7 @@ from tiny import PROTOCOL, TINY
 from torch import Tensor, nn
 
 from videoswin_cli.data.dataset import FailedVideo, VideoViews, ViewDataset
-from videoswin_cli.data.decoding import open_video
+from videoswin_cli.data.decoding.open import open_video
 from videoswin_cli.data.feeding import feed
 from videoswin_cli.data.sampling import sample_clips
 from videoswin_cli.data.transforms import crop_corners, normalise, resize, resized_size

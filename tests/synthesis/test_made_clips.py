@@ -10,7 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from videoswin_cli.cli.app import app
-from videoswin_cli.data.decoding import open_video
+from videoswin_cli.data.decoding.open import open_video
 from videoswin_cli.errors import UsageError
 from videoswin_cli.synthesis import pictures
 from videoswin_cli.synthesis.camera import MOTIONS, move_camera

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from videoswin_cli.data.decoding import DecoderChoice, open_video
+from videoswin_cli.data.decoding.open import DecoderChoice, open_video
+from videoswin_cli.data.decoding.pyav_reader import read_picture
 from videoswin_cli.data.feeding import count_workers, feed
-from videoswin_cli.data.pyav_reader import read_picture
 from videoswin_cli.errors import VideoSwinError
 
 _FEW = 5  # of which each gets a line

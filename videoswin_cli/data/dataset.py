@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from videoswin_cli.data.decoding import DecoderChoice, Video, open_video
+from videoswin_cli.data.decoding.open import DecoderChoice, Video, open_video
 from videoswin_cli.data.remote import local_copy
 from videoswin_cli.data.sampling import loops, sample_clips
 from videoswin_cli.data.sources import is_url

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from videoswin_cli.data.augment import Augmentation, augment
 from videoswin_cli.data.dataset import FailedVideo
-from videoswin_cli.data.decoding import DecoderChoice, Video, open_video
+from videoswin_cli.data.decoding.open import DecoderChoice, Video, open_video
 from videoswin_cli.data.sampling import random_clip
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.records import Protocol

@@ -5,7 +5,7 @@ from contextlib import closing
 from functools import partial
 
 from videoswin_cli.data.dataset import FailedVideo, VideoViews, read_video, read_views
-from videoswin_cli.data.decoding import DecoderChoice, Video
+from videoswin_cli.data.decoding.open import DecoderChoice, Video
 from videoswin_cli.data.feeding import feed
 from videoswin_cli.data.sampling import Stride, slide_windows
 from videoswin_cli.records import Protocol, Views

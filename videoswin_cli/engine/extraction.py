@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from videoswin_cli.data.dataset import FailedVideo
-from videoswin_cli.data.decoding import DecoderChoice
+from videoswin_cli.data.decoding.open import DecoderChoice
 from videoswin_cli.data.sampling import Stride
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.engine.feature_files import (

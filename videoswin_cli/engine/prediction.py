@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from videoswin_cli.data.dataset import FailedVideo
-from videoswin_cli.data.decoding import DecoderChoice
+from videoswin_cli.data.decoding.open import DecoderChoice
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.engine.aggregate import Average, average_views, top_classes

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 import torch
 
-from videoswin_cli.data.decoding import DecoderChoice
+from videoswin_cli.data.decoding.open import DecoderChoice
 from videoswin_cli.errors import UsageError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from videoswin_cli.data.broken import describe_broken, find_broken_videos
-from videoswin_cli.data.decoding import DecoderChoice
+from videoswin_cli.data.decoding.open import DecoderChoice
 from videoswin_cli.data.lists import VideoList, number_labels, read_class_folder, read_list
 from videoswin_cli.data.locating import locate
 from videoswin_cli.data.training_clips import seeded

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from videoswin_cli.data.augment import Augmentation
 from videoswin_cli.data.dataset import FailedVideo, ViewDataset
-from videoswin_cli.data.decoding import DecoderChoice
+from videoswin_cli.data.decoding.open import DecoderChoice
 from videoswin_cli.data.feeding import Source, feed
 from videoswin_cli.data.training_clips import TrainingClip, TrainingClips
 from videoswin_cli.data.transforms import normalise

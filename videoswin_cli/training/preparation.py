@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 
 from videoswin_cli.data.augment import Augmentation, direction_words
-from videoswin_cli.data.decoding import DecoderChoice
+from videoswin_cli.data.decoding.open import DecoderChoice
 from videoswin_cli.data.feeding import count_workers
 from videoswin_cli.data.training_clips import TrainingClip, TrainingClips
 from videoswin_cli.engine.processes import find_processes

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from videoswin_cli.data.decord_reader import DecordFailedError, DecordReader, load_decord
-from videoswin_cli.data.frame_index import FrameIndex, index_frames
-from videoswin_cli.data.pyav_reader import PyAvReader
+from videoswin_cli.data.decoding.decord_reader import DecordFailedError, DecordReader, load_decord
+from videoswin_cli.data.decoding.frame_index import FrameIndex, index_frames
+from videoswin_cli.data.decoding.pyav_reader import PyAvReader
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.records import DecoderName, VideoInfo
 

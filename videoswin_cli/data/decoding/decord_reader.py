@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videoswin_cli.data.frame_index import FrameIndex
+from videoswin_cli.data.decoding.frame_index import FrameIndex
 from videoswin_cli.records import DecoderName
 
 if TYPE_CHECKING:

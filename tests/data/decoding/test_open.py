@@ -15,14 +15,14 @@ import pytest
 from make_video import decode_numbers, read_number, write_video
 from torch.utils.data import DataLoader
 
-from videoswin_cli.data import decord_reader
-from videoswin_cli.data.decoding import Video, open_video
-from videoswin_cli.data.decord_reader import DecordFailedError, DecordReader, load_decord
-from videoswin_cli.data.frame_index import index_frames
-from videoswin_cli.data.pyav_reader import PyAvReader
+from videoswin_cli.data.decoding import decord_reader
+from videoswin_cli.data.decoding.decord_reader import DecordFailedError, DecordReader, load_decord
+from videoswin_cli.data.decoding.frame_index import index_frames
+from videoswin_cli.data.decoding.open import Video, open_video
+from videoswin_cli.data.decoding.pyav_reader import PyAvReader
 from videoswin_cli.errors import UsageError, VideoError
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "decode.json"
+GOLDEN = Path(__file__).parents[2] / "golden" / "decode.json"
 UNEVEN = list(accumulate([0.0, *(0.02 + 0.03 * (i % 3) for i in range(39))]))
 
 # Containers and codecs, and who should read them in auto mode where decord is installed.
@@ -381,7 +381,7 @@ def test_unknown_decoder(clip):
 
 def test_importing_imports_nothing_heavy():
     code = (
-        "import sys, videoswin_cli.data.decoding\n"
+        "import sys, videoswin_cli.data.decoding.open\n"
         "print(*{'torch', 'decord', 'av', 'numpy'} & set(sys.modules))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from videoswin_cli.data.frame_index import FrameIndex, decode_packet, open_container
+from videoswin_cli.data.decoding.frame_index import FrameIndex, decode_packet, open_container
 from videoswin_cli.errors import VideoError
 from videoswin_cli.records import DecoderName
 
