@@ -116,10 +116,6 @@ def test_the_network_stands_alone() -> None:
     [
         ("requests", {"fetch.py"}),
         ("decord", {"data/decoding/decord_reader.py"}),
-        (
-            "av",
-            {"data/decoding/pyav_reader.py", "data/decoding/frame_index.py", "synthesis/clips.py"},
-        ),
         ("pickle", {"model/unpickling.py"}),
         ("safetensors", {"model/checkpoint.py"}),
         ("yaml", {"config.py"}),
@@ -127,6 +123,13 @@ def test_the_network_stands_alone() -> None:
 )
 def test_each_has_its_home(package: str, homes: set[str]) -> None:
     assert importers_of(package) == homes
+
+
+def test_ffmpeg_is_called_by_the_decoders_and_where_clips_are_made() -> None:
+    assert {name.rpartition("/")[0] for name in importers_of("av")} == {
+        "data/decoding",
+        "synthesis",
+    }
 
 
 def test_the_command_line_library_stays_in_cli() -> None:

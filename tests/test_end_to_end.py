@@ -25,7 +25,7 @@ from videoswin_cli import predict
 from videoswin_cli.cli.app import app
 from videoswin_cli.data.dataset import VideoViews, ViewDataset
 from videoswin_cli.data.decoding.decord_reader import load_decord
-from videoswin_cli.data.decoding.open import DecoderChoice, open_video
+from videoswin_cli.data.decoding.open import DecoderChoice, OpenOptions, open_video
 from videoswin_cli.data.sampling import sample_clips
 from videoswin_cli.data.transforms import crop_corners, normalise, resize, resized_size
 from videoswin_cli.data.views import resolve_views
@@ -73,7 +73,10 @@ def test_views_are_those_of_the_references(
     protocol = load_spec(name).protocol
     chosen = resolve_views(text, protocol)
     dataset = ViewDataset(
-        [str(real_videos / video)], protocol=protocol, views=chosen, decoder=decoder
+        [str(real_videos / video)],
+        protocol=protocol,
+        views=chosen,
+        opening=OpenOptions(decoder=decoder),
     )
     views = dataset[0]
     assert isinstance(views, VideoViews), views

@@ -68,6 +68,7 @@ class VideoInfo:
     fps: float  # average frames a second
     height: int  # px
     width: int  # px
+    constant_rate: bool = True  # no frame is further from its place than half a frame
 
 
 @dataclass(frozen=True, kw_only=True)

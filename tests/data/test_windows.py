@@ -10,7 +10,7 @@ from make_video import read_number, write_video
 from tiny import PROTOCOL
 
 from videoswin_cli.data.dataset import FailedVideo, VideoViews
-from videoswin_cli.data.decoding.open import Video
+from videoswin_cli.data.decoding.open import OpenOptions, Video
 from videoswin_cli.data.sampling import Stride, slide_windows
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.data.windows import WINDOWS_AT_ONCE, WindowDataset, read_windows
@@ -117,7 +117,7 @@ def dataset(paths: Sequence[Path], stride: Stride | None) -> WindowDataset:
         protocol=protocol,
         views=resolve_views("1x1", protocol),
         stride=stride,
-        decoder="auto",
+        opening=OpenOptions(),
     )
 
 
@@ -179,14 +179,14 @@ def test_a_video_that_breaks_in_its_middle_is_a_failure_and_the_next_one_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [write_video(tmp_path / f"{n}.mp4", frames=400, seed=n) for n in range(2)]
-    read = Video.read_frames
+    read = Video.read_whole_frames
 
-    def fail(self: Video, indices: Sequence[int]) -> np.ndarray:
+    def fail(self: Video, indices: Sequence[int]) -> tuple[np.ndarray, list[int]]:
         if self.info.path == str(paths[0]) and max(indices) > 250:
             raise VideoError(f"{self.info.path}: damaged")
         return read(self, indices)
 
-    monkeypatch.setattr(Video, "read_frames", fail)
+    monkeypatch.setattr(Video, "read_whole_frames", fail)
     pieces = list(read_windows(dataset(paths, None), workers=0))
     failed = [n for n, piece in enumerate(pieces) if isinstance(piece, FailedVideo)]
     assert len(failed) == 1

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from make_video import write_video
 
+from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.errors import UsageError
 from videoswin_cli.training.examples import (
     Examples,
@@ -121,7 +122,7 @@ def test_broken_clips_are_left_out_before_the_split(tmp_path: Path) -> None:
     Path(str(val.file)).write_text("no video")
     told: list[str] = []
     found = find_clips(Source(folder=tmp_path), notice=told.append)
-    kept = leave_out_broken(found, decoder="auto", workers=0, notice=told.append)
+    kept = leave_out_broken(found, opening=OpenOptions(), workers=0, notice=told.append)
     assert [path for path, _ in kept.broken] == [val.path]
     assert told[0].startswith(f"left out: {val.path}: not a readable video file")
     dealt = deal_clips(kept, val_share=0.2, seed=0)
@@ -130,7 +131,7 @@ def test_broken_clips_are_left_out_before_the_split(tmp_path: Path) -> None:
     for number in (1, 2, 3):
         (tmp_path / f"b/{number}.mp4").write_text("no video")
     with pytest.raises(UsageError, match="no training clip of class 'b' can be read"):
-        leave_out_broken(found, decoder="auto", workers=2, notice=told.append)
+        leave_out_broken(found, opening=OpenOptions(), workers=2, notice=told.append)
 
 
 def test_linked_class_folders_are_followed(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from tiny import PROTOCOL, TINY
 
 from videoswin_cli.data.augment import Augmentation
 from videoswin_cli.data.dataset import FailedVideo
+from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.data.training_clips import TrainingClip
 from videoswin_cli.data.transforms import normalise
 from videoswin_cli.engine.processes import Processes
@@ -29,7 +30,7 @@ EXACT = ("batch_size=8", "drop_path_rate=0", "head_dropout=0", "clip_grad_norm=0
 
 READING = Reading(
     sampling=PROTOCOL,
-    decoder="auto",
+    opening=OpenOptions(),
     runtime=Runtime(device=torch.device("cpu"), dtype=torch.float32),
     dtype=torch.float32,
     workers=0,

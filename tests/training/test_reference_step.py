@@ -11,6 +11,7 @@ from formula import architecture_shapes, official_tensors, to_torchvision
 from torch import Tensor, nn
 
 from videoswin_cli.data.augment import Augmentation
+from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.data.training_clips import TrainingClip
 from videoswin_cli.data.transforms import normalise
 from videoswin_cli.engine.peer import make_peer
@@ -57,7 +58,7 @@ def our_step(tensors: dict[str, Tensor], targets: Tensor) -> tuple[float, dict[s
     )  # fmt: skip
     reading = Reading(
         sampling=PROTOCOL,
-        decoder="auto",
+        opening=OpenOptions(),
         runtime=Runtime(device=torch.device("cpu"), dtype=torch.float32),
         dtype=torch.float32,
         workers=0,

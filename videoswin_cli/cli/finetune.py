@@ -7,6 +7,7 @@ import typer
 
 from videoswin_cli.cli import options
 from videoswin_cli.cli.console import StepBar, notice
+from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 from videoswin_cli.report.curves import draw_confusion, draw_curves
@@ -178,7 +179,7 @@ def finetune(
         out=folder,
         resume=_find_state(resume, folder),
         device=device,
-        decoder=decoder,
+        opening=OpenOptions(decoder=decoder),
         workers=workers,
     )
     with StepBar() as bar:

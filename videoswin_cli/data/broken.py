@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from videoswin_cli.data.decoding.open import DecoderChoice, open_video
-from videoswin_cli.data.decoding.pyav_reader import read_picture
+from videoswin_cli.data.decoding.open import OpenOptions
+from videoswin_cli.data.decoding.picture import read_picture
 from videoswin_cli.data.feeding import count_workers, feed
 from videoswin_cli.errors import VideoSwinError
 
@@ -12,10 +12,13 @@ _FEW = 5  # of which each gets a line
 
 
 def find_broken_videos(
-    files: Sequence[str], *, decoder: DecoderChoice = "auto", workers: int | None = None
+    files: Sequence[str],
+    *,
+    opening: OpenOptions = OpenOptions(),  # noqa: B008 - frozen
+    workers: int | None = None,
 ) -> dict[str, str]:
     """Open every video once. Returns the reason of each that cannot be read."""
-    return _find(files, partial(_open_video, decoder=decoder), workers)
+    return _find(files, partial(_open_video, opening=opening), workers)
 
 
 def find_broken_pictures(files: Sequence[str], *, workers: int | None = None) -> dict[str, str]:
@@ -39,8 +42,8 @@ def _find(
     return {file: why for file, why in zip(files, reasons, strict=True) if why is not None}
 
 
-def _open_video(file: str, *, decoder: DecoderChoice) -> None:
-    with open_video(file, decoder=decoder):
+def _open_video(file: str, *, opening: OpenOptions) -> None:
+    with opening.open(file):
         pass
 
 

@@ -2,16 +2,17 @@
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from videoswin_cli.data.decoding.open import DecoderChoice, Video, open_video
+from videoswin_cli.data.decoding.open import OpenOptions, Video, describe_missing
 from videoswin_cli.data.remote import local_copy
-from videoswin_cli.data.sampling import loops, sample_clips
+from videoswin_cli.data.sampling import Bounds, loops, sample_clips
 from videoswin_cli.data.sources import is_url
 from videoswin_cli.data.transforms import Box, crop_corners, resize, resized_size
 from videoswin_cli.errors import VideoError, VideoSwinError
@@ -21,6 +22,16 @@ Corners = tuple[tuple[int, int], ...]  # (top, left) in px
 
 _BYTES_AT_ONCE = 256 << 20  # of frames at full size, before they are resized: 43 of 1920x1080
 _FAST_FPS = 40  # above it a clip of fixed stride covers much less time than in training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """A clip of a video that cannot be read, among others that can."""
+
+    place: int  # among the clips of its `VideoViews`, the unreadable ones counted
+    start: float  # s
+    end: float  # s
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +47,7 @@ class VideoViews:
     notes: tuple[str, ...]
     seconds: float  # that opening, decoding and resizing took
     resize_seconds: float  # of them
+    gaps: tuple[Gap, ...] = ()  # clips between these that cannot be read
     unread: int = 0  # clips of this video that come after these
 
     def __len__(self) -> int:
@@ -79,14 +91,14 @@ class ViewDataset:
         *,
         protocol: Protocol,
         views: Views,
-        decoder: DecoderChoice = "auto",
+        opening: OpenOptions = OpenOptions(),  # noqa: B008 - frozen
         start_seconds: float | None = None,
         end_seconds: float | None = None,
     ) -> None:
         self.paths = list(paths)
         self.protocol = protocol
         self.views = views
-        self.decoder = decoder
+        self.opening = opening
         self.start_seconds = start_seconds
         self.end_seconds = end_seconds
 
@@ -94,18 +106,28 @@ class ViewDataset:
         return len(self.paths)
 
     def __getitem__(self, number: int) -> VideoViews | FailedVideo:
-        return read_video(self.paths[number], self._read, decoder=self.decoder)
+        return read_video(self.paths[number], self._read, opening=self.opening)
 
     def failed(self, number: int, reason: str) -> FailedVideo:
         return FailedVideo(path=self.paths[number], reason=reason)
 
     def _read(self, video: Video) -> VideoViews:
         first, count = self._span(video)
+        bounds = varying_bounds(video, first, count)
         numbers = sample_clips(
-            self.protocol, frames=count, fps=video.info.fps, clips=self.views.clips
+            self.protocol,
+            frames=count,
+            fps=video.info.fps,
+            clips=self.views.clips,
+            bounds=bounds,
         )
         clips = [[first + number for number in clip] for clip in numbers]
-        return read_views(video, clips, protocol=self.protocol, views=self.views, frames=count)
+        frames = ResizedFrames(video, protocol=self.protocol, views=self.views)
+        frames.read(sorted({number for clip in clips for number in clip}))
+        if frames.damaged:
+            raise VideoError(f"{video.info.path}: {frames.describe_damage()}")
+        notes = describe_sampling(self.protocol, video, frames=count, bounds=bounds)
+        return frames.make_views(clips, notes=tuple(notes))
 
     def _span(self, video: Video) -> tuple[int, int]:
         """First frame and number of frames between the start and the end that were asked for."""
@@ -124,88 +146,124 @@ class ViewDataset:
 
 
 def read_video(
-    path: str, read: Callable[[Video], VideoViews], *, decoder: DecoderChoice
+    path: str, read: Callable[[Video], VideoViews], *, opening: OpenOptions
 ) -> VideoViews | FailedVideo:
     """What `read` makes of the opened video; why there is nothing, where it cannot be read."""
+    with closing(iter_video(path, lambda video: iter([read(video)]), opening=opening)) as pieces:
+        return next(pieces)
+
+
+def iter_video(
+    path: str, read: Callable[[Video], Iterator[VideoViews]], *, opening: OpenOptions
+) -> Generator[VideoViews | FailedVideo, None, None]:
+    """What `read` makes of the opened video, piece by piece; a failure in place of the rest."""
     begun = time.perf_counter()
     try:
         file = local_copy(path) if is_url(path) else Path(path)
-        with open_video(file, decoder=decoder) as video:
-            views = read(video)
+        with opening.open(file) as video:
+            for views in read(video):
+                yield replace(views, seconds=time.perf_counter() - begun)
+                begun = time.perf_counter()
     except VideoSwinError as error:
         reason = error.message.removeprefix(f"{path}: ")  # the path stands beside it
-        return FailedVideo(path=path, reason=reason)
+        yield FailedVideo(path=path, reason=reason)
     except OSError as error:
-        return FailedVideo(path=path, reason=error.strerror or str(error))
+        yield FailedVideo(path=path, reason=error.strerror or str(error))
     except Exception as error:  # noqa: BLE001 - of a million videos one may be stranger than we know
-        return FailedVideo(path=path, reason=f"{type(error).__name__}: {error}")
-    return replace(views, seconds=time.perf_counter() - begun)
+        yield FailedVideo(path=path, reason=f"{type(error).__name__}: {error}")
 
 
-def read_views(
-    video: Video,
-    clips: Sequence[Sequence[int]],
-    *,
-    protocol: Protocol,
-    views: Views,
-    frames: int,
-    unread: int = 0,
-) -> VideoViews:
-    """Decode the frames of `clips`, each once, and resize them.
-
-    Args:
-        video: opened.
-        clips: frame numbers of each clip.
-        protocol: size and resize rule.
-        views: crops and short side.
-        frames: of the part of the video that the clips are taken from.
-        unread: clips of this video that somebody else reads.
-    """
-    distinct = sorted({number for clip in clips for number in clip})
-    images, corners, resize_seconds = _read_frames(video, distinct, protocol, views)
-    row = {number: i for i, number in enumerate(distinct)}
-    return VideoViews(
-        info=video.info,
-        frames=images,
-        clips=tuple(tuple(row[number] for number in clip) for clip in clips),
-        times=tuple(_span_seconds(video, clip) for clip in clips),
-        corners=corners,
-        crop_size=protocol.crop_size,
-        notes=tuple(_notes(protocol, frames, video.info.fps)),
-        seconds=0.0,
-        resize_seconds=resize_seconds,
-        unread=unread,
-    )
+def varying_bounds(video: Video, first: int, count: int) -> Bounds | None:
+    """Bounds of some frames of a video, where its frame rate is not constant."""
+    if video.info.constant_rate:
+        return None
+    return video.bounds()[first : first + count + 1]
 
 
-def _span_seconds(video: Video, clip: Sequence[int]) -> tuple[float, float]:
-    """From the start of a clip's first frame to the end of its last, by the file's timestamps."""
-    times, last = video.timestamps(), max(clip)
-    end = times[last + 1] if last + 1 < len(times) else times[last] + 1 / video.info.fps
-    return times[min(clip)], end
+class ResizedFrames:
+    """Frames of one video at the size that views need, with all crops in them; each read once."""
+
+    def __init__(self, video: Video, *, protocol: Protocol, views: Views) -> None:
+        self._video = video
+        self._protocol = protocol
+        info, rule = video.info, protocol.resize
+        self._size = resized_size(info.height, info.width, short_side=views.short_side, rule=rule)
+        corners = crop_corners(
+            *self._size, crop_size=protocol.crop_size, crops=views.crops, rule=rule
+        )
+        self._box, self._corners = _enclose(corners, protocol.crop_size)
+        self._bounds = video.bounds()
+        self._kept: dict[int, Tensor] = {}
+        self._resize_seconds = 0.0
+        self.damaged: dict[int, None] = {}  # frames that cannot be decoded, in order
+
+    def read(self, numbers: Sequence[int]) -> None:
+        """Decode and resize those of `numbers` (ascending) that are not at hand."""
+        info, rule = self._video.info, self._protocol.resize
+        wanted = [n for n in numbers if n not in self._kept and n not in self.damaged]
+        at_once = max(1, _BYTES_AT_ONCE // (info.height * info.width * 3))
+        for first in range(0, len(wanted), at_once):
+            part = wanted[first : first + at_once]
+            frames, missing = self._video.read_whole_frames(part)
+            begun = time.perf_counter()
+            resized = resize(torch.from_numpy(frames), self._size, rule=rule, box=self._box)
+            self._resize_seconds += time.perf_counter() - begun
+            self.damaged |= dict.fromkeys(missing)
+            self._kept |= dict(zip(part, resized, strict=True))
+
+    def forget_before(self, number: int) -> None:
+        """Drop frames that no later clip needs."""
+        self._kept = {n: image for n, image in self._kept.items() if n >= number}
+
+    def make_views(
+        self,
+        clips: Sequence[Sequence[int]],
+        *,
+        gaps: tuple[Gap, ...] = (),
+        notes: tuple[str, ...] = (),
+        unread: int = 0,
+    ) -> VideoViews:
+        """Views of clips whose frames are all at hand."""
+        distinct = sorted({number for clip in clips for number in clip})
+        row = {number: i for i, number in enumerate(distinct)}
+        resize_seconds, self._resize_seconds = self._resize_seconds, 0.0
+        images = [self._kept[number] for number in distinct]
+        return VideoViews(
+            info=self._video.info,
+            frames=torch.stack(images) if images else torch.empty(0, dtype=torch.uint8),
+            clips=tuple(tuple(row[number] for number in clip) for clip in clips),
+            times=tuple(map(self.span, clips)),
+            corners=self._corners,
+            crop_size=self._protocol.crop_size,
+            notes=notes,
+            seconds=0.0,
+            resize_seconds=resize_seconds,
+            gaps=gaps,
+            unread=unread,
+        )
+
+    def span(self, clip: Sequence[int]) -> tuple[float, float]:
+        """Seconds from the start of a clip's first frame to the end of its last one."""
+        return self._bounds[min(clip)], self._bounds[max(clip) + 1]
+
+    def describe_damage(self, clip: Sequence[int] | None = None) -> str:
+        """Which frames cannot be decoded: of a clip, or of all that were read."""
+        numbers = [n for n in self.damaged if clip is None or n in clip]
+        return f"{describe_missing(numbers)}: the file is damaged"
 
 
-def _read_frames(
-    video: Video, numbers: list[int], protocol: Protocol, views: Views
-) -> tuple[Tensor, Corners, float]:
-    info, rule = video.info, protocol.resize
-    size = resized_size(info.height, info.width, short_side=views.short_side, rule=rule)
-    corners = crop_corners(*size, crop_size=protocol.crop_size, crops=views.crops, rule=rule)
-    box, corners = _enclose(corners, protocol.crop_size)
-    at_once = max(1, _BYTES_AT_ONCE // (info.height * info.width * 3))
-    parts, seconds = [], 0.0
-    for first in range(0, len(numbers), at_once):
-        frames = video.read_frames(numbers[first : first + at_once])
-        begun = time.perf_counter()
-        parts.append(resize(torch.from_numpy(frames), size, rule=rule, box=box))
-        seconds += time.perf_counter() - begun
-    return torch.cat(parts), corners, seconds
-
-
-def _notes(protocol: Protocol, frames: int, fps: float) -> Iterator[str]:
-    if loops(protocol, frames=frames, fps=fps):
+def describe_sampling(
+    protocol: Protocol, video: Video, *, frames: int, bounds: Bounds | None
+) -> Iterator[str]:
+    """What a user should know about a video and the clips that were taken from it."""
+    fps, by_rate = video.info.fps, protocol.sampling == "torchvision"
+    yield from video.notes
+    if loops(protocol, frames=frames, fps=fps, bounds=bounds):
         yield f"only {frames} frames: shorter than a clip, so it loops as in training"
-    if fps > _FAST_FPS and protocol.sampling in ("official", "mmaction2"):
+    if bounds is not None and protocol.sampling != "uniform":
+        how = "by their time stamps" if by_rate else "by their numbers, as in training"
+        yield f"the frame rate varies ({fps:.3g} a second on average): frames are taken {how}"
+    elif fps > _FAST_FPS and not by_rate and protocol.sampling != "uniform":
         yield (
             f"{fps:.0f} frames a second: a clip covers less time than in training, "
             "where videos had about 30"

@@ -4,15 +4,18 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 Item = TypeVar("Item", covariant=True)
 
 _AHEAD = 2  # items
+_DEATH = "the process that decoded it died: a crash in the decoder, or out of memory"
 
 
 class Source(Protocol[Item]):
@@ -61,6 +64,90 @@ def feed(
                 yield _load_alone(source, key)
 
 
+class StreamSource(Protocol[Item]):
+    """A stream of items for each key, and what takes the place of the rest of one."""
+
+    def stream(self, key: Any, /) -> Iterator[Item]: ...
+
+    def failed(self, key: Any, reason: str, /) -> Item: ...
+
+
+def feed_streams(
+    source: StreamSource[Item], keys: Sequence[Any], *, workers: int, ahead: int = _AHEAD
+) -> Generator[Item, None, None]:
+    """All items of all streams in the order of `keys`.
+
+    Each of `workers` processes (0: here) makes every `workers`-th stream from its start to its end,
+    up to `ahead` items before they are asked for. Where a process dies, its stream is made again
+    in a new one, without the items that came already; if that dies too, `source.failed(key,
+    reason)` comes in place of the rest.
+    """
+    if not workers:
+        for key in keys:
+            yield from source.stream(key)
+        return
+    lines = [_StreamLine(source, keys[n::workers], ahead) for n in range(min(workers, len(keys)))]
+    for number in range(len(keys)):
+        yield from lines[number % workers].next_stream()
+
+
+class _StreamLine:
+    """A process, and the streams that it makes one after the other."""
+
+    def __init__(self, source: StreamSource[Any], keys: Sequence[Any], ahead: int) -> None:
+        self._source = source
+        self._keys = list(keys)  # of the streams that have not ended
+        self._ahead = ahead
+        self._items: Iterator[Any] = self._start(self._keys)
+
+    def _start(self, keys: Sequence[Any], *, skip: int = 0) -> Iterator[Any]:
+        streams = _Streams(self._source, keys, skip)
+        return _iterate(
+            DataLoader(streams, batch_size=None, num_workers=1, prefetch_factor=self._ahead)
+        )
+
+    def next_stream(self) -> Iterator[Any]:
+        """Items of the next stream."""
+        key, came, alone = self._keys[0], 0, False
+        while True:
+            try:
+                item = next(self._items)
+            except _WorkerDiedError:
+                if alone:
+                    yield self._source.failed(key, _DEATH)
+                    break
+                alone = True  # it may have died of a later one, which it made ahead
+                self._items = self._start([key], skip=came)
+                continue
+            if isinstance(item, _End):
+                break
+            came += 1
+            yield item
+        del self._keys[0]
+        if alone and self._keys:
+            self._items = self._start(self._keys)
+
+
+class _End:
+    """Comes after the last item of a stream."""
+
+
+class _Streams(IterableDataset[Any]):
+    """What DataLoader wants: the items of several streams."""
+
+    def __init__(self, source: StreamSource[Any], keys: Sequence[Any], skip: int) -> None:
+        self._source = source
+        self._keys = list(keys)
+        self._skip = skip
+
+    def __iter__(self) -> Iterator[Any]:
+        for number, key in enumerate(self._keys):
+            items = self._source.stream(key)
+            for item in items if number else islice(items, self._skip, None):
+                yield _shared(item, partial(self._source.failed, key))
+            yield _End()
+
+
 class _WorkerDiedError(Exception):
     pass
 
@@ -69,26 +156,33 @@ def _load_alone(source: Source[Item], key: Any) -> Item:
     try:
         return next(_load(source, [key], 1, 1))
     except _WorkerDiedError:
-        return source.failed(
-            key, "the process that decoded it died: a crash in the decoder, or out of memory"
-        )
+        return source.failed(key, _DEATH)
 
 
 def _load(source: Source[Item], keys: Sequence[Any], workers: int, ahead: int) -> Iterator[Item]:
+    loader = DataLoader(
+        _Keyed(source),
+        batch_size=None,
+        sampler=list(keys),
+        num_workers=workers,
+        prefetch_factor=ahead if workers else None,
+    )
+    return _iterate(loader)
+
+
+def _iterate(loader: DataLoader[Item]) -> Iterator[Item]:
+    """Items of a loader, whose processes start at once; their death is an error of ours."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "This DataLoader will create")  # more than cores: asked
-        loader = DataLoader(
-            _Keyed(source),
-            batch_size=None,
-            sampler=list(keys),
-            num_workers=workers,
-            prefetch_factor=ahead if workers else None,
-        )
         items = iter(loader)
-    if workers and threading.current_thread() is threading.main_thread():
+    if loader.num_workers and threading.current_thread() is threading.main_thread():
         # torch's handler raises wherever the main thread happens to be, in the network perhaps.
         # Without it the death of a worker shows below, when its item is due.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    return _translate_death(items)
+
+
+def _translate_death(items: Iterator[Item]) -> Iterator[Item]:
     while True:
         try:
             item = next(items)
@@ -109,19 +203,19 @@ class _Keyed(Dataset[Item]):
 
     def __getitem__(self, key: Any) -> Item:
         item = self._source[key]
-        if get_worker_info() is not None:
-            try:
-                _share(item)
-            except RuntimeError as error:  # in torch's own thread for this it would hang the run
-                reason = str(error).splitlines()[0]
-                return self._source.failed(
-                    key, f"no shared memory to pass its frames on ({reason}): use --workers 0"
-                )
-        return item
+        if get_worker_info() is None:
+            return item
+        shared: Item = _shared(item, partial(self._source.failed, key))
+        return shared
 
 
-def _share(item: object) -> None:
-    """Move the tensors of a record to memory that other processes can see."""
-    for value in vars(item).values() if hasattr(item, "__dict__") else ():
-        if isinstance(value, Tensor):
-            value.share_memory_()  # type: ignore[no-untyped-call]
+def _shared(item: Any, failed: Callable[[str], Any]) -> Any:
+    """The item, its tensors in memory that other processes can see."""
+    try:
+        for value in vars(item).values() if hasattr(item, "__dict__") else ():
+            if isinstance(value, Tensor):
+                value.share_memory_()  # type: ignore[no-untyped-call]
+    except RuntimeError as error:  # in torch's own thread for this it would hang the run
+        reason = str(error).splitlines()[0]
+        return failed(f"no shared memory to pass its frames on ({reason}): use --workers 0")
+    return item

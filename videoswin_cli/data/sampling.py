@@ -7,7 +7,7 @@ rule, so each model's YAML names one. Short videos loop: frames are taken modulo
 
 import math
 import struct
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
@@ -16,11 +16,14 @@ from videoswin_cli.errors import UsageError
 from videoswin_cli.records import Protocol, SamplingRule
 
 Clips = tuple[tuple[int, ...], ...]
+Bounds = Sequence[float]  # s: start of each frame, and the end of the last one
 
 _SAME_TIME = 1e-6  # seconds by which sums of frame durations may be off
 
 
-def sample_clips(protocol: Protocol, *, frames: int, fps: float, clips: int) -> Clips:
+def sample_clips(
+    protocol: Protocol, *, frames: int, fps: float, clips: int, bounds: Bounds | None = None
+) -> Clips:
     """Frame numbers of every clip of a video.
 
     Args:
@@ -28,6 +31,8 @@ def sample_clips(protocol: Protocol, *, frames: int, fps: float, clips: int) -> 
         frames: frames of the video, at least 1.
         fps: frames a second of the video; used by the torchvision rule only.
         clips: how many clips to take.
+        bounds: start of each frame and the end of the last one in seconds, where the frame rate is
+            not constant; used by the torchvision rule only.
 
     Returns:
         `clips` tuples of `protocol.clip_frames` frame numbers, each in 0..frames - 1.
@@ -37,10 +42,14 @@ def sample_clips(protocol: Protocol, *, frames: int, fps: float, clips: int) -> 
     """
     assert frames >= 1, frames
     assert clips >= 1, clips
-    return _RULES[protocol.sampling](protocol, frames, fps, clips)
+    if protocol.sampling == "torchvision":
+        return _torchvision(protocol, _resample(protocol, frames, fps, bounds), clips)
+    return _RULES[protocol.sampling](protocol, frames, clips)
 
 
-def random_clip(protocol: Protocol, *, frames: int, fps: float, share: float) -> tuple[int, ...]:
+def random_clip(
+    protocol: Protocol, *, frames: int, fps: float, share: float, bounds: Bounds | None = None
+) -> tuple[int, ...]:
     """Frame numbers of one clip for training, at a random place.
 
     Args:
@@ -49,13 +58,14 @@ def random_clip(protocol: Protocol, *, frames: int, fps: float, share: float) ->
         fps: frames a second of the video; used by the torchvision rule only.
         share: random number, 0 to below 1, that decides the place. The uniform rule moves the frame
             within each of its segments by it.
+        bounds: as for `sample_clips`.
     """
     if protocol.sampling == "uniform":
         segment = frames / protocol.clip_frames
         return tuple(int((i + share) * segment) for i in range(protocol.clip_frames))
     timeline: Sequence[int] = range(frames)
     if protocol.sampling == "torchvision":
-        timeline = _resample(frames, fps, protocol.frame_rate or fps)
+        timeline = _resample(protocol, frames, fps, bounds)
         steps = list(range(protocol.clip_frames))
     else:
         steps = [i * protocol.interval_frames for i in range(protocol.clip_frames)]
@@ -71,7 +81,13 @@ class Stride:
     seconds: float | None = None
 
 
-def slide_windows(protocol: Protocol, *, times: Sequence[float], stride: Stride | None) -> Clips:
+def slide_windows(
+    protocol: Protocol,
+    *,
+    times: Sequence[float],
+    stride: Stride | None,
+    bounds: Bounds | None = None,
+) -> Clips:
     """Frame numbers of clips that slide over a whole video.
 
     Windows start at the first frame and `stride` apart; where frames are left behind the last one,
@@ -82,6 +98,7 @@ def slide_windows(protocol: Protocol, *, times: Sequence[float], stride: Stride 
         protocol: names the rule, the frames a clip and the interval or frame rate.
         times: start of each frame in seconds, ascending.
         stride: without it windows follow each other without a gap.
+        bounds: as for `sample_clips`.
 
     Raises:
         UsageError: the model spreads its frames over the whole video.
@@ -94,8 +111,8 @@ def slide_windows(protocol: Protocol, *, times: Sequence[float], stride: Stride 
     interval = protocol.interval_frames
     timeline: Sequence[int] = range(len(times))  # frames that windows are made of
     if protocol.sampling == "torchvision":
-        interval, fps = 1, _average_fps(times)
-        timeline = _resample(len(times), fps, protocol.frame_rate or fps)
+        interval = 1
+        timeline = _resample(protocol, len(times), _average_fps(times), bounds)
     steps = [i * interval for i in range(protocol.clip_frames)]
     room = len(timeline) - (steps[-1] + 1)
     if room < 0:
@@ -118,24 +135,25 @@ def _stride_frames(times: Sequence[float], stride: Stride) -> Iterator[int]:
     frame = 0
     while frame < len(times):
         yield frame
-        passed = math.floor((times[frame] + _SAME_TIME) / stride.seconds)
-        frame = bisect_left(times, (passed + 1) * stride.seconds - _SAME_TIME, lo=frame + 1)
+        passed = math.floor((times[frame] - times[0] + _SAME_TIME) / stride.seconds)
+        following = times[0] + (passed + 1) * stride.seconds
+        frame = bisect_left(times, following - _SAME_TIME, lo=frame + 1)
 
 
 def _average_fps(times: Sequence[float]) -> float:
-    return (len(times) - 1) / times[-1] if len(times) > 1 else 1.0
+    return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 1.0
 
 
-def loops(protocol: Protocol, *, frames: int, fps: float) -> bool:
+def loops(protocol: Protocol, *, frames: int, fps: float, bounds: Bounds | None = None) -> bool:
     """Whether the video is shorter than one clip, so that its frames are repeated."""
     if protocol.sampling == "uniform":
         return frames < protocol.clip_frames
     if protocol.sampling == "torchvision":
-        return len(_resample(frames, fps, protocol.frame_rate or fps)) < protocol.clip_frames
+        return len(_resample(protocol, frames, fps, bounds)) < protocol.clip_frames
     return frames < _clip_span(protocol)
 
 
-def _official(protocol: Protocol, frames: int, fps: float, clips: int) -> Clips:
+def _official(protocol: Protocol, frames: int, clips: int) -> Clips:
     """Middles of equal segments. Source: Video-Swin `SampleFrames`; PaddleVideo is the same."""
     span = protocol.clip_frames * protocol.interval_frames
     if frames < span:
@@ -144,7 +162,7 @@ def _official(protocol: Protocol, frames: int, fps: float, clips: int) -> Clips:
     return _strided(protocol, frames, [int(i * segment + segment / 2) for i in range(clips)])
 
 
-def _mmaction2(protocol: Protocol, frames: int, fps: float, clips: int) -> Clips:
+def _mmaction2(protocol: Protocol, frames: int, clips: int) -> Clips:
     """From the first frame to the last, evenly. Source: mmaction2 1.x `SampleFrames`."""
     room = max(frames - _clip_span(protocol), 0)
     if clips == 1:
@@ -153,7 +171,7 @@ def _mmaction2(protocol: Protocol, frames: int, fps: float, clips: int) -> Clips
     return _strided(protocol, frames, [round(i * step) for i in range(clips)])
 
 
-def _uniform(protocol: Protocol, frames: int, fps: float, clips: int) -> Clips:
+def _uniform(protocol: Protocol, frames: int, clips: int) -> Clips:
     """Middles of `clip_frames` equal segments of the whole video. Source: Video-Swin, SSv2."""
     if clips != 1:
         raise UsageError(
@@ -166,14 +184,13 @@ def _uniform(protocol: Protocol, frames: int, fps: float, clips: int) -> Clips:
     return (tuple((a + b) // 2 for a, b in pairwise(bounds)),)
 
 
-def _torchvision(protocol: Protocol, frames: int, fps: float, clips: int) -> Clips:
+def _torchvision(protocol: Protocol, kept: Sequence[int], clips: int) -> Clips:
     """Consecutive frames of the video resampled to `frame_rate`, clip starts evenly spread.
 
     Source: torchvision `VideoClips` with one frame between clips, `UniformClipSampler` and the
     video reference script. torchvision drops videos shorter than a clip; ours loop. A single clip
     is the middle one (theirs would be the first), as the quick protocol of the others.
     """
-    kept = _resample(frames, fps, protocol.frame_rate or fps)
     room = len(kept) - protocol.clip_frames
     if room <= 0:
         starts = [0] * clips
@@ -187,11 +204,10 @@ def _torchvision(protocol: Protocol, frames: int, fps: float, clips: int) -> Cli
     )
 
 
-_RULES: dict[SamplingRule, Callable[[Protocol, int, float, int], Clips]] = {
+_RULES: dict[SamplingRule, Callable[[Protocol, int, int], Clips]] = {
     "official": _official,
     "mmaction2": _mmaction2,
     "uniform": _uniform,
-    "torchvision": _torchvision,
 }
 
 
@@ -205,8 +221,17 @@ def _strided(protocol: Protocol, frames: int, starts: list[int]) -> Clips:
     return tuple(tuple((start + step) % frames for step in steps) for start in starts)
 
 
-def _resample(frames: int, fps: float, frame_rate: float) -> list[int]:
-    """Frames kept when a video is brought to `frame_rate` by dropping or repeating some."""
+def _resample(protocol: Protocol, frames: int, fps: float, bounds: Bounds | None) -> Sequence[int]:
+    """Frames kept when a video is brought to the rate of a model by dropping or repeating some.
+
+    At a constant rate as torchvision does it, which takes the average rate for the rate of all. At
+    another one it is the frame that is shown at that time: a model of motion has to see its speed.
+    """
+    frame_rate = protocol.frame_rate or fps
+    if bounds is not None:
+        count = math.floor((bounds[-1] - bounds[0]) * frame_rate + _SAME_TIME)
+        ticks = (bounds[0] + i / frame_rate + _SAME_TIME for i in range(max(count, 1)))
+        return [bisect_right(bounds, tick, hi=frames) - 1 for tick in ticks]
     step = fps / frame_rate
     if step.is_integer():
         return list(range(0, frames, int(step)))

@@ -4,14 +4,13 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from videoswin_cli.data.augment import Augmentation, augment
-from videoswin_cli.data.dataset import FailedVideo
-from videoswin_cli.data.decoding.open import DecoderChoice, Video, open_video
+from videoswin_cli.data.dataset import FailedVideo, varying_bounds
+from videoswin_cli.data.decoding.open import OpenOptions, Video
 from videoswin_cli.data.sampling import random_clip
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.records import Protocol
@@ -35,20 +34,20 @@ class TrainingClips:
         *,
         protocol: Protocol,
         augmentation: Augmentation,
-        decoder: DecoderChoice,
+        opening: OpenOptions,
         seed: int,
     ) -> None:
         self.paths = list(paths)
         self.protocol = protocol
         self.augmentation = augmentation
-        self.decoder = decoder
+        self.opening = opening
         self.seed = seed
 
     def __getitem__(self, key: tuple[int, int]) -> TrainingClip | FailedVideo:
         number, draw = key
         begun = time.perf_counter()
         try:
-            with open_video(Path(self.paths[number]), decoder=self.decoder) as video:
+            with self.opening.open(self.paths[number]) as video:
                 frames = self._read(video, seeded(self.seed, "clip", draw))
         except VideoSwinError as error:
             reason = error.message.removeprefix(f"{self.paths[number]}: ")
@@ -61,7 +60,11 @@ class TrainingClips:
 
     def _read(self, video: Video, generator: torch.Generator) -> Tensor:
         share = torch.rand((), generator=generator).item()
-        clip = random_clip(self.protocol, frames=video.info.frames, fps=video.info.fps, share=share)
+        info = video.info
+        bounds = varying_bounds(video, 0, info.frames)
+        clip = random_clip(
+            self.protocol, frames=info.frames, fps=info.fps, share=share, bounds=bounds
+        )
         frames = torch.from_numpy(video.read_frames(clip))
         size, rule = self.protocol.crop_size, self.protocol.resize
         return augment(frames, self.augmentation, size, generator, rule=rule)

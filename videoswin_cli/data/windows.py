@@ -1,20 +1,33 @@
-"""Clips that slide over whole videos, a few at a time, so that memory is bounded."""
+"""Clips that slide over whole videos, a few at a time, so that memory is bounded.
 
-from collections.abc import Generator, Sequence
+A video is opened once, and each of its frames is decoded and resized once, however much its
+windows overlap.
+"""
+
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from functools import partial
+from dataclasses import replace
 
-from videoswin_cli.data.dataset import FailedVideo, VideoViews, read_video, read_views
-from videoswin_cli.data.decoding.open import DecoderChoice, Video
-from videoswin_cli.data.feeding import feed
+from videoswin_cli.data.dataset import (
+    FailedVideo,
+    Gap,
+    ResizedFrames,
+    VideoViews,
+    describe_sampling,
+    iter_video,
+    varying_bounds,
+)
+from videoswin_cli.data.decoding.open import OpenOptions, Video
+from videoswin_cli.data.feeding import feed_streams
 from videoswin_cli.data.sampling import Stride, slide_windows
+from videoswin_cli.errors import VideoError
 from videoswin_cli.records import Protocol, Views
 
 WINDOWS_AT_ONCE = 8  # of 32 frames: 256 frames, 60 MB of 340x256
 
 
 class WindowDataset:
-    """Pieces of videos by (number of the video, first window)."""
+    """Pieces of videos, in order, by the number of the video."""
 
     def __init__(
         self,
@@ -23,32 +36,52 @@ class WindowDataset:
         protocol: Protocol,
         views: Views,
         stride: Stride | None,
-        decoder: DecoderChoice,
+        opening: OpenOptions,
     ) -> None:
         self.paths = list(paths)
         self.protocol = protocol
         self.views = views
         self.stride = stride
-        self.decoder = decoder
+        # From start to end PyAV reads a file once; decord reads it to index it, too.
+        self.opening = replace(opening, decoder="pyav") if opening.decoder == "auto" else opening
 
-    def __getitem__(self, key: tuple[int, int]) -> VideoViews | FailedVideo:
-        number, first = key
-        return read_video(self.paths[number], partial(self._read, first), decoder=self.decoder)
+    def stream(self, number: int) -> Iterator[VideoViews | FailedVideo]:
+        """All pieces of a video; the last one has nothing `unread`, or is a failure."""
+        return iter_video(self.paths[number], self._read, opening=self.opening)
 
-    def failed(self, key: tuple[int, int], reason: str) -> FailedVideo:
-        return FailedVideo(path=self.paths[key[0]], reason=reason)
+    def failed(self, number: int, reason: str) -> FailedVideo:
+        return FailedVideo(path=self.paths[number], reason=reason)
 
-    def _read(self, first: int, video: Video) -> VideoViews:
-        windows = slide_windows(self.protocol, times=video.timestamps(), stride=self.stride)
-        piece = windows[first : first + WINDOWS_AT_ONCE]
-        return read_views(
-            video,
-            piece,
-            protocol=self.protocol,
-            views=self.views,
-            frames=video.info.frames,
-            unread=len(windows) - first - len(piece),
-        )
+    def _read(self, video: Video) -> Iterator[VideoViews]:
+        times, count = video.timestamps(), video.info.frames
+        bounds = varying_bounds(video, 0, count)
+        windows = slide_windows(self.protocol, times=times, stride=self.stride, bounds=bounds)
+        notes = tuple(describe_sampling(self.protocol, video, frames=count, bounds=bounds))
+        frames = ResizedFrames(video, protocol=self.protocol, views=self.views)
+        found = False  # a window that can be read
+        for first in range(0, len(windows), WINDOWS_AT_ONCE):
+            piece = windows[first : first + WINDOWS_AT_ONCE]
+            wanted = sorted({number for window in piece for number in window})
+            frames.forget_before(wanted[0])
+            frames.read(wanted)
+            good = [window for window in piece if frames.damaged.keys().isdisjoint(window)]
+            found = found or bool(good)
+            unread = len(windows) - first - len(piece)
+            if not found and not unread:
+                raise VideoError(f"{video.info.path}: {frames.describe_damage()}")
+            yield frames.make_views(
+                good,
+                gaps=tuple(_find_gaps(frames, piece)),
+                notes=() if first else notes,
+                unread=unread,
+            )
+
+
+def _find_gaps(frames: ResizedFrames, windows: Sequence[Sequence[int]]) -> Iterator[Gap]:
+    for place, window in enumerate(windows):
+        if not frames.damaged.keys().isdisjoint(window):
+            start, end = frames.span(window)
+            yield Gap(place=place, start=start, end=end, reason=frames.describe_damage(window))
 
 
 def read_windows(
@@ -58,17 +91,5 @@ def read_windows(
 
     A video that cannot be read to its end is a `FailedVideo` there, and its other pieces are left.
     """
-    firsts = feed(dataset, [(n, 0) for n in range(len(dataset.paths))], workers=workers)
-    for number, piece in enumerate(firsts):
-        yield piece
-        if isinstance(piece, FailedVideo) or not piece.unread:
-            continue
-        keys = [
-            (number, first)
-            for first in range(WINDOWS_AT_ONCE, WINDOWS_AT_ONCE + piece.unread, WINDOWS_AT_ONCE)
-        ]
-        with closing(feed(dataset, keys, workers=min(workers, len(keys)))) as rest:
-            for other in rest:
-                yield other
-                if isinstance(other, FailedVideo):
-                    break
+    with closing(feed_streams(dataset, range(len(dataset.paths)), workers=workers)) as pieces:
+        yield from pieces

@@ -109,7 +109,12 @@ def extract(
             continue
         good = [part for part in own if isinstance(part, Rows)]
         times = tuple(time for part in good for time in part.times)
-        videos.append(StoredVideo(path=path, times=times, decoder=last.decoder))
+        gaps: dict[int, str] = {}
+        count = 0
+        for part in good:
+            gaps |= {count + row: reason for row, reason in part.gaps.items()}
+            count += len(part.times)
+        videos.append(StoredVideo(path=path, times=times, decoder=last.decoder, gaps=gaps))
         parts += [part.features for part in good]
     return make_table(videos, np.concatenate(parts), _describe(model, plan), plan)
 

@@ -116,6 +116,7 @@ class FeatureWriter(AbstractContextManager["FeatureWriter"]):
         self._count = max(ends, default=0)  # rows in the file that belong to finished videos
         self._first = self._count  # of the video being written
         self._times: list[tuple[float, float]] = []
+        self._gaps: dict[int, str] = {}
         self._stream = self._file.open("ab")
         self._cut()
 
@@ -129,6 +130,7 @@ class FeatureWriter(AbstractContextManager["FeatureWriter"]):
             self._stream.write(np.ascontiguousarray(rows.features).data)
         except OSError as error:
             raise write_failure(self._file, error) from error
+        self._gaps |= {len(self._times) + row: reason for row, reason in rows.gaps.items()}
         self._times += rows.times
 
     def end(self, path: str, decoder: str) -> None:
@@ -145,7 +147,7 @@ class FeatureWriter(AbstractContextManager["FeatureWriter"]):
         except OSError as error:
             raise write_failure(self._file, error) from error
         entry: Entry = {"path": path, "error": None, "decoder": decoder}
-        entry |= {"times": times, "first": first}
+        entry |= {"times": times, "first": first, "gaps": list(self._gaps.items())}
         self._journal.append(entry)
         self._count = 0 if self._output.kind == "folder" else self._first + len(times)
         self._cut()
@@ -164,6 +166,7 @@ class FeatureWriter(AbstractContextManager["FeatureWriter"]):
         self._stream.truncate(self._count * row)
         self._first = self._count
         self._times = []
+        self._gaps = {}
 
     def __exit__(self, *error: Any) -> None:
         self._stream.close()
@@ -191,6 +194,7 @@ def _from_entry(entry: Entry, features: NDArray[Any] | None) -> StoredVideo:
         times=tuple((start, end) for start, end in entry["times"]),
         decoder=entry["decoder"],
         error=entry["error"],
+        gaps=dict(entry.get("gaps", ())),
         features=features,
     )
 

@@ -4,7 +4,7 @@ import csv
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class StoredVideo:
     times: Times = ()  # one entry a row
     decoder: str | None = None
     error: str | None = None
+    gaps: Mapping[int, str] = field(default_factory=dict)  # row -> why there is nothing but NaN
     features: NDArray[Any] | None = None  # (rows, ...), mapped; None in a folder
 
 
@@ -121,7 +122,10 @@ def _index_rows(video: StoredVideo, plan: Plan) -> list[tuple[str, float, float,
         failed = (video.path, np.nan, np.nan, video.error, "")
         return [failed] * plan.failed_rows
     decoder = video.decoder or ""
-    return [(video.path, start, end, "ok", decoder) for start, end in video.times]
+    return [
+        (video.path, start, end, video.gaps.get(row, "ok"), decoder)
+        for row, (start, end) in enumerate(video.times)
+    ]
 
 
 def write_index(file: Path, videos: Iterable[StoredVideo], plan: Plan, *, each_alone: bool) -> None:
@@ -137,7 +141,7 @@ def write_index(file: Path, videos: Iterable[StoredVideo], plan: Plan, *, each_a
             row = 0 if each_alone else row
             for path, start, end, status, decoder in _index_rows(video, plan):
                 seconds = ("", "") if np.isnan(start) else (repr(start), repr(end))
-                place = "" if each_alone and status != "ok" else row
+                place = "" if each_alone and video.error is not None else row
                 writer.writerow((place, path, *seconds, status, decoder))
                 row += 1
 
@@ -163,11 +167,15 @@ def group_rows(
         end = first
         while end < len(rows) and rows[end]["path"] == rows[first]["path"]:
             end += 1
-        if status == "ok":
-            times = tuple((float(row["start"]), float(row["end"])) for row in rows[first:end])
-            part = None if features is None else features[first:end]
-            decoder = str(rows[first]["decoder"])
-            videos[path] = StoredVideo(path=path, times=times, decoder=decoder, features=part)
+        own = rows[first:end]
+        if own[0]["decoder"]:
+            videos[path] = StoredVideo(
+                path=path,
+                times=tuple((float(row["start"]), float(row["end"])) for row in own),
+                decoder=str(own[0]["decoder"]),
+                gaps={n: str(row["status"]) for n, row in enumerate(own) if row["status"] != "ok"},
+                features=None if features is None else features[first:end],
+            )
         else:
             videos[path] = StoredVideo(path=path, error=status)
         first = end

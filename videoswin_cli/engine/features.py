@@ -1,7 +1,7 @@
 """What the network makes of clips before it names classes, as rows of numbers."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -85,6 +85,7 @@ class Rows:
     decoder: str
     notes: tuple[str, ...]
     last: bool  # the video has no more
+    gaps: Mapping[int, str] = field(default_factory=dict)  # row -> why there is nothing but NaN
 
 
 def plan_features(spec: ModelSpec, options: FeatureOptions) -> Plan:
@@ -134,11 +135,11 @@ def compute_rows(
             protocol=protocol,
             views=plan.views,
             stride=plan.options.stride,
-            decoder=run.decoder,
+            opening=run.opening,
         )
         videos = read_windows(windows, workers=workers)
     else:
-        dataset = ViewDataset(paths, protocol=protocol, views=plan.views, decoder=run.decoder)
+        dataset = ViewDataset(paths, protocol=protocol, views=plan.views, opening=run.opening)
         videos = feed(dataset, range(len(paths)), workers=workers)
     outputs = forward_videos(
         videos,
@@ -184,21 +185,24 @@ def _feature_function(network: Swin3D, options: FeatureOptions) -> Compute:
 
 def _to_rows(output: ViewOutputs, plan: Plan) -> Rows | FailedVideo:
     clips, times = len(output.times), output.times
-    by_crop = output.outputs.reshape(plan.views.crops, clips, *output.outputs.shape[1:])
+    by_crop = output.outputs.reshape(plan.views.crops, clips, *plan.shape)
     features = by_crop.double().mean(dim=0)
     if plan.options.per == "video":
         features = features.mean(dim=0, keepdim=True)
         times = ((min(start for start, _ in times), max(end for _, end in times)),)
-    assert features.shape[1:] == plan.shape, (features.shape, plan.shape)
     with np.errstate(over="ignore"):  # what overflows is noticed as infinity
         array = features.numpy().astype(plan.dtype)
     if not np.isfinite(array).all():
         reason = "a feature is too large for fp16"
         return FailedVideo(path=output.info.path, reason=reason, unread=output.unread)
+    for gap in output.gaps:  # in rising order: each place is that of the row by now
+        array = np.insert(array, gap.place, np.nan, axis=0)
+        times = (*times[: gap.place], (gap.start, gap.end), *times[gap.place :])
     return Rows(
         path=output.info.path,
         features=array,
         times=times,
+        gaps={gap.place: gap.reason for gap in output.gaps},
         decoder=output.info.decoder,
         notes=output.notes,
         last=not output.unread,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from videoswin_cli.data.dataset import FailedVideo, VideoViews, ViewDataset
+from videoswin_cli.data.dataset import FailedVideo, Gap, VideoViews, ViewDataset
 from videoswin_cli.data.feeding import count_workers, feed
 from videoswin_cli.data.transforms import normalise
 from videoswin_cli.data.views import resolve_views
@@ -34,6 +34,7 @@ class ViewOutputs:
     outputs: Tensor  # float32 (views, ...), view = crop * clips + clip; (views, classes) for logits
     times: tuple[tuple[float, float], ...]  # start and end of each clip in seconds
     notes: tuple[str, ...]
+    gaps: tuple[Gap, ...]  # clips between these that cannot be read
     unread: int  # clips of this video that come after these
 
 
@@ -57,7 +58,7 @@ def run_videos(
         paths,
         protocol=protocol,
         views=resolve_views(options.views, protocol),
-        decoder=options.decoder,
+        opening=options.opening,
         start_seconds=start_seconds,
         end_seconds=end_seconds,
     )
@@ -161,7 +162,8 @@ class _OpenVideo:
 
     def result(self) -> ViewOutputs | FailedVideo:
         video = self.video
-        outputs = torch.stack([self.outputs[video.key(n)] for n in range(len(video))])
+        views = [self.outputs[video.key(n)] for n in range(len(video))]
+        outputs = torch.stack(views) if views else torch.empty(0)
         if not outputs.isfinite().all():
             return FailedVideo(path=video.info.path, reason=_NOT_FINITE, unread=video.unread)
         return ViewOutputs(
@@ -169,6 +171,7 @@ class _OpenVideo:
             outputs=outputs,
             times=video.times,
             notes=video.notes,
+            gaps=video.gaps,
             unread=video.unread,
         )
 

@@ -31,6 +31,8 @@ def describe_run(model: LoadedModel, options: RunOptions, **more: Any) -> Descri
         "views": options.views,
         "precision": options.precision,
         "decoder": options.decoder,
+        "stream": options.stream,
+        "allow_truncated": options.allow_truncated,
         **more,
         "protocol": asdict(model.spec.protocol),
         "version": VERSION,

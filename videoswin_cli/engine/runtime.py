@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 import torch
 
-from videoswin_cli.data.decoding.open import DecoderChoice
+from videoswin_cli.data.decoding.open import DecoderChoice, OpenOptions
 from videoswin_cli.errors import UsageError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -24,16 +24,24 @@ class RunOptions:
     device: str = "auto"
     precision: Precision = "auto"
     decoder: DecoderChoice = "auto"
+    stream: int | None = None  # of the file, as ffprobe counts; None: the one that FFmpeg takes
+    allow_truncated: bool = False  # read what is there of a file whose end is missing
     workers: int | None = 0  # decoding processes; None: as many as suit the run
     batch_size: int | None = None  # views a forward pass; None: what suits the device
 
     def __post_init__(self) -> None:
-        for name, least in (("workers", 0), ("batch_size", 1)):
+        for name, least in (("workers", 0), ("batch_size", 1), ("stream", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UsageError(f"{name} {value}: expected {least} or more")
         if self.decoder not in get_args(DecoderChoice):
             raise UsageError(f"no decoder {self.decoder!r}; there are auto, decord and pyav")
+
+    @property
+    def opening(self) -> OpenOptions:
+        return OpenOptions(
+            decoder=self.decoder, stream=self.stream, allow_truncated=self.allow_truncated
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

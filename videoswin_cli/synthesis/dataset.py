@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from videoswin_cli.data.broken import describe_broken, find_broken_pictures
-from videoswin_cli.data.decoding.pyav_reader import read_picture
+from videoswin_cli.data.decoding.picture import read_picture
 from videoswin_cli.data.feeding import count_workers, feed
 from videoswin_cli.data.sources import files_below
 from videoswin_cli.errors import UsageError

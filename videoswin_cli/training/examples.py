@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from videoswin_cli.data.broken import describe_broken, find_broken_videos
-from videoswin_cli.data.decoding.open import DecoderChoice
+from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.data.lists import VideoList, number_labels, read_class_folder, read_list
 from videoswin_cli.data.locating import locate
 from videoswin_cli.data.training_clips import seeded
@@ -94,7 +94,7 @@ def find_clips(source: Source, *, notice: Notice) -> Found:
 
 
 def leave_out_broken(
-    found: Found, *, decoder: DecoderChoice, workers: int | None, notice: Notice
+    found: Found, *, opening: OpenOptions, workers: int | None, notice: Notice
 ) -> Found:
     """Open every clip once, and leave those out that cannot be read.
 
@@ -103,7 +103,7 @@ def leave_out_broken(
     """
     clips = (*found.train, *(found.val or ()))
     files = [clip.file for clip in clips if clip.file is not None]
-    reasons = find_broken_videos(files, decoder=decoder, workers=workers)
+    reasons = find_broken_videos(files, opening=opening, workers=workers)
     broken = [(clip.path, reasons[str(clip.file)]) for clip in clips if clip.file in reasons]
     for text in describe_broken(broken):
         notice(text)

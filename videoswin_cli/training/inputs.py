@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from videoswin_cli.data.augment import Augmentation
 from videoswin_cli.data.dataset import FailedVideo, ViewDataset
-from videoswin_cli.data.decoding.open import DecoderChoice
+from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.data.feeding import Source, feed
 from videoswin_cli.data.training_clips import TrainingClip, TrainingClips
 from videoswin_cli.data.transforms import normalise
@@ -69,7 +69,7 @@ class Reading:
     """How clips are read and computed, whatever is made of them."""
 
     sampling: Sampling
-    decoder: DecoderChoice
+    opening: OpenOptions
     runtime: Runtime
     dtype: torch.dtype
     workers: int
@@ -94,7 +94,7 @@ class Reading:
 
         paths = [str(clip.file) for clip in clips]
         views = resolve_views("1x1", self.sampling)
-        dataset = ViewDataset(paths, protocol=self.sampling, views=views, decoder=self.decoder)
+        dataset = ViewDataset(paths, protocol=self.sampling, views=views, opening=self.opening)
         outputs = forward_videos(
             feed(dataset, range(len(paths)), workers=min(self.workers, len(paths))),
             precisely,
@@ -127,7 +127,7 @@ class ClipInputs:
             [str(clip.file) for clip in clips],
             protocol=reading.sampling,
             augmentation=augmentation,
-            decoder=reading.decoder,
+            opening=reading.opening,
             seed=seed,
         )
 

@@ -1,14 +1,14 @@
 """What is known and decided before anything is loaded; and what `--dry-run` measures of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import torch
 
 from videoswin_cli.data.augment import Augmentation, direction_words
-from videoswin_cli.data.decoding.open import DecoderChoice
+from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.data.feeding import count_workers
 from videoswin_cli.data.training_clips import TrainingClip, TrainingClips
 from videoswin_cli.engine.processes import find_processes
@@ -57,7 +57,7 @@ class FinetuneOptions:
     out: Path
     resume: Path | None = None  # state to go on with
     device: str = "auto"
-    decoder: DecoderChoice = "auto"
+    opening: OpenOptions = field(default_factory=OpenOptions)
     workers: int | None = None
 
 
@@ -83,7 +83,7 @@ def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Prepa
         options.model, recipe, found.classes, name=options.out.name, scratch=options.scratch
     )
     found = leave_out_broken(
-        found, decoder=options.decoder, workers=options.workers, notice=watcher.notice
+        found, opening=options.opening, workers=options.workers, notice=watcher.notice
     )
     examples = deal_clips(found, val_share=options.source.val_share, seed=recipe.seed)
     for text in describe_examples(examples):
@@ -122,7 +122,7 @@ def rehearse(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> None
         [str(examples.train[0].file)],
         protocol=spec.protocol,
         augmentation=choose_augmentation(recipe, examples.classes),
-        decoder=options.decoder,
+        opening=options.opening,
         seed=recipe.seed,
     )
     clip = clips[0, 0]
@@ -146,7 +146,7 @@ def choose_reading(options: FinetuneOptions, prepared: Prepared, runtime: Runtim
         workers = count_workers(prepared.plan.train_clips, on_cpu=runtime.on_cpu)
     return Reading(
         sampling=prepared.spec.protocol,
-        decoder=options.decoder,
+        opening=options.opening,
         runtime=runtime,
         dtype=_choose_dtype(recipe, runtime),
         workers=workers,

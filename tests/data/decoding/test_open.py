@@ -15,10 +15,11 @@ import pytest
 from make_video import decode_numbers, read_number, write_video
 from torch.utils.data import DataLoader
 
-from videoswin_cli.data.decoding import decord_reader
+from videoswin_cli.data.decoding import decord_reader, packets
 from videoswin_cli.data.decoding.decord_reader import DecordFailedError, DecordReader, load_decord
 from videoswin_cli.data.decoding.frame_index import index_frames
 from videoswin_cli.data.decoding.open import Video, open_video
+from videoswin_cli.data.decoding.packets import open_packets
 from videoswin_cli.data.decoding.pyav_reader import PyAvReader
 from videoswin_cli.errors import UsageError, VideoError
 
@@ -201,29 +202,37 @@ def test_frame_rate_is_the_exact_fraction(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
-def test_only_needed_frames_are_decoded(suffix, tmp_path):
+@pytest.mark.parametrize("held", [True, False], ids=["held", "read again"])
+def test_only_needed_frames_are_decoded(suffix, held, tmp_path, monkeypatch):
+    if not held:
+        monkeypatch.setattr(packets, "_HELD_BYTES", 0)
     path = write_video(tmp_path / f"long{suffix}", frames=600, gop=50)
-    reader = PyAvReader(index_frames(path))
     wanted = list(range(310, 342, 2))
-    assert [read_number(image) for image in reader.read_frames(wanted)] == wanted
-    assert reader.decoded_frames <= 45  # 300 to 340, and a few that leave the decoder with them
-    reader.decoded_frames = 0
-    assert [read_number(image) for image in reader.read_frames([3, 500])] == [3, 500]
-    assert reader.decoded_frames <= 10
+    with open_packets(path) as source:
+        reader = PyAvReader(index_frames(source), source)
+        for numbers, most in ((wanted, 45), ([3, 500], 10), ([502, 504], 8)):
+            reader.decoded_frames = 0
+            images, missing = reader.read_frames(numbers)
+            assert [read_number(image) for image in images] == numbers
+            assert missing == []
+            # A few leave the decoder with them; the last ones come after those of before.
+            assert reader.decoded_frames <= most
 
 
 def test_near_key_frames_are_reached_without_a_seek(clip, monkeypatch):
-    seeks = []
+    starts = []
     decode = PyAvReader._decode
 
-    def spy(self, container, stream, start=None):
-        seeks.append(start)
-        return decode(self, container, stream, start)
+    def spy(self, start):
+        starts.append(start)
+        return decode(self, start)
 
     monkeypatch.setattr(PyAvReader, "_decode", spy)
-    reader = PyAvReader(index_frames(clip("closed.mp4")))
-    reader.read_frames(list(range(40)))
-    assert len(seeks) == 1
+    with open_packets(clip("closed.mp4")) as source:
+        reader = PyAvReader(index_frames(source), source)
+        for numbers in (range(20), range(20, 40)):
+            reader.read_frames(list(numbers))
+    assert starts == [0]
     assert reader.decoded_frames == 40
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videoswin_cli.data.decoding.frame_index import FrameIndex
+from videoswin_cli.data.decoding.orientation import UPRIGHT
 from videoswin_cli.records import DecoderName
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 _NO_COPIES = 1e-6
 # Seconds that decord's float32 timestamps may be off; a frame lasts far longer.
 _TIME_TOLERANCE = 2e-3
+
+_UNPROVEN = (
+    "it seeks to what the container calls key frames, and decoding cannot start at all of these"
+)
 
 
 class DecordFailedError(Exception):
@@ -44,16 +49,28 @@ def load_decord() -> Any | None:
 
 def find_obstacle(index: FrameIndex) -> str | None:
     """Why decord 0.6 must not read this file, or None. Each was seen to return wrong frames."""
-    mp4_or_matroska = index.container.startswith(("mov,", "matroska,"))
+    mov = index.container.startswith("mov,")
+    mp4_or_matroska = mov or index.container.startswith("matroska,")
     if index.codec in {"av1", "libdav1d", "libaom-av1"}:
         return "its FFmpeg 4.1 has no AV1 decoder"
-    if mp4_or_matroska and not index.closed:
-        # H.264 and HEVC with open groups of pictures, MPEG-4 part 2 with B-frames
-        return "after a seek it is off by frames where groups of pictures are open"
-    if index.container == "avi" and len(index.keys) > 1:
-        return "in AVI it cannot seek: it starts over and miscounts"
     if not mp4_or_matroska and index.container != "avi":
         return f"it mixes up frames of {index.container} files"
+    if index.container == "avi" and len(index.marked_keys) > 1:
+        return "in AVI it cannot seek: it starts over and miscounts"
+    if index.streams > 1:
+        return f"of {index.streams} video streams it may take another one"
+    if index.orientation.mirrored:
+        return "it does not mirror pictures"
+    if index.orientation != UPRIGHT and not mov:
+        return "it does not see how the pictures are turned"
+    if index.clock.joins or index.clock.headless:
+        return "the file is made of pieces"
+    if index.corrupt:
+        return "some packets are damaged"
+    if index.hidden:
+        return "it counts packets that show nothing"
+    if not index.marked_keys - {0} <= index.closed:
+        return _UNPROVEN
     return None
 
 
@@ -89,8 +106,12 @@ class DecordReader:
             self._video = decord.VideoReader(file, num_threads=1, fault_tol=_NO_COPIES)
             self._check_numbering()
 
-    def read_frames(self, numbers: Sequence[int]) -> "NDArray[np.uint8]":
-        """Read frames by ascending, distinct numbers: (len(numbers), height, width, 3) RGB.
+    def read_frames(self, numbers: Sequence[int]) -> "tuple[NDArray[np.uint8], list[int]]":
+        """Read frames by ascending, distinct numbers.
+
+        Returns:
+            (len(numbers), height, width, 3) RGB, and the numbers of those that cannot be decoded:
+            here none.
 
         Raises:
             DecordFailedError: one of them could not be decoded, or has another size.
@@ -105,18 +126,22 @@ class DecordReader:
                 if image.shape != (height, width, 3):
                     raise DecordFailedError(f"frame {number} is {image.shape}, not as the first")
                 images[row] = image
-        return images
+        return images, []
 
     def _check_numbering(self) -> None:
         import numpy as np
 
-        times = self._index.times
+        times = np.asarray(self._index.clock.times)
         if len(self._video) != len(times):
             raise DecordFailedError(f"it counts {len(self._video)} frames, there are {len(times)}")
+        # Its FFmpeg may take others for key frames than ours does.
+        keys = {int(key) for key in self._video.get_key_indices()}
+        if not keys - {0} <= self._index.closed:
+            raise DecordFailedError(_UNPROVEN)
         if self._index.container == "avi":
             return  # there decord's timestamps are noise
         starts = np.asarray(self._video.get_frame_timestamp(range(len(times))))[:, 0]
-        if not np.allclose(starts - starts[0], times, rtol=1e-6, atol=_TIME_TOLERANCE):
+        if not np.allclose(starts - starts[0], times - times[0], rtol=1e-6, atol=_TIME_TOLERANCE):
             raise DecordFailedError("its timestamps differ from those of the packets")
 
     @contextmanager

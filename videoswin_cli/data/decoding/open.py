@@ -10,12 +10,14 @@ survive a fork.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from videoswin_cli.data.decoding.decord_reader import DecordFailedError, DecordReader, load_decord
 from videoswin_cli.data.decoding.frame_index import FrameIndex, index_frames
+from videoswin_cli.data.decoding.packets import PacketSource, open_packets
 from videoswin_cli.data.decoding.pyav_reader import PyAvReader
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.records import DecoderName, VideoInfo
@@ -27,38 +29,73 @@ if TYPE_CHECKING:
 DecoderChoice = Literal["auto", "decord", "pyav"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class OpenOptions:
+    """How every video of a run is opened. The fields are those of `open_video`."""
+
+    decoder: DecoderChoice = "auto"
+    stream: int | None = None
+    allow_truncated: bool = False
+
+    def open(self, path: str | Path) -> AbstractContextManager["Video"]:
+        return open_video(
+            path,
+            decoder=self.decoder,
+            stream=self.stream,
+            allow_truncated=self.allow_truncated,
+        )
+
+
 class FrameReader(Protocol):
     """What a decoder must do: frames by ascending, distinct numbers that exist."""
 
     @property
     def decoder(self) -> DecoderName: ...
 
-    def read_frames(self, numbers: Sequence[int]) -> "NDArray[np.uint8]": ...
+    def read_frames(self, numbers: Sequence[int]) -> "tuple[NDArray[np.uint8], list[int]]": ...
 
 
 class Video:
     """An opened video."""
 
-    def __init__(self, index: FrameIndex, reader: FrameReader, *, may_switch: bool) -> None:
+    def __init__(
+        self, index: FrameIndex, source: PacketSource, reader: FrameReader, *, may_switch: bool
+    ) -> None:
         self._index = index
+        self._source = source
         self._reader = reader
         self._may_switch = may_switch
 
     @property
     def info(self) -> VideoInfo:
         """What the file is. `decoder` is the one in use: ask after reading, auto may switch."""
+        clock = self._index.clock
         return VideoInfo(
             path=self._index.path,
             decoder=self._reader.decoder,
-            frames=len(self._index.times),
-            fps=self._index.fps,
+            frames=len(clock.times),
+            fps=clock.fps,
             height=self._index.height,
             width=self._index.width,
+            constant_rate=not clock.varies,
         )
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is odd about the file, in sentences."""
+        return self._index.notes
+
     def timestamps(self) -> Sequence[float]:
-        """Start of each frame in seconds, in presentation order; the first is 0."""
-        return self._index.times
+        """Start of each frame in seconds, in presentation order.
+
+        0 is the start of the file as players show it: a picture that begins after the sound has
+        its first frame later.
+        """
+        return self._index.clock.times
+
+    def bounds(self) -> Sequence[float]:
+        """Start of each frame and the end of the last one in seconds, as `timestamps`."""
+        return (*self._index.clock.times, self._index.clock.end)
 
     def read_frames(self, indices: Sequence[int]) -> "NDArray[np.uint8]":
         """Decode frames by number, in any order; repeated ones are decoded once.
@@ -75,7 +112,7 @@ class Video:
         import numpy as np
 
         wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
-        count = len(self._index.times)
+        count = self.info.frames
         beyond = wanted[(wanted < 0) | (wanted >= count)]
         if beyond.size:
             raise VideoError(
@@ -83,32 +120,55 @@ class Video:
                 " (counted from 0)"
             )
         distinct, places = np.unique(wanted, return_inverse=True)
-        images = self._read_distinct(distinct.tolist())
+        images, missing = self.read_whole_frames(distinct.tolist())
+        if missing:
+            raise VideoError(
+                f"{self._index.path}: {describe_missing(missing)}"
+                f" (the file holds {count} frames, counted from 0): it is damaged",
+                hint="Fetch the file again, or re-encode what is left: "
+                "ffmpeg -i FILE -c:v libx264 NEW.mp4",
+            )
         return images if np.array_equal(distinct, wanted) else images[places]
 
-    def _read_distinct(self, numbers: list[int]) -> "NDArray[np.uint8]":
+    def read_whole_frames(self, numbers: Sequence[int]) -> "tuple[NDArray[np.uint8], list[int]]":
+        """Frames by ascending, distinct numbers, as far as they can be decoded.
+
+        Returns:
+            uint8 RGB, (len(numbers), height, width, 3), and the numbers of damaged frames, whose
+            pixels are noise.
+        """
         try:
             return self._reader.read_frames(numbers)
         except DecordFailedError as error:
             if not self._may_switch:
                 raise _refuse(self._index, error) from error
         # PyAV does all of it again, so that the frames of a clip come from one decoder.
-        self._reader = PyAvReader(self._index)
+        self._reader = PyAvReader(self._index, self._source)
         return self._reader.read_frames(numbers)
 
 
 @contextmanager
-def open_video(path: str | Path, *, decoder: DecoderChoice = "auto") -> Iterator[Video]:
-    """Open a video file.
+def open_video(
+    path: str | Path,
+    *,
+    decoder: DecoderChoice = "auto",
+    stream: int | None = None,
+    allow_truncated: bool = False,
+) -> Iterator[Video]:
+    """An opened video file.
 
     Args:
         path: the file.
         decoder: "auto" takes decord where it is installed and can be relied on, and PyAV as soon
             as decord fails; the other two take that one or fail.
+        stream: number of the video stream, as `ffprobe` counts all streams of a file; by default
+            the one that FFmpeg takes (default flag, then size).
+        allow_truncated: read what is there of a file whose end is missing; its notes say so.
 
     Raises:
-        VideoError: not a video, not one frame can be decoded, or not by the decoder named.
-        UsageError: decord is named and not installed, or there is no such decoder.
+        VideoError: not a video, not one frame can be decoded, not by the decoder named, or its end
+            is missing.
+        UsageError: decord is named and not installed, there is no such decoder or stream.
     """
     if decoder not in ("auto", "decord", "pyav"):
         raise UsageError(f"no decoder {decoder!r}; there are auto, decord and pyav")
@@ -117,19 +177,29 @@ def open_video(path: str | Path, *, decoder: DecoderChoice = "auto") -> Iterator
             "decord is not installed (it has no wheels for this platform, perhaps)",
             hint="Use --decoder pyav: it reads the same frames.",
         )
-    index = index_frames(path)
-    yield Video(index, _choose_reader(index, decoder), may_switch=decoder == "auto")
+    with open_packets(path, stream=stream) as source:
+        index = index_frames(source, allow_truncated=allow_truncated)
+        reader = _choose_reader(index, source, decoder)
+        yield Video(index, source, reader, may_switch=decoder == "auto")
 
 
-def _choose_reader(index: FrameIndex, decoder: DecoderChoice) -> FrameReader:
+def describe_missing(numbers: Sequence[int]) -> str:
+    """Such as `3 of the wanted frames cannot be decoded (7, 8, 9)`."""
+    first = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
+    return f"{len(numbers)} of the wanted frames cannot be decoded ({first})"
+
+
+def _choose_reader(index: FrameIndex, source: PacketSource, decoder: DecoderChoice) -> FrameReader:
     if decoder == "pyav":
-        return PyAvReader(index)
+        return PyAvReader(index, source)
     try:
-        return DecordReader(index)
+        reader = DecordReader(index)
     except DecordFailedError as error:
         if decoder == "decord":
             raise _refuse(index, error) from error
-        return PyAvReader(index)
+        return PyAvReader(index, source)
+    source.release()  # decord reads the file itself
+    return reader
 
 
 def _refuse(index: FrameIndex, error: DecordFailedError) -> VideoError:

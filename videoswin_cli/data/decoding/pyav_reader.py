@@ -1,165 +1,143 @@
-"""Decode chosen frames with PyAV: from the key frame before each, and no further than needed."""
+"""Decode chosen frames with PyAV: from the start before each, and no further than needed."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from videoswin_cli.data.decoding.frame_index import FrameIndex, decode_packet, open_container
-from videoswin_cli.errors import VideoError
+from videoswin_cli.data.decoding.container import decode_packet
+from videoswin_cli.data.decoding.frame_index import FrameIndex
+from videoswin_cli.data.decoding.packets import PacketSource
 from videoswin_cli.records import DecoderName
 
 if TYPE_CHECKING:
     import numpy as np
-    from av import VideoFrame, VideoStream
-    from av.container import InputContainer
+    from av import VideoFrame
     from numpy.typing import NDArray
 
-# Decoding on to a key frame this near costs less than a seek.
+# Decoding on to a start this near costs less than starting there.
 _NEAR_FRAMES = 4
 
 
 class PyAvReader:
-    """Opens the file anew for every call: no state that a failed read could leave behind."""
+    """Goes on from the last frame that was read where the next one is behind it."""
 
     decoder: DecoderName = "pyav"
 
-    def __init__(self, index: FrameIndex) -> None:
+    def __init__(self, index: FrameIndex, source: PacketSource) -> None:
         self._index = index
-        self._rank = {mark: number for number, mark in enumerate(index.marks or ())}
+        self._source = source
+        self._spoiled = {number for packet in index.corrupt for number in index.spoiled_by(packet)}
+        self._frames: Iterator[tuple[int, VideoFrame]] = iter(())
+        self._position = -1  # number of the last frame decoded
+        self._start = -1  # where `_frames` started, as a position in `index.starts`; -1: nowhere
+        self._convert = _make_converter(index)
         self.decoded_frames = 0  # what it took so far, unwanted frames included
 
-    def read_frames(self, numbers: Sequence[int]) -> "NDArray[np.uint8]":
-        """Read frames by ascending, distinct numbers: (len(numbers), height, width, 3) RGB.
+    def read_frames(self, numbers: Sequence[int]) -> "tuple[NDArray[np.uint8], list[int]]":
+        """Read frames by ascending, distinct numbers.
 
-        Raises:
-            VideoError: one of them cannot be decoded.
+        Returns:
+            (len(numbers), height, width, 3) RGB, and the numbers of those that cannot be decoded;
+            their pixels are noise.
         """
         import numpy as np
 
         index = self._index
         images = np.empty((len(numbers), index.height, index.width, 3), dtype=np.uint8)
         rows = {number: row for row, number in enumerate(numbers)}
-        convert = _make_converter(index)
 
         def keep(number: int, frame: "VideoFrame") -> None:
-            images[rows.pop(number)] = convert(frame)
+            images[rows.pop(number)] = self._convert(frame)
 
-        if index.marks is not None:
-            self._fetch(numbers, keep, seek=True)
-        if rows:
-            # No timestamps to seek by, or the demuxer landed behind a frame. Every decoder can
-            # still be driven from the start.
-            self._fetch(sorted(rows), keep, seek=False)
-        if rows:
-            raise _make_missing_error(index, sorted(rows))
-        return images
+        self._fetch(numbers, keep)
+        if rows and self._start > 0 and not self._spoiled.issuperset(rows):
+            # Damaged, or the demuxer landed elsewhere: from the first packet nothing can be missed.
+            self._start = -1
+            self._fetch(sorted(rows), keep, start=0)
+        for number in self._spoiled.intersection(numbers):  # known only after it was kept
+            rows.setdefault(number, 0)
+        return images, sorted(rows)
 
     def _fetch(
         self,
         numbers: Sequence[int],
         keep: "Callable[[int, VideoFrame], None]",
         *,
-        seek: bool,
+        start: int | None = None,
     ) -> None:
+        waiting = [number for number in reversed(numbers) if number not in self._spoiled]
+        while waiting:
+            self._approach(waiting[-1], start)
+            found = next(self._frames, None)
+            if found is None:
+                self._start = -1
+                return
+            self._position, frame = found
+            while waiting and waiting[-1] <= self._position:
+                number = waiting.pop()
+                if number == self._position and number not in self._spoiled:
+                    keep(number, frame)
+
+    def _approach(self, number: int, start: int | None) -> None:
+        """Start anew where that is the shorter way to a frame, or the only one."""
         index = self._index
-        with open_container(index.path) as (container, stream):
-            frames = self._decode(container, stream)
-            position = -1  # number of the last frame decoded
-            sought = 0  # the key frame that `frames` started from, as a position in index.keys
-            following = 0  # counts frames where there are no timestamps
-            waiting = list(reversed(numbers))
-            while waiting:
-                key = index.key_before(waiting[-1]) if seek else 0
-                if key > sought and index.keys[key] > position + _NEAR_FRAMES:
-                    frames, sought = self._decode(container, stream, index.seek_points[key]), key
-                try:
-                    frame = next(frames)
-                except StopIteration:
-                    return
-                number: int | None = following
-                following += 1  # over a damaged frame, too, or those after it shift
-                if index.marks is not None:
-                    pts = None if frame is None else frame.pts
-                    number = None if pts is None else self._rank.get(pts)
-                if frame is None or number is None:
-                    continue  # damaged, or not in the index: leavings of an open group
-                position = number
-                while waiting and waiting[-1] <= number:
-                    wanted = waiting.pop()
-                    if wanted == number:
-                        keep(number, frame)
+        near = index.start_before(number) if start is None else start
+        ahead = near > self._start and index.first_frames[near] > self._position + _NEAR_FRAMES
+        if self._start < 0 or number <= self._position or ahead:
+            self._start, self._position = near, -1
+            self._frames = self._decode(index.starts[near])
 
-    def _decode(
-        self, container: "InputContainer", stream: "VideoStream", start: int | None = None
-    ) -> "Iterator[VideoFrame | None]":
-        import av
+    def _decode(self, start: int) -> "Iterator[tuple[int, VideoFrame]]":
+        """Numbers and frames from a packet on; those that are damaged are left out."""
+        clock, source = self._index.clock, self._source
+        packets = source.read_from(start)
+        source.stream.codec_context.flush_buffers()
+        count = 0  # of frames, damaged ones too, or those after them shift
+        last = -1
+        for last, packet in packets:
+            if not clock.counted:  # the decoder hands it on to the frame
+                packet.pts = clock.numbers[last] if clock.numbers[last] >= 0 else None
+            if packet.is_corrupt and last not in self._index.corrupt:
+                packet.is_corrupt = False
+            for frame in decode_packet(source.stream, packet):
+                yield from self._number(frame, last, count)
+                count += 1
+        for frame in decode_packet(source.stream, None):
+            yield from self._number(frame, last, count)
+            count += 1
 
-        if start is not None:
-            try:
-                container.seek(start, stream=stream)
-            except av.error.FFmpegError:
-                return  # no way to seek here; the caller reads on from the start of the file
-        started = start is None
-        fed = 0
-        try:
-            for packet in container.demux(stream):
-                if self._index.marks is None and fed == len(self._index.times):
-                    break  # where frames are counted, a broken last one must not count
-                # Frames decoded without their key frame would be garbage with a right timestamp.
-                started = started or packet.is_keyframe
-                if packet.size and started:
-                    fed += not packet.is_discard
-                    yield from self._count(decode_packet(stream, packet))
-        except av.error.FFmpegError:
-            pass  # the file ends here; the decoder still holds frames back
-        yield from self._count(decode_packet(stream, None))
-
-    def _count(self, frames: "Sequence[VideoFrame | None]") -> "Iterator[VideoFrame | None]":
-        for frame in frames:
-            self.decoded_frames += 1
-            yield frame
-
-
-def _make_missing_error(index: FrameIndex, missing: Sequence[int]) -> VideoError:
-    first = ", ".join(str(number) for number in missing[:5]) + (", ..." if missing[5:] else "")
-    return VideoError(
-        f"{index.path}: {len(missing)} of the wanted frames cannot be decoded ({first};"
-        f" the file holds {len(index.times)} frames, counted from 0): it is damaged",
-        hint="Fetch the file again, or re-encode what is left: ffmpeg -i FILE -c:v libx264 NEW.mp4",
-    )
+    def _number(
+        self, frame: "VideoFrame | None", packet_number: int, count: int
+    ) -> "Iterator[tuple[int, VideoFrame]]":
+        """The frame and its number, if it is whole and part of the video."""
+        self.decoded_frames += 1
+        numbers = self._index.clock.numbers
+        if frame is None:
+            self._spoiled.update(self._index.spoiled_by(packet_number))
+            return
+        number = count if self._index.clock.counted else frame.pts
+        if number is None:
+            return  # cut off, or with nothing to refer to
+        if frame.is_corrupt and number in numbers:
+            self._spoiled.update(self._index.spoiled_by(numbers.index(number)))
+        yield number, frame
 
 
 def _make_converter(index: FrameIndex) -> "Callable[[VideoFrame], NDArray[np.uint8]]":
-    import numpy as np
     from av.video.reformatter import VideoReformatter
 
     reformatter = VideoReformatter()  # one for all frames keeps its scaling tables
+    # A size that changes within the stream is brought to that of the first frame.
+    height, width = index.height, index.width
+    if index.orientation.transposed:
+        height, width = width, height
     # By default a thread for each core converts a frame; starting them takes 20 times as long
     # as the conversion. Older PyAV knows no such option and has one thread.
-    options: dict[str, Any] = {"format": "rgb24"}
+    options: dict[str, Any] = {"format": "rgb24", "width": width, "height": height}
     if "threads" in (VideoReformatter.reformat.__doc__ or ""):
         options["threads"] = 1
 
     def convert(frame: "VideoFrame") -> "NDArray[np.uint8]":
-        turns = frame.rotation // 90 % 4
-        # A size that changes within the stream is brought to that of the first frame.
-        height, width = (index.width, index.height) if turns % 2 else (index.height, index.width)
-        image = reformatter.reformat(frame, width=width, height=height, **options)
-        return np.rot90(image.to_ndarray(), k=turns)
+        image = reformatter.reformat(frame, **options).to_ndarray()
+        return index.orientation.apply(cast("NDArray[np.uint8]", image))
 
     return convert
-
-
-def read_picture(path: str) -> "NDArray[np.uint8]":
-    """A still picture, (height, width, 3) uint8 RGB.
-
-    Raises:
-        VideoError: it cannot be read.
-    """
-    import av
-
-    try:
-        with av.open(path) as container:
-            pixels: NDArray[np.uint8] = next(container.decode(video=0)).to_ndarray(format="rgb24")
-            return pixels
-    except (av.error.FFmpegError, StopIteration) as error:
-        raise VideoError(f"{path}: not a readable picture: {error}") from error

@@ -1,0 +1,188 @@
+"""When each frame is shown, and in which order: from the stamps of the packets.
+
+Streams that were joined start over, or jump: they are read in the order in which they were sent,
+with a clock that goes on from the durations of their frames.
+"""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from statistics import median_low
+
+from videoswin_cli.data.decoding.packets import PacketFacts
+from videoswin_cli.data.decoding.random_access import Access
+
+_STEP_BACK = 0.1  # s; less is a flaw in a stream, more is another stream. Source: ffmpeg.c
+_JUMP = 10.0  # s, in containers whose stamps may jump; likewise
+_SAME_RATE = 0.5  # frames that a constant rate may be off at any frame
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clock:
+    """Frames of a video in presentation order."""
+
+    numbers: "array[int]"  # frame number of each packet, -1 where it shows none
+    times: tuple[float, ...]  # s, start of each frame; 0 is the start of the file
+    end: float  # s, of the last frame
+    fps: float  # average frames a second
+    varies: bool  # the frame rate is not constant
+    counted: bool  # no stamps tell the order: the decoder's is taken, from the first packet on
+    joins: tuple[int, ...]  # packets at which another stream begins
+    headless: int  # packets that have nothing to refer to: they come before all access
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """What a container says of the time of one stream."""
+
+    tick: Fraction | None  # s
+    rate: float  # frames a second, 0 where it does not say
+    may_jump: bool  # stamps may start over on the way
+    made_up: bool  # presentation stamps are guesses
+    first_decoded: int | None  # pts of the first picture that the decoder gives
+    earliest: float | None  # s, first stamp of any other stream
+
+
+def set_clock(facts: Sequence[PacketFacts], timing: Timing) -> Clock:
+    """Number the frames of all packets and give each its time."""
+    parts = _split(facts, timing)
+    numbers = array("q", [-1]) * len(facts)
+    opened = [_open_part(facts, part, timing, first=not part.start) for part in parts]
+    headless = sum(len(part) - len(kept) for part, kept in zip(parts, opened, strict=True))
+    kept = [[i for i in part if facts[i].shown and not facts[i].discard] for part in opened]
+    counted = timing.made_up or not all(_has_order(facts, part) for part in kept)
+    if counted:
+        order = [i for i, fact in enumerate(facts) if fact.shown and not fact.discard]
+        times, end = _count_times([facts[i] for i in order], timing)
+        headless = 0
+    else:
+        kept = [sorted(part, key=lambda i: facts[i].pts or 0) for part in kept if part]
+        order = [i for part in kept for i in part]
+        times, end = _join_times(facts, kept, timing)
+    for number, i in enumerate(order):
+        numbers[i] = number
+    fps = _measure_fps(times, timing.rate)
+    return Clock(
+        numbers=numbers,
+        times=tuple(times),
+        end=end,
+        fps=fps,
+        varies=_varies(times),
+        counted=counted,
+        joins=tuple(part.start for part in parts[1:]),
+        headless=headless,
+    )
+
+
+def _split(facts: Sequence[PacketFacts], timing: Timing) -> list[range]:
+    """Packets of each stream that was joined."""
+    if timing.tick is None:
+        return [range(len(facts))]
+    back, jump = -_STEP_BACK / timing.tick, _JUMP / timing.tick
+    starts, last = [0], None
+    for i, fact in enumerate(facts):
+        if fact.dts is None:
+            continue
+        if last is not None:
+            step = fact.dts - last
+            if step < back or (timing.may_jump and step > jump):
+                starts.append(i)
+        last = fact.dts
+    return [range(a, b) for a, b in pairwise([*starts, len(facts)])]
+
+
+def _open_part(
+    facts: Sequence[PacketFacts], part: range, timing: Timing, *, first: bool
+) -> list[int]:
+    """Packets of a part without those that have nothing to refer to."""
+    start = next((i for i in part if facts[i].access), None)
+    if start is None:
+        start = next((i for i in part if facts[i].key), None)
+        decoded = timing.first_decoded if first else None
+        if decoded is not None:  # the decoder knows when a picture is whole
+            return [i for i in part if (pts := facts[i].pts) is None or pts >= decoded]
+        return list(part) if start is None else list(part)[start - part.start :]
+    opening = facts[start].pts
+    leading = facts[start].access is not Access.CLOSED
+    return [
+        i
+        for i in range(start, part.stop)
+        if not leading or opening is None or (pts := facts[i].pts) is None or pts >= opening
+    ]
+
+
+def _has_order(facts: Sequence[PacketFacts], part: Sequence[int]) -> bool:
+    stamps = {facts[i].pts for i in part}
+    return None not in stamps and len(stamps) == len(part)
+
+
+def _count_times(facts: Sequence[PacketFacts], timing: Timing) -> tuple[list[float], float]:
+    """By stamps in rising order, whichever of both kinds is complete; else by the rate alone."""
+    kinds = [fact.pts for fact in facts], [fact.dts for fact in facts]
+    for stamps in reversed(kinds) if timing.made_up else kinds:
+        known = sorted(stamp for stamp in stamps if stamp is not None)
+        if timing.tick is not None and known and len(known) == len(facts):
+            times = [float((stamp - known[0]) * timing.tick) for stamp in known]
+            if times[-1] > 0 or len(times) == 1:
+                return times, times[-1] + _last_duration(times, 0.0, timing)
+    rate = timing.rate or 25.0
+    return [number / rate for number in range(len(facts))], len(facts) / rate
+
+
+def _join_times(
+    facts: Sequence[PacketFacts], parts: Sequence[Sequence[int]], timing: Timing
+) -> tuple[list[float], float]:
+    """Each part after the end of the one before; the first one from the start of the file."""
+    assert timing.tick is not None
+    # Integers: a long video would spend more time in Fraction than in reading its packets.
+    tick, second = timing.tick.numerator, timing.tick.denominator
+    times: list[float] = []
+    end = 0.0
+    for part in parts:
+        first = facts[part[0]].pts or 0
+        if not times:
+            end = _late(first * tick / second, timing.earliest)
+        own = [((facts[i].pts or 0) - first) * tick / second for i in part]
+        last = _last_duration(own, facts[part[-1]].duration * tick / second, timing)
+        times += [end + time for time in own]
+        end += own[-1] + last
+    return times, end
+
+
+def _late(first: float, earliest: float | None) -> float:
+    """Seconds from the start of the file to its first frame."""
+    if earliest is None:
+        return 0.0
+    if first >= 0:  # sound before time 0 is the run-in of its coder, and is not played
+        earliest = max(earliest, 0.0)
+    return max(first - earliest, 0.0)
+
+
+def _last_duration(times: Sequence[float], stated: float, timing: Timing) -> float:
+    if stated > 0:
+        return stated
+    if len(times) > 1:
+        return median_low([b - a for a, b in pairwise(times)])
+    return 1 / (timing.rate or 25.0)
+
+
+def _measure_fps(times: Sequence[float], declared: float) -> float:
+    duration = times[-1] - times[0] if times else 0.0
+    if duration <= 0:
+        return declared or 1.0
+    measured = (len(times) - 1) / duration
+    # The header has the exact fraction (30000/1001) and is right, unless it is plainly wrong.
+    return declared if abs(measured - declared) <= 0.01 * measured else measured
+
+
+def _varies(times: Sequence[float]) -> bool:
+    """Whether any frame is further from its place at a constant rate than half a frame."""
+    if len(times) < 3:
+        return False
+    step = (times[-1] - times[0]) / (len(times) - 1)
+    return any(
+        abs(time - times[0] - number * step) > _SAME_RATE * step
+        for number, time in enumerate(times)
+    )

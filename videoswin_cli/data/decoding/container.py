@@ -1,0 +1,160 @@
+"""A video file as its demuxer sees it: opened, one video stream chosen, nothing decoded yet."""
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from videoswin_cli.errors import UsageError, VideoError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from av import Packet, VideoFrame, VideoStream
+    from av.container import InputContainer
+
+CHECK_FILE = "Check that the file is complete and plays elsewhere."
+
+
+@contextmanager
+def open_container(
+    path: str | Path, *, stream: int | None = None
+) -> "Iterator[tuple[InputContainer, VideoStream]]":
+    """An opened file and the video stream to read.
+
+    Args:
+        path: the file.
+        stream: number of the stream as `ffprobe` counts all streams of the file; by default the
+            one that `choose_stream` takes.
+
+    Raises:
+        VideoError: no such file, not a video, or no decoder for it.
+        UsageError: `stream` is no video stream of this file.
+    """
+    import av
+    from av.stream import Discard
+
+    _check_file(path)
+    try:
+        # An absolute path is never taken for a protocol ("concat:...").
+        # Text in the metadata that is no UTF-8 stops PyAV unless told otherwise.
+        container = av.open(str(Path(path).absolute()), metadata_errors="ignore")
+    except av.error.FFmpegError as error:
+        raise VideoError(
+            f"{path}: not a readable video file ({error.strerror}; {_describe_start(path)})",
+            hint=CHECK_FILE,
+        ) from error
+    with container:
+        chosen = choose_stream(str(path), container, wanted=stream)
+        for other in container.streams:
+            if other is not chosen:
+                other.discard = Discard.all  # sound is not needed: leave it unread where possible
+        # Many videos are read at once, one a worker. It also keeps the number of packets that a
+        # decoder swallows ahead of a frame small.
+        chosen.codec_context.thread_count = 1
+        yield container, chosen
+
+
+def choose_stream(
+    shown: str, container: "InputContainer", *, wanted: int | None = None
+) -> "VideoStream":
+    """The video stream that FFmpeg's tools take: default flag, then size, then order.
+
+    Cover pictures and thumbnails are no videos.
+
+    Raises:
+        VideoError: there is no video stream, or no decoder for it.
+        UsageError: `wanted` is no video stream of this file.
+    """
+    from av.stream import Disposition
+
+    kind = container.format.name
+    if kind.endswith("_pipe") or kind in {"image2", "ico"}:
+        raise VideoError(f"{shown}: a single picture ({kind}), no video")
+    if kind == "tty":  # FFmpeg films any *.txt as a terminal
+        raise VideoError(f"{shown}: a text file, no video")
+    videos = list_streams(container)
+    if not videos:
+        found = ", ".join(f"{s.type}" for s in container.streams) or "nothing"
+        if container.streams.video:
+            found += " (the video stream is a cover picture)"
+        raise VideoError(f"{shown}: no video stream in this {kind} file; it holds: {found}")
+    if wanted is None:
+        usable = [stream for stream in videos if stream.codec_context is not None]
+        # `max` takes the first of equals.
+        chosen = max(
+            usable or videos,
+            key=lambda stream: (
+                bool(stream.disposition & Disposition.default),
+                _count_pixels(stream),
+            ),
+        )
+    else:
+        chosen = next((stream for stream in videos if stream.index == wanted), videos[0])
+        if chosen.index != wanted:
+            raise UsageError(
+                f"{shown}: stream {wanted} is no video stream; it has "
+                + ", ".join(map(describe_stream, videos)),
+                hint="--stream takes the number that ffprobe shows",
+            )
+    if chosen.codec_context is None:
+        raise VideoError(f"{shown}: no decoder for its video stream", hint=CHECK_FILE)
+    return chosen
+
+
+def list_streams(container: "InputContainer") -> "list[VideoStream]":
+    """Video streams without cover pictures and thumbnails."""
+    from av.stream import Disposition
+
+    pictures = Disposition.attached_pic | Disposition.timed_thumbnails
+    return [stream for stream in container.streams.video if not stream.disposition & pictures]
+
+
+def describe_stream(stream: "VideoStream") -> str:
+    """Such as `#1 h264 1920x1080`."""
+    size = "" if stream.codec_context is None else f" {stream.width}x{stream.height}"
+    return f"#{stream.index} {name_codec(stream)}{size}"
+
+
+def name_codec(stream: "VideoStream") -> str:
+    # Without a decoder (an unknown or unsupported codec) there is no context to ask.
+    return stream.codec_context.name if stream.codec_context is not None else "unknown"
+
+
+def decode_packet(
+    stream: "VideoStream", packet: "Packet[VideoStream] | None"
+) -> "Sequence[VideoFrame | None]":
+    """Frames that become ready with this packet, or (None,) for a damaged one.
+
+    Without a packet: the frames still held back at the end.
+    """
+    import av
+
+    try:
+        return stream.codec_context.decode(packet)
+    except av.error.FFmpegError:  # InvalidDataError mostly; decoders use a few other codes, too
+        return (None,)
+
+
+def _count_pixels(stream: "VideoStream") -> int:
+    return 0 if stream.codec_context is None else stream.width * stream.height
+
+
+def _check_file(path: str | Path) -> None:
+    file, shown = Path(path), str(path)
+    if file.is_dir():
+        raise VideoError(f"{shown}: this is a folder", hint="Name the video files in it.")
+    if not file.exists():
+        raise VideoError(f"{shown}: no such file")
+    if not file.is_file():
+        raise VideoError(f"{shown}: neither a file nor a link to one")
+    if file.stat().st_size == 0:
+        raise VideoError(f"{shown}: the file is empty (0 bytes)")
+
+
+def _describe_start(path: str | Path) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            start = file.read(12)
+    except OSError as error:
+        return error.strerror or "unreadable"
+    return f"it starts with {start!r}"

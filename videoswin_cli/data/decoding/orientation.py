@@ -1,0 +1,53 @@
+"""How stored pictures are turned and mirrored to be shown: the display matrix of a file."""
+
+import struct
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+    from av import VideoFrame
+    from numpy.typing import NDArray
+
+
+class Orientation(NamedTuple):
+    """One of the eight ways to lay a picture on a screen: transpose first, then flip."""
+
+    transposed: bool = False
+    flipped_rows: bool = False  # upside down
+    flipped_columns: bool = False  # left becomes right
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether it is more than a turn."""
+        return self.transposed != (self.flipped_rows != self.flipped_columns)
+
+    def apply(self, image: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
+        """The picture as it is shown, a view of (height, width, channels)."""
+        if self.transposed:
+            image = image.swapaxes(0, 1)
+        rows = -1 if self.flipped_rows else 1
+        columns = -1 if self.flipped_columns else 1
+        return image[::rows, ::columns]
+
+
+UPRIGHT = Orientation()
+
+
+def read_orientation(frame: "VideoFrame") -> Orientation:
+    """What the display matrix of a frame says; upright where there is none.
+
+    The matrix (a b u; c d v; x y w) maps a stored point (x, y) to (a x + c y, b x + d y). Source:
+    ISO/IEC 14496-12, 6.2.2. Turns that are no quarters are taken for the nearest one.
+    """
+    from av.sidedata.sidedata import Type
+
+    side_data = cast("Iterable[Any]", frame.side_data)  # PyAV's hints take it for a mapping
+    found = next((data for data in side_data if data.type == Type.DISPLAYMATRIX), None)
+    if found is None:
+        return UPRIGHT
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(found)[:36])
+    if max(abs(a), abs(d)) >= max(abs(b), abs(c)):
+        return Orientation(False, d < 0, a < 0)
+    return Orientation(True, b < 0, c < 0)
