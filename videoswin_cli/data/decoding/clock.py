@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from statistics import median_low
 
 from videoswin_cli.data.decoding.packets import PacketFacts
@@ -30,6 +30,7 @@ class Clock:
     varies: bool  # the frame rate is not constant
     counted: bool  # no stamps tell the order: the decoder's is taken, from the first packet on
     joins: tuple[int, ...]  # packets at which another stream begins
+    begin: int  # packet from which decoding starts
     headless: int  # packets that have nothing to refer to: they come before all access
 
 
@@ -54,9 +55,8 @@ def set_clock(facts: Sequence[PacketFacts], timing: Timing) -> Clock:
     kept = [[i for i in part if facts[i].shown and not facts[i].discard] for part in opened]
     counted = timing.made_up or not all(_has_order(facts, part) for part in kept)
     if counted:
-        order = [i for i, fact in enumerate(facts) if fact.shown and not fact.discard]
+        order = [i for part in kept for i in part]
         times, end = _count_times([facts[i] for i in order], timing)
-        headless = 0
     else:
         kept = [sorted(part, key=lambda i: facts[i].pts or 0) for part in kept if part]
         order = [i for part in kept for i in part]
@@ -72,6 +72,7 @@ def set_clock(facts: Sequence[PacketFacts], timing: Timing) -> Clock:
         varies=_varies(times),
         counted=counted,
         joins=tuple(part.start for part in parts[1:]),
+        begin=_find_start(facts, parts[0]) or 0,
         headless=headless,
     )
 
@@ -93,23 +94,31 @@ def _split(facts: Sequence[PacketFacts], timing: Timing) -> list[range]:
     return [range(a, b) for a, b in pairwise([*starts, len(facts)])]
 
 
+def _find_start(facts: Sequence[PacketFacts], part: range) -> int | None:
+    """First packet at which decoding can start."""
+    return next((i for i in part if facts[i].access), None)
+
+
 def _open_part(
     facts: Sequence[PacketFacts], part: range, timing: Timing, *, first: bool
 ) -> list[int]:
     """Packets of a part without those that have nothing to refer to."""
-    start = next((i for i in part if facts[i].access), None)
+    start = _find_start(facts, part)
     if start is None:
-        start = next((i for i in part if facts[i].key), None)
         decoded = timing.first_decoded if first else None
         if decoded is not None:  # the decoder knows when a picture is whole
             return [i for i in part if (pts := facts[i].pts) is None or pts >= decoded]
-        return list(part) if start is None else list(part)[start - part.start :]
-    opening = facts[start].pts
-    leading = facts[start].access is not Access.CLOSED
+        key = next((i for i in part if facts[i].key), part.start)
+        return list(range(key, part.stop))
+    if facts[start].access is Access.CLOSED:
+        return list(range(start, part.stop))
+    leading = takewhile(lambda i: facts[i].looks_back, range(start + 1, part.stop))
+    left_out, opening = set(leading), facts[start].pts
     return [
         i
         for i in range(start, part.stop)
-        if not leading or opening is None or (pts := facts[i].pts) is None or pts >= opening
+        if i not in left_out
+        and (opening is None or (pts := facts[i].pts) is None or pts >= opening)
     ]
 
 

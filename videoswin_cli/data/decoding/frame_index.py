@@ -42,7 +42,7 @@ class FrameIndex:
     width: int  # px, as shown
     orientation: Orientation
     clock: Clock
-    starts: tuple[int, ...]  # packets from which decoding can start, ascending; 0 is one
+    starts: tuple[int, ...]  # packets from which decoding can start, ascending
     first_frames: tuple[int, ...]  # number of the first frame that each of them gives
     recoveries: tuple[tuple[int, int], ...]  # packets: a refresh begins, the picture is whole
     closed: frozenset[int]  # packets from which all that is sent can be decoded, and shown after
@@ -151,10 +151,10 @@ def _find_starts(
     facts: Sequence[PacketFacts], clock: Clock
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Packets at which decoding can start, and the first frame that each of them gives."""
-    starts, first_frames = [0], [0]
+    starts, first_frames = [clock.begin], [0]
     if not clock.counted:  # else frames are numbered by counting from the first packet
         for i, fact in enumerate(facts):
-            if fact.access and i and clock.numbers[i] > first_frames[-1]:
+            if fact.access and i > clock.begin and clock.numbers[i] > first_frames[-1]:
                 starts.append(i)
                 first_frames.append(clock.numbers[i])
     return tuple(starts), tuple(first_frames)

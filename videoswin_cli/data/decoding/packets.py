@@ -32,6 +32,7 @@ class PacketFacts(NamedTuple):
     access: Access  # says the bitstream
     shown: bool  # likewise
     recovery_frames: int  # likewise; -1: nothing is said of it
+    looks_back: bool  # likewise
     corrupt: bool  # says the demuxer
     discard: bool  # cut off by an edit list
 
@@ -159,6 +160,7 @@ def _describe_packet(packet: "Packet[VideoStream]", kind: PacketKind) -> PacketF
         kind.access,
         kind.shown,
         kind.recovery_frames,
+        kind.looks_back,
         packet.is_corrupt,
         packet.is_discard,
     )

@@ -27,12 +27,14 @@ class PacketKind(NamedTuple):
     access: Access = Access.NONE
     shown: bool = True  # False: it holds no picture, or one that is never shown
     recovery_frames: int = -1  # frames until the picture is whole again; -1: nothing is said of it
+    looks_back: bool = False  # after an open access it may need a picture from before
 
 
 Inspect = Callable[[memoryview], PacketKind]
 
 _HIDDEN = PacketKind(shown=False)
 _PICTURE = PacketKind()
+_BACK = PacketKind(looks_back=True)
 _OPEN = PacketKind(Access.OPEN, recovery_frames=0)
 _CLOSED = PacketKind(Access.CLOSED, recovery_frames=0)
 
@@ -193,7 +195,9 @@ def _inspect_hevc(length_bytes: int | None) -> Inspect:
             if kind < 32 and layer == 0:
                 if kind in (17, 18, 19, 20):
                     return _CLOSED
-                return _OPEN if kind in (16, 21) else _PICTURE
+                if kind in (16, 21):
+                    return _OPEN
+                return _BACK if kind in (8, 9) else _PICTURE  # RASL
         return _HIDDEN
 
     return inspect
@@ -286,8 +290,10 @@ def _inspect_mpeg2(data: memoryview) -> PacketKind:
         if unit[0] == 0xB8:
             closed = bool(unit[4] & 0x40)
         elif unit[0] == 0:
-            intra = unit[2] >> 3 & 7 == 1
-            return (_CLOSED if closed else _OPEN) if intra else _PICTURE
+            picture_type = unit[2] >> 3 & 7
+            if picture_type == 1:
+                return _CLOSED if closed else _OPEN
+            return _BACK if picture_type == 3 else _PICTURE
     return _HIDDEN
 
 
@@ -312,22 +318,23 @@ class _Mpeg4:
         if not found:
             return _HIDDEN
         self._packed = self._packed or len(found) > 1
-        coded, intra = found[0]
-        if intra:
+        coded, coding_type = found[0]
+        if not coded:
+            return _PICTURE if self._packed else _HIDDEN
+        if coding_type == 0:
             return _CLOSED if closed else _OPEN
-        return _PICTURE if coded or self._packed else _HIDDEN
+        return _BACK if coding_type == 2 else _PICTURE
 
-    def _read_vop(self, unit: memoryview) -> tuple[bool, bool]:
-        """Whether it is coded, and whether it is intra."""
+    def _read_vop(self, unit: memoryview) -> tuple[bool, int]:
+        """Whether it is coded, and its type: 0 is I, 1 P, 2 B."""
         bits = _Bits(unit, 8)
-        intra = bits.read(2) == 0
+        coding_type = bits.read(2)
         if self._time_bits is None:
-            return True, intra
+            return True, coding_type
         while bits.read(1):
             pass
         bits.read(1 + self._time_bits + 1)
-        coded = bool(bits.read(1))
-        return coded, intra and coded
+        return bool(bits.read(1)), coding_type
 
 
 def _read_time_bits(unit: memoryview) -> int | None:
