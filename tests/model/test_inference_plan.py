@@ -77,12 +77,19 @@ def test_plan_by_convolution_equals_the_official_code(
     ["nano_w877__1x3x5x64x64", "nano_w877__2x3x20x120x80", "nano_w1677__1x3x12x75x64"],
 )
 def test_bf16_stays_within_a_tenth_of_the_spread(case: str, golden: dict[str, np.ndarray]) -> None:
-    """On all golden cases the worst logit is off by 0.07 of their standard deviation."""
+    """The worst logit of the golden cases is off by 0.05 to 0.07 of it, as the processor rounds.
+
+    Classes are the same where the best logit is ahead by more than two errors of that size.
+    """
     network = formula_network(CASES[case]["architecture"], torch.float32).to(torch.bfloat16)
     logits = InferencePlan(network)(formula_input(CASES[case]["input_shape"]).bfloat16()).float()
     expected = golden[f"{case}/logits_f64"]
-    assert worst(logits, expected) < 0.1 * expected.std()
-    assert logits.numpy().argmax(axis=1).tolist() == expected.argmax(axis=1).tolist()
+    allowed = 0.1 * expected.std()
+    assert worst(logits, expected) < allowed
+    second, best = np.sort(expected, axis=1)[:, -2:].T
+    clear = best - second > 2 * allowed
+    found = logits.numpy().argmax(axis=1)
+    assert found[clear].tolist() == expected.argmax(axis=1)[clear].tolist()
 
 
 @pytest.mark.parametrize(
