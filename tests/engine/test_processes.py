@@ -1,9 +1,12 @@
+import re
+
 import pytest
 
 from videoswin_cli.engine.processes import (
     Processes,
     Shard,
     _meeting_point,
+    check_stdin,
     find_processes,
     parse_shard,
 )
@@ -47,6 +50,53 @@ def test_other_shards_are_refused(text: str) -> None:
 )
 def test_who_we_are(environment: dict[str, str], expected: Processes) -> None:
     assert find_processes(environment) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"RANK": "x"}, "RANK is 'x': expected a number"),
+        ({"RANK": ""}, "RANK is ''"),
+        ({"RANK": "-1"}, "RANK is '-1'"),
+        ({"RANK": "²"}, "RANK is '²'"),
+        ({"RANK": "2"}, "RANK is 2 and WORLD_SIZE is 2: expected a rank from 0"),
+        ({"WORLD_SIZE": "two"}, "WORLD_SIZE is 'two'"),
+        ({"WORLD_SIZE": "0"}, "RANK is 1 and WORLD_SIZE is 0"),
+        ({"LOCAL_RANK": "0.5"}, "LOCAL_RANK is '0.5'"),
+    ],
+)
+def test_who_we_cannot_be(changes: dict[str, str], message: str) -> None:
+    names = {
+        "RANK": "SLURM_PROCID",
+        "WORLD_SIZE": "SLURM_STEP_NUM_TASKS",
+        "LOCAL_RANK": "SLURM_LOCALID",
+    }
+    torchrun = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"} | changes
+    with pytest.raises(UsageError, match=re.escape(message)):
+        find_processes(torchrun)
+    for name, other in names.items():
+        message = re.sub(rf"\b{name}\b", other, message)
+    with pytest.raises(UsageError, match=re.escape(message)):
+        find_processes({names[name]: value for name, value in torchrun.items()})
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"MASTER_ADDR": "a", "MASTER_PORT": "http"},
+        {"SLURM_STEP_NODELIST": "a", "SLURM_JOB_ID": "12_3"},
+    ],
+)
+def test_where_nobody_can_meet(environment: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match="expected a number"):
+        _meeting_point(environment)
+
+
+def test_several_processes_do_not_share_standard_input() -> None:
+    check_stdin(["-"], Processes())
+    check_stdin(["a.mp4"], Processes(size=2))
+    with pytest.raises(UsageError, match="2 processes cannot share"):
+        check_stdin(["a.mp4", "-"], Processes(size=2))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 `torchrun` and Slurm's `srun` start the processes; `--shard` deals by hand. Videos are dealt like
 cards, without padding or repeats, so that every process knows its share from the list alone.
+
+torch is imported where it is needed: who we are is asked before anything slow happens.
 """
 
 import os
@@ -12,14 +14,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-import torch
-import torch.distributed as dist
-
 from videoswin_cli.errors import UsageError
 
 Item = TypeVar("Item")
 
 _PATIENCE = timedelta(days=30)  # processes end hours apart; one that dies is noticed at once
+_UNSET = "torchrun and srun set it; unset {} to run a single process"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,11 @@ class Processes:
 
     def device(self, wanted: str) -> str:
         """`auto` is one GPU for each process of a machine, where there are GPUs."""
-        if wanted == "auto" and self.size > 1 and torch.cuda.is_available():
+        if wanted != "auto" or self.size == 1:
+            return wanted
+        import torch
+
+        if torch.cuda.is_available():
             return f"cuda:{self.local_rank % torch.cuda.device_count()}"
         return wanted
 
@@ -62,6 +66,8 @@ class Processes:
         """Items of all processes on the first one, an empty list on the others."""
         if self.size == 1:
             return items
+        from torch import distributed as dist
+
         everybody: list[list[Item] | None] | None = [None] * self.size if self.first else None
         dist.gather_object(items, everybody)
         return [item for part in everybody or [] for item in part or []]
@@ -70,14 +76,15 @@ class Processes:
         """Items of all processes, on all of them."""
         if self.size == 1:
             return items
+        from torch import distributed as dist
+
         everybody: list[list[Item] | None] = [None] * self.size
         dist.all_gather_object(everybody, items)
         return [item for part in everybody for item in part or []]
 
     def wait(self) -> None:
         """Until all processes are here."""
-        if self.size > 1:
-            dist.all_gather_object([None] * self.size, None)
+        self.share([None])
 
 
 def parse_shard(text: str) -> Shard:
@@ -95,18 +102,49 @@ def parse_shard(text: str) -> Shard:
 
 
 def find_processes(environment: Mapping[str, str] = os.environ) -> Processes:
-    """From what torchrun sets, else from what Slurm's srun sets."""
+    """From what torchrun sets, else from what Slurm's srun sets.
+
+    Raises:
+        UsageError: a number that is none, or one that cannot be among the others.
+    """
     for rank, size, local in (
         ("RANK", "WORLD_SIZE", "LOCAL_RANK"),
         ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"),  # a batch script has no step
     ):
         if rank in environment and size in environment:
-            return Processes(
-                rank=int(environment[rank]),
-                size=int(environment[size]),
-                local_rank=int(environment.get(local, "0")),
+            found = Processes(
+                rank=_read_number(environment, rank),
+                size=_read_number(environment, size),
+                local_rank=_read_number(environment, local, default="0"),
             )
+            if found.rank >= found.size:
+                raise UsageError(
+                    f"{rank} is {found.rank} and {size} is {found.size}: expected a rank from 0 to "
+                    "below the number of processes",
+                    hint=_UNSET.format(rank),
+                )
+            return found
     return Processes()
+
+
+def _read_number(environment: Mapping[str, str], name: str, *, default: str = "") -> int:
+    text = environment.get(name, default)
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise UsageError(f"{name} is {text!r}: expected a number", hint=_UNSET.format(name))
+    return int(text)
+
+
+def check_stdin(inputs: Sequence[str], processes: Processes) -> None:
+    """Refuse a list on standard input that one process alone would get, or each a part of.
+
+    Raises:
+        UsageError: there are several processes, and `-` is an input.
+    """
+    if "-" in inputs and processes.size > 1:
+        raise UsageError(
+            f"{processes.size} processes cannot share the paths on standard input",
+            hint="write them into a file and give @FILE, or start one process",
+        )
 
 
 @contextmanager
@@ -118,6 +156,9 @@ def joined(processes: Processes) -> Iterator[Processes]:
     if processes.size == 1:
         yield processes
         return
+    import torch
+    from torch import distributed as dist
+
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
         init_method=_meeting_point(os.environ),
@@ -134,9 +175,10 @@ def joined(processes: Processes) -> Iterator[Processes]:
 def _meeting_point(environment: Mapping[str, str]) -> str:
     """Where torchrun says; else the first machine of the Slurm step, at a port of its job."""
     if "MASTER_ADDR" in environment and "MASTER_PORT" in environment:
+        _read_number(environment, "MASTER_PORT")
         return "env://"
     nodes = environment.get("SLURM_STEP_NODELIST", "localhost")  # such as gpu[03-05,09],cpu1
     match = re.match(r"([^\[,]+)(?:\[(\d+))?", nodes)
     assert match is not None, nodes
-    port = 20_000 + int(environment.get("SLURM_JOB_ID", "0")) % 20_000
+    port = 20_000 + _read_number(environment, "SLURM_JOB_ID", default="0") % 20_000
     return f"tcp://{match[1]}{match[2] or ''}:{port}"
