@@ -5,11 +5,11 @@ from pathlib import Path
 from videoswin_cli.files import to_json
 
 
-def make_home(folder: Path) -> Path:
+def make_home(folder: Path, *, bf16: float = 1.0) -> Path:
     """A folder for VIDEOSWIN_HOME; commands measure nothing there."""
     from videoswin_cli.model import machine
 
     folder.mkdir(exist_ok=True)
-    plain = {machine._name_machine(): {"convolution": 1.0, "bf16": 1.0}}
+    plain = {machine._name_machine(): {"convolution": 1.0, "bf16": bf16}}
     (folder / "machine.json").write_text(to_json(plain), encoding="utf-8")
     return folder

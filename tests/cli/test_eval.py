@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import sixty
 from make_video import write_video
+from plain_machine import make_home
 from tiny import LABELS
 from typer.testing import Result
 
@@ -351,6 +352,52 @@ def test_two_tasks_of_slurm(videos: Path, tiny: str, undisturbed: Path, tmp_path
     assert [task.returncode for task in tasks] == [3, 0], (first_errors, second_errors)
     assert second == ""
     check_same(tmp_path, undisturbed, first)
+
+
+def test_two_tasks_that_would_decide_differently(
+    run: Run, listed: Path, tiny: str, tmp_path: Path
+) -> None:
+    """The first one's machine is fast with bf16."""
+    step = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NODELIST": "localhost"}
+    step["SLURM_JOB_ID"] = str(os.getpid() + 10_000)  # the port follows from it
+    dump = tmp_path / "d.npz"
+    command = ("eval", "--list", listed / "list.txt", "--model", tiny, "--dump", dump)
+    homes = [make_home(tmp_path / name, bf16=bf16) for name, bf16 in (("a", 9.0), ("b", 1.0))]
+    tasks = [
+        subprocess.Popen(
+            sixty.command(*command, "--precision", "auto"),
+            env=sixty.environment(tmp_path, 1)
+            | step
+            | {"SLURM_PROCID": str(rank), "VIDEOSWIN_HOME": str(home)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank, home in enumerate(homes)
+    ]
+    told = [task.communicate(timeout=120)[1] for task in tasks]
+    assert [task.returncode for task in tasks] == [3, 0], told
+    assert "computing on cpu in bf16: --precision fp32 for the exact scores" in told[0]
+    assert "computing" not in told[1]
+    assert json.loads((tmp_path / "d.npz.meta.json").read_text())["precision"] == "bf16"
+    again = run(*command, "--precision", "auto", "--resume")  # here it would be fp32
+    assert again.exit_code == 3, again.output
+    assert "computing on cpu in bf16: the output was begun so" in again.stderr
+    other = run(*command, "--resume")
+    assert other.exit_code == 2
+    assert "precision is 'bf16' there and 'fp32' here" in other.stderr
+
+
+def test_dumps_of_different_precisions_are_warned_of(
+    run: Run, listed: Path, tiny: str, tmp_path: Path
+) -> None:
+    dumps = []
+    for shard, precision in enumerate(("fp32", "bf16"), start=1):
+        dumps.append(tmp_path / f"{shard}.npz")
+        more = ("--shard", f"{shard}/2", "--dump", dumps[-1], "--precision", precision)
+        run("eval", "--list", listed / "list.txt", "--model", tiny, *more)
+    merged = run("eval", "--from-dump", *dumps, "--model", tiny)
+    assert "warning: the dumps are of different precisions: bf16, fp32" in merged.stderr
 
 
 def test_two_shards(videos: Path, tiny: str, undisturbed: Path, tmp_path: Path) -> None:

@@ -16,8 +16,10 @@ from make_video import write_video
 from typer.testing import Result
 
 from videoswin_cli import extract
+from videoswin_cli.engine import precision
 from videoswin_cli.engine.feature_tables import read_table
 from videoswin_cli.model.checkpoint import read_checkpoint
+from videoswin_cli.model.machine import Machine
 
 Run = Callable[..., Result]
 SUFFIXES = (".npy", ".npz", ".safetensors")
@@ -388,3 +390,86 @@ def test_overwriting_a_folder_leaves_no_empty_ones(
     assert run("extract", folder / "b.mp4", *out, "--overwrite").exit_code == 0
     assert [path.name for path in (tmp_path / "f").rglob("*.npy")] == ["b.mp4.npy"]
     assert not list((tmp_path / "f").rglob("sub"))
+
+
+# --- precision ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def machines(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Go to a machine that is so many times as fast with bf16."""
+    return lambda bf16: monkeypatch.setattr(
+        precision, "this_machine", lambda: Machine(convolution=1.0, bf16=bf16)
+    )
+
+
+@pytest.mark.parametrize(("first", "second"), [(9.0, 1.0), (1.0, 9.0)])
+@pytest.mark.parametrize("name", ["f.npy", "f.npz", "f.safetensors", "f/"])
+def test_shards_on_different_machines_compute_alike(
+    first: float,
+    second: float,
+    name: str,
+    run: Run,
+    tiny: str,
+    folder: Path,
+    tmp_path: Path,
+    machines: Callable[[float], None],
+) -> None:
+    (tmp_path / "out").mkdir()
+    command = ("extract", folder, "--out", f"{tmp_path}/out/{name}", "--model", tiny)
+    auto = ("--precision", "auto")
+    machines(first)
+    assert "the other shards go on" in run(*command, *auto, "--shard", "1/2").stderr
+    machines(second)
+    last = run(*command, *auto, "--shard", "2/2")
+    begun = "bf16" if first > second else "fp32"
+    assert f"computing on cpu in {begun}: the output was begun so" in last.stderr, last.output
+    assert last.stdout == f"{tmp_path}/out/{name}\n"
+    assert not list((tmp_path / "out").glob("*.part"))
+    again = run(*command, *auto)  # the finished output says it too
+    assert f"computing on cpu in {begun}: the output was begun so" in again.stderr
+    other = run(*command, "--precision", "fp16")
+    assert other.exit_code == 2
+    assert f"precision is '{begun}' there and 'fp16' here" in other.stderr
+    anew = run(*command, *auto, "--overwrite")
+    decided = "fp32" if first > second else "bf16"
+    assert f"computing on cpu in {decided}" in anew.stderr
+    assert "begun so" not in anew.stderr
+
+
+def test_shards_that_start_together_agree(
+    run: Run,
+    tiny: str,
+    folder: Path,
+    tmp_path: Path,
+    machines: Callable[[float], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The second shard decides and begins while the first one is still trying bf16."""
+    command = ("extract", folder, "--out", tmp_path / "f.npy", "--model", tiny)
+    attempt = precision._try_bf16
+
+    def slowly(*args: Any) -> Any:
+        monkeypatch.setattr(precision, "_try_bf16", attempt)
+        machines(1.0)
+        assert (
+            "computing on cpu in fp32\n"
+            in run(*command, "--precision", "auto", "--shard", "2/2").stderr
+        )
+        machines(9.0)
+        return attempt(*args)
+
+    machines(9.0)
+    monkeypatch.setattr(precision, "_try_bf16", slowly)
+    result = run(*command, "--precision", "auto", "--shard", "1/2")
+    assert "computing on cpu in fp32: the output was begun so" in result.stderr, result.output
+    assert result.stdout == f"{tmp_path / 'f.npy'}\n"
+
+
+def test_a_machine_that_is_fast_with_bf16_is_told_of_it_once(
+    run: Run, tiny: str, folder: Path, tmp_path: Path, machines: Callable[[float], None]
+) -> None:
+    machines(9.0)
+    told = "computing on cpu in fp32; bf16 is faster on this machine: --precision auto tries it"
+    for command in (("predict",), ("extract", "--out", tmp_path / "f.npy")):
+        assert run(*command, folder, "--model", tiny).stderr.count(told) == 1

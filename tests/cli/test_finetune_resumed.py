@@ -71,6 +71,28 @@ def test_a_signal_saves_and_the_run_goes_on(
     check_equal(tmp_path / "b", tmp_path / "a")
 
 
+def test_auto_goes_on_in_the_precision_of_the_run(
+    run: Run, tiny: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Stepper.step
+
+    def interrupted(stepper: Stepper, number: int, items: Any) -> Any:
+        if number == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(stepper, number, items)
+
+    line = ("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK)
+    with monkeypatch.context() as patch:
+        patch.setattr(Stepper, "step", interrupted)
+        assert run(*line, "--precision", "bf16").exit_code == 130
+    other = run(*line, "--resume", "auto")
+    assert other.exit_code == 2
+    assert "recipe is {'precision': 'bf16'} there and {'precision': 'fp32'} here" in other.stderr
+    resumed = run(*line, "--resume", "auto", "--precision", "auto")
+    assert resumed.exit_code == 0, resumed.output
+    assert "training on cpu in bf16" in resumed.stderr
+
+
 @pytest.mark.parametrize(
     "number",
     [

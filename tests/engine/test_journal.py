@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from videoswin_cli.engine.journal import Journal, read_journals
+from videoswin_cli.engine.journal import Journal, keep_description, kept_description, read_journals
 from videoswin_cli.errors import UsageError
 
 RUN = {"model": "tiny", "protocol": {"clips": 4, "crops": 3}, "version": "1"}
@@ -63,3 +63,18 @@ def test_no_folder_can_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot write"):
         Journal(tmp_path / "file" / "j", RUN, part="x")
+
+
+def test_who_comes_first_says_which_run_it_is(tmp_path: Path) -> None:
+    other = {**RUN, "model": "other"}
+    assert kept_description(tmp_path / "j") is None
+    assert keep_description(tmp_path / "j", RUN) == RUN
+    assert keep_description(tmp_path / "j", other) == RUN
+    assert kept_description(tmp_path / "j") == RUN
+
+
+def test_a_run_that_differs_in_its_precision_can_be_gone_on_with(tmp_path: Path) -> None:
+    keep_description(tmp_path / "j", {**RUN, "precision": "bf16"})
+    with pytest.raises(UsageError, match="precision is 'bf16' there and 'fp32' here") as caught:
+        Journal(tmp_path / "j", {**RUN, "precision": "fp32"}, part="x")
+    assert caught.value.hint.startswith("--precision bf16 or auto goes on with it; or choose")

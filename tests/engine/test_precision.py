@@ -1,17 +1,27 @@
 """What `auto` comes to, and that the model itself is left as it was."""
 
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tiny import write_model
 
+from videoswin_cli import extract, predict
+from videoswin_cli.config import configs_folder
 from videoswin_cli.engine import precision
 from videoswin_cli.engine.inference import prepare
-from videoswin_cli.engine.precision import resolve_auto
-from videoswin_cli.engine.runtime import Precision, RunOptions
+from videoswin_cli.engine.precision import Record, resolve_auto
+from videoswin_cli.engine.processes import Item, Processes
+from videoswin_cli.engine.runtime import Precision, RunOptions, choose_runtime
+from videoswin_cli.errors import UsageError
 from videoswin_cli.model.loading import LoadedModel, load
 from videoswin_cli.model.machine import Machine
+from videoswin_cli.training.recipe import read_recipe
 
 
 @pytest.fixture
@@ -27,14 +37,50 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "this_machine", lambda: machine)
 
 
-def resolve(model: LoadedModel, wanted: Precision = "auto") -> tuple[str, str]:
+def resolve(model: LoadedModel, wanted: Precision = "auto", **more: Any) -> tuple[str, str]:
     """Precision and what was told."""
     notices: list[str] = []
     options = RunOptions(device="cpu", precision=wanted)
-    found = resolve_auto(model, options, notice=notices.append)
+    found = resolve_auto(model, options, notice=notices.append, **more)
     assert found.device == "cpu"
     (notice,) = notices
     return found.precision, notice
+
+
+def refuse(*_: object) -> float:
+    raise AssertionError("it was tried again")
+
+
+@pytest.mark.parametrize("function", [predict, extract, choose_runtime, RunOptions])
+def test_float32_is_the_default(function: Callable[..., Any]) -> None:
+    assert inspect.signature(function).parameters["precision"].default == "fp32"
+
+
+@pytest.mark.parametrize("module", ["predict", "eval", "extract", "bench"])
+def test_float32_is_the_default_of_every_command(module: str) -> None:
+    command = getattr(import_module(f"videoswin_cli.cli.{module}"), module)
+    assert inspect.signature(command).parameters["precision"].default == "fp32"
+
+
+def test_float32_is_the_default_of_every_recipe() -> None:
+    for path in (configs_folder() / "finetune").glob("*.yaml"):
+        assert read_recipe(path).precision == "fp32", path
+
+
+def test_float32_on_a_gpu_is_not_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "empty", lambda *_, device: None)  # there need be no GPU
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [backend.allow_tf32 for backend in backends]
+    try:
+        for backend in backends:
+            backend.allow_tf32 = True
+        choose_runtime(device="cpu")
+        assert [backend.allow_tf32 for backend in backends] == [True, True]
+        choose_runtime(device="cuda")
+        assert [backend.allow_tf32 for backend in backends] == [False, False]
+    finally:
+        for backend, value in zip(backends, before, strict=True):
+            backend.allow_tf32 = value
 
 
 def test_a_usual_cpu_computes_in_float32(model: LoadedModel) -> None:
@@ -72,7 +118,71 @@ def test_answers_that_are_no_numbers_are_no_agreement(model: LoadedModel) -> Non
 @pytest.mark.usefixtures("fast")
 @pytest.mark.parametrize("wanted", ["fp32", "bf16", "fp16"])
 def test_what_is_asked_for_is_done(model: LoadedModel, wanted: Precision) -> None:
-    assert resolve(model, wanted) == (wanted, f"computing on cpu in {wanted}")
+    invitation = "; bf16 is faster on this machine: --precision auto tries it"
+    told = f"computing on cpu in {wanted}{invitation if wanted == 'fp32' else ''}"
+    assert resolve(model, wanted) == (wanted, told)
+
+
+@pytest.mark.usefixtures("fast")
+def test_float32_is_not_tried(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "_change_in_bf16", refuse)
+    assert resolve(model, "fp32")[0] == "fp32"
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("begun", ["fp32", "bf16", "fp16"])
+def test_what_an_output_says_is_taken(
+    begun: Precision, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "_change_in_bf16", refuse)
+    record = Record(read=lambda: begun, keep=refuse)
+    told = f"computing on cpu in {begun}: the output was begun so"
+    assert resolve(model, record=record) == (begun, told)
+
+
+@pytest.mark.usefixtures("fast")
+def test_who_writes_an_output_first_decides(model: LoadedModel) -> None:
+    kept = []
+    record = Record(keep=lambda run: kept.append(run.precision) or "fp32")
+    assert resolve(model, record=record)[0] == "fp32"
+    assert kept == ["bf16"]
+
+
+def test_what_was_asked_for_is_not_what_an_output_says(model: LoadedModel) -> None:
+    """That they differ is told where the descriptions are compared."""
+    assert resolve(model, "fp32", record=Record(read=refuse))[0] == "fp32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Apart(Processes):
+    """One process of two; the other one, which is the first, has decided."""
+
+    decided: Any
+
+    def share(self, items: list[Item]) -> list[Item]:
+        assert items == []
+        return [self.decided]
+
+
+@pytest.mark.usefixtures("fast")
+def test_the_first_process_decides(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "_change_in_bf16", refuse)
+    decided = precision._Decision(precision="fp16", reason="")
+    processes = Apart(rank=1, size=2, decided=decided)
+    assert resolve(model, processes=processes, record=Record(read=refuse))[0] == "fp16"
+
+
+def test_what_cannot_be_computed_here_is_an_error(
+    model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("\"addmm_impl\" not implemented for 'BFloat16'")
+
+    monkeypatch.setattr(torch, "mm", fail)
+    with pytest.raises(UsageError, match=r"cannot compute in bf16 on cpu: .* not implemented"):
+        resolve(model, "bf16")
+    with pytest.raises(UsageError, match="the run was begun in bf16: cannot compute in bf16"):
+        resolve(model, record=Record(read=lambda: "bf16"))
 
 
 @pytest.mark.usefixtures("fast")

@@ -23,7 +23,7 @@ def bench(
     model: options.Model = DEFAULT_MODEL,
     views: options.Views = "1x1",
     batch_size: options.BatchSize = None,
-    precision: options.Precision = "auto",
+    precision: options.Precision = "fp32",
     device: options.Device = "auto",
     decoder: options.Decoder = "auto",
     workers: Annotated[

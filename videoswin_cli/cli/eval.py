@@ -90,7 +90,7 @@ def eval(
         float, typer.Option("--tolerance", min=0, metavar="T", help="Of --expect, in percent.")
     ] = 0.1,
     device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    precision: options.Precision = "fp32",
     decoder: options.Decoder = "auto",
     workers: options.Workers = None,
     batch_size: options.BatchSize = None,

@@ -90,7 +90,9 @@ def finetune(
     ] = False,
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"] | None,
-        typer.Option("--precision", help="As --set precision=...; auto: bf16 on a GPU."),
+        typer.Option(
+            "--precision", help="As --set precision=...; auto: bf16 on a GPU, fp32 on a CPU."
+        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", help="As --set seed=N.")

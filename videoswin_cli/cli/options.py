@@ -41,7 +41,10 @@ Device = Annotated[
 ]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"],
-    typer.Option("--precision", help="auto: bf16 where that is fast and close, else fp32."),
+    typer.Option(
+        "--precision",
+        help="auto: that of an output to go on with, else bf16 where it is fast and close.",
+    ),
 ]
 Decoder = Annotated[
     Literal["auto", "decord", "pyav"],

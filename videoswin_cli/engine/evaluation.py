@@ -27,11 +27,16 @@ from videoswin_cli.engine.metrics import (
     video_average_precision,
 )
 from videoswin_cli.engine.monitoring import Monitor
-from videoswin_cli.engine.precision import resolve_auto
+from videoswin_cli.engine.precision import Record, resolve_auto
 from videoswin_cli.engine.processes import Shard, find_processes, joined
-from videoswin_cli.engine.provenance import Description, read_description
-from videoswin_cli.engine.runtime import RunOptions, choose_runtime
-from videoswin_cli.engine.scoring import KEPT_TOP, Scorer, description_of
+from videoswin_cli.engine.provenance import Description, read_description, read_precision
+from videoswin_cli.engine.runtime import Precision, RunOptions, choose_runtime
+from videoswin_cli.engine.scoring import (
+    KEPT_TOP,
+    Scorer,
+    description_of,
+    recorded_description,
+)
 from videoswin_cli.errors import UsageError
 from videoswin_cli.files import check_writable
 from videoswin_cli.model.catalog import ModelSpec
@@ -128,7 +133,13 @@ def evaluate(
             options.model, checkpoint=options.checkpoint, labels=options.labels, with_head=True
         )
         monitor.notice(model.summary)
-        run = resolve_auto(model, run, notice=monitor.notice)
+        run = resolve_auto(
+            model,
+            run,
+            notice=monitor.notice,
+            processes=processes,
+            record=_make_record(options),
+        )
         scorer = Scorer(
             model=model,
             run=run,
@@ -154,6 +165,15 @@ def evaluate(
         timing=timing,
     )
     return Evaluation(videos=scored, labels=model.labels, summary=summary)
+
+
+def _make_record(options: EvalOptions) -> Record:
+    def read() -> Precision | None:
+        if options.dump is None or not options.resume:
+            return None
+        return read_precision(recorded_description(options.dump))
+
+    return Record(read=read)
 
 
 def evaluate_dumps(files: Sequence[Path], options: EvalOptions, *, named: bool) -> Evaluation:
@@ -190,17 +210,30 @@ def evaluate_dumps(files: Sequence[Path], options: EvalOptions, *, named: bool) 
         views=known.get("views"),
         average=known.get("average"),
         precision=known.get("precision"),
+        warnings=(*summary.warnings, *_warn_of_mixing(files)),
     )
     return Evaluation(videos=videos, labels=labels, summary=summary)
 
 
 def _describe_dumps(files: Sequence[Path]) -> Description:
     """What is written beside the dumps of their run; nothing where it is not there or differs."""
-    found = [description_of(file) for file in files]
-    if not all(file.exists() for file in found):
+    found = _read_descriptions(files)
+    if len(found) < len(files):
         return {}
-    first, *others = (read_description(file) for file in found)
+    first, *others = found
     return first if all(other == first for other in others) else {}
+
+
+def _warn_of_mixing(files: Sequence[Path]) -> list[str]:
+    found = {str(each["precision"]) for each in _read_descriptions(files) if "precision" in each}
+    if len(found) < 2:
+        return []
+    return [f"the dumps are of different precisions: {', '.join(sorted(found))}"]
+
+
+def _read_descriptions(files: Sequence[Path]) -> list[Description]:
+    beside = (description_of(file) for file in files)
+    return [read_description(file) for file in beside if file.exists()]
 
 
 def find_videos(

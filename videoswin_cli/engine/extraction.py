@@ -17,6 +17,7 @@ from videoswin_cli.engine.feature_files import (
     check_ours,
     finish,
     read_all,
+    recorded_description,
     remove_output,
     settle,
 )
@@ -31,10 +32,11 @@ from videoswin_cli.engine.features import (
     compute_rows,
     plan_features,
 )
+from videoswin_cli.engine.journal import keep_description
 from videoswin_cli.engine.monitoring import Monitor
-from videoswin_cli.engine.precision import resolve_auto
+from videoswin_cli.engine.precision import Record, resolve_auto
 from videoswin_cli.engine.processes import Shard, find_processes, joined
-from videoswin_cli.engine.provenance import Description, describe_run
+from videoswin_cli.engine.provenance import Description, describe_run, read_precision
 from videoswin_cli.engine.runtime import Precision, RunOptions, choose_runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
@@ -64,7 +66,7 @@ def extract(
     pool: Pool = "avg",
     dtype: FloatType = "fp32",
     device: str = "auto",
-    precision: Precision = "auto",
+    precision: Precision = "fp32",
     decoder: DecoderChoice = "auto",
     workers: int | None = 0,
     batch_size: int | None = None,
@@ -160,12 +162,18 @@ def extract_to_files(
     with joined(processes):
         loaded = _load(model, options, checkpoint=checkpoint)
         monitor.notice(loaded.summary)
-        options = replace(options, run=resolve_auto(loaded, run, notice=monitor.notice))
-        plan = plan_features(loaded.spec, options)
-        description = _describe(loaded, plan)
         if processes.first:
             _look_at_output(output, resume=resume, overwrite=overwrite)
         processes.wait()
+        run = resolve_auto(
+            loaded,
+            run,
+            notice=monitor.notice,
+            processes=processes,
+            record=_make_record(output, loaded, options),
+        )
+        plan = plan_features(loaded.spec, replace(options, run=run))
+        description = _describe(loaded, plan)
         found = read_all(output, description, plan)
         processes.wait()  # nobody writes before all have looked
         _check_nothing_else(found, listed, output)
@@ -226,6 +234,19 @@ def _describe(model: LoadedModel, plan: Plan) -> Description:
         pool=options.pool,
         dtype=options.dtype,
     )
+
+
+def _make_record(output: Output, model: LoadedModel, options: FeatureOptions) -> Record:
+    """Where shards that start at the same time on different machines agree on a precision."""
+
+    def read() -> Precision | None:
+        return read_precision(recorded_description(output))
+
+    def keep(run: RunOptions) -> Precision:
+        description = _describe(model, plan_features(model.spec, replace(options, run=run)))
+        return read_precision(keep_description(output.part, description)) or run.precision
+
+    return Record(read=read, keep=keep)
 
 
 def _check_names(listed: Sequence[ListedVideo], output: Output) -> None:

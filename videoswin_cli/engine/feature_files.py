@@ -30,8 +30,20 @@ from videoswin_cli.engine.feature_tables import (
     write_index,
 )
 from videoswin_cli.engine.features import Plan, Rows
-from videoswin_cli.engine.journal import Entry, Journal, read_journals, write_failure
-from videoswin_cli.engine.provenance import Description, check_description, check_equal, to_text
+from videoswin_cli.engine.journal import (
+    Entry,
+    Journal,
+    kept_description,
+    read_journals,
+    write_failure,
+)
+from videoswin_cli.engine.provenance import (
+    Description,
+    check_description,
+    check_equal,
+    read_description,
+    to_text,
+)
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.checkpoint import write_safetensors
 
@@ -325,6 +337,21 @@ def read_output(output: Output, description: Description) -> dict[str, StoredVid
     columns = zip(table.paths, table.start, table.end, table.status, table.decoder, strict=True)
     rows = [dict(zip(INDEX_COLUMNS[1:], row, strict=True)) for row in columns]
     return group_rows(rows, table.features)
+
+
+def recorded_description(output: Output) -> Description | None:
+    """Of the run that is under way, else of the finished output; None where there is neither.
+
+    Raises:
+        UsageError: what is there is not ours, or damaged.
+    """
+    if output.part.exists() and (found := kept_description(output.part)) is not None:
+        return found
+    if not output.files[-1].exists():
+        return None
+    if output.kind in (".npy", "folder"):
+        return read_description(output.files[-1])
+    return dict(read_table(output.path).meta)
 
 
 def _prepare(

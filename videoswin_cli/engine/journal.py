@@ -13,7 +13,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from videoswin_cli.engine.provenance import Description, check_description, write_description
+from videoswin_cli.engine.provenance import (
+    Description,
+    check_description,
+    read_description,
+    write_description,
+)
 from videoswin_cli.errors import UsageError, VideoSwinError
 from videoswin_cli.files import to_json
 
@@ -34,14 +39,8 @@ class Journal(AbstractContextManager["Journal"]):
         """
         self.folder = folder
         self.file = folder / f"{part}.jsonl"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"cannot write {folder}: {error.strerror}") from error
-        if (folder / _DESCRIPTION).exists():
-            check_description(folder / _DESCRIPTION, description)
-        else:
-            write_description(folder / _DESCRIPTION, description)
+        keep_description(folder, description)
+        check_description(folder / _DESCRIPTION, description)
         self._lock = FileLock(f"{self.file}.lock")
         try:
             self._lock.acquire(timeout=0)
@@ -80,6 +79,29 @@ class Journal(AbstractContextManager["Journal"]):
     ) -> None:
         self._stream.close()
         self._lock.release()
+
+
+def keep_description(folder: Path, description: Description) -> Description:
+    """Say which run a folder is of, which is made. Gives what another process said before.
+
+    Raises:
+        UsageError: the folder cannot be written, or what it says cannot be read.
+    """
+    file = folder / _DESCRIPTION
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{file}.lock"):
+            if not file.exists():
+                write_description(file, description)
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {error.strerror}") from error
+    return read_description(file)
+
+
+def kept_description(folder: Path) -> Description | None:
+    """What `keep_description` left; None where there is nothing."""
+    file = folder / _DESCRIPTION
+    return read_description(file) if file.exists() else None
 
 
 def write_failure(path: Path, error: OSError) -> VideoSwinError:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import videoswin_cli
-from videoswin_cli.engine.runtime import RunOptions
+from videoswin_cli.engine.runtime import DTYPES, Precision, RunOptions
 from videoswin_cli.errors import UsageError
 from videoswin_cli.fetch import hash_file
 from videoswin_cli.files import to_json, write_whole
@@ -18,6 +18,7 @@ Description = dict[str, Any]
 VERSION = videoswin_cli.__version__
 
 _MAY_DIFFER = ("version",)
+_HINT = "choose another output, or remove that one (extract: --overwrite)"
 
 
 def describe_run(model: LoadedModel, options: RunOptions, **more: Any) -> Description:
@@ -75,18 +76,26 @@ def read_description(file: Path) -> Description:
         ) from error
 
 
+def read_precision(description: Description | None) -> Precision | None:
+    """That of a run; None where it is not said, or no precision that we know."""
+    found = (description or {}).get("precision")
+    return next((name for name in DTYPES if name == found), None)
+
+
 def check_equal(
     found: Mapping[str, Any],
     wanted: Description,
     *,
     where: str,
-    hint: str = "choose another output, or remove that one (extract: --overwrite)",
+    hint: str = _HINT,
 ) -> None:
     """As `check_description`, with the description at hand."""
     keys = [key for key in wanted if key not in _MAY_DIFFER and found.get(key) != wanted[key]]
     if not keys:
         return
     there, here = _tell_apart(found.get(keys[0]), wanted[keys[0]])
+    if keys == ["precision"] and read_precision(dict(found)) is not None:
+        hint = f"--precision {found['precision']} or auto goes on with it; or {hint}"
     raise UsageError(
         f"{where} is of another run: {keys[0]} is {there} there and {here} here"
         + (f" ({', '.join(keys[1:])} differ too)" if keys[1:] else ""),

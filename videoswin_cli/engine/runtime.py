@@ -22,7 +22,7 @@ class RunOptions:
 
     views: str = "1x1"  # or CxK, or paper
     device: str = "auto"
-    precision: Precision = "auto"
+    precision: Precision = "fp32"
     decoder: DecoderChoice = "auto"
     stream: int | None = None  # of the file, as ffprobe counts; None: the one that FFmpeg takes
     allow_truncated: bool = False  # read what is there of a file whose end is missing
@@ -63,14 +63,14 @@ class Runtime:
         return next(name for name, dtype in DTYPES.items() if dtype == self.dtype)
 
 
-def choose_runtime(*, device: str = "auto", precision: Precision = "auto") -> Runtime:
+def choose_runtime(*, device: str = "auto", precision: Precision = "fp32") -> Runtime:
     """Resolve `--device` and `--precision`.
 
     `auto` takes the first GPU where there is one, and fp32 for as long as no model is loaded that
     `resolve_auto` could try.
 
     Raises:
-        UsageError: no such device here, or no such precision.
+        UsageError: no such device here, no such precision, or the device cannot compute in it.
     """
     if precision not in ("auto", *DTYPES):
         raise UsageError(f"unknown precision {precision!r}", hint="use auto, fp32, bf16 or fp16")
@@ -84,4 +84,29 @@ def choose_runtime(*, device: str = "auto", precision: Precision = "auto") -> Ru
         raise UsageError(
             f"cannot use the device {device!r}: {reason}", hint="use auto, cpu, cuda or cuda:N"
         ) from error
-    return Runtime(device=chosen, dtype=DTYPES.get(precision, torch.float32))
+    if chosen.type == "cuda":
+        _compute_float32_in_full()
+    runtime = Runtime(device=chosen, dtype=DTYPES.get(precision, torch.float32))
+    _check_product(runtime)
+    return runtime
+
+
+def _compute_float32_in_full() -> None:
+    """Without TF32, which keeps 10 of 23 bits and is the default of cuDNN's convolutions."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def _check_product(runtime: Runtime) -> None:
+    """Raises UsageError where the device knows no products of matrices in this precision."""
+    if runtime.dtype == torch.float32:
+        return
+    try:
+        one = torch.ones(8, 8, device=runtime.device, dtype=runtime.dtype)
+        torch.mm(one, one)
+    except (RuntimeError, TypeError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise UsageError(
+            f"cannot compute in {runtime.precision} on {runtime.device}: {reason}",
+            hint="use --precision fp32",
+        ) from error

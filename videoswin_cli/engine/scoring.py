@@ -13,7 +13,7 @@ from videoswin_cli.data.dataset import FailedVideo
 from videoswin_cli.engine.aggregate import Average, average_views
 from videoswin_cli.engine.dumps import dump_format, from_row, read_dump, write_dump
 from videoswin_cli.engine.inference import ViewOutputs, run_videos
-from videoswin_cli.engine.journal import Entry, Journal, remove
+from videoswin_cli.engine.journal import Entry, Journal, kept_description, remove
 from videoswin_cli.engine.metrics import ScoredVideo, rank_scores
 from videoswin_cli.engine.monitoring import Monitor
 from videoswin_cli.engine.processes import Processes
@@ -21,6 +21,7 @@ from videoswin_cli.engine.provenance import (
     Description,
     check_description,
     describe_run,
+    read_description,
     write_description,
 )
 from videoswin_cli.engine.runtime import RunOptions
@@ -81,7 +82,7 @@ class Scorer:
     @property
     def _folder(self) -> Path:
         assert self.dump is not None
-        return self.dump.with_name(f"{self.dump.name}.part")
+        return _folder_of(self.dump)
 
     @cached_property
     def _description(self) -> Description:
@@ -151,6 +152,21 @@ class Scorer:
 def description_of(dump: Path) -> Path:
     """Where the description of a dump's run is: a.npz has a.npz.meta.json."""
     return dump.with_name(f"{dump.name}.meta.json")
+
+
+def recorded_description(dump: Path) -> Description | None:
+    """Of the run that left a dump, or is writing it; None where there is neither.
+
+    Raises:
+        UsageError: it is damaged.
+    """
+    file = description_of(dump)
+    there = dump.exists() and file.exists()
+    return read_description(file) if there else kept_description(_folder_of(dump))
+
+
+def _folder_of(dump: Path) -> Path:
+    return dump.with_name(f"{dump.name}.part")
 
 
 def _failure(video: ListedVideo, reason: str) -> Entry:

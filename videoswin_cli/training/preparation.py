@@ -1,7 +1,7 @@
 """What is known and decided before anything is loaded; and what `--dry-run` measures of it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -11,8 +11,9 @@ from videoswin_cli.data.augment import Augmentation, direction_words
 from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.data.feeding import count_workers
 from videoswin_cli.data.training_clips import TrainingClip, TrainingClips
-from videoswin_cli.engine.processes import find_processes
-from videoswin_cli.engine.runtime import DTYPES, Runtime, choose_runtime
+from videoswin_cli.engine.precision import is_fast_in_bf16
+from videoswin_cli.engine.processes import Processes, find_processes
+from videoswin_cli.engine.runtime import DTYPES, Precision, Runtime, choose_runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.records import Protocol as Sampling
@@ -29,6 +30,8 @@ from videoswin_cli.training.inputs import Reading
 from videoswin_cli.training.plan import Plan, make_plan
 from videoswin_cli.training.recipe import Recipe
 from videoswin_cli.training.start import plan_spec
+
+_ALONE = Processes()
 
 
 class Watcher(Protocol):
@@ -114,9 +117,11 @@ def rehearse(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> None
     Raises:
         UsageError: what is wrong with the data or the recipe.
     """
+    processes = find_processes()
+    runtime = choose_runtime(device=processes.device(options.device))
+    recipe = settle_precision(recipe, runtime, notice=watcher.notice)
     prepared = prepare(options, recipe, watcher)
     examples, spec = prepared.examples, prepared.spec
-    runtime = choose_runtime(device=find_processes().device(options.device))
     reading = choose_reading(options, prepared, runtime)
     clips = TrainingClips(
         [str(examples.train[0].file)],
@@ -155,11 +160,37 @@ def choose_reading(options: FinetuneOptions, prepared: Prepared, runtime: Runtim
 
 
 def _choose_dtype(recipe: Recipe, runtime: Runtime) -> torch.dtype:
-    if recipe.precision == "auto":
-        return torch.float32 if runtime.on_cpu else torch.bfloat16
     if recipe.precision == "fp16" and runtime.on_cpu:
         raise UsageError("precision fp16 needs a GPU", hint="use bf16 or fp32")
     return DTYPES[recipe.precision]
+
+
+def settle_precision(
+    recipe: Recipe,
+    runtime: Runtime,
+    *,
+    notice: Callable[[str], None],
+    processes: Processes = _ALONE,
+    begun_in: Callable[[], Precision | None] = lambda: None,
+) -> Recipe:
+    """The recipe without `auto` in its precision, which the first process decides for all.
+
+    Args:
+        recipe: as asked for.
+        runtime: of this process.
+        notice: is told.
+        processes: that train together.
+        begun_in: what the run to go on with computes in; None where there is none.
+    """
+    if recipe.precision == "auto":
+        usual: Precision = "fp32" if runtime.on_cpu else "bf16"
+        decided = [begun_in() or usual] if processes.first else []
+        (precision,) = processes.share(decided)
+        notice(f"training on {runtime.device} in {precision}")
+        return replace(recipe, precision=precision)
+    if recipe.precision == "fp32" and not runtime.on_cpu and is_fast_in_bf16(runtime.device):
+        notice(f"training on {runtime.device} in fp32; bf16 is faster there: --precision auto")
+    return recipe
 
 
 def choose_augmentation(recipe: Recipe, classes: Sequence[str]) -> Augmentation:

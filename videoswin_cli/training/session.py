@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 
 from videoswin_cli.engine.processes import Processes
-from videoswin_cli.engine.provenance import VERSION, Description
+from videoswin_cli.engine.provenance import VERSION, Description, read_precision
 from videoswin_cli.engine.runtime import Runtime, choose_runtime
 from videoswin_cli.fetch import hash_file
 from videoswin_cli.training.events import Events
@@ -23,10 +23,11 @@ from videoswin_cli.training.preparation import (
     Watcher,
     choose_augmentation,
     choose_reading,
+    settle_precision,
 )
 from videoswin_cli.training.recipe import Recipe
 from videoswin_cli.training.start import Start, make_start
-from videoswin_cli.training.state import Progress
+from videoswin_cli.training.state import Progress, read_recipe_of
 
 
 @dataclass
@@ -61,9 +62,16 @@ def open_session(
     Raises:
         UsageError, CheckpointError, FetchError: weights that cannot be had or do not fit.
     """
-    recipe, examples = prepared.recipe, prepared.examples
-    plan, spec = prepared.plan, prepared.spec
     runtime = choose_runtime(device=device)
+    recipe = settle_precision(
+        prepared.recipe,
+        runtime,
+        notice=watcher.notice,
+        processes=processes,
+        begun_in=lambda: read_precision(read_recipe_of(options.resume)),
+    )
+    prepared = replace(prepared, recipe=recipe)
+    examples, plan, spec = prepared.examples, prepared.plan, prepared.spec
     reading = choose_reading(options, prepared, runtime)
     if recipe.deterministic:
         torch.use_deterministic_algorithms(True)

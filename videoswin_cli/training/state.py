@@ -58,13 +58,30 @@ def load_state(path: Path, description: Description) -> tuple[Progress, dict[str
     Raises:
         UsageError: it is damaged, or of another run.
     """
+    content = _read(path, mmap=False)
+    check_equal(content.pop("description"), description, where=str(path), hint=_OTHER)
+    return Progress(**content.pop("progress")), content
+
+
+def read_recipe_of(path: Path | None) -> Description | None:
+    """Keys and values of the recipe of the run that left a state; None for no state.
+
+    Raises:
+        UsageError: it is damaged.
+    """
+    if path is None:
+        return None
+    recipe: Description | None = _read(path, mmap=True)["description"].get("recipe")
+    return recipe
+
+
+def _read(path: Path, *, mmap: bool) -> dict[str, Any]:
     try:
-        content = load_torch(path, mmap=False)
+        content = load_torch(path, mmap=mmap)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
     except (RefusedError, UnpicklingError, RuntimeError, ValueError, KeyError, EOFError) as error:
         raise UsageError(f"{path} is no state of a run, or damaged", hint=_HINT) from error
     if not isinstance(content, dict) or "progress" not in content:
         raise UsageError(f"{path} is no state of a run", hint=_HINT)
-    check_equal(content.pop("description"), description, where=str(path), hint=_OTHER)
-    return Progress(**content.pop("progress")), content
+    return content
