@@ -5,11 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sixty
 import torch
 from tiny import LABELS
 from typer.testing import Result
@@ -471,7 +471,56 @@ def test_an_interrupted_run_says_so(tiny: str) -> None:
         # Shells start what is put into the background with Ctrl-C ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
-        time.sleep(1.5)  # by then it waits for the paths
+        assert process.stdin is not None
+        process.stdin.write("clip.mp4\n" * 50_000)  # more than a pipe holds: it is read by now
+        process.stdin.flush()
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate()
     assert (process.returncode, stdout, stderr) == (130, "", "interrupted\n")
+
+
+# --- several processes ----------------------------------------------------------------------------
+
+
+def test_three_processes_print_what_one_prints(tiny: str, clips: Path, tmp_path: Path) -> None:
+    args = ("predict", clips, "--model", tiny, "--format", "csv", "--workers", 0)
+    expected = sixty.run(sixty.command(*args), tmp_path)
+    done = sixty.run(sixty.torchrun(3, *args), tmp_path)
+    assert "exitcode  : 3" in done.stderr, done.stderr
+    assert done.stderr.count("computing on cpu in fp32") == 1
+    assert done.stderr.count("3 of 6 videos failed") == 1
+    assert done.stdout == expected.stdout
+
+
+def test_more_processes_than_videos_and_a_file(tiny: str, clips: Path, tmp_path: Path) -> None:
+    paths = (clips / "b.mp4", clips / "a [1].mp4")
+    args = ("predict", *paths, "--model", tiny, "--format", "jsonl", "--out", tmp_path / "o")
+    done = sixty.run(sixty.torchrun(3, *args), tmp_path)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "o").read_text().splitlines()]
+    assert [row["path"] for row in rows] == list(map(str, paths))
+    assert list(tmp_path.iterdir()) == [tmp_path / "o"]
+
+
+@pytest.mark.parametrize("command", ["predict", "extract"])
+def test_processes_do_not_share_stdin(
+    command: str, run: Run, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    out = ("--out", tmp_path / "o.npy") if command == "extract" else ()
+    result = run(command, "-", "--model", tiny, *out)
+    assert result.exit_code == 2
+    assert "2 processes cannot share the paths on standard input" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["predict", "eval", "extract", "finetune"])
+def test_a_rank_that_is_no_number_is_wrong_usage(
+    command: str, run: Run, data: Path, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "first")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    out = ("--out", tmp_path / "o") if command in ("extract", "finetune") else ()
+    result = run(command, data, "--model", tiny, *out)
+    assert result.exit_code == 2, result.output
+    assert "RANK is 'first': expected a number" in result.stderr

@@ -1,3 +1,4 @@
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,10 @@ from safetensors.torch import load_file, save_file
 from tiny import LABELS, write_model
 
 from videoswin_cli import load_model, predict
+from videoswin_cli.engine import inference
+from videoswin_cli.engine.prediction import iter_predictions
+from videoswin_cli.engine.processes import Item, Processes
+from videoswin_cli.engine.runtime import RunOptions
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.loading import load
 
@@ -48,3 +53,46 @@ def test_a_bare_backbone_predicts_nothing(tiny: Path, tmp_path: Path) -> None:
     save_file(bare, tmp_path / "bare.safetensors")
     with pytest.raises(UsageError, match="no classes to predict: these weights are a bare"):
         predict(path, model=str(tiny), checkpoint=tmp_path / "bare.safetensors")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Apart(Processes):
+    """One process of several; what it gives to the others is kept, and never comes."""
+
+    given: list[Any] = field(default_factory=list)
+
+    def gather(self, items: list[Item]) -> list[Item]:
+        self.given.append(items)
+        return items if self.first else []
+
+
+@pytest.mark.parametrize(("rank", "numbers"), [(0, [0, 3]), (1, [1, 4]), (2, [2])])
+def test_each_process_computes_its_share(
+    rank: int, numbers: list[int], tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [str(write_video(tmp_path / f"{n}.mp4", frames=6, seed=n)) for n in range(5)]
+    read = []
+    dataset = inference.ViewDataset
+    monkeypatch.setattr(
+        inference, "ViewDataset", lambda own, **more: read.extend(own) or dataset(own, **more)
+    )
+    processes = Apart(rank=rank, size=3)
+    found = list(
+        iter_predictions(
+            load(str(tiny)),
+            paths,
+            options=RunOptions(device="cpu"),
+            topk=1,
+            average="prob",
+            logits=False,
+            start_seconds=None,
+            end_seconds=None,
+            processes=processes,
+        )
+    )
+    mine = [paths[number] for number in numbers]
+    assert read == mine
+    assert [[each.path for each in items] for items in processes.given] == (
+        [[path] for path in mine] + [[]] * (2 - len(mine))
+    )
+    assert [each.path for each in found] == (mine if rank == 0 else [])

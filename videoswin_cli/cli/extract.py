@@ -82,7 +82,7 @@ def extract(
     ] = False,
     shard: options.Shard = "1/1",
     device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    precision: options.Precision = "fp32",
     decoder: options.Decoder = "auto",
     workers: options.Workers = None,
     batch_size: options.BatchSize = None,
@@ -105,6 +105,10 @@ def extract(
             "--overwrite with --shard would remove what the other shards wrote",
             hint="remove the output by hand before the first shard starts",
         )
+
+    from videoswin_cli.engine.processes import check_stdin, find_processes
+
+    check_stdin(inputs or [], find_processes())
     if list_file is None:
         paths = expand_inputs(inputs or [], stdin=sys.stdin)
         listed = [ListedVideo(path=p, file=p, label=None, line=n) for n, p in enumerate(paths, 1)]

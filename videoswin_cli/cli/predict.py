@@ -31,7 +31,7 @@ def predict(
     topk: Annotated[int, typer.Option("--topk", min=1, help="Classes to show.")] = 5,
     average: options.Average = "prob",
     device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    precision: options.Precision = "fp32",
     decoder: options.Decoder = "auto",
     format: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",
     out: Annotated[
@@ -54,6 +54,8 @@ def predict(
     videoswin predict clip.mp4
 
     videoswin predict clips/ --views paper --format jsonl > scores.jsonl
+
+    Several processes under torchrun or srun share the videos; the first one prints.
     """
     if logits and format not in ("json", "jsonl"):
         raise UsageError(f"--logits does not fit --format {format}", hint="use json or jsonl")
@@ -62,6 +64,11 @@ def predict(
             raise UsageError(f"{name} {seconds}: expected seconds")
     if end is not None and end <= (start or 0):
         raise UsageError(f"--end {end:g} is not after --start {start or 0:g}")
+
+    from videoswin_cli.engine.processes import check_stdin, find_processes
+
+    processes = find_processes()
+    check_stdin(inputs, processes)
     videos = expand_inputs(inputs, stdin=sys.stdin)
     if out is not None:
         lists = [text[1:] for text in inputs if text.startswith("@")]
@@ -69,19 +76,21 @@ def predict(
 
     from videoswin_cli.engine.monitoring import Monitor
     from videoswin_cli.engine.prediction import iter_predictions, load_classifier
+    from videoswin_cli.engine.processes import joined
     from videoswin_cli.engine.runtime import RunOptions
 
     run = RunOptions(
         views=views,
-        device=device,
+        device=processes.device(device),
         precision=precision,
         decoder=decoder,
         workers=workers,
         batch_size=batch_size,
     )
-    loaded = load_classifier(model, run, checkpoint=checkpoint, labels=labels)
-    notice(loaded.summary)
-    with open_report(format, out) as write:
+    monitor = Monitor(notice=notice) if processes.first else Monitor()
+    with joined(processes):
+        loaded = load_classifier(model, run, checkpoint=checkpoint, labels=labels)
+        monitor.notice(loaded.summary)
         predictions = iter_predictions(
             loaded,
             videos,
@@ -91,14 +100,19 @@ def predict(
             logits=logits,
             start_seconds=start,
             end_seconds=end,
-            monitor=Monitor(notice=notice),
+            monitor=monitor,
+            processes=processes,
         )
-        failed = 0
-        for prediction in progress(predictions, total=len(videos), unit="video"):
-            write(prediction)
-            failed += prediction.error is not None
-            for note in prediction.notes:
-                notice(f"{prediction.path}: {note}")
+        if not processes.first:
+            list(predictions)  # none: the first process tells
+            return
+        with open_report(format, out) as write:
+            failed = 0
+            for prediction in progress(predictions, total=len(videos), unit="video"):
+                write(prediction)
+                failed += prediction.error is not None
+                for note in prediction.notes:
+                    notice(f"{prediction.path}: {note}")
     if failed:
         notice(f"{failed} of {len(videos)} videos failed")
         raise typer.Exit(VideoError.exit_code)

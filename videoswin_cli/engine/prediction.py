@@ -1,6 +1,7 @@
 """Videos in, labelled predictions out: what `videoswin predict` and `predict()` run."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -13,11 +14,14 @@ from videoswin_cli.engine.aggregate import Average, average_views, top_classes
 from videoswin_cli.engine.inference import ViewOutputs, run_videos
 from videoswin_cli.engine.monitoring import Monitor
 from videoswin_cli.engine.precision import resolve_auto
+from videoswin_cli.engine.processes import Processes
 from videoswin_cli.engine.runtime import Precision, RunOptions, choose_runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 from videoswin_cli.model.loading import LoadedModel, describe, load
 from videoswin_cli.records import Prediction
+
+_ALONE = Processes()
 
 
 def load_model(
@@ -58,7 +62,7 @@ def predict(
     topk: int = 5,
     average: Average = "prob",
     device: str = "auto",
-    precision: Precision = "auto",
+    precision: Precision = "fp32",
     decoder: DecoderChoice = "auto",
     logits: bool = False,
     start_seconds: float | None = None,
@@ -132,43 +136,58 @@ def iter_predictions(
     start_seconds: float | None,
     end_seconds: float | None,
     monitor: Monitor | None = None,
+    processes: Processes = _ALONE,
 ) -> Iterator[Prediction]:
     """One prediction a path, in order, as each video ends.
+
+    Several processes share the paths; the first one gives the predictions of all, the others give
+    none.
 
     Raises:
         UsageError: an option does not fit the model.
     """
-    options = resolve_auto(model, options, notice=(monitor or Monitor()).notice)
-    name, views = model.spec.name, str(resolve_views(options.views, model.spec.protocol))
+    monitor = monitor or Monitor()
+    options = resolve_auto(model, options, notice=monitor.notice, processes=processes)
+    own_paths = processes.shard.deal(paths)
     outputs = run_videos(
         model,
-        paths,
+        own_paths,
         options=options,
         start_seconds=start_seconds,
         end_seconds=end_seconds,
         monitor=monitor,
     )
-    for path, output in zip(paths, outputs, strict=True):
-        if isinstance(output, FailedVideo):
-            yield Prediction(path=path, model=name, views=views, error=output.reason)
-        else:
-            yield _answer(model, path, output, views, topk=topk, average=average, raw=logits)
+    views = str(resolve_views(options.views, model.spec.protocol))
+    own = (
+        _answer(model, path, output, views, topk=topk, average=average, raw=logits)
+        for path, output in zip(own_paths, outputs, strict=True)
+    )
+    return own if processes.size == 1 else _in_order(own, len(paths), processes)
+
+
+def _in_order(own: Iterator[Prediction], total: int, processes: Processes) -> Iterator[Prediction]:
+    """All predictions on the first process, one of each process at a time, as they were dealt."""
+    for _ in range(0, total, processes.size):
+        yield from processes.gather(list(islice(own, 1)))
 
 
 def _answer(
     model: LoadedModel,
     path: str,
-    output: ViewOutputs,
+    output: ViewOutputs | FailedVideo,
     views: str,
     *,
     topk: int,
     average: Average,
     raw: bool,
 ) -> Prediction:
+    name = model.spec.name
+    if isinstance(output, FailedVideo):
+        return Prediction(path=path, model=name, views=views, error=output.reason)
     probabilities = average_views(output.outputs, how=average, multi_label=model.spec.multi_label)
     return Prediction(
         path=path,
-        model=model.spec.name,
+        model=name,
         views=views,
         decoder=output.info.decoder,
         frames=output.info.frames,
