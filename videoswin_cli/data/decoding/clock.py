@@ -41,7 +41,7 @@ class Timing:
     tick: Fraction | None  # s
     rate: float  # frames a second, 0 where it does not say
     may_jump: bool  # stamps may start over on the way
-    made_up: bool  # presentation stamps are guesses
+    unordered: bool  # stamps are those of decoding, and frames are reordered
     first_decoded: int | None  # pts of the first picture that the decoder gives
     earliest: float | None  # s, first stamp of any other stream
 
@@ -53,7 +53,7 @@ def set_clock(facts: Sequence[PacketFacts], timing: Timing) -> Clock:
     opened = [_open_part(facts, part, timing, first=not part.start) for part in parts]
     headless = sum(len(part) - len(kept) for part, kept in zip(parts, opened, strict=True))
     kept = [[i for i in part if facts[i].shown and not facts[i].discard] for part in opened]
-    counted = timing.made_up or not all(_has_order(facts, part) for part in kept)
+    counted = timing.unordered or not all(_has_order(facts, part) for part in kept)
     if counted:
         order = [i for part in kept for i in part]
         times, end = _count_times([facts[i] for i in order], timing)
@@ -112,13 +112,17 @@ def _open_part(
         return list(range(key, part.stop))
     if facts[start].access is Access.CLOSED:
         return list(range(start, part.stop))
-    leading = takewhile(lambda i: facts[i].looks_back, range(start + 1, part.stop))
-    left_out, opening = set(leading), facts[start].pts
+    opening = facts[start].pts
+
+    def leads(i: int) -> bool:
+        pts = facts[i].pts
+        return facts[i].looks_back and (pts is None or opening is None or pts <= opening)
+
+    leading = set(takewhile(leads, range(start + 1, part.stop)))
     return [
         i
         for i in range(start, part.stop)
-        if i not in left_out
-        and (opening is None or (pts := facts[i].pts) is None or pts >= opening)
+        if i not in leading and (opening is None or (pts := facts[i].pts) is None or pts >= opening)
     ]
 
 
@@ -129,8 +133,7 @@ def _has_order(facts: Sequence[PacketFacts], part: Sequence[int]) -> bool:
 
 def _count_times(facts: Sequence[PacketFacts], timing: Timing) -> tuple[list[float], float]:
     """By stamps in rising order, whichever of both kinds is complete; else by the rate alone."""
-    kinds = [fact.pts for fact in facts], [fact.dts for fact in facts]
-    for stamps in reversed(kinds) if timing.made_up else kinds:
+    for stamps in ([fact.pts for fact in facts], [fact.dts for fact in facts]):
         known = sorted(stamp for stamp in stamps if stamp is not None)
         if timing.tick is not None and known and len(known) == len(facts):
             times = [float((stamp - known[0]) * timing.tick) for stamp in known]

@@ -1,40 +1,77 @@
-"""Whether the end of a file is missing: by the extent of its parts, not by what headers promise.
+"""What is missing from a file: by the extent of its parts, not by what its headers promise.
 
 Durations and frame counts in headers are wrong in many sound files: pieces of a longer recording,
 last pictures that are held for seconds, sound that is longer than the picture. That a box, a
-segment or a table of packets reaches beyond the end of the file is no matter of opinion.
+segment or a table of packets reaches beyond the end of the file, or that there is noise in place of
+a block, is no matter of opinion.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
-
-from videoswin_cli.data.decoding.packets import PacketFacts
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from av import VideoStream
-    from av.container import InputContainer
+    from io import FileIO
+
+    from videoswin_cli.data.decoding.packets import PacketSource
+
+AVI_HEAD = 8  # bytes between the place that the index of an AVI names and the data of a packet
 
 
-def misses_its_end(
-    path: str, container: "InputContainer", stream: "VideoStream", facts: Sequence[PacketFacts]
-) -> bool:
-    """Whether video that belongs to the file is not in it, as far as its container can tell."""
-    kind = container.format.name
-    with Path(path).open("rb") as file:
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """Video that belongs to a file and is not in it, as far as its container can tell."""
+
+    cut_off: bool = False  # the end is missing
+    before: frozenset[int] = frozenset()  # packets in front of which something is missing
+
+
+def find_loss(source: "PacketSource", *, end_slot: int, gaps: bool) -> Loss:
+    """What is missing from a file whose packets were read.
+
+    Args:
+        source: the file.
+        end_slot: end of the last frame in ticks of the stream, by its decode stamps.
+        gaps: the frame rate is not constant, so that frames may be missing between others.
+    """
+    kind = source.container.format.name
+    places, stream = source.places, source.stream
+    cut_off, lost = False, []
+    # Unbuffered: only the heads of the parts are read, a few bytes each.
+    with Path(source.path).open("rb", buffering=0) as file:
         size = file.seek(0, 2)
         if kind.startswith("mov,"):
-            listed = sum(entry.size > 0 for entry in stream.index_entries)
-            return len(facts) < listed or _is_box_cut(file, size)
-        if kind.startswith("matroska,"):
-            return _is_segment_cut(file, size)
-        if kind == "avi":
-            slots = max(
-                (fact.dts + fact.duration for fact in facts if fact.dts is not None), default=0
-            )
-            extent_cut, indexed = _look_at_riff(file, size)
-            return extent_cut or (not indexed and slots < stream.frames)
-    return False
+            lost = _list_unread(stream.index_entries, places, 0)
+            cut_off = _is_box_cut(file, size) or any(place >= size for place in lost)
+        elif kind.startswith("matroska,"):
+            sizes = zip(places, source.sizes, strict=True)
+            ends = {place: place + _BLOCK_HEAD + length for place, length in sizes}
+            lost = list(_walk_segment(file, size, ends, enter_all=gaps))
+        elif kind == "avi":
+            cut_off, indexed = _look_at_riff(file, size)
+            cut_off = cut_off or (not indexed and end_slot < stream.frames)
+            lost = _list_unread(stream.index_entries, places, AVI_HEAD) if indexed else []
+    return _judge(lost, places, cut_off=cut_off)
+
+
+def _judge(lost: Sequence[int], places: Sequence[int], *, cut_off: bool) -> Loss:
+    """From the places in the file where something is missing."""
+    last = max(places, default=-1)
+    before = (
+        next(number for number, place in enumerate(places) if place > hole)
+        for hole in lost
+        if hole < last
+    )
+    return Loss(cut_off=cut_off or any(hole >= last for hole in lost), before=frozenset(before))
+
+
+def _list_unread(entries: Any, places: Sequence[int], head_bytes: int) -> list[int]:
+    """Places of packets that the index of a file lists and that the demuxer did not give."""
+    listed = [entry.pos + head_bytes for entry in entries if entry.size > 0]
+    if len(places) >= len(listed):
+        return []
+    return sorted(set(listed).difference(places))
 
 
 # --- mp4 and mov ----------------------------------------------------------------------------------
@@ -42,7 +79,7 @@ def misses_its_end(
 _FRAGMENT_BOXES = (b"moof", b"moov")
 
 
-def _is_box_cut(file: BinaryIO, size: int) -> bool:
+def _is_box_cut(file: "FileIO", size: int) -> bool:
     """Whether a box of the table of samples, or of the samples behind a fragment's, is cut."""
     place, fragmented = 0, False
     while place + 8 <= size:
@@ -64,70 +101,68 @@ def _is_box_cut(file: BinaryIO, size: int) -> bool:
 
 # --- Matroska and WebM ----------------------------------------------------------------------------
 
-_EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
-_IN_SEGMENT = frozenset(
-    {0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1F43B675, 0x1C53BB6B, 0x1941A469, 0x1043A770}
-    | {0x1254C367, 0xEC, 0xBF}  # SeekHead, Info, Tracks, Cluster, Cues, ..., Void, CRC-32
+_EBML, _SEGMENT, _CLUSTER, _BLOCK_GROUP = 0x1A45DFA3, 0x18538067, 0x1F43B675, 0xA0
+_PARENTS = frozenset({_SEGMENT, _CLUSTER, _BLOCK_GROUP})
+_KNOWN = _PARENTS | frozenset(
+    {_EBML, 0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367}
+    # EBML, SeekHead, Info, Tracks, Cues, Attachments, Chapters, Tags; in a cluster; in a group
+    | {0xE7, 0x5854, 0xAB, 0xA7, 0xA3, 0xAF, 0xEC, 0xBF}
+    | {0xA1, 0xA2, 0x75A1, 0x9B, 0xFA, 0xFB, 0xFD, 0xA4, 0x75A2, 0x8E, 0xC8}
 )
+_BLOCK_HEAD = 4  # bytes between the place of a packet and its data: track, time, flags
 
 
-def _is_segment_cut(file: BinaryIO, size: int) -> bool:
-    """Whether the segment, or one of its parts, is longer than the file or followed by noise.
+def _walk_segment(
+    file: "FileIO", size: int, ends: Mapping[int, int], *, enter_all: bool
+) -> Iterator[int]:
+    """Places at which there is no element, or one that is longer than the file.
 
-    A live recording does not know its size. Source: RFC 8794, RFC 9559.
+    Elements stand one behind the other. Those that hold blocks are entered: all, or the last ones.
+    A live recording does not know how long its segment and its clusters are. Source: RFC 8794,
+    RFC 9559.
     """
-    place = 0
-    while place < size:
-        found = _read_element(file, place)
-        if found is None:
-            return False
-        kind, body, length = found
-        if length is None and kind != _SEGMENT:
-            return False
-        end = size if length is None else body + length
-        if kind == _SEGMENT:
-            return end > size or _is_cluster_cut(file, body, end)
-        if kind != _EBML:
-            return False
-        place = end
-    return False
-
-
-def _is_cluster_cut(file: BinaryIO, place: int, end: int) -> bool:
+    last, place, end = max(ends, default=0), 0, size
     while place < end:
-        found = _read_element(file, place)
-        if found is None or found[0] not in _IN_SEGMENT:
-            return True
-        _, body, length = found
-        if length is None:
-            return False
-        place = body + length
-    return place > end
+        kind, body, length = _read_element(file, place)
+        if kind == _EBML and place:
+            return  # another file follows
+        if kind not in _KNOWN:
+            yield place
+            following = min((p for p in ends if p > place), default=None)
+            place = size if following is None else ends[following]
+            continue
+        if length is not None and body + length > size:
+            yield size
+            length = None
+        if kind == _SEGMENT and length is not None:
+            end = body + length
+        enter = kind == _SEGMENT or length is None or body + length > last or enter_all
+        if kind in _PARENTS and enter:
+            place = body
+        elif length is None:
+            return
+        else:
+            place = body + length
 
 
-def _read_element(file: BinaryIO, place: int) -> tuple[int, int, int | None] | None:
-    """Identifier, start of the content and its length (None: not known) of an EBML element."""
+def _read_element(file: "FileIO", place: int) -> tuple[int, int, int | None]:
+    """Identifier (0: none), start of the content and its length (None: not known) of an element."""
     file.seek(place)
     header = file.read(12)
-    if not header or not header[0]:
-        return None
-    id_bytes = 9 - header[0].bit_length()
-    if len(header) <= id_bytes or not header[id_bytes]:
-        return None
-    length_bytes = 9 - header[id_bytes].bit_length()
-    content = header[id_bytes : id_bytes + length_bytes]
-    if id_bytes > 4 or len(content) < length_bytes:
-        return None
-    unknown = (1 << 7 * length_bytes) - 1
-    length = int.from_bytes(content, "big") & unknown
+    id_bytes = 9 - header[0].bit_length() if header else 9
+    if id_bytes > 4 or len(header) <= id_bytes or not header[id_bytes]:
+        return 0, place, None
     kind = int.from_bytes(header[:id_bytes], "big")
+    length_bytes = 9 - header[id_bytes].bit_length()
+    unknown = (1 << 7 * length_bytes) - 1
+    length = int.from_bytes(header[id_bytes : id_bytes + length_bytes], "big") & unknown
     return kind, place + id_bytes + length_bytes, None if length == unknown else length
 
 
 # --- AVI ------------------------------------------------------------------------------------------
 
 
-def _look_at_riff(file: BinaryIO, size: int) -> tuple[bool, bool]:
+def _look_at_riff(file: "FileIO", size: int) -> tuple[bool, bool]:
     """Whether a chunk is longer than the file, and whether an index follows the pictures.
 
     Source: the OpenDML AVI File Format Extensions 1.02: one RIFF after the other.
@@ -147,7 +182,7 @@ def _look_at_riff(file: BinaryIO, size: int) -> tuple[bool, bool]:
     return False, indexed
 
 
-def _has_index(file: BinaryIO, place: int, end: int) -> bool:
+def _has_index(file: "FileIO", place: int, end: int) -> bool:
     while place + 8 <= end:
         file.seek(place)
         header = file.read(8)

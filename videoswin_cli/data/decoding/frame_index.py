@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from videoswin_cli.data.decoding.clock import Clock, Timing, set_clock
-from videoswin_cli.data.decoding.completeness import misses_its_end
+from videoswin_cli.data.decoding.completeness import AVI_HEAD, Loss, find_loss
 from videoswin_cli.data.decoding.container import (
     CHECK_FILE,
     describe_stream,
@@ -55,16 +55,16 @@ class FrameIndex:
         """Position in `starts` of the last start from which frame `number` can be decoded."""
         return max(bisect_right(self.first_frames, number) - 1, 0)
 
-    def spoiled_by(self, packet: int) -> Iterator[int]:
-        """Frames that cannot be relied on where this packet is damaged.
+    def spoiled_by(self, first: int, last: int) -> Iterator[int]:
+        """Frames that cannot be relied on where a packet, one of `first` to `last`, is damaged.
 
-        They are those sent up to the next packet at which the picture is whole again, and those
-        sent after that but shown before it.
+        They are those sent from there to the next packet at which the picture is whole again, and
+        those sent after that but shown before it.
         """
         numbers = self.clock.numbers
-        after = bisect_right(self.recoveries, (packet, len(numbers)))
+        after = bisect_right(self.recoveries, (last, len(numbers)))
         end = min((whole for _, whole in self.recoveries[after:]), default=len(numbers))
-        yield from (number for number in numbers[packet:end] if number >= 0)
+        yield from (number for number in numbers[max(first, 0) : end] if number >= 0)
         for number in numbers[end + 1 :]:
             if number > numbers[end]:
                 return
@@ -82,6 +82,8 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
     scan = source.scan()
     container, stream, shown = source.container, source.stream, source.path
     facts, first = scan.facts, scan.first
+    if container.format.name == "avi":
+        facts = list(_read_slots(source, facts))
     if first is None:
         raise VideoError(
             f"{shown}: not one frame can be decoded"
@@ -93,8 +95,10 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
     if not clock.times:
         raise VideoError(f"{shown}: its edit list cuts off all of its {len(facts)} frames")
     notes = list(_describe(container, stream, clock))
-    if scan.broken_off or facts[-1].corrupt or misses_its_end(shown, container, stream, facts):
-        found = _describe_cut(stream, facts, clock)
+    slots = (fact.dts + fact.duration for fact in facts if fact.dts is not None)
+    loss = find_loss(source, end_slot=max(slots, default=0), gaps=clock.varies)
+    if loss.cut_off or scan.broken_off or facts[-1].corrupt:
+        found = _describe_rest(stream, facts, clock)
         if not allow_truncated:
             raise VideoError(
                 f"{shown}: {found}",
@@ -121,9 +125,20 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
         closed=_find_closed(facts, clock),
         marked_keys=frozenset(i for i, fact in enumerate(facts) if fact.key),
         hidden=any(not fact.shown for fact in facts),
-        corrupt=frozenset(_find_corrupt(facts, clock)),
+        corrupt=frozenset(_find_corrupt(facts, clock, loss)),
         notes=tuple(notes),
     )
+
+
+def _read_slots(source: PacketSource, facts: Sequence[PacketFacts]) -> Iterator[PacketFacts]:
+    """Packets of an AVI with the number of their slot, as its index has it, for both stamps.
+
+    It knows no presentation stamps, and FFmpeg makes them up; where a packet is lost, it counts on.
+    """
+    slots = {entry.pos + AVI_HEAD: entry.timestamp for entry in source.stream.index_entries}
+    for fact, place in zip(facts, source.places, strict=True):
+        slot = slots.get(place, fact.dts)
+        yield fact._replace(pts=slot, dts=slot)
 
 
 def _read_timing(container: "InputContainer", stream: "VideoStream", scan: Scan) -> Timing:
@@ -140,8 +155,7 @@ def _read_timing(container: "InputContainer", stream: "VideoStream", scan: Scan)
         tick=stream.time_base,
         rate=float(stream.average_rate or stream.guessed_rate or 0),
         may_jump=bool(flags & Flags.ts_discont.value),
-        # AVI knows no presentation times. FFmpeg makes them up, wrongly where frames are reordered.
-        made_up=container.format.name == "avi" and stream.codec_context.has_b_frames,
+        unordered=container.format.name == "avi" and stream.codec_context.has_b_frames,
         first_decoded=scan.first.pts if scan.first is not None else None,
         earliest=min(others, default=None),
     )
@@ -179,8 +193,10 @@ def _find_closed(facts: Sequence[PacketFacts], clock: Clock) -> frozenset[int]:
     )
 
 
-def _find_corrupt(facts: Sequence[PacketFacts], clock: Clock) -> Iterator[int]:
-    """Packets that the demuxer calls corrupt, but for those that it blames for a join."""
+def _find_corrupt(facts: Sequence[PacketFacts], clock: Clock, loss: Loss) -> Iterator[int]:
+    """Packets around a loss, and those that the demuxer calls corrupt, but not for a join."""
+    for i in loss.before:
+        yield from (i - 1, i)
     for i, fact in enumerate(facts):
         at_join = any(0 < join - i <= _MARKS_AT_A_JOIN for join in clock.joins)
         if fact.corrupt and not at_join:
@@ -201,7 +217,7 @@ def _describe(container: "InputContainer", stream: "VideoStream", clock: Clock) 
         )
 
 
-def _describe_cut(stream: "VideoStream", facts: Sequence[PacketFacts], clock: Clock) -> str:
+def _describe_rest(stream: "VideoStream", facts: Sequence[PacketFacts], clock: Clock) -> str:
     promised = f" of the {stream.frames} that its header promises" if stream.frames else ""
     return (
         f"the file is cut off: it holds {len(facts)} frames{promised}, "

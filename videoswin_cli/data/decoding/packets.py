@@ -57,8 +57,8 @@ class PacketSource:
         self._wanted = stream
         self._stack = stack
         self._held: list[Packet[VideoStream]] | None = None
-        self._places = array("q")  # of each packet in the file, -1 where it is not known
-        self._sizes = array("q")
+        self.places = array("q")  # of each packet in the file, -1 where it is not known
+        self.sizes = array("q")
         self._seek_stamps = array("q")
         self._open()
 
@@ -81,8 +81,8 @@ class PacketSource:
                 if packet.size == 0:  # the end, or a slot of an AVI in which nothing changes
                     continue
                 scan.facts.append(_describe_packet(packet, inspect(packet)))
-                self._places.append(-1 if packet.pos is None else packet.pos)
-                self._sizes.append(packet.size)
+                self.places.append(-1 if packet.pos is None else packet.pos)
+                self.sizes.append(packet.size)
                 self._seek_stamps.append(_choose_seek_stamp(self.container, packet))
                 if small:
                     held.append(packet)
@@ -118,10 +118,10 @@ class PacketSource:
             first = next(self.container.demux(self.stream), None)
         except av.error.FFmpegError:
             return None
-        if first is None or not first.pos or first.pos not in self._places:
+        if first is None or not first.pos or first.pos not in self.places:
             return None
-        landed = self._places.index(first.pos)
-        if landed > start or self._sizes[landed] != first.size:
+        landed = self.places.index(first.pos)
+        if landed > start or self.sizes[landed] != first.size:
             return None
         return self._continue(first, landed)
 
@@ -130,7 +130,7 @@ class PacketSource:
     ) -> "Iterator[tuple[int, Packet[VideoStream]]]":
         yield landed, first
         for number, packet in self._demux(landed + 1):
-            if packet.size != self._sizes[number]:
+            if packet.size != self.sizes[number]:
                 return  # not the packets that were counted
             yield number, packet
 

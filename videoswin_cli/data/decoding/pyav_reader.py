@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Decoding on to a start this near costs less than starting there.
 _NEAR_FRAMES = 4
+# FFmpeg's parsers give a mark of damage to the packet before the one that it is meant for.
+_MARKED_EARLY = 1
 
 
 class PyAvReader:
@@ -25,7 +27,11 @@ class PyAvReader:
     def __init__(self, index: FrameIndex, source: PacketSource) -> None:
         self._index = index
         self._source = source
-        self._spoiled = {number for packet in index.corrupt for number in index.spoiled_by(packet)}
+        self._spoiled = {
+            number
+            for packet in index.corrupt
+            for number in index.spoiled_by(packet, packet + _MARKED_EARLY)
+        }
         self._frames: Iterator[tuple[int, VideoFrame]] = iter(())
         self._position = -1  # number of the last frame decoded
         self._start = -1  # where `_frames` started, as a position in `index.starts`; -1: nowhere
@@ -112,13 +118,15 @@ class PyAvReader:
         self.decoded_frames += 1
         numbers = self._index.clock.numbers
         if frame is None:
-            self._spoiled.update(self._index.spoiled_by(packet_number))
+            # Where a packet makes no sense, the one before it ends in the damage, perhaps.
+            self._spoiled.update(self._index.spoiled_by(packet_number - 1, packet_number))
             return
         number = count if self._index.clock.counted else frame.pts
         if number is None:
             return  # cut off, or with nothing to refer to
         if frame.is_corrupt and number in numbers:
-            self._spoiled.update(self._index.spoiled_by(numbers.index(number)))
+            packet_number = numbers.index(number)
+            self._spoiled.update(self._index.spoiled_by(packet_number, packet_number))
         yield number, frame
 
 

@@ -146,8 +146,9 @@ def _inspect_h264(length_bytes: int | None) -> Inspect:
                 recovery, exact = _read_recovery_point(unit) or (recovery, exact)
             elif kind in (1, 2):
                 pictures += 1
-                if recovery != 0 or not exact or not _is_intra_slice(unit):
-                    return PacketKind(recovery_frames=recovery)
+                slice_type = _read_slice_type(unit)
+                if recovery != 0 or not exact or slice_type not in _INTRA_SLICES:
+                    return PacketKind(recovery_frames=recovery, looks_back=slice_type == 1)
         if not pictures:
             return _HIDDEN  # parameter sets or messages alone
         return _OPEN
@@ -155,10 +156,13 @@ def _inspect_h264(length_bytes: int | None) -> Inspect:
     return inspect
 
 
-def _is_intra_slice(unit: memoryview) -> bool:
+_INTRA_SLICES = (2, 4)  # I, SI; 1 is B
+
+
+def _read_slice_type(unit: memoryview) -> int:
     bits = _Bits(unit, 8)
     bits.read_golomb()  # first macroblock
-    return bits.read_golomb() % 5 in (2, 4)  # I, SI
+    return bits.read_golomb() % 5
 
 
 def _read_recovery_point(unit: memoryview) -> tuple[int, bool] | None:
