@@ -84,6 +84,8 @@ def extract(
     device: options.Device = "auto",
     precision: options.Precision = "fp32",
     decoder: options.Decoder = "auto",
+    stream: options.Stream = None,
+    allow_truncated: options.AllowTruncated = False,
     workers: options.Workers = None,
     batch_size: options.BatchSize = None,
 ) -> None:
@@ -132,6 +134,8 @@ def extract(
             device=device,
             precision=precision,
             decoder=decoder,
+            stream=stream,
+            allow_truncated=allow_truncated,
             workers=workers,
             batch_size=batch_size,
         ),
@@ -161,11 +165,19 @@ def extract(
         notice(f"failed: {video.path}: {video.error}")
     if failed:
         notice(f"{len(failed)} of {len(done.videos)} videos failed")
+    broken = [video for video in done.videos if video.gaps]
+    for video in broken[:_EXAMPLES]:
+        notice(
+            f"{len(video.gaps)} of {len(video.times)} rows are NaN: {video.path}: "
+            f"{next(iter(video.gaps.values()))}"
+        )
+    if broken:
+        notice(f"{len(broken)} of {len(done.videos)} videos are damaged in part")
     if done.complete:
         typer.echo(out)
     else:
         notice(f"{len(done.videos)} of {len(listed)} videos are there; the other shards go on")
-    if failed:
+    if failed or broken:
         raise typer.Exit(VideoError.exit_code)
 
 

@@ -122,6 +122,8 @@ def finetune(
     ] = False,
     device: options.Device = "auto",
     decoder: options.Decoder = "auto",
+    stream: options.Stream = None,
+    allow_truncated: options.AllowTruncated = False,
     workers: options.Workers = None,
 ) -> None:
     """Train a model on classes of your own.
@@ -181,7 +183,7 @@ def finetune(
         out=folder,
         resume=_find_state(resume, folder),
         device=device,
-        opening=OpenOptions(decoder=decoder),
+        opening=OpenOptions(decoder=decoder, stream=stream, allow_truncated=allow_truncated),
         workers=workers,
     )
     with StepBar() as bar:

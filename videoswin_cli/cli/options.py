@@ -1,11 +1,13 @@
 """Options that several commands share."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from videoswin_cli.data.lists import ListFormat
+from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 
 Model = Annotated[
@@ -49,6 +51,51 @@ Precision = Annotated[
 Decoder = Annotated[
     Literal["auto", "decord", "pyav"],
     typer.Option("--decoder", help="auto: decord, and PyAV where decord cannot."),
+]
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds from `SS`, `MM:SS` or `HH:MM:SS`, the last with a fraction or without.
+
+    Raises:
+        UsageError: anything else.
+    """
+    *units, last = text.split(":")
+    whole = all(re.fullmatch(r"[0-9]+", unit) for unit in units)
+    if len(units) > 2 or not whole or not re.fullmatch(r"[0-9]+\.?[0-9]*|\.[0-9]+", last):
+        raise UsageError(f"no time: {text!r}", hint="use SS, MM:SS or HH:MM:SS.mmm, such as 1:02.5")
+    parts = [*map(int, units), float(last)]
+    if any(part >= 60 for part in parts[1:]):
+        raise UsageError(f"no time: {text!r}: more than 59 behind a colon")
+    return float(sum(part * 60**power for power, part in enumerate(reversed(parts))))
+
+
+Start = Annotated[
+    float | None,
+    typer.Option(
+        "--start",
+        parser=parse_seconds,
+        metavar="TIME",
+        help="From this time on: SS, MM:SS or HH:MM:SS.mmm from the start of the file.",
+    ),
+]
+End = Annotated[
+    float | None,
+    typer.Option("--end", parser=parse_seconds, metavar="TIME", help="Up to this time."),
+]
+Stream = Annotated[
+    int | None,
+    typer.Option(
+        "--stream",
+        min=0,
+        metavar="N",
+        help="Number of the video stream in each file, as ffprobe counts.",
+        show_default="the default one, else the largest",
+    ),
+]
+AllowTruncated = Annotated[
+    bool,
+    typer.Option("--allow-truncated", help="Read what is there of files that were cut off."),
 ]
 Workers = Annotated[
     int | None,

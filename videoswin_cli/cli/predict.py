@@ -1,6 +1,5 @@
 """`videoswin predict`: what happens in these videos?"""
 
-import math
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +32,8 @@ def predict(
     device: options.Device = "auto",
     precision: options.Precision = "fp32",
     decoder: options.Decoder = "auto",
+    stream: options.Stream = None,
+    allow_truncated: options.AllowTruncated = False,
     format: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write there, not to stdout.")
@@ -40,12 +41,8 @@ def predict(
     logits: Annotated[
         bool, typer.Option("--logits", help="Add the raw scores of each view (json, jsonl).")
     ] = False,
-    start: Annotated[
-        float | None, typer.Option("--start", min=0, metavar="S", help="From this second on.")
-    ] = None,
-    end: Annotated[
-        float | None, typer.Option("--end", min=0, metavar="S", help="Up to this second.")
-    ] = None,
+    start: options.Start = None,
+    end: options.End = None,
     workers: options.Workers = None,
     batch_size: options.BatchSize = None,
 ) -> None:
@@ -59,9 +56,6 @@ def predict(
     """
     if logits and format not in ("json", "jsonl"):
         raise UsageError(f"--logits does not fit --format {format}", hint="use json or jsonl")
-    for name, seconds in (("--start", start), ("--end", end)):
-        if seconds is not None and not math.isfinite(seconds):
-            raise UsageError(f"{name} {seconds}: expected seconds")
     if end is not None and end <= (start or 0):
         raise UsageError(f"--end {end:g} is not after --start {start or 0:g}")
 
@@ -84,6 +78,8 @@ def predict(
         device=processes.device(device),
         precision=precision,
         decoder=decoder,
+        stream=stream,
+        allow_truncated=allow_truncated,
         workers=workers,
         batch_size=batch_size,
     )

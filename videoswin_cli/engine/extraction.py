@@ -68,6 +68,8 @@ def extract(
     device: str = "auto",
     precision: Precision = "fp32",
     decoder: DecoderChoice = "auto",
+    stream: int | None = None,
+    allow_truncated: bool = False,
     workers: int | None = 0,
     batch_size: int | None = None,
 ) -> FeatureTable:
@@ -87,6 +89,8 @@ def extract(
             device=device,
             precision=precision,
             decoder=decoder,
+            stream=stream,
+            allow_truncated=allow_truncated,
             workers=workers,
             batch_size=batch_size,
         ),
@@ -308,6 +312,7 @@ def _write(
                 writer.fail(video.path, part.reason)
                 continue
             writer.add(part)
+            monitor.note(video.path, part.notes)
             if part.last:
                 writer.end(video.path, part.decoder)
                 failed = False

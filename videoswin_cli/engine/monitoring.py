@@ -1,12 +1,14 @@
 """What a run tells while it goes on, and where its time went."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from videoswin_cli.engine.processes import Processes
 from videoswin_cli.records import Timing
+
+_NOTED = 5  # videos whose notes are told
 
 
 class Progress(Protocol):
@@ -31,6 +33,7 @@ class Monitor:
     model_seconds: float = 0.0
     normalise_seconds: float = 0.0  # of them; on a GPU only what it took to start
     videos: int = 0  # done
+    noted: int = 0  # of them with something to note
     _begun: float = field(default_factory=time.perf_counter)
 
     def begin(self, total: int) -> None:
@@ -44,6 +47,17 @@ class Monitor:
         self.videos += 1
         if self.progress is not None:
             self.progress.advance(failed=failed)
+
+    def note(self, path: str, notes: Sequence[str]) -> None:
+        """What is odd about a video; of many the first few are told, and that there are more."""
+        if not notes:
+            return
+        self.noted += 1
+        if self.noted <= _NOTED:
+            for text in notes:
+                self.notice(f"{path}: {text}")
+        elif self.noted == _NOTED + 1:
+            self.notice("more videos are odd in such ways; they are not named here")
 
     def timing(self, processes: Processes | None = None) -> Timing:
         """Where the time went, over all processes; to be called by each of them."""

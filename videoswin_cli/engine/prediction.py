@@ -64,6 +64,8 @@ def predict(
     device: str = "auto",
     precision: Precision = "fp32",
     decoder: DecoderChoice = "auto",
+    stream: int | None = None,
+    allow_truncated: bool = False,
     logits: bool = False,
     start_seconds: float | None = None,
     end_seconds: float | None = None,
@@ -87,6 +89,8 @@ def predict(
         device=device,
         precision=precision,
         decoder=decoder,
+        stream=stream,
+        allow_truncated=allow_truncated,
         workers=workers,
         batch_size=batch_size,
     )

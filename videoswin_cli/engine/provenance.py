@@ -35,6 +35,7 @@ def describe_run(model: LoadedModel, options: RunOptions, **more: Any) -> Descri
         "stream": options.stream,
         "allow_truncated": options.allow_truncated,
         **more,
+        "variable_rate": "time stamps" if model.spec.protocol.frame_rate else "frame numbers",
         "protocol": asdict(model.spec.protocol),
         "version": VERSION,
     }

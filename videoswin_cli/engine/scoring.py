@@ -125,6 +125,7 @@ class Scorer:
             elif isinstance(output, FailedVideo):
                 entry = _failure(video, output.reason)
             else:
+                self.monitor.note(video.path, output.notes)
                 entry = self._entry(video, output)
             if entry["error"] is not None and self.stop_at_failure:
                 raise VideoError(f"{video.path}: {entry['error']}")
