@@ -75,6 +75,16 @@ def test_the_clips_of_the_repository(name: str) -> None:
     assert answer.stdout.splitlines()[1].split()[-1] == name
 
 
+@pytest.mark.parametrize(
+    ("name", "motion"), [("tilt-up-hflip.mp4", "tilt-up"), ("zoom-in-ir.mp4", "zoom-in")]
+)
+def test_clips_that_are_easily_read_wrong(name: str, motion: str) -> None:
+    """A mirrored one, and one without a whole picture but the first (intra refresh)."""
+    (answer,) = predict([ROOT / "tests/field" / name], model=MODEL)
+    assert answer.error is None
+    assert answer.top[0].label == motion
+
+
 def test_clips_that_it_was_not_trained_on(tmp_path: Path) -> None:
     for _ in make_camera_motion(tmp_path, clips_per_class=3, seed=77, workers=2, notice=print):
         pass
