@@ -7,7 +7,7 @@ after lossy coding. Bright blocks are reddish: swapped channels are noticed too.
 
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -67,6 +67,9 @@ def write_video(
     times: Sequence[float] | None = None,
     faststart: bool = True,
     audio: bool = False,
+    options: Mapping[str, str] | None = None,
+    muxing: Mapping[str, str] | None = None,
+    format: str | None = None,
 ) -> Path:
     """Write one video; the container follows from the suffix.
 
@@ -84,6 +87,9 @@ def write_video(
         times: start of each frame in seconds, for a variable frame rate; replaces fps.
         faststart: mp4 and mov carry their index before the frames.
         audio: add a silent sound track.
+        options: of the encoder, in place of those that follow from the others.
+        muxing: options of the muxer.
+        format: of the container, where it does not follow from the suffix.
 
     Returns:
         `path`.
@@ -91,8 +97,9 @@ def write_video(
     os.environ.setdefault("SVT_LOG", "1")  # libsvtav1 talks to stderr behind FFmpeg's back
     movable = path.suffix in {".mp4", ".mov"}
     muxer_options = {"movflags": "+faststart"} if movable and faststart else {}
+    muxer_options |= muxing or {}
     rate = Fraction(fps).limit_denominator(1001)
-    with av.open(str(path), "w", options=muxer_options) as container:
+    with av.open(str(path), "w", format=format, options=muxer_options) as container:
         stream = container.add_stream(codec, rate=rate)
         stream.width, stream.height = size
         stream.pix_fmt = pix_fmt
@@ -120,6 +127,7 @@ def write_video(
         elif codec in {"mpeg4", "mpeg2video", "mpeg1video"}:
             context.max_b_frames = b_frames
             context.options = {"qscale": "3", "flags": "+qscale", "global_quality": "354"}
+        context.options = {**context.options, **(options or {})}
         time_base = 1 / rate if times is None else Fraction(1, 1000)
         if times is not None:
             context.time_base = time_base
