@@ -10,7 +10,7 @@ from typing import Literal
 
 SamplingRule = Literal["official", "mmaction2", "uniform", "torchvision"]
 ResizeRule = Literal["cv2", "torchvision"]
-DecoderName = Literal["decord", "pyav"]
+DecoderName = Literal["decord", "pyav", "pillow"]
 
 
 @dataclass(frozen=True, kw_only=True)

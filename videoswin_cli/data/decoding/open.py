@@ -3,18 +3,20 @@
     with open_video(path) as video:
         clip = video.read_frames([0, 2, 4])
 
-decord reads where it can be relied on, PyAV everything else; both give the same numbers to the
-same frames, those of `frame_index`, and the same pixels. Nothing but this module and its two
-readers knows about either. Open videos in the process that reads them: a decoder does not
-survive a fork.
+decord reads where it can be relied on, PyAV everything else, and Pillow animated WebP. All give the
+same numbers to the same frames, those of `frame_index`, and the same pixels. Nothing but this
+module and its readers knows about them. Open videos in the process that reads them: a decoder does
+not survive a fork.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from videoswin_cli.data.decoding.animated_webp import is_animated_webp, open_animated_webp
 from videoswin_cli.data.decoding.decord_reader import DecordFailedError, DecordReader, load_decord
 from videoswin_cli.data.decoding.frame_index import FrameIndex, index_frames
 from videoswin_cli.data.decoding.packets import PacketSource, open_packets
@@ -59,12 +61,14 @@ class Video:
     """An opened video."""
 
     def __init__(
-        self, index: FrameIndex, source: PacketSource, reader: FrameReader, *, may_switch: bool
+        self,
+        index: FrameIndex,
+        reader: FrameReader,
+        fallback: Callable[[], FrameReader] | None = None,
     ) -> None:
         self._index = index
-        self._source = source
         self._reader = reader
-        self._may_switch = may_switch
+        self._fallback = fallback  # what reads where decord fails
 
     @property
     def info(self) -> VideoInfo:
@@ -140,10 +144,10 @@ class Video:
         try:
             return self._reader.read_frames(numbers)
         except DecordFailedError as error:
-            if not self._may_switch:
+            if self._fallback is None:
                 raise _refuse(self._index, error) from error
-        # PyAV does all of it again, so that the frames of a clip come from one decoder.
-        self._reader = PyAvReader(self._index, self._source)
+            # PyAV does all of it again, so that the frames of a clip come from one decoder.
+            self._reader = self._fallback()
         return self._reader.read_frames(numbers)
 
 
@@ -160,7 +164,7 @@ def open_video(
     Args:
         path: the file.
         decoder: "auto" takes decord where it is installed and can be relied on, and PyAV as soon
-            as decord fails; the other two take that one or fail.
+            as decord fails; the other two take that one or fail. Animated WebP is read by Pillow.
         stream: number of the video stream, as `ffprobe` counts all streams of a file; by default
             the one that FFmpeg takes (default flag, then size).
         allow_truncated: read what is there of a file whose end is missing; its notes say so.
@@ -177,10 +181,15 @@ def open_video(
             "decord is not installed (it has no wheels for this platform, perhaps)",
             hint="Use --decoder pyav: it reads the same frames.",
         )
+    if decoder != "decord" and is_animated_webp(path):
+        with open_animated_webp(path) as (index, webp_reader):
+            yield Video(index, webp_reader)
+        return
     with open_packets(path, stream=stream) as source:
         index = index_frames(source, allow_truncated=allow_truncated)
         reader = _choose_reader(index, source, decoder)
-        yield Video(index, source, reader, may_switch=decoder == "auto")
+        fallback = partial(PyAvReader, index, source) if decoder == "auto" else None
+        yield Video(index, reader, fallback)
 
 
 def describe_missing(numbers: Sequence[int]) -> str:

@@ -1,0 +1,131 @@
+"""Animated WebP, by Pillow: FFmpeg does not decode it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from videoswin_cli.data.decoding.clock import Timing, set_clock
+from videoswin_cli.data.decoding.frame_index import FrameIndex
+from videoswin_cli.data.decoding.orientation import UPRIGHT
+from videoswin_cli.data.decoding.packets import PacketFacts
+from videoswin_cli.data.decoding.random_access import Access
+from videoswin_cli.errors import VideoError
+from videoswin_cli.records import DecoderName
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+_LEAST_DURATION = 10  # ms, of a frame that states none
+
+
+def is_animated_webp(path: str | Path) -> bool:
+    """Whether a file says so in its head. Source: WebP container specification, VP8X chunk."""
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(21)
+    except OSError:
+        return False
+    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20:] and head[20] & 2)
+
+
+@contextmanager
+def open_animated_webp(path: str | Path) -> "Iterator[tuple[FrameIndex, WebpReader]]":
+    """The frames of an animated WebP, and what reads them.
+
+    Raises:
+        VideoError: it is damaged.
+    """
+    from PIL import Image
+
+    try:
+        image = Image.open(path)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise VideoError(f"{path}: not a readable animated WebP ({error})") from error
+    with image:
+        index = _index(str(path), image)
+        yield index, WebpReader(index, image)
+
+
+class WebpReader:
+    """Composes each frame from those before it."""
+
+    decoder: DecoderName = "pillow"
+
+    def __init__(self, index: FrameIndex, image: "Image") -> None:
+        self._index = index
+        self._image = image
+
+    def read_frames(self, numbers: Sequence[int]) -> "tuple[NDArray[np.uint8], list[int]]":
+        """As `PyAvReader.read_frames`."""
+        import numpy as np
+
+        index, missing = self._index, []
+        images = np.empty((len(numbers), index.height, index.width, 3), dtype=np.uint8)
+        for row, number in enumerate(numbers):
+            try:
+                self._image.seek(number)
+                images[row] = np.asarray(self._image.convert("RGB"))
+            except (OSError, ValueError, EOFError):
+                missing.append(number)
+        return images, missing
+
+
+def _index(shown: str, image: "Image") -> FrameIndex:
+    durations = []
+    for number in range(getattr(image, "n_frames", 1)):
+        try:
+            image.seek(number)
+            image.load()
+        except (OSError, ValueError, EOFError) as error:
+            raise VideoError(
+                f"{shown}: the file is cut off: it holds {number} frames of the "
+                f"{getattr(image, 'n_frames', 1)} that its header promises"
+            ) from error
+        durations.append(max(int(image.info.get("duration", 0)), _LEAST_DURATION))
+    starts = [0, *accumulate(durations[:-1])]
+    facts = [
+        PacketFacts(
+            pts=start,
+            dts=start,
+            duration=duration,
+            key=not start,
+            access=Access.NONE if start else Access.CLOSED,
+            shown=True,
+            recovery_frames=-1,
+            looks_back=False,
+            corrupt=False,
+            discard=False,
+        )
+        for start, duration in zip(starts, durations, strict=True)
+    ]
+    timing = Timing(
+        tick=Fraction(1, 1000),
+        rate=0.0,
+        may_jump=False,
+        unordered=False,
+        first_decoded=None,
+        earliest=None,
+    )
+    return FrameIndex(
+        path=shown,
+        container="webp",
+        codec="webp",
+        streams=1,
+        height=image.height,
+        width=image.width,
+        orientation=UPRIGHT,
+        clock=set_clock(facts, timing),
+        starts=(0,),
+        first_frames=(0,),
+        recoveries=(),
+        closed=frozenset({0}),
+        marked_keys=frozenset({0}),
+        hidden=False,
+        corrupt=frozenset(),
+        notes=(),
+    )
