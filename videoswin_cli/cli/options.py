@@ -54,35 +54,35 @@ Decoder = Annotated[
 ]
 
 
-def parse_seconds(text: str) -> float:
+def parse_seconds(option: str, text: str | None) -> float | None:
     """Seconds from `SS`, `MM:SS` or `HH:MM:SS`, the last with a fraction or without.
 
     Raises:
         UsageError: anything else.
     """
+    if text is None:
+        return None
     *units, last = text.split(":")
     whole = all(re.fullmatch(r"[0-9]+", unit) for unit in units)
     if len(units) > 2 or not whole or not re.fullmatch(r"[0-9]+\.?[0-9]*|\.[0-9]+", last):
-        raise UsageError(f"no time: {text!r}", hint="use SS, MM:SS or HH:MM:SS.mmm, such as 1:02.5")
+        raise UsageError(
+            f"{option} {text}: expected seconds, or MM:SS or HH:MM:SS.mmm, such as 1:02.5"
+        )
     parts = [*map(int, units), float(last)]
     if any(part >= 60 for part in parts[1:]):
-        raise UsageError(f"no time: {text!r}: more than 59 behind a colon")
+        raise UsageError(f"{option} {text}: more than 59 behind a colon")
     return float(sum(part * 60**power for power, part in enumerate(reversed(parts))))
 
 
 Start = Annotated[
-    float | None,
+    str | None,
     typer.Option(
         "--start",
-        parser=parse_seconds,
         metavar="TIME",
         help="From this time on: SS, MM:SS or HH:MM:SS.mmm from the start of the file.",
     ),
 ]
-End = Annotated[
-    float | None,
-    typer.Option("--end", parser=parse_seconds, metavar="TIME", help="Up to this time."),
-]
+End = Annotated[str | None, typer.Option("--end", metavar="TIME", help="Up to this time.")]
 Stream = Annotated[
     int | None,
     typer.Option(

@@ -56,8 +56,10 @@ def predict(
     """
     if logits and format not in ("json", "jsonl"):
         raise UsageError(f"--logits does not fit --format {format}", hint="use json or jsonl")
-    if end is not None and end <= (start or 0):
-        raise UsageError(f"--end {end:g} is not after --start {start or 0:g}")
+    start_seconds = options.parse_seconds("--start", start)
+    end_seconds = options.parse_seconds("--end", end)
+    if end_seconds is not None and end_seconds <= (start_seconds or 0):
+        raise UsageError(f"--end {end} is not after --start {start or 0}")
 
     from videoswin_cli.engine.processes import check_stdin, find_processes
 
@@ -94,8 +96,8 @@ def predict(
             topk=topk,
             average=average,
             logits=logits,
-            start_seconds=start,
-            end_seconds=end,
+            start_seconds=start_seconds,
+            end_seconds=end_seconds,
             monitor=monitor,
             processes=processes,
         )

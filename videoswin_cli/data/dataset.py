@@ -140,7 +140,8 @@ class ViewDataset:
             raise VideoError(
                 f"{video.info.path}: no frame from {self.start_seconds or 0.0:g} s to "
                 f"{'the end' if self.end_seconds is None else f'{self.end_seconds:g} s'}: "
-                f"its frames start at {times[0]:.2f} to {times[-1]:.2f} s"
+                f"its first frame starts at {times[0]:.2f} s, its last frame starts at "
+                f"{times[-1]:.2f} s"
             )
         return first, end - first
 

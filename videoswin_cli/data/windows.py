@@ -7,6 +7,7 @@ windows overlap.
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from itertools import takewhile
 
 from videoswin_cli.data.dataset import (
     FailedVideo,
@@ -61,9 +62,8 @@ class WindowDataset:
         found = False  # a window that can be read
         for first in range(0, len(windows), WINDOWS_AT_ONCE):
             piece = windows[first : first + WINDOWS_AT_ONCE]
-            wanted = sorted({number for window in piece for number in window})
-            frames.forget_before(wanted[0])
-            frames.read(wanted)
+            frames.forget_before(min(map(min, piece)))
+            frames.read(_list_frames(windows, first))
             good = [window for window in piece if frames.damaged.keys().isdisjoint(window)]
             found = found or bool(good)
             unread = len(windows) - first - len(piece)
@@ -75,6 +75,17 @@ class WindowDataset:
                 notes=() if first else notes,
                 unread=unread,
             )
+
+
+def _list_frames(windows: Sequence[Sequence[int]], first: int) -> list[int]:
+    """Frames of a piece, and those of later windows that lie between them.
+
+    Coming back for the latter would mean to decode what is before them again.
+    """
+    piece = windows[first : first + WINDOWS_AT_ONCE]
+    last = max(map(max, piece))
+    begun = takewhile(lambda window: window[0] <= last, windows[first:])
+    return sorted({number for window in begun for number in window if number <= last})
 
 
 def _find_gaps(frames: ResizedFrames, windows: Sequence[Sequence[int]]) -> Iterator[Gap]:
