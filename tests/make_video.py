@@ -7,7 +7,7 @@ after lossy coding. Bright blocks are reddish: swapped channels are noticed too.
 
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -202,6 +202,80 @@ def trim_video(source: Path, path: Path, *, frames: int, fps: int = 25) -> Path:
         (length,) = struct.unpack_from(">I", data, duration)
         struct.pack_into(">I", data, duration, length - frames * movie_timescale // fps)
     path.write_bytes(data)
+    return path
+
+
+def cut_tail(source: Path, path: Path, *, seconds: float) -> Path:
+    """Copy an mp4 whose edit list ends the first track after so many seconds."""
+    data = bytearray(source.read_bytes())
+    (movie_timescale,) = struct.unpack_from(">I", data, data.index(b"mvhd") + 16)
+    struct.pack_into(">I", data, data.index(b"elst") + 12, round(seconds * movie_timescale))
+    path.write_bytes(data)
+    return path
+
+
+def remux_video(
+    source: Path,
+    path: Path,
+    *,
+    drop: Collection[int] = (),
+    later: float = 0,
+    last: float | None = None,
+    muxing: Mapping[str, str] | None = None,
+) -> Path:
+    """Copy the packets of a video, without coding them anew.
+
+    Args:
+        source: what to copy.
+        path: where to; the container follows from the suffix.
+        drop: packets to leave out, in the order of sending.
+        later: seconds by which all stamps are moved.
+        last: seconds that the last picture is shown.
+        muxing: options of the muxer.
+
+    Returns:
+        `path`.
+    """
+    with av.open(str(source)) as old, av.open(str(path), "w", options=dict(muxing or {})) as new:
+        (stream,) = old.streams.video
+        copy = new.add_stream_from_template(stream)
+        packets = [packet for packet in old.demux(stream) if packet.size]
+        end = max(packet.pts for packet in packets)
+        ticks = round(later / stream.time_base)
+        for number, packet in enumerate(packets):
+            if number in drop:
+                continue
+            if last is not None and packet.pts == end:
+                packet.duration = round(last / stream.time_base)
+            packet.pts += ticks
+            if packet.dts is not None:
+                packet.dts += ticks
+            packet.stream = copy
+            new.mux(packet)
+    return path
+
+
+def find_packets(path: Path) -> list[int]:
+    """Where each packet of the video begins in its file, in bytes."""
+    with av.open(str(path)) as container:
+        return [packet.pos for packet in container.demux(video=0) if packet.size]
+
+
+def overwrite_video(source: Path, path: Path, *, start: int, size: int) -> Path:
+    """Copy a file with noise in place of `size` bytes from byte `start` on."""
+    data = bytearray(source.read_bytes())
+    data[start : start + size] = np.random.default_rng(start).bytes(size)
+    path.write_bytes(data)
+    return path
+
+
+def lose_packets(source: Path, path: Path, *, share: float, count: int) -> Path:
+    """Copy an MPEG-TS without `count` of its packets of video, from share (0..1) on."""
+    data = source.read_bytes()
+    units = [data[place : place + 188] for place in range(0, len(data), 188)]
+    pictures = [n for n, unit in enumerate(units) if unit[1] & 31 == 1 and unit[2] == 0]  # 0x100
+    lost = [n for n in pictures if n >= len(units) * share][:count]
+    path.write_bytes(b"".join(unit for n, unit in enumerate(units) if n not in lost))
     return path
 
 
