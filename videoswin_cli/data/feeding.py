@@ -12,6 +12,8 @@ from typing import Any, Protocol, TypeVar
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
+from videoswin_cli.errors import UsageError
+
 Item = TypeVar("Item", covariant=True)
 
 _AHEAD = 2  # items
@@ -32,12 +34,18 @@ def count_workers(videos: int, *, on_cpu: bool) -> int:
     One video gains nothing from a second process. More than four outrun the network on a CPU; a
     GPU takes what it can get. The cores are those that a container or Slurm leaves us, shared with
     the other processes of a `torchrun` on this machine.
+
+    Raises:
+        UsageError: torchrun's number of processes is no number.
     """
     if videos == 1:
         return 0
     allowed = getattr(os, "sched_getaffinity", None)
     cores = len(allowed(0)) if allowed else os.cpu_count() or 1
-    cores = max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    beside = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    if not beside.isdecimal() or int(beside) < 1:
+        raise UsageError(f"LOCAL_WORLD_SIZE is {beside!r}: expected a number from 1 up")
+    cores = max(1, cores // int(beside))
     return min(videos, cores, 4 if on_cpu else 16)
 
 
