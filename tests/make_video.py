@@ -7,7 +7,7 @@ after lossy coding. Bright blocks are reddish: swapped channels are noticed too.
 
 import os
 import struct
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -70,6 +70,7 @@ def write_video(
     options: Mapping[str, str] | None = None,
     muxing: Mapping[str, str] | None = None,
     format: str | None = None,
+    draw: Callable[[int], np.ndarray] | None = None,
 ) -> Path:
     """Write one video; the container follows from the suffix.
 
@@ -90,6 +91,7 @@ def write_video(
         options: of the encoder, in place of those that follow from the others.
         muxing: options of the muxer.
         format: of the container, where it does not follow from the suffix.
+        draw: makes a frame of `size` by its number, in place of `draw_frame`.
 
     Returns:
         `path`.
@@ -134,7 +136,8 @@ def write_video(
         sound = container.add_stream("aac", rate=16000, layout="mono") if audio else None
         converter = VideoReformatter()
         for number in range(frames):
-            image = av.VideoFrame.from_ndarray(draw_frame(number, size=size, seed=seed), "rgb24")
+            drawn = draw(number) if draw else draw_frame(number, size=size, seed=seed)
+            image = av.VideoFrame.from_ndarray(drawn, "rgb24")
             image = converter.reformat(image, format=pix_fmt)
             image.time_base = time_base
             image.pts = number if times is None else round(times[number] * 1000)
@@ -164,9 +167,14 @@ def _write_silence(container, stream, *, seconds: float) -> None:
 
 def rotate_video(source: Path, path: Path, *, degrees: int) -> Path:
     """Copy an mp4 and turn it clockwise by rotation metadata, as phones do: 0, 90, 180, 270."""
+    return turn_video(source, path, matrix=_TURNS[degrees])
+
+
+def turn_video(source: Path, path: Path, *, matrix: Sequence[float]) -> Path:
+    """Copy an mp4 with another display matrix: x' = a x + c y, y' = b x + d y."""
     data = bytearray(source.read_bytes())
     assert data.count(b"tkhd") == 1, "one track, please"
-    a, b, c, d = (value << 16 for value in _TURNS[degrees])
+    a, b, c, d = (round(value * (1 << 16)) for value in matrix)
     start = data.index(b"tkhd") + 44  # the matrix of a version 0 track header
     data[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
