@@ -55,7 +55,7 @@ class PyAvReader:
             images[rows.pop(number)] = self._convert(frame)
 
         self._fetch(numbers, keep)
-        if rows and self._start > 0 and not self._spoiled.issuperset(rows):
+        if len(index.starts) > 1 and not self._spoiled.issuperset(rows):
             # Damaged, or the demuxer landed elsewhere: from the first packet nothing can be missed.
             self._start = -1
             self._fetch(sorted(rows), keep, start=0)
