@@ -2,12 +2,14 @@
 
 import os
 import signal
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from videoswin_cli.data.feeding import count_workers, feed
+from videoswin_cli.data.feeding import count_workers, feed, feed_streams
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
@@ -91,3 +93,120 @@ def test_workers_suit_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert count_workers(1000, on_cpu=False) == 2
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "64")
     assert count_workers(1000, on_cpu=True) == 1
+
+
+# --- streams --------------------------------------------------------------------------------------
+
+
+class Counts:
+    """For each key that many items; some items kill the process that makes them."""
+
+    def __init__(self, *, deadly: tuple[tuple[int, int], ...] = (), marks: Path) -> None:
+        self.parent = os.getpid()
+        self.deadly = deadly  # (key, number of the item)
+        self.marks = marks  # a file for each process that made something, and for each death
+        self.deaths = 99  # of each deadly item
+
+    def stream(self, key: int) -> Iterator[str]:
+        (self.marks / f"process-{os.getpid()}").touch()
+        (self.marks / f"begun-{key}-{len(list(self.marks.glob(f'begun-{key}-*')))}").touch()
+        for number in range(key):
+            if (key, number) in self.deadly:
+                died = len(list(self.marks.glob(f"death-{key}-*")))
+                if died < self.deaths:
+                    assert os.getpid() != self.parent
+                    (self.marks / f"death-{key}-{died}").touch()
+                    os.kill(os.getpid(), signal.SIGKILL)
+            yield f"{key}.{number}"
+
+    def failed(self, key: int, reason: str) -> str:
+        return f"{key} {reason}"
+
+    def count(self, what: str) -> int:
+        return len(list(self.marks.glob(f"{what}-*")))
+
+    def live_processes(self) -> list[int]:
+        pids = [int(path.name.split("-")[1]) for path in self.marks.glob("process-*")]
+        return [pid for pid in pids if pid != self.parent and is_alive(pid)]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def items_of(key: int) -> list[str]:
+    return [f"{key}.{number}" for number in range(key)]
+
+
+KEYS = [3, 0, 5, 1, 2, 7, 4]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3, 20])
+def test_streams_come_in_the_order_of_the_keys(workers: int, tmp_path: Path) -> None:
+    source = Counts(marks=tmp_path)
+    found = list(feed_streams(source, KEYS, workers=workers))
+    assert found == [item for key in KEYS for item in items_of(key)]
+    assert source.count("process") == min(max(workers, 1), len(KEYS))
+    assert source.live_processes() == []
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_no_streams_give_nothing(workers: int, tmp_path: Path) -> None:
+    assert list(feed_streams(Counts(marks=tmp_path), [], workers=workers)) == []
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize(("key", "number"), [(5, 0), (5, 3), (4, 3)])
+def test_a_stream_that_kills_twice_is_given_up_and_the_others_come(
+    workers: int, key: int, number: int, tmp_path: Path
+) -> None:
+    source = Counts(deadly=((key, number),), marks=tmp_path)
+    found = list(feed_streams(source, KEYS, workers=workers))
+    expected: list[str] = []
+    for other in KEYS:
+        if other != key:
+            expected += items_of(other)
+            continue
+        came = [item for item in found if item.startswith(f"{key}.")]
+        assert came == items_of(key)[: len(came)]
+        assert len(came) <= number
+        expected += [*came, f"{key} the process that decoded it died: a crash in the decoder, or "]
+        expected[-1] += "out of memory"
+    assert found == expected
+    assert source.count(f"begun-{key}") >= 2
+    assert source.live_processes() == []
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_stream_that_dies_once_is_made_again_without_what_came(
+    workers: int, tmp_path: Path
+) -> None:
+    source = Counts(deadly=((5, 3), (7, 0)), marks=tmp_path)
+    source.deaths = 1
+    found = list(feed_streams(source, KEYS, workers=workers))
+    assert found == [item for key in KEYS for item in items_of(key)]
+    assert source.count("death") == 2
+
+
+def test_two_deadly_streams_cost_two(tmp_path: Path) -> None:
+    source = Counts(deadly=((5, 1), (2, 1)), marks=tmp_path)
+    found = list(feed_streams(source, KEYS, workers=2))
+    assert [item.split(" ")[0] for item in found if "died" in item] == ["5", "2"]
+    kept = [item for item in found if item[0] not in "52"]
+    assert kept == [item for key in KEYS if key not in (5, 2) for item in items_of(key)]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_closing_early_leaves_no_process(workers: int, tmp_path: Path) -> None:
+    source = Counts(marks=tmp_path)
+    items = feed_streams(source, [50] * 6, workers=workers)
+    assert [next(items) for _ in range(3)] == items_of(50)[:3]
+    items.close()
+    deadline = time.monotonic() + 10
+    while source.live_processes() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert source.live_processes() == []
