@@ -3,14 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from make_video import read_number, write_video
+from make_video import lose_packets, read_number, write_video
 from tiny import PROTOCOL
 
-from videoswin_cli.data.dataset import FailedVideo, VideoViews
-from videoswin_cli.data.decoding.open import OpenOptions, Video
+from videoswin_cli.data.dataset import FailedVideo, Gap, VideoViews
+from videoswin_cli.data.decoding import open as open_module
+from videoswin_cli.data.decoding.frame_index import FrameIndex
+from videoswin_cli.data.decoding.open import OpenOptions, Video, open_video
+from videoswin_cli.data.decoding.packets import PacketSource
+from videoswin_cli.data.decoding.pyav_reader import PyAvReader
 from videoswin_cli.data.sampling import Stride, slide_windows
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.data.windows import WINDOWS_AT_ONCE, WindowDataset, read_windows
@@ -195,3 +200,106 @@ def test_a_video_that_breaks_in_its_middle_is_a_failure_and_the_next_one_comes(
     rest = pieces[failed[0] + 1 :]
     assert {piece.info.path for piece in rest if isinstance(piece, VideoViews)} == {str(paths[1])}
     assert rest[-1].unread == 0
+
+
+def test_a_video_is_opened_once_and_each_frame_is_decoded_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    readers: list[PyAvReader] = []
+    index, begin = open_module.index_frames, PyAvReader.__init__
+
+    def count_index(source: PacketSource, **options: Any) -> FrameIndex:
+        opened.append(source.path)
+        return index(source, **options)
+
+    def count_reader(self: PyAvReader, *arguments: Any) -> None:
+        readers.append(self)
+        begin(self, *arguments)
+
+    monkeypatch.setattr(open_module, "index_frames", count_index)
+    monkeypatch.setattr(PyAvReader, "__init__", count_reader)
+    path = write_video(tmp_path / "v.mp4", frames=300)
+    pieces = list(read_windows(dataset([path], Stride(frames=3)), workers=0))
+    assert len(pieces) > 10
+    assert sum(map(len, pieces)) == 99
+    assert opened == [str(path)]
+    assert [reader.decoded_frames for reader in readers] == [300]
+
+
+@pytest.mark.parametrize("stride", [Stride(frames=1), Stride(frames=5), Stride(seconds=1), None])
+def test_no_frame_is_asked_for_twice(
+    stride: Stride | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    read = Video.read_whole_frames
+
+    def spy(self: Video, numbers: Sequence[int]) -> tuple[np.ndarray, list[int]]:
+        asked.extend(numbers)
+        return read(self, numbers)
+
+    monkeypatch.setattr(Video, "read_whole_frames", spy)
+    path = write_video(tmp_path / "v.mp4", frames=120)
+    pieces = list(read_windows(dataset([path], stride), workers=0))
+    assert asked == sorted(set(asked))
+    needed = {n for w in slide_windows(PROTOCOL, times=even(120), stride=stride) for n in w}
+    assert set(asked) == needed
+    assert {piece.unread for piece in pieces[-1:]} == {0}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_windows_with_lost_frames_are_gaps_and_all_others_come(
+    workers: int, tmp_path: Path
+) -> None:
+    whole = write_video(tmp_path / "whole.ts", frames=300, size=(48, 48), gop=25)
+    path = lose_packets(whole, tmp_path / "holed.ts", share=0.5, count=3)
+    with open_video(path) as video:
+        count, times, bounds = video.info.frames, video.timestamps(), video.bounds()
+        images, missing = video.read_whole_frames(range(count))
+    damaged = set(missing)
+    # Some are lost altogether: those after them have lower numbers than they show.
+    shown = {n: read_number(images[n]) for n in range(count) if n not in damaged}
+    assert 0 < len(damaged) < 60
+    pieces = list(read_windows(dataset([path], Stride(frames=5)), workers=workers))
+    windows = slide_windows(PROTOCOL, times=times, stride=Stride(frames=5))
+    lost = [window for window in windows if damaged.intersection(window)]
+    assert lost
+    assert not any(isinstance(piece, FailedVideo) for piece in pieces)
+    found: list[tuple[int, ...]] = []
+    gaps: list[Gap] = []
+    for first, piece in zip(range(0, len(windows), WINDOWS_AT_ONCE), pieces, strict=True):
+        part = windows[first : first + WINDOWS_AT_ONCE]
+        assert isinstance(piece, VideoViews)
+        assert len(piece.clips) + len(piece.gaps) == len(part)
+        assert piece.unread == len(windows) - first - len(part)
+        assert [part[gap.place] in lost for gap in piece.gaps] == [True] * len(piece.gaps)
+        found += [
+            tuple(read_number(frame.numpy()) for frame in piece.view(n)) for n in range(len(piece))
+        ]
+        gaps += piece.gaps
+    assert found == [tuple(shown[n] for n in w) for w in windows if w not in lost]
+    assert [(gap.start, gap.end) for gap in gaps] == [
+        (bounds[window[0]], bounds[window[-1] + 1]) for window in lost
+    ]
+    assert all("cannot be decoded" in gap.reason for gap in gaps)
+
+
+def test_a_video_of_damaged_windows_alone_is_one_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [write_video(tmp_path / f"{n}.mp4", frames=100, seed=n) for n in range(2)]
+    read = Video.read_whole_frames
+
+    def damage(self: Video, numbers: Sequence[int]) -> tuple[np.ndarray, list[int]]:
+        images, missing = read(self, numbers)
+        return images, missing if self.info.path != str(paths[0]) else list(numbers)
+
+    monkeypatch.setattr(Video, "read_whole_frames", damage)
+    pieces = list(read_windows(dataset(paths, None), workers=0))
+    failures = [piece for piece in pieces if isinstance(piece, FailedVideo)]
+    assert [failure.path for failure in failures] == [str(paths[0])]
+    assert "cannot be decoded" in failures[0].reason
+    views = [piece for piece in pieces if isinstance(piece, VideoViews)]
+    shown = [piece for piece in views if len(piece)]
+    assert {piece.info.path for piece in shown} == {str(paths[1])}
+    assert sum(map(len, shown)) == len(slide_windows(PROTOCOL, times=even(100), stride=None))
