@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from videoswin_cli.data.sampling import loops, sample_clips
+from videoswin_cli.data.sampling import Stride, loops, random_clip, sample_clips, slide_windows
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.records import Protocol
@@ -160,3 +160,99 @@ def test_the_uniform_rule_has_one_clip_to_give(clips: int) -> None:
     with pytest.raises(UsageError, match=f"{clips} clips") as caught:
         sample_clips(UNIFORM, frames=100, fps=30, clips=clips)
     assert "1x3" in caught.value.hint
+
+
+# --- variable frame rate --------------------------------------------------------------------------
+
+# Four frames at 10 a second, then three of half a second each: it ends at 1.9 s.
+BOUNDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.9, 1.4, 1.9)
+FIVE = replace(TORCHVISION, clip_frames=4, frame_rate=5)
+# What is shown at 0, 0.2, 0.4, ..., 1.6 s: nine times, as the tenth would end after the video.
+SHOWN = (0, 2, 4, 4, 4, 5, 5, 6, 6)
+
+
+def even_bounds(frames: int, fps: float, first: float = 0.0) -> list[float]:
+    return [first + n / fps for n in range(frames + 1)]
+
+
+def test_at_a_variable_rate_the_frame_that_is_shown_is_taken() -> None:
+    one = sample_clips(FIVE, frames=7, fps=3.7, clips=1, bounds=BOUNDS)
+    assert one == (SHOWN[2:6],)
+    all_starts = sample_clips(FIVE, frames=7, fps=3.7, clips=6, bounds=BOUNDS)
+    assert all_starts == tuple(SHOWN[start : start + 4] for start in range(6))
+    ten = replace(FIVE, frame_rate=10, clip_frames=19)
+    (clip,) = sample_clips(ten, frames=7, fps=3.7, clips=1, bounds=BOUNDS)
+    assert clip == (0, 1, 2, 3, *[4] * 5, *[5] * 5, *[6] * 5)
+
+
+def test_without_bounds_the_average_rate_would_decide() -> None:
+    clips = sample_clips(FIVE, frames=7, fps=7 / 1.9, clips=6)
+    assert clips != sample_clips(FIVE, frames=7, fps=7 / 1.9, clips=6, bounds=BOUNDS)
+
+
+@pytest.mark.parametrize("first", [2.0, 0.071, 3600.0])
+def test_a_late_first_frame_changes_no_clip(first: float) -> None:
+    later = [first + bound for bound in BOUNDS]
+    for clips in (1, 2, 6):
+        expected = sample_clips(FIVE, frames=7, fps=3.7, clips=clips, bounds=BOUNDS)
+        assert sample_clips(FIVE, frames=7, fps=3.7, clips=clips, bounds=later) == expected
+
+
+@pytest.mark.parametrize("fps", [15.0, 30.0, 45.0, 60.0])
+@pytest.mark.parametrize("clips", [1, 3, 12])
+def test_even_bounds_give_the_clips_of_a_constant_rate(fps: float, clips: int) -> None:
+    step = int(fps / 15)
+    for frames in range(step, 120 * step, step):
+        bounds = even_bounds(frames, fps, first=2.0)
+        found = sample_clips(TORCHVISION, frames=frames, fps=fps, clips=clips, bounds=bounds)
+        assert found == sample_clips(TORCHVISION, frames=frames, fps=fps, clips=clips), frames
+
+
+@pytest.mark.parametrize("protocol", [OFFICIAL, MMACTION2, UNIFORM], ids=lambda p: p.sampling)
+def test_rules_that_count_frames_heed_no_bounds(protocol: Protocol) -> None:
+    bounds = [n / 25 if n < 80 else 3.2 + (n - 80) / 5 for n in range(101)]
+    found = sample_clips(protocol, frames=100, fps=25, clips=1, bounds=bounds)
+    assert found == sample_clips(protocol, frames=100, fps=25, clips=1)
+
+
+def test_loops_and_random_clips_by_bounds() -> None:
+    assert not loops(replace(FIVE, clip_frames=9), frames=7, fps=3.7, bounds=BOUNDS)
+    assert loops(replace(FIVE, clip_frames=10), frames=7, fps=3.7, bounds=BOUNDS)
+    (clip,) = sample_clips(replace(FIVE, clip_frames=11), frames=7, fps=3.7, clips=1, bounds=BOUNDS)
+    assert clip == (*SHOWN, 0, 2)
+    for share, start in ((0.0, 0), (0.5, 3), (0.999, 5)):
+        taken = random_clip(FIVE, frames=7, fps=3.7, share=share, bounds=BOUNDS)
+        assert taken == SHOWN[start : start + 4]
+
+
+def test_a_video_of_one_held_frame() -> None:
+    (clip,) = sample_clips(FIVE, frames=1, fps=1.0, clips=1, bounds=(0.0, 0.1))
+    assert clip == (0, 0, 0, 0)
+    (clip,) = sample_clips(FIVE, frames=1, fps=1.0, clips=1, bounds=(2.0, 6.0))
+    assert clip == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("stride", [None, Stride(frames=7), Stride(seconds=0.5), Stride(seconds=1)])
+@pytest.mark.parametrize("protocol", [OFFICIAL, TORCHVISION], ids=lambda p: p.sampling)
+@pytest.mark.parametrize("first", [2.0, 2.023])
+def test_windows_of_a_late_first_frame(
+    protocol: Protocol, stride: Stride | None, first: float
+) -> None:
+    for step in (1 / 25, 1 / 30):
+        times = [n * step for n in range(200)]
+        later = [first + time for time in times]
+        expected = slide_windows(protocol, times=times, stride=stride)
+        assert slide_windows(protocol, times=later, stride=stride) == expected
+
+
+def test_windows_at_a_variable_rate() -> None:
+    """Frames 0.2 s apart; windows start at the first frames from 0, 0.4 and 0.8 s on."""
+    times = BOUNDS[:-1]
+    for late in (0.0, 2.0):
+        found = slide_windows(
+            FIVE,
+            times=[late + time for time in times],
+            stride=Stride(seconds=0.4),
+            bounds=[late + bound for bound in BOUNDS],
+        )
+        assert found == (SHOWN[0:4], SHOWN[2:6], SHOWN[5:9])
