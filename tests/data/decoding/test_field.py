@@ -1,6 +1,6 @@
 """Files with faults that users of video tools reported, held against what FFmpeg shows of them.
 
-anim.webp of the same collection is left out: FFmpeg 5, which gave the truth, reads none of it.
+FFmpeg 5, which gave the truth, reads nothing of anim.webp: what it was made of stands for it.
 """
 
 from typing import Any

@@ -376,11 +376,26 @@ def test_without_decord(clip, monkeypatch):
     assert "--decoder pyav" in failure.value.hint
 
 
-def test_stderr_comes_back_after_silence(capfd):
-    with decord_reader._silence, decord_reader._silence:  # two threads, say
-        os.write(2, b"lost")
-    os.write(2, b"heard")
-    assert capfd.readouterr().err == "heard"
+def test_stderr_comes_back(capfd):
+    with decord_reader._ear, decord_reader._ear:  # two threads, say
+        os.write(2, b"taken\n")
+        assert decord_reader._ear.hear() == "taken"
+    os.write(2, b"printed")
+    assert capfd.readouterr().err == "printed"
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_decord_is_left_where_its_ffmpeg_tells_of_damage(suffix, tmp_path, capfd):
+    """The container shows nothing wrong, and decord gives pictures that were patched up."""
+    whole = write_video(tmp_path / f"whole{suffix}", size=(160, 128), gop=8)
+    start = make_video.find_packets(whole)[16] + 20
+    path = make_video.overwrite_video(whole, tmp_path / f"a{suffix}", start=start, size=40)
+    with open_video(path) as video:
+        images, missing = video.read_whole_frames(range(40))
+        assert missing == list(range(16, 24))
+        assert [n for n, image in enumerate(images) if read_number(image) != n] == missing
+        assert video.info.decoder == "pyav"
+    assert capfd.readouterr() == ("", "")
 
 
 def test_unknown_decoder(clip):

@@ -7,6 +7,7 @@ files beforehand; `fault_tol` turns the frames that decord makes up by copying i
 
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -43,7 +44,7 @@ def load_decord() -> Any | None:
         import decord
     except (ImportError, OSError):  # OSError: installed, but its library does not load
         return None
-    decord.logging.set_level(decord.logging.QUIET)
+    decord.logging.set_level(decord.logging.ERROR)
     return decord
 
 
@@ -61,6 +62,10 @@ def find_obstacle(index: FrameIndex) -> str | None:
         return f"of {index.streams} video streams it may take another one"
     if index.orientation.mirrored:
         return "it does not mirror pictures"
+    if not index.orientation.exact:
+        return "the turn of its pictures is not a quarter to the last bit"
+    if index.codec == "mpeg4" and (index.height % 2 or index.width % 2):
+        return "of MPEG-4 pictures of odd size it gives other pixels"
     if index.orientation != UPRIGHT and not mov:
         return "it does not see how the pictures are turned"
     if index.clock.joins or index.clock.headless:
@@ -147,30 +152,33 @@ class DecordReader:
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
         try:
-            with _silence:
+            with _ear:
                 yield
+                said = _ear.hear()
         except self._errors as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise DecordFailedError(lines[-1]) from error
+        if said:
+            raise DecordFailedError(said)
 
 
-class _Silence:
-    """Drops what native code writes to file descriptor 2; decord's warnings know no other switch.
+class _Ear:
+    """Takes what native code writes to file descriptor 2: decord's FFmpeg tells of damage there.
 
-    The descriptor belongs to the whole process: of several threads the first one turns it off,
-    the last one on again.
+    The descriptor belongs to the whole process: of several threads the first one redirects it, the
+    last one gives it back. What one hears may be of another; PyAV decides then, which does no harm.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
-        self._saved = -1
+        self._saved = self._taken = -1
 
     def __enter__(self) -> None:
         with self._lock:
             self._users += 1
             if self._users == 1:
-                self._turn_off()
+                self._redirect()
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
@@ -178,18 +186,31 @@ class _Silence:
             if self._users == 0 and self._saved >= 0:
                 os.dup2(self._saved, 2)
                 os.close(self._saved)
-                self._saved = -1
+                os.close(self._taken)
+                self._saved = self._taken = -1
 
-    def _turn_off(self) -> None:
+    def _redirect(self) -> None:
         try:
             self._saved = os.dup(2)
         except OSError:  # no stderr at all (pythonw, daemons)
             return
         if sys.stderr is not None:
             sys.stderr.flush()
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
+        if hasattr(os, "memfd_create"):
+            self._taken = os.memfd_create("stderr")
+        else:
+            with tempfile.TemporaryFile() as file:
+                self._taken = os.dup(file.fileno())
+        os.dup2(self._taken, 2)
+
+    def hear(self) -> str:
+        """The last line that was written since the descriptor was redirected."""
+        if self._taken < 0:
+            return ""
+        os.lseek(self._taken, 0, os.SEEK_SET)
+        lines = os.read(self._taken, 1 << 16).decode(errors="replace").split("\n")
+        os.lseek(self._taken, 0, os.SEEK_END)
+        return next((line for line in reversed(lines) if line.strip()), "")
 
 
-_silence = _Silence()
+_ear = _Ear()

@@ -91,7 +91,8 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
             f" codec {name_codec(stream)})",
             hint=CHECK_FILE,
         )
-    clock = set_clock(facts, _read_timing(container, stream, scan))
+    timing = _read_timing(container, stream, scan)
+    clock = set_clock(facts, timing)
     if not clock.times:
         raise VideoError(f"{shown}: its edit list cuts off all of its {len(facts)} frames")
     notes = list(_describe(container, stream, clock))
@@ -105,6 +106,9 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
                 hint="Fetch it again, or read what is left with --allow-truncated.",
             )
         notes.append(found)
+        if len(facts) > 1:  # the last one is torn, perhaps
+            facts[-1] = facts[-1]._replace(shown=False)
+            clock = set_clock(facts, timing)
     orientation = read_orientation(first)
     height, width = first.height, first.width
     if orientation.transposed:

@@ -17,6 +17,7 @@ class Orientation(NamedTuple):
     transposed: bool = False
     flipped_rows: bool = False  # upside down
     flipped_columns: bool = False  # left becomes right
+    exact: bool = True  # the file says just this, and not nearly this
 
     @property
     def mirrored(self) -> bool:
@@ -33,6 +34,13 @@ class Orientation(NamedTuple):
 
 
 UPRIGHT = Orientation()
+# Counterclockwise, by quarters.
+_TURNS = (
+    UPRIGHT,
+    Orientation(True, True, False),
+    Orientation(False, True, True),
+    Orientation(True, False, True),
+)
 
 
 def read_orientation(frame: "VideoFrame") -> Orientation:
@@ -43,11 +51,15 @@ def read_orientation(frame: "VideoFrame") -> Orientation:
     """
     from av.sidedata.sidedata import Type
 
-    side_data = cast("Iterable[Any]", frame.side_data)  # PyAV's hints take it for a mapping
-    found = next((data for data in side_data if data.type == Type.DISPLAYMATRIX), None)
+    try:
+        side_data = cast("Iterable[Any]", frame.side_data)  # PyAV's hints take it for a mapping
+        found = next((data for data in side_data if data.type == Type.DISPLAYMATRIX), None)
+    except ValueError:  # PyAV meets a kind that it does not know (EXIF); what it sums up is a turn
+        return _TURNS[round(frame.rotation / 90) % 4]
     if found is None:
         return UPRIGHT
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(found)[:36])
-    if max(abs(a), abs(d)) >= max(abs(b), abs(c)):
-        return Orientation(False, d < 0, a < 0)
-    return Orientation(True, b < 0, c < 0)
+    straight, across = max(abs(a), abs(d)), max(abs(b), abs(c))
+    if straight >= across:
+        return Orientation(False, d < 0, a < 0, exact=not across)
+    return Orientation(True, b < 0, c < 0, exact=not straight)

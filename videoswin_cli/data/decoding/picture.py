@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from videoswin_cli.data.decoding.orientation import read_orientation
 from videoswin_cli.errors import VideoError
 
 if TYPE_CHECKING:
@@ -16,12 +15,11 @@ def read_picture(path: str) -> "NDArray[np.uint8]":
     Raises:
         VideoError: it cannot be read.
     """
-    import av
+    import numpy as np
+    from PIL import Image, ImageOps
 
     try:
-        with av.open(path) as container:
-            frame = next(container.decode(video=0))
-            pixels: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
-            return read_orientation(frame).apply(pixels)
-    except (av.error.FFmpegError, StopIteration) as error:
+        with Image.open(path) as image:
+            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise VideoError(f"{path}: not a readable picture: {error}") from error

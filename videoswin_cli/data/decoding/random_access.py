@@ -6,6 +6,7 @@ itself. A codec that is not known here has no such packets, and is decoded from 
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -307,7 +308,8 @@ class _Mpeg4:
     def __init__(self, extradata: bytes) -> None:
         self._time_bits: int | None = None
         self._packed = False  # a packet held two pictures; the next one is empty and shows one
-        self(memoryview(extradata))
+        with suppress(IndexError, ValueError):  # shorter than it says
+            self(memoryview(extradata))
 
     def __call__(self, data: memoryview) -> PacketKind:
         closed, found = False, []
