@@ -69,28 +69,26 @@ def make_inspector(stream: "VideoStream") -> "Callable[[Packet[VideoStream]], Pa
 
 
 class _Bits:
-    """Bits of a header, most significant first. Past the end is an IndexError."""
+    """Bits of a header, most significant first. Past the end is a ValueError."""
 
-    def __init__(self, data: bytes | memoryview, position: int = 0) -> None:
-        self._data = data
-        self._position = position  # in bits
+    def __init__(self, data: bytes | memoryview, start: int = 0, *, most: int = 64) -> None:
+        """Begin at byte `start`; no more than `most` bytes are read."""
+        head = data[start : start + most]
+        self._value = int.from_bytes(head, "big")  # one number: shifts are faster than a loop
+        self._left = 8 * len(head)
 
     def read(self, count: int) -> int:
-        value = 0
-        for _ in range(count):
-            byte = self._data[self._position >> 3]
-            value = value << 1 | byte >> (7 - (self._position & 7)) & 1
-            self._position += 1
+        left = self._left - count
+        if left < 0:
+            raise ValueError("a header ends too early")
+        self._left = left
+        value = self._value >> left
+        self._value &= (1 << left) - 1
         return value
 
     def read_golomb(self) -> int:
         """An unsigned Exp-Golomb number."""
-        zeros = 0
-        while not self.read(1):
-            zeros += 1
-            if zeros > 32:
-                raise ValueError("no Exp-Golomb number")
-        return (1 << zeros) - 1 + self.read(zeros)
+        return self.read(2 * (self._left - self._value.bit_length()) + 1) - 1
 
 
 # --- H.264 and HEVC: units, behind start codes or their length ------------------------------------
@@ -161,7 +159,7 @@ _INTRA_SLICES = (2, 4)  # I, SI; 1 is B
 
 
 def _read_slice_type(unit: memoryview) -> int:
-    bits = _Bits(unit, 8)
+    bits = _Bits(unit, 1, most=10)
     bits.read_golomb()  # first macroblock
     return bits.read_golomb() % 5
 
@@ -174,7 +172,7 @@ def _read_recovery_point(unit: memoryview) -> tuple[int, bool] | None:
         kind, place = _read_sei_number(content, place)
         size, place = _read_sei_number(content, place)
         if kind == 6:
-            bits = _Bits(content, place * 8)
+            bits = _Bits(content, place)
             return bits.read_golomb(), bits.read(1) == 1
         place += size
     return None
@@ -333,7 +331,7 @@ class _Mpeg4:
 
     def _read_vop(self, unit: memoryview) -> tuple[bool, int]:
         """Whether it is coded, and its type: 0 is I, 1 P, 2 B."""
-        bits = _Bits(unit, 8)
+        bits = _Bits(unit, 1)
         coding_type = bits.read(2)
         if self._time_bits is None:
             return True, coding_type
@@ -345,7 +343,7 @@ class _Mpeg4:
 
 def _read_time_bits(unit: memoryview) -> int | None:
     """Bits of `vop_time_increment`, from a video object layer."""
-    bits = _Bits(unit, 8)
+    bits = _Bits(unit, 1)
     bits.read(1 + 8)
     version = 1
     if bits.read(1):
