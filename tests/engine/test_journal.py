@@ -77,4 +77,4 @@ def test_a_run_that_differs_in_its_precision_can_be_gone_on_with(tmp_path: Path)
     keep_description(tmp_path / "j", {**RUN, "precision": "bf16"})
     with pytest.raises(UsageError, match="precision is 'bf16' there and 'fp32' here") as caught:
         Journal(tmp_path / "j", {**RUN, "precision": "fp32"}, part="x")
-    assert caught.value.hint.startswith("--precision bf16 or auto goes on with it; or choose")
+    assert caught.value.hint.startswith("--precision bf16 or auto resumes it; or choose")

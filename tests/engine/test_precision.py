@@ -149,7 +149,7 @@ def test_who_writes_an_output_first_decides(model: LoadedModel) -> None:
 
 
 def test_what_was_asked_for_is_not_what_an_output_says(model: LoadedModel) -> None:
-    """That they differ is told where the descriptions are compared."""
+    """The error for a difference comes from the comparison of descriptions."""
     assert resolve(model, "fp32", record=Record(read=refuse))[0] == "fp32"
 
 

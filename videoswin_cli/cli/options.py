@@ -45,7 +45,7 @@ Precision = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"],
     typer.Option(
         "--precision",
-        help="auto: that of an output to go on with, else bf16 where it is fast and close.",
+        help="auto: that of a resumed output, else bf16 where it is fast and close.",
     ),
 ]
 Decoder = Annotated[

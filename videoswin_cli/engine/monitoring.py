@@ -8,7 +8,7 @@ from typing import Protocol
 from videoswin_cli.engine.processes import Processes
 from videoswin_cli.records import Timing
 
-_NOTED = 5  # videos whose notes are told
+_NOTED = 5  # videos whose notes are printed
 
 
 class Progress(Protocol):
@@ -49,7 +49,7 @@ class Monitor:
             self.progress.advance(failed=failed)
 
     def note(self, path: str, notes: Sequence[str]) -> None:
-        """What is odd about a video; of many the first few are told, and that there are more."""
+        """Notices about an odd video; of many only the first few are printed, and that there are more."""
         if not notes:
             return
         self.noted += 1

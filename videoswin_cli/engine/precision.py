@@ -20,7 +20,7 @@ _TRIAL = (1, 3, 8, 112, 112)  # a sixteenth of a usual view
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What an output says of the run that it is of, for those who share it or go on with it."""
+    """Description of the run of an output, for other shards and for a resume."""
 
     read: Callable[[], Precision | None] = lambda: None  # None: it says nothing yet
     # Write down what was decided; gives what another run wrote first.
@@ -53,7 +53,7 @@ def resolve_auto(
     Args:
         model: that is to run.
         options: as asked for.
-        notice: is told.
+        notice: prints what was chosen.
         processes: the first of them decides for all.
         record: of the output; only the first process uses it.
 

@@ -96,7 +96,7 @@ def check_equal(
         return
     there, here = _tell_apart(found.get(keys[0]), wanted[keys[0]])
     if keys == ["precision"] and read_precision(dict(found)) is not None:
-        hint = f"--precision {found['precision']} or auto goes on with it; or {hint}"
+        hint = f"--precision {found['precision']} or auto resumes it; or {hint}"
     raise UsageError(
         f"{where} is of another run: {keys[0]} is {there} there and {here} here"
         + (f" ({', '.join(keys[1:])} differ too)" if keys[1:] else ""),

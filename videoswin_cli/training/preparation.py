@@ -178,9 +178,9 @@ def settle_precision(
     Args:
         recipe: as asked for.
         runtime: of this process.
-        notice: is told.
+        notice: prints what was chosen.
         processes: that train together.
-        begun_in: what the run to go on with computes in; None where there is none.
+        begun_in: precision of the resumed run; None where there is none.
     """
     if recipe.precision == "auto":
         usual: Precision = "fp32" if runtime.on_cpu else "bf16"
