@@ -49,7 +49,7 @@ class Monitor:
             self.progress.advance(failed=failed)
 
     def note(self, path: str, notes: Sequence[str]) -> None:
-        """Notices about an odd video; of many only the first few are printed, and that there are more."""
+        """Notices about an odd video; of many only the first few are printed."""
         if not notes:
             return
         self.noted += 1
