@@ -1,7 +1,7 @@
 """One video becomes its views: open, sample, decode, resize. A failure is a value."""
 
 import time
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -129,16 +129,23 @@ class ViewDataset:
         notes = describe_sampling(self.protocol, video, frames=count, bounds=bounds)
         return frames.make_views(clips, notes=tuple(notes))
 
+    @property
+    def _start(self) -> float:
+        return self.start_seconds or 0.0
+
     def _span(self, video: Video) -> tuple[int, int]:
         """First frame and number of frames between the start and the end that were asked for."""
         if self.start_seconds is None and self.end_seconds is None:
             return 0, video.info.frames
         times = video.timestamps()
-        first = bisect_left(times, self.start_seconds or 0.0)
+        first = bisect_left(times, self._start)
         end = len(times) if self.end_seconds is None else bisect_left(times, self.end_seconds)
+        held = not video.info.constant_rate and times[0] <= self._start < video.bounds()[-1]
+        if end <= first and held:  # one picture is shown all the time
+            return bisect_right(times, self._start) - 1, 1
         if end <= first:
             raise VideoError(
-                f"{video.info.path}: no frame from {self.start_seconds or 0.0:g} s to "
+                f"{video.info.path}: no frame from {self._start:g} s to "
                 f"{'the end' if self.end_seconds is None else f'{self.end_seconds:g} s'}: "
                 f"its first frame starts at {times[0]:.2f} s, its last frame starts at "
                 f"{times[-1]:.2f} s"

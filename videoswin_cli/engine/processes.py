@@ -111,6 +111,9 @@ def find_processes(environment: Mapping[str, str] = os.environ) -> Processes:
         ("RANK", "WORLD_SIZE", "LOCAL_RANK"),
         ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"),  # a batch script has no step
     ):
+        for name in (rank, size, local):
+            if name in environment:
+                _read_number(environment, name)
         if rank in environment and size in environment:
             found = Processes(
                 rank=_read_number(environment, rank),

@@ -68,6 +68,7 @@ def clock_of(
         tick=tick,
         rate=rate,
         may_jump=may_jump,
+        reorders=True,
         unordered=unordered,
         first_decoded=first_decoded,
         earliest=earliest,

@@ -107,6 +107,7 @@ def _index(shown: str, image: "Image") -> FrameIndex:
         tick=Fraction(1, 1000),
         rate=0.0,
         may_jump=False,
+        reorders=False,
         unordered=False,
         first_decoded=None,
         earliest=None,
@@ -126,6 +127,9 @@ def _index(shown: str, image: "Image") -> FrameIndex:
         closed=frozenset({0}),
         marked_keys=frozenset({0}),
         hidden=False,
+        sample_bits=8,
+        promised_frames=len(facts),
+        lossy=False,
         corrupt=frozenset(),
         notes=(),
     )

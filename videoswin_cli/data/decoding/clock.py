@@ -16,6 +16,9 @@ from videoswin_cli.data.decoding.random_access import Access
 
 _STEP_BACK = 0.1  # s; less is a flaw in a stream, more is another stream. Source: ffmpeg.c
 _JUMP = 10.0  # s, in containers whose stamps may jump; likewise
+_INVENTED = (
+    0.002  # s; shorter steps between frames, of less than a tenth of the others, are invented
+)
 _SAME_RATE = 0.5  # frames that a constant rate may be off at any frame
 
 
@@ -30,6 +33,7 @@ class Clock:
     varies: bool  # the frame rate is not constant
     counted: bool  # no stamps tell the order: the decoder's is taken, from the first packet on
     joins: tuple[int, ...]  # packets at which another stream begins
+    lost_parts: int  # of the joined streams, those in which decoding cannot start
     begin: int  # packet from which decoding starts
     headless: int  # packets that have nothing to refer to: they come before all access
 
@@ -41,6 +45,7 @@ class Timing:
     tick: Fraction | None  # s
     rate: float  # frames a second, 0 where it does not say
     may_jump: bool  # stamps may start over on the way
+    reorders: bool  # frames are sent in another order than shown
     unordered: bool  # stamps are those of decoding, and frames are reordered
     first_decoded: int | None  # pts of the first picture that the decoder gives
     earliest: float | None  # s, first stamp of any other stream
@@ -51,9 +56,13 @@ def set_clock(facts: Sequence[PacketFacts], timing: Timing) -> Clock:
     parts = _split(facts, timing)
     numbers = array("q", [-1]) * len(facts)
     opened = [_open_part(facts, part, timing, first=not part.start) for part in parts]
+    if any(fact.access for fact in facts):  # else nothing is known of this codec
+        for number, part in enumerate(parts[1:], start=1):
+            if _find_start(facts, part) is None:  # another codec, say
+                opened[number] = []
     headless = sum(len(part) - len(kept) for part, kept in zip(parts, opened, strict=True))
     kept = [[i for i in part if facts[i].shown and not facts[i].discard] for part in opened]
-    counted = timing.unordered or not all(_has_order(facts, part) for part in kept)
+    counted = timing.unordered or not all(_has_order(facts, part, timing) for part in kept)
     if counted:
         order = [i for part in kept for i in part]
         times, end = _count_times([facts[i] for i in order], timing)
@@ -72,6 +81,7 @@ def set_clock(facts: Sequence[PacketFacts], timing: Timing) -> Clock:
         varies=_varies(times),
         counted=counted,
         joins=tuple(part.start for part in parts[1:]),
+        lost_parts=sum(not part for part in opened),
         begin=_find_start(facts, parts[0]) or 0,
         headless=headless,
     )
@@ -82,15 +92,21 @@ def _split(facts: Sequence[PacketFacts], timing: Timing) -> list[range]:
     if timing.tick is None:
         return [range(len(facts))]
     back, jump = -_STEP_BACK / timing.tick, _JUMP / timing.tick
-    starts, last = [0], None
+    starts, last, latest = [0], None, None
     for i, fact in enumerate(facts):
-        if fact.dts is None:
-            continue
-        if last is not None:
-            step = fact.dts - last
-            if step < back or (timing.may_jump and step > jump):
-                starts.append(i)
-        last = fact.dts
+        step = 0 if fact.dts is None or last is None else fact.dts - last
+        # All that was sent before a closed start is shown before it, whatever the stamps say.
+        overlaps = (
+            fact.access is Access.CLOSED
+            and None not in (fact.pts, latest)
+            and (fact.pts or 0) < (latest or 0)
+        )
+        if step < back or (timing.may_jump and step > jump) or overlaps:
+            starts.append(i)
+            latest = None
+        last = last if fact.dts is None else fact.dts
+        if fact.pts is not None and fact.shown and not fact.discard:
+            latest = fact.pts if latest is None else max(latest, fact.pts)
     return [range(a, b) for a, b in pairwise([*starts, len(facts)])]
 
 
@@ -126,9 +142,18 @@ def _open_part(
     ]
 
 
-def _has_order(facts: Sequence[PacketFacts], part: Sequence[int]) -> bool:
+def _has_order(facts: Sequence[PacketFacts], part: Sequence[int], timing: Timing) -> bool:
+    """Whether the presentation stamps tell the order of the frames.
+
+    Muxers that are given stamps which go back write others, a tick apart, in the order of decoding.
+    """
     stamps = {facts[i].pts for i in part}
-    return None not in stamps and len(stamps) == len(part)
+    if None in stamps or len(stamps) < len(part):
+        return False
+    steps = [b - a for a, b in pairwise(sorted(stamp for stamp in stamps if stamp is not None))]
+    if not timing.reorders or not steps or timing.tick is None:
+        return True
+    return min(steps) * timing.tick > _INVENTED or min(steps) * 10 > median_low(steps)
 
 
 def _count_times(facts: Sequence[PacketFacts], timing: Timing) -> tuple[list[float], float]:

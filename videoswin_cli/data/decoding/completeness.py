@@ -49,8 +49,8 @@ def find_loss(source: "PacketSource", *, end_slot: int, gaps: bool) -> Loss:
             ends = {place: place + _BLOCK_HEAD + length for place, length in sizes}
             lost = list(_walk_segment(file, size, ends, enter_all=gaps))
         elif kind == "avi":
-            cut_off, indexed = _look_at_riff(file, size)
-            cut_off = cut_off or (not indexed and end_slot < stream.frames)
+            cut_off, indexed, sized = _look_at_riff(file, size)
+            cut_off = cut_off or (sized and not indexed and end_slot < stream.frames)
             lost = _list_unread(stream.index_entries, places, AVI_HEAD) if indexed else []
     return _judge(lost, places, cut_off=cut_off)
 
@@ -162,24 +162,27 @@ def _read_element(file: "FileIO", place: int) -> tuple[int, int, int | None]:
 # --- AVI ------------------------------------------------------------------------------------------
 
 
-def _look_at_riff(file: "FileIO", size: int) -> tuple[bool, bool]:
-    """Whether a chunk is longer than the file, and whether an index follows the pictures.
+def _look_at_riff(file: "FileIO", size: int) -> tuple[bool, bool, bool]:
+    """Whether a chunk is longer than the file, whether there is an index, whether sizes are known.
 
-    Source: the OpenDML AVI File Format Extensions 1.02: one RIFF after the other.
+    Who writes to a pipe cannot come back to write a size. Source: the OpenDML AVI File Format
+    Extensions 1.02: one RIFF after the other.
     """
     place, indexed = 0, False
     while place + 12 <= size:
         file.seek(place)
         header = file.read(12)
         length = int.from_bytes(header[4:8], "little")
-        if header[:4] != b"RIFF" or length < 4:
-            break  # something else follows, or a recorder that did not come to write it
+        if header[:4] != b"RIFF":
+            break  # something else follows
+        if length < 4 or length == 0xFFFFFFFF:
+            return False, indexed, False
         end = place + 8 + length
         if end > size:
-            return True, indexed
+            return True, indexed, True
         indexed = indexed or _has_index(file, place + 12, end)
         place = end + length % 2
-    return False, indexed
+    return False, indexed, True
 
 
 def _has_index(file: "FileIO", place: int, end: int) -> bool:

@@ -157,4 +157,6 @@ def _describe_start(path: str | Path) -> str:
             start = file.read(12)
     except OSError as error:
         return error.strerror or "unreadable"
+    if start[4:8] == b"ftyp":
+        return "an mp4 without its index: cut off, or a recording that was not ended"
     return f"it starts with {start!r}"

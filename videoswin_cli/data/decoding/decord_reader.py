@@ -70,8 +70,12 @@ def find_obstacle(index: FrameIndex) -> str | None:
         return "it does not see how the pictures are turned"
     if index.clock.joins or index.clock.headless:
         return "the file is made of pieces"
-    if index.corrupt:
-        return "some packets are damaged"
+    if index.corrupt or index.lossy:
+        return "a part of the file is damaged or missing"
+    if index.sample_bits != 8:
+        return f"of pictures of {index.sample_bits} bits it gives other pixels"
+    if index.promised_frames > len(index.clock.numbers):
+        return "it takes the number of frames in the header for that in the file"
     if index.hidden:
         return "it counts packets that show nothing"
     if not index.marked_keys - {0} <= index.closed:

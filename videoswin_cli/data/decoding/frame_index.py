@@ -48,6 +48,9 @@ class FrameIndex:
     closed: frozenset[int]  # packets from which all that is sent can be decoded, and shown after
     marked_keys: frozenset[int]  # packets that the container calls key frames
     hidden: bool  # some packets show no frame
+    sample_bits: int  # of a colour
+    promised_frames: int  # says the header; 0 where it does not
+    lossy: bool  # it was read although something is missing
     corrupt: frozenset[int]  # packets that the demuxer marks as damaged
     notes: tuple[str, ...]  # what a user should know about this file
 
@@ -98,15 +101,22 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
     notes = list(_describe(container, stream, clock))
     slots = (fact.dts + fact.duration for fact in facts if fact.dts is not None)
     loss = find_loss(source, end_slot=max(slots, default=0), gaps=clock.varies)
+    found = None
+    if clock.lost_parts:
+        found = (
+            f"in {clock.lost_parts} of its {len(clock.joins) + 1} joined streams decoding cannot"
+            " start: another codec, or damage"
+        )
     if loss.cut_off or scan.broken_off or facts[-1].corrupt:
         found = _describe_rest(stream, facts, clock)
+    if found is not None:
         if not allow_truncated:
             raise VideoError(
                 f"{shown}: {found}",
                 hint="Fetch it again, or read what is left with --allow-truncated.",
             )
         notes.append(found)
-        if len(facts) > 1:  # the last one is torn, perhaps
+        if len(facts) > 1 and not clock.lost_parts:  # the last one is torn, perhaps
             facts[-1] = facts[-1]._replace(shown=False)
             clock = set_clock(facts, timing)
     orientation = read_orientation(first)
@@ -129,6 +139,9 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
         closed=_find_closed(facts, clock),
         marked_keys=frozenset(i for i, fact in enumerate(facts) if fact.key),
         hidden=any(not fact.shown for fact in facts),
+        sample_bits=max(part.bits for part in first.format.components),
+        promised_frames=stream.frames,
+        lossy=found is not None,
         corrupt=frozenset(_find_corrupt(facts, clock, loss)),
         notes=tuple(notes),
     )
@@ -159,6 +172,7 @@ def _read_timing(container: "InputContainer", stream: "VideoStream", scan: Scan)
         tick=stream.time_base,
         rate=float(stream.average_rate or stream.guessed_rate or 0),
         may_jump=bool(flags & Flags.ts_discont.value),
+        reorders=stream.codec_context.has_b_frames,
         unordered=container.format.name == "avi" and stream.codec_context.has_b_frames,
         first_decoded=scan.first.pts if scan.first is not None else None,
         earliest=min(others, default=None),
