@@ -80,6 +80,12 @@ def test_who_we_cannot_be(changes: dict[str, str], message: str) -> None:
         find_processes({names[name]: value for name, value in torchrun.items()})
 
 
+@pytest.mark.parametrize("name", ["RANK", "WORLD_SIZE", "LOCAL_RANK", "SLURM_PROCID"])
+def test_a_number_that_is_none_is_refused_alone_too(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name} is 'abc': expected a number"):
+        find_processes({name: "abc"})
+
+
 @pytest.mark.parametrize(
     "environment",
     [

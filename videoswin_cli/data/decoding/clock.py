@@ -62,7 +62,7 @@ def set_clock(facts: Sequence[PacketFacts], timing: Timing) -> Clock:
                 opened[number] = []
     headless = sum(len(part) - len(kept) for part, kept in zip(parts, opened, strict=True))
     kept = [[i for i in part if facts[i].shown and not facts[i].discard] for part in opened]
-    counted = timing.unordered or not all(_has_order(facts, part, timing) for part in kept)
+    counted = timing.unordered or not _have_order(facts, kept, timing)
     if counted:
         order = [i for part in kept for i in part]
         times, end = _count_times([facts[i] for i in order], timing)
@@ -142,18 +142,24 @@ def _open_part(
     ]
 
 
-def _has_order(facts: Sequence[PacketFacts], part: Sequence[int], timing: Timing) -> bool:
-    """Whether the presentation stamps tell the order of the frames.
+def _have_order(
+    facts: Sequence[PacketFacts], parts: Sequence[Sequence[int]], timing: Timing
+) -> bool:
+    """Whether the presentation stamps tell the order of the frames of each part.
 
     Muxers that are given stamps which go back write others, a tick apart, in the order of decoding.
     """
-    stamps = {facts[i].pts for i in part}
-    if None in stamps or len(stamps) < len(part):
-        return False
-    steps = [b - a for a, b in pairwise(sorted(stamp for stamp in stamps if stamp is not None))]
-    if not timing.reorders or not steps or timing.tick is None:
+    steps = []
+    for part in parts:
+        stamps = sorted(pts for i in part if (pts := facts[i].pts) is not None)
+        if len(set(stamps)) < len(part):
+            return False
+        steps.append([b - a for a, b in pairwise(stamps)] or [0])
+    usual = max(map(median_low, steps), default=0)
+    if not timing.reorders or timing.tick is None or not usual:
         return True
-    return min(steps) * timing.tick > _INVENTED or min(steps) * 10 > median_low(steps)
+    least = min(step for own in steps for step in own if step)
+    return least * timing.tick > _INVENTED or least * 10 > usual
 
 
 def _count_times(facts: Sequence[PacketFacts], timing: Timing) -> tuple[list[float], float]:
