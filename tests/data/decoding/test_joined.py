@@ -1,6 +1,5 @@
 """Videos made of others: streams behind each other, and what tells them apart."""
 
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -110,23 +109,3 @@ def test_what_is_left_of_a_cut_file_is_read_by_pyav(tmp_path: Path) -> None:
         shown = [round(time * 25) for time in video.timestamps()]
     assert [read_number(image) for image in images] == shown
     assert len(shown) > 30
-
-
-def test_ten_bits_are_converted_by_one_decoder_alone(tmp_path: Path) -> None:
-    path = tmp_path / "ten.mp4"
-    with av.open(str(path), "w") as container:
-        try:
-            stream = container.add_stream("libx265", rate=Fraction(25))
-        except ValueError:
-            pytest.skip("this PyAV has no encoder libx265")
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p10le"
-        stream.codec_context.options = {"x265-params": "log-level=0:pools=1"}
-        for number in range(10):
-            image = make_video.draw_frame(number)
-            frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p10le")
-            frame.pts, frame.time_base = number, Fraction(1, 25)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    with open_video(path) as video:
-        assert video.info.decoder == "pyav"
-        assert [read_number(image) for image in video.read_frames(range(10))] == list(range(10))

@@ -127,7 +127,6 @@ def _index(shown: str, image: "Image") -> FrameIndex:
         closed=frozenset({0}),
         marked_keys=frozenset({0}),
         hidden=False,
-        sample_bits=8,
         promised_frames=len(facts),
         lossy=False,
         corrupt=frozenset(),

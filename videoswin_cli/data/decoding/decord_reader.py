@@ -72,8 +72,6 @@ def find_obstacle(index: FrameIndex) -> str | None:
         return "the file is made of pieces"
     if index.corrupt or index.lossy:
         return "a part of the file is damaged or missing"
-    if index.sample_bits != 8:
-        return f"of pictures of {index.sample_bits} bits it gives other pixels"
     if index.promised_frames > len(index.clock.numbers):
         return "it takes the number of frames in the header for that in the file"
     if index.hidden:

@@ -48,7 +48,6 @@ class FrameIndex:
     closed: frozenset[int]  # packets from which all that is sent can be decoded, and shown after
     marked_keys: frozenset[int]  # packets that the container calls key frames
     hidden: bool  # some packets show no frame
-    sample_bits: int  # of a colour
     promised_frames: int  # says the header; 0 where it does not
     lossy: bool  # it was read although something is missing
     corrupt: frozenset[int]  # packets that the demuxer marks as damaged
@@ -139,7 +138,6 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
         closed=_find_closed(facts, clock),
         marked_keys=frozenset(i for i, fact in enumerate(facts) if fact.key),
         hidden=any(not fact.shown for fact in facts),
-        sample_bits=max(part.bits for part in first.format.components),
         promised_frames=stream.frames,
         lossy=found is not None,
         corrupt=frozenset(_find_corrupt(facts, clock, loss)),
