@@ -34,7 +34,7 @@ def waits() -> list[float]:
 def _quick(monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(module, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(module, "READ_SECONDS", 1.0)
     monkeypatch.setattr(module, "time", SimpleNamespace(sleep=waits.append, time=time.time))
 
 
