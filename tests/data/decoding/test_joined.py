@@ -109,3 +109,30 @@ def test_what_is_left_of_a_cut_file_is_read_by_pyav(tmp_path: Path) -> None:
         shown = [round(time * 25) for time in video.timestamps()]
     assert [read_number(image) for image in images] == shown
     assert len(shown) > 30
+
+
+def shift_stream(path: Path, source: Path, *, seconds: float) -> Path:
+    """Copy a transport stream whose stamps are later."""
+    with av.open(str(source)) as old, av.open(str(path), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            if packet.size:
+                ticks = round(seconds / packet.time_base)
+                packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
+                packet.stream = stream
+                new.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("seconds", [3.0, 60.0])
+def test_a_recording_with_a_pause_is_whole(seconds: float, tmp_path: Path) -> None:
+    """FFmpeg marks the last packets before the pause as damaged: their counters do not fit."""
+    first = write_video(tmp_path / "a.ts", frames=39)
+    second = shift_stream(tmp_path / "b.ts", write_video(tmp_path / "c.ts"), seconds=seconds)
+    with open_video(join(tmp_path / "j.ts", first, second)) as video:
+        images = video.read_frames(range(video.info.frames))
+        times = video.timestamps()
+    assert [read_number(image) for image in images] == [*range(39), *range(40)]
+    # A pause of a few seconds is one; a longer step is another stream. Source: ffmpeg.c
+    gap = times[39] - times[38]
+    assert gap == pytest.approx(seconds - 38 / 25 if seconds < 10 else 1 / 25, abs=0.01)

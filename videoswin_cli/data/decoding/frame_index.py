@@ -8,7 +8,7 @@ numbered here, and decord is only trusted with files whose numbering it is known
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from videoswin_cli.data.decoding.clock import Clock, Timing, set_clock
@@ -21,12 +21,14 @@ from videoswin_cli.data.decoding.container import (
 )
 from videoswin_cli.data.decoding.orientation import Orientation, read_orientation
 from videoswin_cli.data.decoding.packets import PacketFacts, PacketSource, Scan
+from videoswin_cli.data.decoding.random_access import Access
 from videoswin_cli.errors import VideoError
 
 if TYPE_CHECKING:
     from av import VideoStream
     from av.container import InputContainer
 
+_PAUSE = 1.0  # s; where packets are lost on the way, less is missing, and no new start follows
 _MARKS_AT_A_JOIN = 3  # packets: the demuxer blames the last ones before a join for the join
 
 
@@ -140,7 +142,7 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
         hidden=any(not fact.shown for fact in facts),
         promised_frames=stream.frames,
         lossy=found is not None,
-        corrupt=frozenset(_find_corrupt(facts, clock, loss)),
+        corrupt=frozenset(_find_corrupt(facts, clock, timing, loss)),
         notes=tuple(notes),
     )
 
@@ -209,14 +211,27 @@ def _find_closed(facts: Sequence[PacketFacts], clock: Clock) -> frozenset[int]:
     )
 
 
-def _find_corrupt(facts: Sequence[PacketFacts], clock: Clock, loss: Loss) -> Iterator[int]:
+def _find_corrupt(
+    facts: Sequence[PacketFacts], clock: Clock, timing: Timing, loss: Loss
+) -> Iterator[int]:
     """Packets around a loss, and those that the demuxer calls corrupt, but not for a join."""
     for i in loss.before:
         yield from (i - 1, i)
+    joins = {*clock.joins, *_find_pauses(facts, timing)}
     for i, fact in enumerate(facts):
-        at_join = any(0 < join - i <= _MARKS_AT_A_JOIN for join in clock.joins)
-        if fact.corrupt and not at_join:
+        if fact.corrupt and joins.isdisjoint(range(i + 1, i + 1 + _MARKS_AT_A_JOIN)):
             yield i
+
+
+def _find_pauses(facts: Sequence[PacketFacts], timing: Timing) -> Iterator[int]:
+    """Packets at which a stream goes on anew after a pause: joined, or recorded again."""
+    for i, (before, fact) in enumerate(pairwise(facts), start=1):
+        if not (timing.may_jump and timing.tick and fact.access is Access.CLOSED):
+            continue
+        if None not in (before.dts, fact.dts):
+            step = ((fact.dts or 0) - (before.dts or 0)) * timing.tick
+            if step > _PAUSE:
+                yield i
 
 
 def _describe(container: "InputContainer", stream: "VideoStream", clock: Clock) -> Iterator[str]:
