@@ -117,7 +117,7 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
                 hint="Fetch it again, or read what is left with --allow-truncated.",
             )
         notes.append(found)
-        if len(facts) > 1 and not clock.lost_parts:  # the last one is torn, perhaps
+        if len(clock.times) > 1 and not clock.lost_parts:  # the last one is torn, perhaps
             facts[-1] = facts[-1]._replace(shown=False)
             clock = set_clock(facts, timing)
     orientation = read_orientation(first)
