@@ -17,6 +17,7 @@ FILES = {
 }
 LAYERS = {
     "records": 0,
+    "class_names": 0,
     "errors": 0,
     "config": 1,
     "files": 1,

@@ -97,14 +97,29 @@ class Prediction:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Segment:
+    """Part of a video, from `start` up to but without `end`."""
+
+    start: float
+    end: float | None  # None: to the end of the video
+    unit: Literal["seconds", "frames"] = "seconds"  # as players show them; frames count from 0
+
+    def __str__(self) -> str:
+        """Behind the path and a `#`, as media fragment URIs have it: `t=0.5,1.5`, `frames=0,30`."""
+        end = "" if self.end is None else f",{self.end:.10g}"
+        return f"{'t' if self.unit == 'seconds' else 'frames'}={self.start:.10g}{end}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class ListedVideo:
     """One row of an annotation list whose file was looked for."""
 
-    path: str  # under the root, with /: the key of the video in every result
+    path: str  # under the root, with /, and the segment: the key of the row in every result
     file: str | None  # None: not found
     label: int | None  # class index
     line: int  # of the list, from 1; the number of the entry in a JSON list or a folder
     more_labels: tuple[int, ...] = ()  # further classes, where a video may have several
+    segment: Segment | None = None  # None: the whole video
 
     @property
     def labels(self) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from videoswin_cli.data.lists import (
     read_list,
 )
 from videoswin_cli.errors import UsageError
+from videoswin_cli.records import Segment
 
 CLASSES = ("abseiling", "air drumming", "archery", "sit, stand", 'say "hi"')
 
@@ -52,9 +53,9 @@ def rows(path: Path, **options: object) -> list[tuple[str, object]]:
         ("id1 archery\nid2 abseiling\n", "path-label", [("id1", "archery"), ("id2", "abseiling")]),
         ("a.mp4\nsub/b.mp4\n", "paths", [("a.mp4", None), ("sub/b.mp4", None)]),
         ("label,youtube_id,time_start,time_end,split\nair drumming,-abc,7,17,val\n", "csv",
-         [("-abc_000007_000017", "air drumming")]),
+         [("-abc", "air drumming")]),
         ('label,youtube_id,time_start,time_end,split,is_cc\n"sit, stand",b,107,117,val,0\n', "csv",
-         [("b_000107_000117", "sit, stand")]),
+         [("b", "sit, stand")]),
         ("Path,Class\na.mp4,2\n\nb.mp4,0\n", "csv", [("a.mp4", 2), ("b.mp4", 0)]),
         ("split\tlabel_id\tlabel\tvideo\nval\t2\tarchery\ta.mp4\n", "csv", [("a.mp4", 2)]),
         ("v;label\n", "paths", [("v;label", None)]),
@@ -86,10 +87,11 @@ def test_hmdb51_takes_the_test_part_and_the_class_of_the_file(tmp_path: Path) ->
     ]
 
 
-def test_kinetics_ids_are_also_found_without_their_times(tmp_path: Path) -> None:
+def test_kinetics_rows_are_segments_unless_the_trimmed_clip_is_there(tmp_path: Path) -> None:
     text = "label,youtube_id,time_start,time_end,split\narchery,abc,7,17,val\n"
     (row,) = read_list(write(tmp_path, text)).rows
-    assert (row.name, row.other_names) == ("abc_000007_000017", ("abc",))
+    assert (row.name, row.trimmed_names) == ("abc", ("abc_000007_000017",))
+    assert row.segment == Segment(start=7, end=17)
 
 
 def test_lines_are_counted_as_an_editor_does(tmp_path: Path) -> None:

@@ -17,8 +17,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from videoswin_cli.class_names import fold_name
 from videoswin_cli.data.sources import VIDEO_SUFFIXES, files_below
 from videoswin_cli.errors import UsageError
+from videoswin_cli.records import Segment
 
 ListFormat = Literal[
     "paths", "path-label", "path-labels", "id-frames-label", "csv", "json", "ucf101", "hmdb51"
@@ -59,7 +61,8 @@ class ListRow:
     line: int  # from 1
     name: str  # path or id of the video
     label: int | str | None  # index or class name; None: the list has none (a test list)
-    other_names: tuple[str, ...] = ()  # under which the file may be found as well
+    segment: Segment | None = None  # None: the whole video
+    trimmed_names: tuple[str, ...] = ()  # files that are this segment already; looked for first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +176,7 @@ def number_labels(videos: VideoList, classes: Sequence[str]) -> list[int]:
     """
     if all(_is_number(row.label) for row in videos.rows):
         return [_check_range(videos, row, int(row.label or 0), classes) for row in videos.rows]
-    index = {_simplify(name): number for number, name in enumerate(classes)}
+    index = {fold_name(name): number for number, name in enumerate(classes)}
     return [_find_name(videos, row, classes, index) for row in videos.rows]
 
 
@@ -304,13 +307,21 @@ def _entry_row(path: Path, line: int, values: Mapping[str, Any]) -> ListRow:
     label = next((values[key] for key in _LABEL_COLUMNS if values.get(key) not in (None, "")), None)
     if isinstance(label, str) and "template" in values:  # "Putting [something] onto [something]"
         label = label.replace("[", "").replace("]", "")
-    other: tuple[str, ...] = ()
+    segment: Segment | None = None
+    trimmed: tuple[str, ...] = ()
     if values.get("time_start") not in (None, "") and values.get("time_end") not in (None, ""):
-        begin, end = (int(float(values[key])) for key in ("time_start", "time_end"))
-        other = (str(name),)  # Kinetics's downloaders add the times to the id
-        name = f"{name}_{begin:06d}_{end:06d}"
+        begin, end = (float(values[key]) for key in ("time_start", "time_end"))
+        segment = Segment(start=begin, end=end)
+        # Kinetics's downloaders add the times to the id.
+        trimmed = (f"{name}_{int(begin):06d}_{int(end):06d}",)
     text = None if label is None else str(label)
-    return ListRow(line=line, name=str(name).strip(), label=_to_label(text), other_names=other)
+    return ListRow(
+        line=line,
+        name=str(name).strip(),
+        label=_to_label(text),
+        segment=segment,
+        trimmed_names=trimmed,
+    )
 
 
 def _split_labels(row: ListRow) -> list[ListRow]:
@@ -338,10 +349,6 @@ def _to_label(text: str | None) -> int | str | None:
 
 def _is_number(label: int | str | None) -> bool:
     return label is None or isinstance(label, int) or label.isdecimal()
-
-
-def _simplify(name: str) -> str:
-    return " ".join(name.replace("_", " ").casefold().split())
 
 
 def _check_label(videos: VideoList, row: ListRow) -> None:
@@ -373,11 +380,11 @@ def _find_name(
 ) -> int:
     _check_label(videos, row)
     name = str(row.label)
-    if (number := index.get(_simplify(name))) is not None:
+    if (number := index.get(fold_name(name))) is not None:
         return number
     names = Counter(str(other.label) for other in videos.rows)
-    unknown = sum(_simplify(other) not in index for other in names)
-    near = get_close_matches(_simplify(name), [_simplify(c) for c in classes], n=3)
+    unknown = sum(fold_name(other) not in index for other in names)
+    near = get_close_matches(fold_name(name), [fold_name(c) for c in classes], n=3)
     raise UsageError(
         f"{videos.source}:{row.line}: the model has no class {name!r} "
         f"({unknown} of {len(names)} class names of this list are unknown)",

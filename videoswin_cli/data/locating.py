@@ -10,7 +10,7 @@ from pathlib import Path
 from videoswin_cli.data.lists import ListRow, VideoList
 from videoswin_cli.data.sources import VIDEO_SUFFIXES
 from videoswin_cli.errors import UsageError
-from videoswin_cli.records import ListedVideo
+from videoswin_cli.records import ListedVideo, Segment
 
 
 def locate(
@@ -41,8 +41,9 @@ def locate(
     found: dict[str, ListedVideo] = {}
     repeated = 0
     for row, label in zip(videos.rows, labels, strict=True):
-        relative = folder.find(row)
+        relative, segment = folder.find(row)
         key = (relative or row.name).replace(os.sep, "/")
+        key = key if segment is None else f"{key}#{segment}"
         if key in found and multi_label and label is not None:
             more = (*found[key].more_labels, label)
             found[key] = replace(found[key], more_labels=more)
@@ -57,7 +58,7 @@ def locate(
                 )
             continue
         file = None if relative is None else str(folder.path / relative)
-        found[key] = ListedVideo(path=key, file=file, label=label, line=row.line)
+        found[key] = ListedVideo(path=key, file=file, label=label, line=row.line, segment=segment)
     notices = [f"{repeated} rows name a video again; each is scored once"] if repeated else []
     return list(found.values()), notices
 
@@ -75,15 +76,17 @@ class _Folder:
             raise UsageError(f"no such folder: {path}", hint="--root is where the videos lie")
         self.path = path
 
-    def find(self, row: ListRow) -> str | None:
-        """Path under the root, or None."""
-        for name in (row.name, *row.other_names):
-            if Path(name).suffix.lower() in VIDEO_SUFFIXES and (self.path / name).is_file():
-                return name
-        for name in (row.name, *row.other_names):
-            if (found := self._find_stem(name, row.label)) is not None:
-                return found
-        return None
+    def find(self, row: ListRow) -> tuple[str | None, Segment | None]:
+        """Path under the root, or None; and the segment of that file which the row means."""
+        for name in row.trimmed_names:
+            if (found := self._find_name(name, row.label)) is not None:
+                return found, None
+        return self._find_name(row.name, row.label), row.segment
+
+    def _find_name(self, name: str, label: int | str | None) -> str | None:
+        if Path(name).suffix.lower() in VIDEO_SUFFIXES and (self.path / name).is_file():
+            return name
+        return self._find_stem(name, label)
 
     def _find_stem(self, name: str, label: int | str | None) -> str | None:
         stem = name.replace(os.sep, "/")

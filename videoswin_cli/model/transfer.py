@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from videoswin_cli.class_names import fold_name
 from videoswin_cli.records import Architecture
 
 _TABLE = "relative_position_bias_table"
@@ -94,9 +95,9 @@ def _keep_rows(
     source_labels: Sequence[str],
     labels: Sequence[str],
 ) -> tuple[str, ...]:
-    rows = {_simplify(label): row for row, label in enumerate(source_labels)}
-    found = [(new, rows[_simplify(label)]) for new, label in enumerate(labels)
-             if _simplify(label) in rows]  # fmt: skip
+    rows = {fold_name(label): row for row, label in enumerate(source_labels)}
+    found = [(new, rows[fold_name(label)]) for new, label in enumerate(labels)
+             if fold_name(label) in rows]  # fmt: skip
     if not found or "head.weight" not in source or "head.weight" not in tensors:
         return ()
     for name in ("head.weight", "head.bias"):
@@ -105,10 +106,6 @@ def _keep_rows(
             tensor[new] = source[name][old].to(tensor.dtype)
         tensors[name] = tensor
     return tuple(labels[new] for new, _ in found)
-
-
-def _simplify(label: str) -> str:
-    return " ".join(label.replace("_", " ").casefold().split())
 
 
 def resize_bias_table(
