@@ -152,6 +152,8 @@ def test_what_is_no_class_is_told(tmp_path: Path) -> None:
     assert told == [
         f"{tmp_path / 'gone'} is a link to nothing: no class",
         f"{tmp_path / 'notes'} is a folder without a video: no class",
+        "left out: 2 files that are no videos (.txt 1, links to nothing 1); --all-files looks "
+        "into them",
     ]
     assert "a/gone.mp4" in {clip.path for clip in found.train}  # opened later, and told then
 
