@@ -230,6 +230,16 @@ def test_a_list_line_is_a_path_and_nothing_else() -> None:
     assert expand("@list.txt") == lines
 
 
+def test_a_listed_path_is_found_in_another_spelling() -> None:
+    touch("v/a.mp4", "v/caf\u00e9.mp4", "v/cafe\u0301.avi", "v\\b.mp4", "v/b.mp4")
+    names = ["v\\a.mp4", "v/cafe\u0301.mp4", "v\\caf\u00e9.avi", "v\\b.mp4", "v\\gone.mp4"]
+    Path("list.txt").write_text("\n".join(names), encoding="utf-8")
+    assert expand("@list.txt") == [
+        "v/a.mp4", "v/caf\u00e9.mp4", "v/cafe\u0301.avi", "v\\b.mp4", "v\\gone.mp4",
+    ]  # fmt: skip
+    assert expand("-", stdin="\n".join(names)) == expand("@list.txt")
+
+
 def test_an_empty_list_is_told() -> None:
     Path("list.txt").write_text("\n  \n")
     assert refused("@list.txt") == "list.txt names no video: expected a path or URL a line"

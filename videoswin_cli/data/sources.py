@@ -1,12 +1,13 @@
 """What the user named, as an ordered list of videos: files, folders, globs, lists, stdin, URLs."""
 
 import glob
+import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from videoswin_cli.data.spelling import same_spelling
+from videoswin_cli.data.spelling import compose, decompose, same_spelling, with_slashes
 from videoswin_cli.data.video_files import describe_left_out_videos, find_videos, no_video
 from videoswin_cli.data.walking import LeftOut, merge_left_out, system_name_kind
 from videoswin_cli.errors import UsageError
@@ -73,7 +74,7 @@ class _Folders:
 
 def _expand(text: str, stdin: Iterable[str], folders: _Folders) -> Iterator[str]:
     if text == "-":
-        return _lines(stdin, source="standard input")
+        return map(_respell, _lines(stdin, source="standard input"))
     if is_url(text):
         return iter([text])
     path = Path(text)
@@ -88,12 +89,20 @@ def _expand(text: str, stdin: Iterable[str], folders: _Folders) -> Iterator[str]
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"cannot read {text}: {reason}") from error
     if text.startswith("@"):
-        return _listed(Path(text[1:]))
+        return map(_respell, _listed(Path(text[1:])))
     if glob.has_magic(text):
         return _matching(text, folders)
     raise UsageError(
         f"no such file: {text}", hint="an INPUT is a file, a folder, a glob, @list.txt, - or a URL"
     )
+
+
+def _respell(path: str) -> str:
+    """A listed path, with other slashes or in another Unicode form where only that is there."""
+    spellings = [form(s) for s in (path, with_slashes(path)) for form in (str, compose, decompose)]
+    if is_url(path):
+        return path
+    return next((other for other in spellings if os.path.exists(other)), path)  # noqa: PTH110
 
 
 def _listed(path: Path) -> Iterator[str]:

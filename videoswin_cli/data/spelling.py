@@ -15,6 +15,8 @@ def same_spelling(path: str) -> str:
     behind a link leads where the system says, not where the text does.
     """
     plain = os.path.abspath(path)  # noqa: PTH100 - Path.absolute keeps `..`
+    if ".." not in path:
+        return plain
     given = Path(path)
     if ".." not in given.parts or given.name == "..":
         return plain

@@ -1,5 +1,6 @@
 """What there is to learn from: classes, clips to train on and clips to validate on."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -205,7 +206,7 @@ def _from_folder(folder: Path, notice: Notice, *, all_files: bool) -> Found:
         return Found(classes=classes, train=_clips(videos, classes), val=None)
     train_folder, val_folder = parts.folders["train"], parts.folders.get("val")
     if val_folder is None:
-        there = " and ".join(path.name for path in parts.folders.values())
+        there = " and ".join(path.name for _, path in sorted(parts.folders.items(), reverse=True))
         raise UsageError(
             f"{folder} has {there} but no val",
             hint="add val/CLASS/CLIP (a test part is not validated on unless you call it val), or "
@@ -216,6 +217,7 @@ def _from_folder(folder: Path, notice: Notice, *, all_files: bool) -> Found:
         notice(f"not used, since {train_folder.name} and {val_folder.name} are: {_some(idle)}")
     train = _read_classes(train_folder, notice, all_files=all_files)
     val = _read_classes(val_folder, notice, all_files=all_files)
+    _check_apart(train, val)
     names, notices = match_classes(_sort_classes(train), _sort_classes(val))
     for text in notices:
         notice(text)
@@ -232,6 +234,19 @@ def _read_classes(folder: Path, notice: Notice, *, all_files: bool) -> VideoList
     for text in videos.notices:
         notice(text)
     return videos
+
+
+def _check_apart(train: VideoList, val: VideoList) -> None:
+    """Raises UsageError where a link gives both parts one folder of clips."""
+    train_folders, val_folders = (
+        {os.path.realpath(Path(part.source, name)): name for name in _sort_classes(part)}
+        for part in (train, val)
+    )
+    if shared := sorted(train_folders.keys() & val_folders.keys()):
+        raise UsageError(
+            f"{shared[0]} would be both trained and validated on ({len(shared)} such folders)",
+            hint=f"look for links in {train.source} and {val.source}",
+        )
 
 
 def _sort_classes(videos: VideoList) -> tuple[str, ...]:
