@@ -159,6 +159,8 @@ def touch(root: Path, *names: str) -> None:
         ("hash/notes.bin", "hash/notes.bin"),
         ("hash/clip.mp4", "hash/clip.vob"),
         ("hash/clip", "hash/clip.vob"),
+        ("hash/view.360", "hash/view.360.mp4"),  # what looks like an extension may be none
+        ("hash/view", None),
         ("flat.MP4", "flat.mp4"),
         ("OTHER.webm", None),  # another name: ids of YouTube differ in case alone
         ("archery\\in_class.mkv", "archery/in_class.mkv"),
@@ -173,7 +175,7 @@ def touch(root: Path, *names: str) -> None:
 )
 def test_names_as_people_write_them(name: str, path: str | None, root: Path) -> None:
     touch(root, "hash/0123abcd", "hash/old.divx", "hash/notes.bin", "hash/clip.vob")
-    touch(root, "back\\slash.mp4")
+    touch(root, "back\\slash.mp4", "hash/view.360.mp4")
     ((video,), _) = look(root, name)
     assert (video.path if video.file else None) == path
     assert video.file is None or Path(video.file).is_file()

@@ -277,6 +277,18 @@ def test_labels_that_were_meant_otherwise(
     assert hint in (caught.value.hint or "")
 
 
+def test_classes_of_two_lists_are_one_in_two_spellings(tmp_path: Path) -> None:
+    touch(tmp_path, "1.mp4", "2.mp4", "3.mp4", "4.mp4")
+    (tmp_path / "t").write_text("1.mp4 pan_left\n2.mp4 zoom\n")
+    (tmp_path / "v").write_text("3.mp4\tPan Left\n4.mp4\tzoom\n")
+    told: list[str] = []
+    source = Source(train_list=tmp_path / "t", val_list=tmp_path / "v")
+    found = find_clips(source, notice=told.append)
+    assert found.classes == ("pan_left", "zoom")
+    assert [clip.label for clip in found.val or ()] == [0, 1]
+    assert "'Pan Left' and 'pan_left' are taken for one class" in told
+
+
 def test_names_joined_by_semicolons_are_noticed(tmp_path: Path) -> None:
     touch(tmp_path, "1.mp4", "2.mp4", "3.mp4")
     (tmp_path / "t").write_text("1.mp4 run;jump\n2.mp4 run\n3.mp4 run\n")

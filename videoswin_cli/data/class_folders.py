@@ -81,12 +81,12 @@ def read_class_folder(folder: Path, *, all_files: bool = False) -> VideoList:
         for number, path in enumerate(walk.files, start=1)
     ]
     left_out = describe_left_out_videos(walk.left_out, all_files=all_files)
-    notices = [*_describe_empty(folder, {path.parts[0] for path in walk.files})]
+    notices = [*_describe_empty(folder, {path.parts[0] for path in walk.files}), left_out]
     return VideoList(
         source=str(folder),
         format="folder",
         rows=tuple(rows),
-        notices=tuple([*notices, left_out] if left_out else notices),
+        notices=tuple(filter(None, notices)),
     )
 
 
@@ -174,7 +174,8 @@ def _describe_empty(folder: Path, classes: Collection[str]) -> Iterable[str]:
         try:
             is_folder = stat.S_ISDIR(path.stat().st_mode)
         except OSError:
-            yield f"{path} is a link to nothing: no class"
+            if path.is_symlink():
+                yield f"{path} is a link to nothing: no class"
             continue
         if is_folder and path.is_symlink():
             yield f"{path} is a link to a folder that is read already or has no video: no class"

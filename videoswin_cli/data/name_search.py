@@ -4,7 +4,7 @@ import os
 import posixpath
 import stat
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -108,20 +108,18 @@ class NameSearch:
     def _look_up(self, name: str, label: int | str | None) -> Match:
         """A video with this path; an id also in subfolders."""
         match = self._look_up_path(name)
-        stem, suffix = _split_suffix(compose(name))
-        if match.path is not None or match.ambiguous or "/" in stem:
+        if match.path is not None or match.ambiguous or "/" in name:
             # A name in a folder that is not there is another video than one of another folder.
             return match
-        places = self._index.by_name.get(stem, [])
+        places = _pick(self._index.by_name, name)
         if label is not None:
             own = fold_name(str(label))
             places = [p for p in places if fold_name(Path(p).parent.name) == own] or places
-        return _choose(places, suffix)
+        return _choose(places)
 
     def _look_up_path(self, name: str) -> Match:
         """A video with this path but for its extension and Unicode form."""
-        stem, suffix = _split_suffix(compose(name))
-        return _choose(self._index.by_stem.get(stem, []), suffix)
+        return _choose(_pick(self._index.by_stem, name))
 
     def _is_file(self, name: str) -> bool:
         try:
@@ -193,9 +191,18 @@ def _split_suffix(path: str) -> tuple[str, str]:
     return (stem, suffix) if suffix in VIDEO_SUFFIXES else (path, "")
 
 
-def _choose(places: Sequence[str], suffix: str = "") -> Match:
-    """The only one of some files, or the only one with this extension."""
-    places = [place for place in places if _split_suffix(place)[1] == suffix] or places
+def _pick(index: Mapping[str, list[str]], name: str) -> list[str]:
+    """Files of a name: those with its extension, else with any; it may be no extension, too."""
+    stem, suffix = _split_suffix(compose(name))
+    places = index.get(stem, [])
+    if suffix:
+        same = [place for place in places if _split_suffix(place)[1] == suffix]
+        places = same or [*places, *index.get(compose(name), [])]
+    return places
+
+
+def _choose(places: Sequence[str]) -> Match:
+    """The only one of some files."""
     if len(places) == 1:
         return Match(path=places[0])
     if not places:

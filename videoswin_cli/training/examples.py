@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import torch
 
+from videoswin_cli.class_names import fold_name
 from videoswin_cli.data.broken import describe_broken, find_broken_videos
 from videoswin_cli.data.class_folders import find_parts, match_classes, read_class_folder
 from videoswin_cli.data.decoding.open import OpenOptions
@@ -317,6 +318,11 @@ def _from_lists(source: Source, notice: Notice) -> Found:
     joined = [name for name in classes if ";" in name]
     if joined and not source.labels:
         notice(f"{joined[0]!r} is taken for one class; --multi-label takes it for several")
+    for first, *others in _spell_classes(lists):
+        if others:
+            notice(
+                f"{_some([repr(name) for name in others])} and {first!r} are taken for one class"
+            )
     clips = [
         _locate(part, classes, source.root, notice, multi_label=source.multi_label)
         for part in lists
@@ -329,7 +335,7 @@ def _name_classes(lists: Sequence[VideoList]) -> tuple[str, ...]:
     """Sorted names, or numbers up to the largest where the lists have numbers."""
     labels = {row.label for part in lists for row in part.rows if row.label is not None}
     if not all(isinstance(label, int) for label in labels):
-        return tuple(sorted(map(str, labels)))
+        return tuple(sorted(spellings[0] for spellings in _spell_classes(lists)))
     _check_several([f"class {number}" for number in labels])
     numbers = sorted(map(int, labels))
     if absent := sorted(set(range(numbers[-1])) - set(numbers)):
@@ -371,3 +377,12 @@ def _locate(
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_FEW]) + (", ..." if len(names) > _FEW else "")
+
+
+def _spell_classes(lists: Sequence[VideoList]) -> list[list[str]]:
+    """Spellings of each class that is named, the training list's first."""
+    spellings: dict[str, dict[str, None]] = defaultdict(dict)
+    for label in (row.label for part in lists for row in part.rows):
+        if label is not None:
+            spellings[fold_name(str(label))][str(label)] = None
+    return [list(names) for names in spellings.values()]
