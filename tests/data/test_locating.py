@@ -288,7 +288,7 @@ def test_a_tail_that_two_paths_share_is_taken_by_neither(root: Path) -> None:
         ("archery", "a folder, no file"),
         ("..", "a folder, no file"),
         ("x" * 300 + ".mp4", "File name too long"),
-        ("a\0b.mp4", "its name holds a NUL character"),
+        ("a\0b.mp4", "no file can have this name (embedded null byte)"),
         ("twice", "ambiguous: 2 files are meant: air_drumming/twice.mp4, archery/twice.mp4"),
         ("two", "ambiguous: 2 files are meant: two.avi, two.mkv"),
         ("two.mp4", "ambiguous: 2 files are meant: two.avi, two.mkv"),
@@ -325,6 +325,18 @@ def test_a_folder_that_may_not_be_entered_is_a_reason(
     assert notices[1:] == [
         f"left out: 1 folder that cannot be read ({root / 'shut'}: Permission denied)"
     ]
+
+
+def test_a_root_that_cannot_be_listed_still_has_its_files(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    (found, lost), _ = look(root, "flat.mp4", "lost")
+    assert found.file is not None
+    assert lost.missing == f"cannot read the folder {root}: Permission denied"
 
 
 def test_an_empty_root_is_noticed(tmp_path: Path) -> None:

@@ -240,6 +240,11 @@ def test_a_listed_path_is_found_in_another_spelling() -> None:
     assert expand("-", stdin="\n".join(names)) == expand("@list.txt")
 
 
+@pytest.mark.parametrize("name", ["\ud800/../a.mp4", "../" + "x" * 5000 + "/a.mp4"])
+def test_a_listed_name_that_no_file_can_have_is_kept(name: str) -> None:
+    assert expand("-", stdin=f"{name}\n") == [name]
+
+
 def test_an_empty_list_is_told() -> None:
     Path("list.txt").write_text("\n  \n")
     assert refused("@list.txt") == "list.txt names no video: expected a path or URL a line"

@@ -61,6 +61,7 @@ def test_what_people_call_videos() -> None:
         ("wide.ts", "export {}".encode("utf-16")),
         ("go.mod", b"module example.org/x\n\ngo 1.22\n"),
         ("song.mod", bytes(1080) + b"M.K." + bytes(100)),
+        ("01.asf", b"# AST/ASF file\n:version 1.10\n"),
         ("script.nut", b"function f() {}\r\n"),
         ("sound.ogg", ogg(b"\x01vorbis...")),
         ("sound.ogx", ogg(b"fishead\0", b"OpusHead...")),

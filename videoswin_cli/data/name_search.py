@@ -55,8 +55,10 @@ class NameSearch:
             return self._find(name, label)
         except OSError as error:  # too long, no permission
             return Match(problem=error.strerror or str(error))
-        except ValueError:
-            return Match(problem="its name holds a NUL character")
+        except ValueError as error:  # a NUL character, half a character
+            return Match(problem=f"no file can have this name ({error})")
+        except UsageError as error:  # the root may be entered, but not listed
+            return Match(problem=error.message)
 
     def notices(self) -> list[str]:
         """Sentences on the search as a whole."""

@@ -49,7 +49,7 @@ def expand_inputs(
         raise UsageError("no input: name a video, a folder, a glob, @list.txt or a URL")
     videos: dict[str, str] = {}
     for path in named:
-        videos.setdefault(path if is_url(path) or "\0" in path else same_spelling(path), path)
+        videos.setdefault(path if is_url(path) else same_spelling(path), path)
     notices = [describe_left_out_videos(merge_left_out(folders.left_out), all_files=all_files)]
     if again := len(named) - len(videos):
         notices.append(f"{again} paths name a file again in another spelling; each is read once")

@@ -20,8 +20,11 @@ def same_spelling(path: str) -> str:
     given = Path(path)
     if ".." not in given.parts or given.name == "..":
         return plain
-    there = os.path.realpath(given.parent)
-    straight = os.path.realpath(Path(plain).parent)
+    try:
+        there = os.path.realpath(given.parent)
+        straight = os.path.realpath(Path(plain).parent)
+    except ValueError:  # no file can have this name
+        return plain
     return plain if there == straight else str(Path(there, given.name))
 
 

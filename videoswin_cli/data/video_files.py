@@ -159,6 +159,9 @@ _OTHER_KINDS: Mapping[str, Callable[[BinaryIO], bool]] = {
     ".ts": _is_text,  # TypeScript, translations of Qt
     ".mts": _is_text,
     ".nut": _is_text,  # Squirrel
+    ".asf": _is_text,  # skeletons of motion capture
+    ".dif": _is_text,  # spreadsheets
+    ".tp": _is_text,  # templates
     ".mod": _is_text_or_music,
     ".ogg": _is_sound,
     ".ogx": _is_sound,
