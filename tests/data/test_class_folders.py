@@ -123,10 +123,14 @@ def test_two_spellings_of_one_part_are_refused(tmp_path: Path) -> None:
         (("test/a/1.mp4", "test/b/1.mp4"), "parts of a data set, 'test'"),
         (("train/1.mp4", "val/1.mp4"), "'train', 'val'"),
         (("train/a/1.mp4", "val/a/1.mp4", "extra/1.mp4"), "'train', 'val'"),
-        (("one/a/1.mp4", "one/b/1.mp4", "two/A/1.mp4", "two/b/1.mp4"), "all hold the same folders"),
+        (("one/a/1.mp4", "one/b/1.mp4", "two/A/1.mp4", "two/b/1.mp4"), "hold the same folders"),
         (
             ("one/a/1.mp4", "one/b/1.mp4", "one/c/1.mp4", "two/a/1.mp4", "two/b/1.mp4"),
-            "all hold the same folders, 'a', 'b'",
+            "hold the same folders, 'a', 'b'",
+        ),
+        (
+            ("one/a/1.mp4", "one/b/1.mp4", "test/a/1.mp4", "two/a/1.mp4", "two/b/1.mp4"),
+            "'one', 'test', 'two', hold the same folders",
         ),
     ],
 )
@@ -134,6 +138,13 @@ def test_parts_are_no_classes(names: tuple[str, ...], message: str, tmp_path: Pa
     error = refusal(touch(tmp_path, *names))
     assert message in error.message
     assert "give" in error.hint
+
+
+def test_the_part_to_evaluate_is_named(tmp_path: Path) -> None:
+    touch(tmp_path, "Train/a/1.mp4", "Testing/a/1.mp4")
+    assert f"such as {tmp_path / 'Testing'};" in refusal(tmp_path).hint
+    touch(tmp_path, "valid/a/1.mp4")
+    assert f"such as {tmp_path / 'valid'};" in refusal(tmp_path).hint
 
 
 @pytest.mark.parametrize(

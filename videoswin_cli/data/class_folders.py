@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from videoswin_cli.errors import UsageError
 Part = Literal["train", "val", "test"]
 
 _FEW = 5  # names that a message shows
+_SUITED_TO_EVAL: tuple[Part, ...] = ("train", "test", "val")  # the best one last
 _PART_NAMES: Mapping[str, Part] = {  # folded
     **dict.fromkeys(("train", "training", "train set", "trainset", "training set"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "val set", "valset", "validation set"), "val"),
@@ -148,18 +149,22 @@ def _check_classes(folder: Path, files: Sequence[Path]) -> None:
     elif len(parts) < 2:
         parts = []
     if parts:
+        example = max(parts, key=lambda name: _SUITED_TO_EVAL.index(_PART_NAMES[fold_name(name)]))
         raise UsageError(
             f"{folder} holds parts of a data set, {_join(parts)}, where class folders were "
             "expected",
-            hint=f"give one of them, such as {folder / parts[-1]}; to finetune, {folder} with a "
+            hint=f"give one of them, such as {folder / example}; to finetune, {folder} with a "
             "train and a val part of class folders",
         )
-    common = set.intersection(*below.values())
-    alike = all(nested[name] and len(below[name]) <= 2 * len(common) for name in below)
-    if len(below) > 1 and len(common) > 1 and alike:
+    counts = Counter(name for inner in below.values() for name in inner)
+    shared = {name for name, count in counts.items() if count > 1}
+    alike = all(
+        nested[name] and 2 * len(below[name] & shared) >= len(below[name]) for name in below
+    )
+    if alike and len(shared) > 1:
         raise UsageError(
-            f"the folders of {folder}, {_join(below)}, all hold the same folders, "
-            f"{_join(sorted(common))}: which of them are the classes?",
+            f"the folders of {folder}, {_join(below)}, hold the same folders, "
+            f"{_join(sorted(shared))}: which of them are the classes?",
             hint=f"if the inner ones, give {folder / next(iter(below))}, or call the outer ones "
             "train and val; if the outer ones, take out the level between, or give a list",
         )
