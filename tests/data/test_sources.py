@@ -191,6 +191,8 @@ def test_a_glob_leaves_out_what_its_pattern_does_not_name() -> None:
         "left out: 1 hidden or system name (__MACOSX 1); 1 file that is no video (.txt 1); "
         "--all-files looks into them",
     )
+    touch("w/deep/er/x.mp4", "w/deep/er/._x.mp4")
+    assert noticed("w/**") == ("left out: 1 hidden or system name (._* 1)",), "counted once"
     assert expand("v/__MACOSX/*") == ["v/__MACOSX/b.mp4"]
     assert expand("v/.x*/*.mp4") == ["v/.x/c.mp4"]
     assert refused("v/__M*") == "nothing matches v/__M* but system names"

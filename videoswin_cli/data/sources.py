@@ -99,9 +99,9 @@ def _expand(text: str, stdin: Iterable[str], folders: _Folders) -> Iterator[str]
 
 def _respell(path: str) -> str:
     """A listed path, with other slashes or in another Unicode form where only that is there."""
-    spellings = [form(s) for s in (path, with_slashes(path)) for form in (str, compose, decompose)]
-    if is_url(path):
+    if is_url(path) or os.path.exists(path):  # noqa: PTH110 - no error for any name
         return path
+    spellings = (form(s) for s in (with_slashes(path), path) for form in (str, compose, decompose))
     return next((other for other in spellings if os.path.exists(other)), path)  # noqa: PTH110
 
 
@@ -132,11 +132,15 @@ def _matching(pattern: str, folders: _Folders) -> Iterator[str]:
     matches = [match for match, kind in zip(matches, kinds, strict=True) if kind is None]
     if not matches:
         raise UsageError(f"nothing matches {pattern}" + (" but system names" if kinds else ""))
-    found = [
-        path
-        for match in matches
-        for path in (folders.find(Path(match)) if Path(match).is_dir() else [match])
-    ]
+    found: list[str] = []
+    searched: set[Path] = set()
+    for match in matches:
+        path = Path(match)
+        if not path.is_dir():
+            found.append(match)
+        elif searched.isdisjoint(path.parents):  # `**` matches folders in folders
+            searched.add(path)
+            found += folders.find(path)
     if not found:
         raise folders.no_video(Path(matches[0]))
     return iter(found)
