@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--paper-videos", type=int, default=2)
     options = parser.parse_args()
     torch.manual_seed(0)
-    found = expand_inputs([options.folder])
+    found = expand_inputs([options.folder]).videos
     network = make_peer(load_spec(MODEL).architecture)
     print(
         f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "

@@ -128,6 +128,7 @@ class ListedVideo:
     line: int  # of the list, from 1; the number of the entry in a JSON list or a folder
     more_labels: tuple[int, ...] = ()  # further classes, where a video may have several
     segment: Segment | None = None  # None: the whole video
+    missing: str = "no such file"  # why there is none, where `file` is None
 
     @property
     def part(self) -> VideoPart:

@@ -9,7 +9,6 @@ from videoswin_cli.data.lists import (
     LIST_FORMATS,
     ListFormat,
     number_labels,
-    read_class_folder,
     read_list,
 )
 from videoswin_cli.errors import UsageError
@@ -187,39 +186,6 @@ def test_wrong_labels_name_line_and_fix(text: str, message: str, hint: str, tmp_
     with pytest.raises(UsageError, match=message) as failure:
         numbered(tmp_path, text)
     assert hint in failure.value.hint
-
-
-# --- class folders --------------------------------------------------------------------------------
-
-
-def test_subfolders_are_classes(tmp_path: Path) -> None:
-    for name in ("archery/b.MP4", "archery/deep/a.mkv", "air_drumming/c d.avi", "archery/note.txt"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    videos = read_class_folder(tmp_path)
-    assert [(row.name, row.label) for row in videos.rows] == [
-        ("air_drumming/c d.avi", "air_drumming"),
-        ("archery/b.MP4", "archery"),
-        ("archery/deep/a.mkv", "archery"),
-    ]
-    assert number_labels(videos, CLASSES) == [1, 2, 2]
-
-
-def test_numbered_class_folders(tmp_path: Path) -> None:
-    for name in ("0/a.mp4", "10/b.mp4"):
-        (tmp_path / name).parent.mkdir()
-        (tmp_path / name).touch()
-    assert number_labels(read_class_folder(tmp_path), ["x"] * 11) == [0, 10]
-
-
-def test_folders_without_classes(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no video in the class folders"):
-        read_class_folder(tmp_path)
-    (tmp_path / "a.mp4").touch()
-    with pytest.raises(UsageError, match=r"a.mp4 is in no class folder \(1 such videos\)"):
-        read_class_folder(tmp_path)
-    with pytest.raises(UsageError, match="no such folder"):
-        read_class_folder(tmp_path / "gone")
 
 
 def test_a_long_list_is_read_quickly_enough_to_be_read_at_every_start(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from videoswin_cli.data.sources import VIDEO_SUFFIXES, expand_inputs, is_url
+from videoswin_cli.data.sources import expand_inputs, is_url
+from videoswin_cli.data.video_files import VIDEO_SUFFIXES
 from videoswin_cli.errors import UsageError
 
 URL = "https://example.org/clips/a.mp4?key=1"
@@ -25,7 +26,11 @@ def touch(*names: str) -> None:
 
 
 def expand(*inputs: str, stdin: str = "") -> list[str]:
-    return expand_inputs(inputs, stdin=io.StringIO(stdin))
+    return list(expand_inputs(inputs, stdin=io.StringIO(stdin)).videos)
+
+
+def noticed(*inputs: str) -> tuple[str, ...]:
+    return expand_inputs(inputs).notices
 
 
 def refused(*inputs: str, stdin: str = "") -> str:
@@ -39,11 +44,33 @@ def refused(*inputs: str, stdin: str = "") -> str:
 
 def test_files_stay_in_the_order_given_each_once(folder: Path) -> None:
     touch("b.mp4", "a.mp4", "no-suffix", "notes.txt")
-    absolute = str(folder / "a.mp4")
     # Any file that is named is taken at the user's word, and told as it was named.
-    assert expand("b.mp4", "notes.txt", "a.mp4", "b.mp4", "no-suffix", absolute) == [
-        "b.mp4", "notes.txt", "a.mp4", "no-suffix", absolute,
+    assert expand("b.mp4", "notes.txt", "a.mp4", "b.mp4", "no-suffix") == [
+        "b.mp4", "notes.txt", "a.mp4", "no-suffix",
     ]  # fmt: skip
+
+
+def test_a_file_in_several_spellings_is_read_once(folder: Path) -> None:
+    touch("v/a.mp4", "v/b.mp4")
+    spellings = ("v/a.mp4", "./v/a.mp4", "v//a.mp4", "v/../v/a.mp4", str(folder / "v/a.mp4"))
+    assert expand(*spellings) == ["v/a.mp4"]
+    assert noticed(*spellings) == (
+        "4 paths name a file again in another spelling; each is read once",
+    )
+    assert expand(str(folder / "v"), "v") == [str(folder / "v/a.mp4"), str(folder / "v/b.mp4")]
+    assert noticed("v/a.mp4", "v/a.mp4") == ()
+
+
+def test_links_of_other_names_are_other_files(folder: Path) -> None:
+    touch("v/a.mp4", "w/a.mp4")
+    (folder / "v/b.mp4").symlink_to("a.mp4")
+    (folder / "w/x").symlink_to(folder / "v")
+    # Behind a link `..` is the folder above its target.
+    assert expand("v/a.mp4", "v/b.mp4", "w/a.mp4", "w/x/../w/a.mp4") == [
+        "v/a.mp4", "v/b.mp4", "w/a.mp4",
+    ]  # fmt: skip
+    touch("a.mp4")
+    assert expand("w/a.mp4", "w/x/../a.mp4") == ["w/a.mp4", "w/x/../a.mp4"]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +144,25 @@ def test_every_video_suffix_is_found() -> None:
 def test_a_folder_without_videos_is_told() -> None:
     touch("v/notes.txt")
     assert refused("v") == "no video in the folder v"
-    assert expand_hint("v").startswith("looked for .3gp .avi")
+    assert expand_hint("v") == (
+        "left out: 1 file that is no video (.txt 1); --all-files looks into them"
+    )
+    Path("empty").mkdir()
+    assert expand_hint("empty") == "it holds no file, in its subfolders neither"
+
+
+def test_what_was_left_out_is_counted_in_one_notice() -> None:
+    touch("v/a.mp4", "v/._a.mp4", "v/.DS_Store", "v/__MACOSX/v/._a.mp4", "v/x.txt", "v/y.TXT")
+    touch("w/b.mp4", "w/.hidden/c.mp4", "w/@eaDir/b.mp4/x.jpg", "w/n")
+    assert expand("v", "w") == ["v/a.mp4", "w/b.mp4"]
+    assert noticed("v", "w") == (
+        "left out: 5 hidden or system names (.DS_Store 1, ._* 1, @eaDir 1, __MACOSX 1, other "
+        "hidden 1); 3 files that are no videos (.txt 2, no extension 1); --all-files looks into "
+        "them",
+    )
+    assert noticed("v/a.mp4") == ()
+    assert expand("w/.hidden") == ["w/.hidden/c.mp4"], "what is named counts"
+    assert expand("v/._a.mp4") == ["v/._a.mp4"]
 
 
 def expand_hint(*inputs: str) -> str:
@@ -137,6 +182,20 @@ def test_a_glob_is_expanded_in_order(folder: Path) -> None:
     assert expand(f"{folder}/w/*") == [f"{folder}/w/c.mp4"]
     # A folder that matches is searched, as if it had been named.
     assert expand("[vw]") == ["v/a.mp4", "v/b.mp4", "v/deep/d.mp4", "w/c.mp4"]
+
+
+def test_a_glob_leaves_out_what_its_pattern_does_not_name() -> None:
+    touch("v/a.mp4", "v/__MACOSX/b.mp4", "v/.x/c.mp4", "v/empty/n.txt")
+    assert expand("v/*") == ["v/a.mp4"]
+    assert noticed("v/*") == (
+        "left out: 1 hidden or system name (__MACOSX 1); 1 file that is no video (.txt 1); "
+        "--all-files looks into them",
+    )
+    touch("w/deep/er/x.mp4", "w/deep/er/._x.mp4")
+    assert noticed("w/**") == ("left out: 1 hidden or system name (._* 1)",), "counted once"
+    assert expand("v/__MACOSX/*") == ["v/__MACOSX/b.mp4"]
+    assert expand("v/.x*/*.mp4") == ["v/.x/c.mp4"]
+    assert refused("v/__M*") == "nothing matches v/__M* but system names"
 
 
 def test_a_glob_without_matches_is_told() -> None:
@@ -171,6 +230,21 @@ def test_a_list_line_is_a_path_and_nothing_else() -> None:
     lines = ["x y 12", "#1.mp4", "@other.txt", "a\u2028b.mp4", "café\x0bx.mp4", "-"]
     Path("list.txt").write_text("\n".join(lines), encoding="utf-8")
     assert expand("@list.txt") == lines
+
+
+def test_a_listed_path_is_found_in_another_spelling() -> None:
+    touch("v/a.mp4", "v/caf\u00e9.mp4", "v/cafe\u0301.avi", "v\\b.mp4", "v/b.mp4")
+    names = ["v\\a.mp4", "v/cafe\u0301.mp4", "v\\caf\u00e9.avi", "v\\b.mp4", "v\\gone.mp4"]
+    Path("list.txt").write_text("\n".join(names), encoding="utf-8")
+    assert expand("@list.txt") == [
+        "v/a.mp4", "v/caf\u00e9.mp4", "v/cafe\u0301.avi", "v\\b.mp4", "v\\gone.mp4",
+    ]  # fmt: skip
+    assert expand("-", stdin="\n".join(names)) == expand("@list.txt")
+
+
+@pytest.mark.parametrize("name", ["\ud800/../a.mp4", "../" + "x" * 5000 + "/a.mp4"])
+def test_a_listed_name_that_no_file_can_have_is_kept(name: str) -> None:
+    assert expand("-", stdin=f"{name}\n") == [name]
 
 
 def test_an_empty_list_is_told() -> None:

@@ -205,10 +205,17 @@ def test_a_picture_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
         make()
     assert not (tmp_path / "o").exists()
     imsave(folder / "whole.png", np.random.default_rng(0).random((200, 300, 3)))
+    for name in ("._whole.png", ".thumbnails/whole.png", "notes.txt"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
     told.clear()
     assert len(make()) == 2
-    assert len(told) == 1
-    assert told[0].startswith(f"left out: {folder / 'broken.png'}: not a readable picture")
+    assert len(told) == 2
+    assert told[0] == (
+        "left out: 2 hidden or system names (._* 1, other hidden 1); 1 file that is no picture "
+        "(.txt 1)"
+    )
+    assert told[1].startswith(f"left out: {folder / 'broken.png'}: not a readable picture")
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="is a file"):
         list(make_camera_motion(tmp_path / "file", clips_per_class=1, seed=0, notice=print))

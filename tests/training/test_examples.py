@@ -63,6 +63,107 @@ def test_class_folders_are_split_evenly_and_repeatably(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("train", "val"),
+    [("Train", "Val"), ("training", "validation"), ("train", "valid"), ("TRAIN_SET", "val set")],
+)
+def test_parts_in_other_spellings(train: str, val: str, tmp_path: Path) -> None:
+    touch(tmp_path, f"{train}/a/1.mp4", f"{train}/b/1.mp4", f"{val}/a/2.mp4", f"{val}/b/2.mp4")
+    touch(tmp_path, "test/a/3.mp4", "raw/x.mp4")
+    told: list[str] = []
+    found = find_clips(Source(folder=tmp_path), notice=told.append)
+    assert found.classes == ("a", "b")
+    assert [clip.path for clip in found.train] == [f"{train}/a/1.mp4", f"{train}/b/1.mp4"]
+    assert [(clip.path, clip.label) for clip in found.val or ()] == [
+        (f"{val}/a/2.mp4", 0),
+        (f"{val}/b/2.mp4", 1),
+    ]
+    assert told == [f"not used, since {train} and {val} are: raw, test"]
+
+
+def test_classes_are_one_in_two_spellings_between_the_parts(tmp_path: Path) -> None:
+    decomposed = "cafe\u0301"
+    touch(tmp_path, "train/Pan Left/1.mp4", "train/zoom/1.mp4", "train/caf\u00e9/1.mp4")
+    touch(tmp_path, "val/pan_left/2.mp4", "val/ZOOM/2.mp4", f"val/{decomposed}/2.mp4")
+    told: list[str] = []
+    found = find_clips(Source(folder=tmp_path), notice=told.append)
+    assert found.classes == ("Pan Left", "caf\u00e9", "zoom")
+    assert [(clip.path, clip.label) for clip in found.val or ()] == [
+        ("val/ZOOM/2.mp4", 2),
+        (f"val/{decomposed}/2.mp4", 1),
+        ("val/pan_left/2.mp4", 0),
+    ]
+    assert all(Path(str(clip.file)).is_file() for clip in found.val or ())
+    (text,) = told
+    assert text.startswith("3 class names are spelled otherwise in the validation part")
+    assert "'pan_left' is 'Pan Left'" in text
+
+
+def test_names_within_a_part_stay_apart(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{part}/{name}/{part}.mp4" for part in ("train", "val")
+                      for name in ("pan_left", "Pan Left")))  # fmt: skip
+    found = find(folder=tmp_path)
+    assert found.classes == ("Pan Left", "pan_left")
+    assert found.counts(found.train) == found.counts(found.val) == [1, 1]
+
+
+def test_numbered_class_folders_are_names(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{name}/{n}.mp4" for name in ("10", "3", "7") for n in range(2)))
+    found = find(folder=tmp_path)
+    assert found.classes == ("10", "3", "7")
+    assert found.counts(found.train) == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("names", "message", "hint"),
+    [
+        (("train/a/1.mp4", "test/a/1.mp4"), "has train and test but no val", "unless you call it"),
+        (("Training/a/1.mp4", "x/a/1.mp4"), "has Training but no val", "add val/CLASS/CLIP"),
+        (("val/a/1.mp4", "test/a/1.mp4"), "parts of a data set, 'test', 'val'", "train and a val"),
+        (("A/x/1.mp4", "A/y/1.mp4", "B/x/1.mp4", "B/y/1.mp4"), "same folders, 'x', 'y'", "A, or"),
+        (
+            ("train/pan_left/1.mp4", "train/Pan Left/1.mp4", "val/pan-left/1.mp4"),
+            "which of them are one class",
+            "one name",
+        ),
+    ],
+)
+def test_parts_that_are_not_clear_are_refused(
+    names: tuple[str, ...], message: str, hint: str, tmp_path: Path
+) -> None:
+    touch(tmp_path, *names)
+    with pytest.raises(UsageError, match=message) as caught:
+        find_clips(Source(folder=tmp_path), notice=lambda text: None)
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(("link", "target"), [("val", "train"), ("val/a", "../train/a")])
+def test_a_link_from_one_part_to_the_other_is_refused(
+    link: str, target: str, tmp_path: Path
+) -> None:
+    touch(tmp_path, "train/a/1.mp4", "train/b/1.mp4")
+    if "/" in link:
+        touch(tmp_path, "val/b/2.mp4")
+    (tmp_path / link).symlink_to(target)
+    with pytest.raises(UsageError, match="both trained and validated on"):
+        find_clips(Source(folder=tmp_path), notice=lambda text: None)
+
+
+def test_leavings_are_no_classes(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.mp4", "b/1.mp4", "a/2", ".ipynb_checkpoints/1.mp4", "__MACOSX/a/._1.mp4")
+    told: list[str] = []
+    found = find_clips(Source(folder=tmp_path), notice=told.append)
+    assert found.classes == ("a", "b")
+    assert told == [
+        "left out: 2 hidden or system names (.ipynb_checkpoints 1, __MACOSX 1); 1 file that is no "
+        "video (no extension 1); --all-files looks into them"
+    ]
+    write_video(tmp_path / "whole.mp4", frames=8)
+    (tmp_path / "whole.mp4").rename(tmp_path / "a/2")
+    found = find_clips(Source(folder=tmp_path, all_files=True), notice=lambda text: None)
+    assert [clip.path for clip in found.train] == ["a/1.mp4", "a/2", "b/1.mp4"]
+
+
 def test_lists_of_names_and_of_numbers(tmp_path: Path) -> None:
     touch(tmp_path, *(f"{n}.mp4" for n in range(6)))
     (tmp_path / "t").write_text("0.mp4 walk\n1.mp4 run\n2.mp4 walk\n")
@@ -152,6 +253,8 @@ def test_what_is_no_class_is_told(tmp_path: Path) -> None:
     assert told == [
         f"{tmp_path / 'gone'} is a link to nothing: no class",
         f"{tmp_path / 'notes'} is a folder without a video: no class",
+        "left out: 2 files that are no videos (.txt 1, links to nothing 1); --all-files looks "
+        "into them",
     ]
     assert "a/gone.mp4" in {clip.path for clip in found.train}  # opened later, and told then
 
@@ -172,6 +275,18 @@ def test_labels_that_were_meant_otherwise(
     with pytest.raises(UsageError, match=message) as caught:
         find(train_list=tmp_path / "t")
     assert hint in (caught.value.hint or "")
+
+
+def test_classes_of_two_lists_are_one_in_two_spellings(tmp_path: Path) -> None:
+    touch(tmp_path, "1.mp4", "2.mp4", "3.mp4", "4.mp4")
+    (tmp_path / "t").write_text("1.mp4 pan_left\n2.mp4 zoom\n")
+    (tmp_path / "v").write_text("3.mp4\tPan Left\n4.mp4\tzoom\n")
+    told: list[str] = []
+    source = Source(train_list=tmp_path / "t", val_list=tmp_path / "v")
+    found = find_clips(source, notice=told.append)
+    assert found.classes == ("pan_left", "zoom")
+    assert [clip.label for clip in found.val or ()] == [0, 1]
+    assert "'Pan Left' and 'pan_left' are taken for one class" in told
 
 
 def test_names_joined_by_semicolons_are_noticed(tmp_path: Path) -> None:

@@ -94,6 +94,7 @@ def eval(
     decoder: options.Decoder = "auto",
     stream: options.Stream = None,
     allow_truncated: options.AllowTruncated = False,
+    all_files: options.AllFiles = False,
     workers: options.Workers = None,
     batch_size: options.BatchSize = None,
     format: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",
@@ -117,6 +118,8 @@ def eval(
             "expected one source of videos",
             hint="give FOLDER, --list FILE or --from-dump FILE...",
         )
+    if all_files and not folders:
+        raise UsageError("--all-files is for a FOLDER; a list's names are taken as they stand")
     if resume and dump is None:
         raise UsageError("--resume needs --dump: that is where finished videos are kept")
     if dumps:
@@ -177,7 +180,9 @@ def eval(
         source = folders[0] if folders else None
         if (per_class or confusion) and engine.is_multi_label(chosen):
             raise _one_class_only()
-        videos = engine.read_videos(source, list_file, chosen, format=list_format)
+        videos = engine.read_videos(
+            source, list_file, chosen, format=list_format, all_files=all_files
+        )
         with VideoBar() as bar:
             monitor = Monitor(notice=bar.notice, progress=bar)
             done = engine.evaluate(videos, chosen, root=root, monitor=monitor)

@@ -10,7 +10,7 @@ import typer
 from videoswin_cli.cli import options
 from videoswin_cli.cli.console import VideoBar, notice
 from videoswin_cli.data.lists import read_list
-from videoswin_cli.data.locating import locate
+from videoswin_cli.data.locating import locate, name_missing
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.files import check_writable
@@ -86,6 +86,7 @@ def extract(
     decoder: options.Decoder = "auto",
     stream: options.Stream = None,
     allow_truncated: options.AllowTruncated = False,
+    all_files: options.AllFiles = False,
     workers: options.Workers = None,
     batch_size: options.BatchSize = None,
 ) -> None:
@@ -102,6 +103,8 @@ def extract(
     """
     if bool(inputs) == (list_file is not None):
         raise UsageError("expected one source of videos", hint="give INPUT... or --list FILE")
+    if all_files and list_file is not None:
+        raise UsageError("--all-files is for folders; a list's names are taken as they stand")
     if overwrite and shard != "1/1":
         raise UsageError(
             "--overwrite with --shard would remove what the other shards wrote",
@@ -110,10 +113,16 @@ def extract(
 
     from videoswin_cli.engine.processes import check_stdin, find_processes
 
-    check_stdin(inputs or [], find_processes())
+    processes = find_processes()
+    check_stdin(inputs or [], processes)
     if list_file is None:
-        paths = expand_inputs(inputs or [], stdin=sys.stdin)
-        listed = [ListedVideo(path=p, file=p, label=None, line=n) for n, p in enumerate(paths, 1)]
+        found = expand_inputs(inputs or [], stdin=sys.stdin, all_files=all_files)
+        for text in found.notices if processes.first else ():
+            notice(text)
+        listed = [
+            ListedVideo(path=path, file=path, label=None, line=number)
+            for number, path in enumerate(found.videos, start=1)
+        ]
     else:
         listed = _read_list(list_file, root, list_format)
 
@@ -187,15 +196,15 @@ def _read_list(
     videos = read_list(file, format=list_format, labelled=False)
     notice(f"{videos.source}: {len(videos.rows)} rows ({videos.format})")
     listed, notices = locate(videos, [None] * len(videos.rows), root=root)
-    missing = [video.path for video in listed if video.file is None]
-    found = f"{len(listed) - len(missing)} of {len(listed)} videos found"
-    if len(missing) == len(listed):
+    missing = sum(video.file is None for video in listed)
+    found = f"{len(listed) - missing} of {len(listed)} videos found"
+    if missing == len(listed):
         raise UsageError(
             f"{found} under {root or file.parent}; missing are, for example: "
-            f"{', '.join(missing[:5])}",
+            f"{name_missing(listed)}",
             hint="is --root the folder that the names in the list are relative to?",
         )
-    for text in (*notices, f"{found}; missing: {', '.join(missing[:5])}" if missing else found):
+    for text in (*notices, f"{found}; missing: {name_missing(listed)}" if missing else found):
         notice(text)
     return listed
 

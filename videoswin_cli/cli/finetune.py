@@ -124,6 +124,7 @@ def finetune(
     decoder: options.Decoder = "auto",
     stream: options.Stream = None,
     allow_truncated: options.AllowTruncated = False,
+    all_files: options.AllFiles = False,
     workers: options.Workers = None,
 ) -> None:
     """Train a model on classes of your own.
@@ -138,6 +139,8 @@ def finetune(
     """
     if (data is None) == (train_list is None):
         raise UsageError("expected one source of clips", hint="give DATA or --train-list FILE")
+    if all_files and data is None:
+        raise UsageError("--all-files is for DATA; a list's names are taken as they stand")
     if val_list is not None and train_list is None:
         raise UsageError("--val-list goes with --train-list")
     if labels is not None and train_list is None:
@@ -176,6 +179,7 @@ def finetune(
             labels=labels,
             val_share=val_share,
             multi_label=recipe.multi_label,
+            all_files=all_files,
         ),
         model=model,
         checkpoint=checkpoint,

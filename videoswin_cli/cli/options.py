@@ -97,6 +97,12 @@ AllowTruncated = Annotated[
     bool,
     typer.Option("--allow-truncated", help="Read what is there of files that were cut off."),
 ]
+AllFiles = Annotated[
+    bool,
+    typer.Option(
+        "--all-files", help="Look into every file of a folder, whatever its name, for a video."
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(

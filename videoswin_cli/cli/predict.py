@@ -35,6 +35,7 @@ def predict(
     decoder: options.Decoder = "auto",
     stream: options.Stream = None,
     allow_truncated: options.AllowTruncated = False,
+    all_files: options.AllFiles = False,
     format: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write there, not to stdout.")
@@ -65,7 +66,8 @@ def predict(
 
     processes = find_processes()
     check_stdin(inputs, processes)
-    videos = expand_inputs(inputs, stdin=sys.stdin)
+    found = expand_inputs(inputs, stdin=sys.stdin, all_files=all_files)
+    videos = found.videos
     if out is not None:
         lists = [text[1:] for text in inputs if text.startswith("@")]
         check_writable(out, inputs=[*videos, *lists, model, checkpoint, labels])
@@ -86,6 +88,8 @@ def predict(
         batch_size=batch_size,
     )
     monitor = Monitor(notice=notice) if processes.first else Monitor()
+    for text in found.notices:
+        monitor.notice(text)
     with joined(processes):
         loaded = load_classifier(model, run, checkpoint=checkpoint, labels=labels)
         monitor.notice(loaded.summary)

@@ -1,16 +1,20 @@
 """Where the videos of a list lie: under a root, by path or by id, whatever their extension."""
 
 import os
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 
 from videoswin_cli.data.lists import ListRow, VideoList
-from videoswin_cli.data.sources import VIDEO_SUFFIXES
+from videoswin_cli.data.name_search import Match, NameSearch
 from videoswin_cli.errors import UsageError
 from videoswin_cli.records import ListedVideo, Segment
+
+_FEW = 5  # examples that a message names
+_LONGEST = 200  # characters of each
+
+_Found = tuple[Match, Segment | None]  # the segment of that file which a row means
 
 
 def locate(
@@ -22,8 +26,9 @@ def locate(
 ) -> tuple[list[ListedVideo], list[str]]:
     """Look for the file of every row.
 
-    A name is tried as it stands, then with other video extensions; an id without a folder is also
-    looked for in the subfolders, first in that of its class.
+    A name is taken as it stands where there is such a file, then in another spelling, then with
+    other video extensions; an id without a folder is also looked for in the subfolders, first in
+    that of its class. An absolute path that is not there is looked for by its tail.
 
     Args:
         videos: the list.
@@ -37,13 +42,15 @@ def locate(
     Raises:
         UsageError: `root` is no folder, or one video is listed with two labels.
     """
-    folder = _Folder(root or _default_root(videos))
+    search = NameSearch(root or _default_root(videos))
+    matches, notices = _check_tails([_find(search, row) for row in videos.rows])
     found: dict[str, ListedVideo] = {}
+    spellings: dict[str, set[str]] = defaultdict(set)
     repeated = 0
-    for row, label in zip(videos.rows, labels, strict=True):
-        relative, segment = folder.find(row)
-        key = (relative or row.name).replace(os.sep, "/")
+    for row, (match, segment), label in zip(videos.rows, matches, labels, strict=True):
+        key = (match.path or row.name).replace(os.sep, "/")
         key = key if segment is None else f"{key}#{segment}"
+        spellings[key].add(row.name)
         if key in found and multi_label and label is not None:
             more = (*found[key].more_labels, label)
             found[key] = replace(found[key], more_labels=more)
@@ -57,73 +64,61 @@ def locate(
                     hint="leave one of the two lines",
                 )
             continue
-        file = None if relative is None else str(folder.path / relative)
-        found[key] = ListedVideo(path=key, file=file, label=label, line=row.line, segment=segment)
-    notices = [f"{repeated} rows name a video again; each is scored once"] if repeated else []
-    return list(found.values()), notices
+        file = None if match.path is None else str(search.root / match.path)
+        found[key] = ListedVideo(
+            path=key, file=file, label=label, line=row.line, segment=segment, missing=match.problem
+        )
+    if repeated:
+        spelled = sum(len(names) - 1 for names in spellings.values())
+        otherwise = f", {spelled} of them in another spelling" if spelled else ""
+        notices.append(f"{repeated} rows name a video again{otherwise}; each is scored once")
+    return list(found.values()), [*notices, *search.notices()]
+
+
+def _find(search: NameSearch, row: ListRow) -> _Found:
+    for name in row.trimmed_names:
+        match = search.find(name, row.label)
+        if match.path is not None or match.ambiguous:
+            return match, None
+    return search.find(row.name, row.label), row.segment
+
+
+def _check_tails(found: Sequence[_Found]) -> tuple[list[_Found], list[str]]:
+    """Take no file that several absolute paths end in; and what to say of such paths."""
+    starts: dict[str, set[str]] = defaultdict(set)  # of absolute paths, by the file found
+    for match, _ in found:
+        if match.path is not None and match.stripped is not None:
+            starts[match.path].add(match.stripped)
+    checked: list[_Found] = []
+    stripped: Counter[str] = Counter()
+    for match, segment in found:
+        if match.path is not None and match.stripped is not None:
+            if len(starts[match.path]) > 1:
+                problem = f"ambiguous: paths of several folders end in {match.path}"
+                checked.append((Match(problem=problem, ambiguous=True), segment))
+                continue
+            stripped[match.stripped] += 1
+        checked.append((match, segment))
+    if not stripped:
+        return checked, []
+    shown = ", ".join(f"{start} ({count})" for start, count in stripped.most_common(_FEW))
+    more = ", ..." if len(stripped) > _FEW else ""
+    return checked, [
+        f"{stripped.total()} rows have absolute paths that are not there; their files were found "
+        f"under the root without {shown}{more}"
+    ]
+
+
+def name_missing(listed: Sequence[ListedVideo]) -> str:
+    """The first videos of a list that were not found, with what is known beyond that."""
+    missing = [video for video in listed if video.file is None]
+    plain = ListedVideo.missing  # the default
+    return ", ".join(
+        video.path[:_LONGEST] + ("" if video.missing == plain else f" ({video.missing})")
+        for video in missing[:_FEW]
+    )
 
 
 def _default_root(videos: VideoList) -> Path:
     source = Path(videos.source)
     return source if videos.format == "folder" else source.parent
-
-
-class _Folder:
-    """A root and, once it is needed, all videos below it."""
-
-    def __init__(self, path: Path) -> None:
-        if not path.is_dir():
-            raise UsageError(f"no such folder: {path}", hint="--root is where the videos lie")
-        self.path = path
-
-    def find(self, row: ListRow) -> tuple[str | None, Segment | None]:
-        """Path under the root, or None; and the segment of that file which the row means."""
-        for name in row.trimmed_names:
-            if (found := self._find_name(name, row.label)) is not None:
-                return found, None
-        return self._find_name(row.name, row.label), row.segment
-
-    def _find_name(self, name: str, label: int | str | None) -> str | None:
-        if Path(name).suffix.lower() in VIDEO_SUFFIXES and (self.path / name).is_file():
-            return name
-        return self._find_stem(name, label)
-
-    def _find_stem(self, name: str, label: int | str | None) -> str | None:
-        stem = name.replace(os.sep, "/")
-        if Path(stem).suffix.lower() in VIDEO_SUFFIXES:
-            stem = stem.rpartition(".")[0]
-        if stem in self._by_path:
-            return self._by_path[stem]
-        if "/" in stem:  # in a folder that is not there; another folder's file is another video
-            return None
-        places = self._by_name.get(stem, [])
-        if len(places) > 1 and label is not None:
-            own = str(label).replace("_", " ")
-            places = [p for p in places if Path(p).parent.name.replace("_", " ") == own] or places
-        return places[0] if len(places) == 1 else None
-
-    @cached_property
-    def _by_path(self) -> dict[str, str]:
-        """Path without extension -> path, for every video below the root."""
-        return {path.rpartition(".")[0]: path for path in sorted(self._walk(), reverse=True)}
-
-    @cached_property
-    def _by_name(self) -> dict[str, list[str]]:
-        """File name without extension -> paths."""
-        names: dict[str, list[str]] = defaultdict(list)
-        for stem, path in self._by_path.items():
-            names[stem.rpartition("/")[2]].append(path)
-        return names
-
-    def _walk(self) -> Iterator[str]:
-        seen: set[tuple[int, int]] = set()  # links are followed, but never in a circle
-        for folder, subfolders, files in os.walk(self.path, followlinks=True):
-            status = Path(folder).stat()
-            if (status.st_dev, status.st_ino) in seen:
-                subfolders.clear()
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            prefix = Path(folder).relative_to(self.path).as_posix()
-            for file in files:
-                if Path(file).suffix.lower() in VIDEO_SUFFIXES:
-                    yield file if prefix == "." else f"{prefix}/{file}"

@@ -2,78 +2,107 @@
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from videoswin_cli.data.spelling import compose, decompose, same_spelling, with_slashes
+from videoswin_cli.data.video_files import describe_left_out_videos, find_videos, no_video
+from videoswin_cli.data.walking import LeftOut, merge_left_out, system_name_kind
 from videoswin_cli.errors import UsageError
 
-VIDEO_SUFFIXES = frozenset(
-    {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"}
-    | {".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"}
-)
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What the user named."""
+
+    videos: tuple[str, ...]  # paths and URLs, each once
+    notices: tuple[str, ...]  # what was left out, and what was named twice
 
 
 def is_url(source: str) -> bool:
     return source.lower().startswith(("http://", "https://"))
 
 
-def expand_inputs(inputs: Sequence[str], *, stdin: Iterable[str] = ()) -> list[str]:
+def expand_inputs(
+    inputs: Sequence[str], *, stdin: Iterable[str] = (), all_files: bool = False
+) -> Inputs:
     """Paths and URLs of all videos meant by `inputs`, in order, each once.
 
-    An input is a file, a folder (searched recursively for video extensions), a glob, `@list.txt`
-    (a path a line), `-` (a path a line of `stdin`) or an http(s) URL. A file named directly must
-    exist; a missing file from a list is kept, to be reported as a row of its own.
+    An input is a file, a folder (searched recursively for videos), a glob, `@list.txt` (a path a
+    line), `-` (a path a line of `stdin`) or an http(s) URL. A file named directly must exist, and
+    is taken whatever its name; a missing file from a list is kept, to be reported as a row of its
+    own.
+
+    Args:
+        inputs: as the user wrote them.
+        stdin: lines that `-` stands for.
+        all_files: look into every file of a folder, whatever its name.
 
     Raises:
         UsageError: nothing is there, or a folder, glob or list holds no video.
     """
-    videos = list(dict.fromkeys(path for text in inputs for path in _expand(text, stdin)))
-    if not videos:
+    folders = _Folders(all_files=all_files)
+    named = list(dict.fromkeys(path for text in inputs for path in _expand(text, stdin, folders)))
+    if not named:
         raise UsageError("no input: name a video, a folder, a glob, @list.txt or a URL")
-    return videos
+    videos: dict[str, str] = {}
+    for path in named:
+        videos.setdefault(path if is_url(path) else same_spelling(path), path)
+    notices = [describe_left_out_videos(merge_left_out(folders.left_out), all_files=all_files)]
+    if again := len(named) - len(videos):
+        notices.append(f"{again} paths name a file again in another spelling; each is read once")
+    return Inputs(videos=tuple(videos.values()), notices=tuple(filter(None, notices)))
 
 
-def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    """Files of a folder and its subfolders, links followed, that end so in any case; sorted."""
-    return sorted(_files_below(folder, suffixes, frozenset()))
+class _Folders:
+    """A search of folders, and what it has left out so far."""
+
+    def __init__(self, *, all_files: bool) -> None:
+        self.all_files = all_files
+        self.left_out: list[LeftOut] = []
+
+    def find(self, folder: Path) -> list[str]:
+        walk = find_videos(folder, all_files=self.all_files)
+        self.left_out.append(walk.left_out)
+        return [str(folder / path) for path in walk.files]
+
+    def no_video(self, folder: Path) -> UsageError:
+        return no_video(folder, merge_left_out(self.left_out), all_files=self.all_files)
 
 
-def _files_below(
-    folder: Path, suffixes: Collection[str], above: frozenset[tuple[int, int]]
-) -> Iterator[Path]:
-    place = folder.stat()
-    if (place.st_dev, place.st_ino) in above:
-        return  # a link to a folder that it is in
-    above |= {(place.st_dev, place.st_ino)}
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            path = folder / entry.name
-            if entry.is_dir():
-                yield from _files_below(path, suffixes, above)
-            elif path.suffix.lower() in suffixes and (entry.is_file() or entry.is_symlink()):
-                yield path  # a link to nothing too: it shall be missed
-
-
-def _expand(text: str, stdin: Iterable[str]) -> Iterator[str]:
+def _expand(text: str, stdin: Iterable[str], folders: _Folders) -> Iterator[str]:
     if text == "-":
-        return _lines(stdin, source="standard input")
+        return map(_respell, _lines(stdin, source="standard input"))
     if is_url(text):
         return iter([text])
     path = Path(text)
     try:
         if text and path.is_dir():
-            return _videos_below(path)
+            if not (found := folders.find(path)):
+                raise folders.no_video(path)
+            return iter(found)
         if text and path.exists():
             return iter([text])
-    except OSError as error:  # no permission, too long
-        raise UsageError(f"cannot read {text}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # no permission, too long; a NUL character
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"cannot read {text}: {reason}") from error
     if text.startswith("@"):
-        return _listed(Path(text[1:]))
+        return map(_respell, _listed(Path(text[1:])))
     if glob.has_magic(text):
-        return _matching(text)
+        return _matching(text, folders)
     raise UsageError(
         f"no such file: {text}", hint="an INPUT is a file, a folder, a glob, @list.txt, - or a URL"
     )
+
+
+def _respell(path: str) -> str:
+    """A listed path, with other slashes or in another Unicode form where only that is there."""
+    if is_url(path) or os.path.exists(path):  # noqa: PTH110 - no error for any name
+        return path
+    spellings = (form(s) for s in (with_slashes(path), path) for form in (str, compose, decompose))
+    return next((other for other in spellings if os.path.exists(other)), path)  # noqa: PTH110
 
 
 def _listed(path: Path) -> Iterator[str]:
@@ -94,23 +123,33 @@ def _lines(lines: Iterable[str], *, source: str) -> Iterator[str]:
     return iter(paths)
 
 
-def _videos_below(folder: Path) -> Iterator[str]:
-    paths = sorted(map(str, files_below(folder, VIDEO_SUFFIXES)))
-    if not paths:
-        raise UsageError(
-            f"no video in the folder {folder}",
-            hint=f"looked for {' '.join(sorted(VIDEO_SUFFIXES))}, in its subfolders too",
-        )
-    return iter(paths)
-
-
-def _matching(pattern: str) -> Iterator[str]:
-    matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - takes absolute patterns
+def _matching(pattern: str, folders: _Folders) -> Iterator[str]:
+    matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 - takes absolute patterns
+    matches.sort(key=lambda match: Path(match).parts)
+    named = set(Path(pattern).parts)
+    kinds = [_system_kind(match, named) for match in matches]
+    folders.left_out.append(LeftOut(names=Counter(kind for kind in kinds if kind is not None)))
+    matches = [match for match, kind in zip(matches, kinds, strict=True) if kind is None]
     if not matches:
-        raise UsageError(f"nothing matches {pattern}")
+        raise UsageError(f"nothing matches {pattern}" + (" but system names" if kinds else ""))
+    found: list[str] = []
+    searched: set[Path] = set()
     for match in matches:
         path = Path(match)
-        if path.is_dir():
-            yield from _videos_below(path)
-        else:
-            yield match
+        if not path.is_dir():
+            found.append(match)
+        elif searched.isdisjoint(path.parents):  # `**` matches folders in folders
+            searched.add(path)
+            found += folders.find(path)
+    if not found:
+        raise folders.no_video(Path(matches[0]))
+    return iter(found)
+
+
+def _system_kind(match: str, named: Collection[str]) -> str | None:
+    """Kind of a system name in a match that the pattern does not spell out.
+
+    A hidden name is matched by nothing but a pattern that begins with its dot.
+    """
+    parts = (part for part in Path(match).parts if part not in named and part[0] != ".")
+    return next((kind for part in parts if (kind := system_name_kind(part)) is not None), None)

@@ -7,14 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from videoswin_cli.data.lists import (
-    ListFormat,
-    VideoList,
-    number_labels,
-    read_class_folder,
-    read_list,
-)
-from videoswin_cli.data.locating import locate
+from videoswin_cli.data.class_folders import read_class_folder
+from videoswin_cli.data.lists import ListFormat, VideoList, number_labels, read_list
+from videoswin_cli.data.locating import locate, name_missing
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.engine.aggregate import Average
 from videoswin_cli.engine.dumps import dump_format, read_dumps
@@ -78,15 +73,22 @@ class Evaluation:
 
 
 def read_videos(
-    folder: Path | None, file: Path | None, options: EvalOptions, *, format: ListFormat | None
+    folder: Path | None,
+    file: Path | None,
+    options: EvalOptions,
+    *,
+    format: ListFormat | None,
+    all_files: bool = False,
 ) -> VideoList:
     """The videos of a folder of class folders, or of a list as the model's labels are to be read.
+
+    `all_files`: look into files of the folder whatever their names.
 
     Raises:
         UsageError: there are none, or no such model.
     """
     if folder is not None:
-        return read_class_folder(folder)
+        return read_class_folder(folder, all_files=all_files)
     assert file is not None
     return read_list(file, format=format, multi_label=is_multi_label(options))
 
@@ -253,13 +255,12 @@ def find_videos(
     monitor.notice(f"{videos.source}: {len(videos.rows)} rows ({videos.format})")
     numbers = number_labels(videos, labels)
     listed, notices = locate(videos, numbers, root=root, multi_label=multi_label)
-    for text in notices:
+    for text in (*videos.notices, *notices):
         monitor.notice(text)
-    missing = [video for video in listed if video.file is None]
-    found = len(listed) - len(missing)
-    examples = ", ".join(video.path for video in missing[:5])
+    found = sum(video.file is not None for video in listed)
+    examples = name_missing(listed)
     monitor.notice(
-        f"{found} of {len(listed)} videos found" + (f"; missing: {examples}" if missing else "")
+        f"{found} of {len(listed)} videos found" + (f"; missing: {examples}" if examples else "")
     )
     if found < options.min_found * len(listed):
         raise UsageError(

@@ -70,6 +70,7 @@ def extract(
     decoder: DecoderChoice = "auto",
     stream: int | None = None,
     allow_truncated: bool = False,
+    all_files: bool = False,
     workers: int | None = 0,
     batch_size: int | None = None,
 ) -> FeatureTable:
@@ -82,7 +83,7 @@ def extract(
         UsageError, CheckpointError, FetchError: nothing could be computed at all.
     """
     inputs = [path_or_paths] if isinstance(path_or_paths, str | Path) else path_or_paths
-    paths = expand_inputs([str(path) for path in inputs])
+    paths = expand_inputs([str(path) for path in inputs], all_files=all_files).videos
     options = FeatureOptions(
         run=RunOptions(
             views=views,
@@ -307,7 +308,7 @@ def _write(
     for video in pending:
         failed = True
         if video.file is None:
-            writer.fail(video.path, "no such file")
+            writer.fail(video.path, video.missing)
         for part in () if video.file is None else _rows_of_one(rows):
             if isinstance(part, FailedVideo):
                 writer.fail(video.path, part.reason)

@@ -67,6 +67,7 @@ def predict(
     decoder: DecoderChoice = "auto",
     stream: int | None = None,
     allow_truncated: bool = False,
+    all_files: bool = False,
     logits: bool = False,
     start_seconds: float | None = None,
     end_seconds: float | None = None,
@@ -84,7 +85,7 @@ def predict(
     if topk < 1:
         raise UsageError(f"topk {topk}: expected 1 or more")
     inputs = [path_or_paths] if isinstance(path_or_paths, str | Path) else path_or_paths
-    videos = expand_inputs([str(path) for path in inputs])
+    videos = expand_inputs([str(path) for path in inputs], all_files=all_files).videos
     options = RunOptions(
         views=views,
         device=device,

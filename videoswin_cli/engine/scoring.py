@@ -121,7 +121,7 @@ class Scorer:
         for video in pending:
             output = None if video.file is None else next(outputs)
             if output is None:
-                entry = _failure(video, "no such file")
+                entry = _failure(video, video.missing)
             elif isinstance(output, FailedVideo):
                 entry = _failure(video, output.reason)
             else:

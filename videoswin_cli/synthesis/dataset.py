@@ -10,7 +10,7 @@ import torch
 from videoswin_cli.data.broken import describe_broken, find_broken_pictures
 from videoswin_cli.data.decoding.picture import read_picture
 from videoswin_cli.data.feeding import count_workers, feed
-from videoswin_cli.data.sources import files_below
+from videoswin_cli.data.walking import describe_left_out, walk
 from videoswin_cli.errors import UsageError
 from videoswin_cli.files import write_whole
 from videoswin_cli.synthesis.camera import MOTIONS
@@ -101,7 +101,10 @@ def _path(folder: Path, motion: str, seed: int, number: int) -> Path:
 def _find_pictures(folder: Path, workers: int | None, notice: Callable[[str], None]) -> list[str]:
     if not folder.is_dir():
         raise UsageError(f"no such folder: {folder}", hint="--pictures takes a folder of pictures")
-    found = [str(file) for file in files_below(folder, PICTURE_SUFFIXES)]
+    walked = walk(folder, lambda path: path.suffix.lower() in PICTURE_SUFFIXES)
+    found = [str(folder / file) for file in walked.files]
+    if text := describe_left_out(walked.left_out, what="picture"):
+        notice(text)
     reasons = list(zip(found, find_broken_pictures(found, workers=workers), strict=True))
     for text in describe_broken([(file, why) for file, why in reasons if why is not None]):
         notice(text)

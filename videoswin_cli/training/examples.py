@@ -1,17 +1,21 @@
 """What there is to learn from: classes, clips to train on and clips to validate on."""
 
 import math
+import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 
+from videoswin_cli.class_names import fold_name
 from videoswin_cli.data.broken import describe_broken, find_broken_videos
+from videoswin_cli.data.class_folders import find_parts, match_classes, read_class_folder
 from videoswin_cli.data.decoding.open import OpenOptions
-from videoswin_cli.data.lists import VideoList, number_labels, read_class_folder, read_list
-from videoswin_cli.data.locating import locate
+from videoswin_cli.data.lists import VideoList, number_labels, read_list
+from videoswin_cli.data.locating import locate, name_missing
 from videoswin_cli.data.training_clips import seeded
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import list_labels
@@ -59,6 +63,7 @@ class Source:
     labels: Path | None = None
     val_share: float = 0.2  # of the clips of each class, where there is no `val`
     multi_label: bool = False  # rows of a list may give a clip several classes
+    all_files: bool = False  # look into files of the folder whatever their names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +87,7 @@ def find_clips(source: Source, *, notice: Notice) -> Found:
             "a class folder gives a clip one class", hint="--multi-label goes with --train-list"
         )
     if source.folder is not None:
-        found = _from_folder(source.folder, notice)
+        found = _from_folder(source.folder, notice, all_files=source.all_files)
     else:
         found = _from_lists(source, notice)
     _check_apart(found, notice)
@@ -219,43 +224,91 @@ def describe_examples(examples: Examples) -> list[str]:
 # --- folders --------------------------------------------------------------------------------------
 
 
-def _from_folder(folder: Path, notice: Notice) -> Found:
+def _from_folder(folder: Path, notice: Notice, *, all_files: bool) -> Found:
     if not folder.is_dir():
         raise UsageError(
             f"{folder} is {'a file' if folder.exists() else 'not there'}",
             hint="expected DATA/CLASS/CLIP or DATA/train/CLASS/CLIP and DATA/val/CLASS/CLIP",
         )
-    if not (folder / "train").is_dir():
-        videos = _read_classes(folder, notice)
-        classes = tuple(sorted({str(row.label) for row in videos.rows}))
-        clips = _locate(videos, classes, None, lambda text: None)
-        return Found(classes=classes, train=tuple(clips), val=None)
-    if not (folder / "val").is_dir():
+    parts = find_parts(folder)
+    if "train" not in parts.folders:
+        videos = _read_classes(folder, notice, all_files=all_files)
+        classes = _sort_classes(videos)
+        return Found(classes=classes, train=_clips(videos, classes), val=None)
+    train_folder, val_folder = parts.folders["train"], parts.folders.get("val")
+    if val_folder is None:
+        there = " and ".join(path.name for _, path in sorted(parts.folders.items(), reverse=True))
         raise UsageError(
-            f"{folder} has train but no val",
-            hint="add val/CLASS/CLIP, or put the class folders into DATA itself to have it split",
+            f"{folder} has {there} but no val",
+            hint="add val/CLASS/CLIP (a test part is not validated on unless you call it val), or "
+            f"give {train_folder} to have it split",
         )
-    parts = {name: _read_classes(folder / name, notice) for name in ("train", "val")}
-    classes = tuple(sorted({str(row.label) for part in parts.values() for row in part.rows}))
-    train, val = (
-        tuple(
-            replace(clip, path=f"{name}/{clip.path}")
-            for clip in _locate(part, classes, None, lambda text: None)
-        )
-        for name, part in parts.items()
+    idle = [*parts.others, *(p.name for part, p in parts.folders.items() if part == "test")]
+    if idle:
+        notice(f"not used, since {train_folder.name} and {val_folder.name} are: {_some(idle)}")
+    train = _read_classes(train_folder, notice, all_files=all_files)
+    val = _read_classes(val_folder, notice, all_files=all_files)
+    _check_apart(train, val)
+    names, notices = match_classes(_sort_classes(train), _sort_classes(val))
+    for text in notices:
+        notice(text)
+    classes = tuple(sorted({*_sort_classes(train), *names.values()}))
+    return Found(
+        classes=classes,
+        train=_clips(train, classes, part=train_folder.name),
+        val=_clips(val, classes, part=val_folder.name, names=names),
     )
-    return Found(classes=classes, train=train, val=val)
 
 
-def _read_classes(folder: Path, notice: Notice) -> VideoList:
-    videos = read_class_folder(folder)
-    classes = {row.label for row in videos.rows}
-    for entry in sorted(folder.iterdir()):
-        broken_link = entry.is_symlink() and not entry.exists()
-        if entry.name not in classes and (entry.is_dir() or broken_link):
-            what = "a link to nothing" if broken_link else "a folder without a video"
-            notice(f"{entry} is {what}: no class")
+def _read_classes(folder: Path, notice: Notice, *, all_files: bool) -> VideoList:
+    videos = read_class_folder(folder, all_files=all_files)
+    for text in videos.notices:
+        notice(text)
     return videos
+
+
+def _check_apart(train: VideoList, val: VideoList) -> None:
+    """Raises UsageError where a link gives both parts one folder of clips."""
+    train_folders, val_folders = (
+        {os.path.realpath(Path(part.source, name)): name for name in _sort_classes(part)}
+        for part in (train, val)
+    )
+    if shared := sorted(train_folders.keys() & val_folders.keys()):
+        raise UsageError(
+            f"{shared[0]} would be both trained and validated on ({len(shared)} such folders)",
+            hint=f"look for links in {train.source} and {val.source}",
+        )
+
+
+def _sort_classes(videos: VideoList) -> tuple[str, ...]:
+    return tuple(sorted({str(row.label) for row in videos.rows}))
+
+
+def _clips(
+    videos: VideoList,
+    classes: Sequence[str],
+    *,
+    part: str | None = None,
+    names: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[ListedVideo, ...]:
+    """Clips of class folders, which are where they were found.
+
+    Args:
+        videos: as found.
+        classes: all of them, in the order of their indices.
+        part: name of the folder above, to begin the paths with.
+        names: classes by the names of their folders, where they differ.
+    """
+    index = {name: number for number, name in enumerate(classes)}
+    return tuple(
+        ListedVideo(
+            path=row.name if part is None else f"{part}/{row.name}",
+            file=str(Path(videos.source) / row.name),
+            label=index[names.get(str(row.label), str(row.label))],
+            line=row.line,
+        )
+        for row in videos.rows
+    )
 
 
 def _split(
@@ -306,6 +359,11 @@ def _from_lists(source: Source, notice: Notice) -> Found:
     joined = [name for name in classes if ";" in name]
     if joined and not source.labels:
         notice(f"{joined[0]!r} is taken for one class; --multi-label takes it for several")
+    for first, *others in _spell_classes(lists):
+        if others:
+            notice(
+                f"{_some([repr(name) for name in others])} and {first!r} are taken for one class"
+            )
     clips = [
         _locate(part, classes, source.root, notice, multi_label=source.multi_label)
         for part in lists
@@ -318,7 +376,7 @@ def _name_classes(lists: Sequence[VideoList]) -> tuple[str, ...]:
     """Sorted names, or numbers up to the largest where the lists have numbers."""
     labels = {row.label for part in lists for row in part.rows if row.label is not None}
     if not all(isinstance(label, int) for label in labels):
-        return tuple(sorted(map(str, labels)))
+        return tuple(sorted(spellings[0] for spellings in _spell_classes(lists)))
     _check_several([f"class {number}" for number in labels])
     numbers = sorted(map(int, labels))
     if absent := sorted(set(range(numbers[-1])) - set(numbers)):
@@ -348,11 +406,11 @@ def _locate(
     listed, notices = locate(videos, labels, root=root, multi_label=multi_label)
     for text in notices:
         notice(text)
-    missing = [clip.path for clip in listed if clip.file is None]
+    missing = sum(clip.file is None for clip in listed)
     if missing:
         raise UsageError(
-            f"{len(missing)} of {len(listed)} clips of {videos.source} are not there: "
-            f"{_some(missing)}",
+            f"{missing} of {len(listed)} clips of {videos.source} are not there: "
+            f"{name_missing(listed)}",
             hint="is --root the folder that the names in the list are relative to?",
         )
     return listed
@@ -360,3 +418,12 @@ def _locate(
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_FEW]) + (", ..." if len(names) > _FEW else "")
+
+
+def _spell_classes(lists: Sequence[VideoList]) -> list[list[str]]:
+    """Spellings of each class that is named, the training list's first."""
+    spellings: dict[str, dict[str, None]] = defaultdict(dict)
+    for label in (row.label for part in lists for row in part.rows):
+        if label is not None:
+            spellings[fold_name(str(label))][str(label)] = None
+    return [list(names) for names in spellings.values()]

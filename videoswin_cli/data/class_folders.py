@@ -1,0 +1,208 @@
+"""Folders of class folders: FOLDER/CLASS/VIDEO, alone or in parts such as train and val."""
+
+import os
+import stat
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from videoswin_cli.class_names import fold_name
+from videoswin_cli.data.lists import ListRow, VideoList
+from videoswin_cli.data.video_files import describe_left_out_videos, find_videos, no_video
+from videoswin_cli.data.walking import system_name_kind
+from videoswin_cli.errors import UsageError
+
+Part = Literal["train", "val", "test"]
+
+_FEW = 5  # names that a message shows
+_SUITED_TO_EVAL: tuple[Part, ...] = ("train", "test", "val")  # the best one last
+_PART_NAMES: Mapping[str, Part] = {  # folded
+    **dict.fromkeys(("train", "training", "train set", "trainset", "training set"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "val set", "valset", "validation set"), "val"),
+    **dict.fromkeys(("test", "testing", "test set", "testset", "testing set"), "test"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Folders of a data set in parts, by what they are for."""
+
+    folders: Mapping[Part, Path]
+    others: tuple[str, ...] = field(default=())  # names of further folders
+
+
+def find_parts(folder: Path) -> Parts:
+    """Parts of a data set: folders with such a name that have folders themselves.
+
+    A class may be called `train`, too: its folder has clips only.
+
+    Raises:
+        UsageError: two folders for one part, or `folder` cannot be read.
+    """
+    found: dict[Part, Path] = {}
+    others = []
+    for name in _subfolders(folder):
+        part = _PART_NAMES.get(fold_name(name))
+        if part is None or not _subfolders(folder / name):
+            others.append(name)
+        elif part in found:
+            raise UsageError(
+                f"{folder} has {found[part].name} and {name}: which of them is the {part} part?",
+                hint="rename one of them, or put it elsewhere",
+            )
+        else:
+            found[part] = folder / name
+    return Parts(folders=found, others=tuple(others))
+
+
+def read_class_folder(folder: Path, *, all_files: bool = False) -> VideoList:
+    """Videos of a folder that has one subfolder a class; the label is the subfolder's name.
+
+    Raises:
+        UsageError: no such folder, no video in a subfolder, or the subfolders are no classes.
+    """
+    if not folder.is_dir():
+        raise UsageError(
+            f"no such folder: {folder}", hint="give a folder of class folders, or --list FILE"
+        )
+    walk = find_videos(folder, all_files=all_files)
+    if loose := [path for path in walk.files if len(path.parts) == 1]:
+        raise UsageError(
+            f"{folder / loose[0]} is in no class folder ({len(loose)} such videos)",
+            hint="expected FOLDER/CLASS/VIDEO; a folder without labels is for predict and extract",
+        )
+    if not walk.files:
+        error = no_video(folder, walk.left_out, all_files=all_files)
+        raise UsageError(f"no video in the class folders of {folder}", hint=error.hint)
+    _check_classes(folder, walk.files)
+    rows = [
+        ListRow(line=number, name=path.as_posix(), label=path.parts[0])
+        for number, path in enumerate(walk.files, start=1)
+    ]
+    left_out = describe_left_out_videos(walk.left_out, all_files=all_files)
+    notices = [*_describe_empty(folder, {path.parts[0] for path in walk.files}), left_out]
+    return VideoList(
+        source=str(folder),
+        format="folder",
+        rows=tuple(rows),
+        notices=tuple(filter(None, notices)),
+    )
+
+
+def match_classes(train: Collection[str], val: Collection[str]) -> tuple[dict[str, str], list[str]]:
+    """Names of the validation part's classes in the training part, and what was noticed.
+
+    Names that differ by case, spaces, `_`, `-` or Unicode form between the parts are one class;
+    within a part they are two.
+
+    Returns:
+        For each class of `val` its name in `train`, or its own where there is none.
+
+    Raises:
+        UsageError: a class of `val` could be any of several.
+    """
+    trained, validated = _by_folded(train), _by_folded(val)
+    names: dict[str, str] = {}
+    notices = [
+        f"{_join(own)} are taken for {len(own)} classes, though they differ in spelling only"
+        for own in (trained | validated).values()
+        if len(own) > 1
+    ]
+    respelled = []
+    for folded, own in validated.items():
+        there = trained.get(folded, [])
+        exact = [name for name in own if name in there]
+        if len(exact) == len(own) or not there:
+            names |= {name: name for name in own}
+        elif len(own) == len(there) == 1:
+            names[own[0]] = there[0]
+            respelled.append(f"{own[0]!r} is {there[0]!r}")
+        else:
+            raise UsageError(
+                f"the validation part has {_join(own)}, the training part {_join(there)}: which of "
+                "them are one class?",
+                hint="give the folders of a class one name in both parts",
+            )
+    if respelled:
+        shown = ", ".join(respelled[:_FEW]) + (", ..." if len(respelled) > _FEW else "")
+        notices.append(
+            f"{len(respelled)} class names are spelled otherwise in the validation part and are "
+            f"taken for one: {shown}"
+        )
+    return names, notices
+
+
+def _check_classes(folder: Path, files: Sequence[Path]) -> None:
+    """Raises UsageError where the subfolders are parts of a data set instead of classes."""
+    below: dict[str, set[str]] = defaultdict(set)  # folders in a class's folder
+    nested: dict[str, bool] = defaultdict(lambda: True)  # it has no video of its own
+    for path in files:
+        name, *inner = path.parts[:-1]
+        nested[name] &= bool(inner)
+        below[name] |= {fold_name(inner[0])} if inner else set()
+    named = [name for name in below if fold_name(name) in _PART_NAMES]
+    parts = [name for name in named if below[name]]
+    if len(named) == len(below) and (len(named) > 1 or all(nested.values())):
+        parts = named
+    elif len(parts) < 2:
+        parts = []
+    if parts:
+        example = max(parts, key=lambda name: _SUITED_TO_EVAL.index(_PART_NAMES[fold_name(name)]))
+        raise UsageError(
+            f"{folder} holds parts of a data set, {_join(parts)}, where class folders were "
+            "expected",
+            hint=f"give one of them, such as {folder / example}; to finetune, {folder} with a "
+            "train and a val part of class folders",
+        )
+    counts = Counter(name for inner in below.values() for name in inner)
+    shared = {name for name, count in counts.items() if count > 1}
+    alike = all(
+        nested[name] and 2 * len(below[name] & shared) >= len(below[name]) for name in below
+    )
+    if alike and len(shared) > 1:
+        raise UsageError(
+            f"the folders of {folder}, {_join(below)}, hold the same folders, "
+            f"{_join(sorted(shared))}: which of them are the classes?",
+            hint=f"if the inner ones, give {folder / next(iter(below))}, or call the outer ones "
+            "train and val; if the outer ones, take out the level between, or give a list",
+        )
+
+
+def _describe_empty(folder: Path, classes: Collection[str]) -> Iterable[str]:
+    """Sentences on what looks like a class and is none."""
+    for name in sorted(os.listdir(folder)):  # noqa: PTH208 - names, of which some are no UTF-8
+        path = folder / name
+        if name in classes or system_name_kind(name) is not None:
+            continue
+        try:
+            is_folder = stat.S_ISDIR(path.stat().st_mode)
+        except OSError:
+            if path.is_symlink():
+                yield f"{path} is a link to nothing: no class"
+            continue
+        if is_folder and path.is_symlink():
+            yield f"{path} is a link to a folder that is read already or has no video: no class"
+        elif is_folder:
+            yield f"{path} is a folder without a video: no class"
+
+
+def _subfolders(folder: Path) -> list[str]:
+    try:
+        entries = sorted(folder.iterdir())
+        return [e.name for e in entries if system_name_kind(e.name) is None and e.is_dir()]
+    except OSError as error:
+        raise UsageError(f"cannot read the folder {folder}: {error.strerror}") from error
+
+
+def _by_folded(names: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(names):
+        found[fold_name(name)].append(name)
+    return dict(found)
+
+
+def _join(names: Iterable[str]) -> str:
+    names = [repr(name) for name in names]
+    return ", ".join(names[:_FEW]) + (", ..." if len(names) > _FEW else "")

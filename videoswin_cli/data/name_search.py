@@ -1,0 +1,213 @@
+"""Names of a list and the files that they mean, below one root."""
+
+import os
+import posixpath
+import stat
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from videoswin_cli.class_names import fold_name
+from videoswin_cli.data.spelling import (
+    compose,
+    decompose,
+    is_absolute,
+    same_spelling,
+    with_slashes,
+)
+from videoswin_cli.data.video_files import VIDEO_SUFFIXES, find_videos
+from videoswin_cli.data.walking import LeftOut, describe_left_out
+from videoswin_cli.errors import UsageError
+from videoswin_cli.records import ListedVideo
+
+_FEW = 3  # files that an ambiguous name shows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """The file of a name, or why there is none."""
+
+    path: str | None = None  # under the root; absolute where it is not below it
+    problem: str = ListedVideo.missing
+    ambiguous: bool = False  # there are several, and none was taken
+    stripped: str | None = None  # start of an absolute path whose tail was found
+
+
+class NameSearch:
+    """A root and, once it is needed, all videos below it."""
+
+    def __init__(self, root: Path) -> None:
+        """Raises UsageError where `root` is no folder."""
+        if not root.is_dir():
+            raise UsageError(f"no such folder: {root}", hint="--root is where the videos lie")
+        self.root = root
+
+    def find(self, name: str, label: int | str | None) -> Match:
+        """The file that a name means; a name that the system refuses is only not found.
+
+        Args:
+            name: path or id, as a list has it.
+            label: class of the row: of files of one name, that in the folder of its class.
+        """
+        try:
+            return self._find(name, label)
+        except OSError as error:  # too long, no permission
+            return Match(problem=error.strerror or str(error))
+        except ValueError as error:  # a NUL character, half a character
+            return Match(problem=f"no file can have this name ({error})")
+        except UsageError as error:  # the root may be entered, but not listed
+            return Match(problem=error.message)
+
+    def notices(self) -> list[str]:
+        """Sentences on the search as a whole."""
+        if "_index" not in self.__dict__:
+            return []
+        lines = [] if self._index.by_stem else [f"there is no video below {self.root}"]
+        unreadable = describe_left_out(self._index.unreadable, what="video")
+        return [*lines, unreadable] if unreadable else lines
+
+    def _find(self, name: str, label: int | str | None) -> Match:
+        spelled = with_slashes(name)
+        try:
+            if self._is_file(name):
+                return Match(path=self._under_root(name))
+        except PermissionError:
+            if not is_absolute(spelled):
+                raise
+            # The folders of another user, perhaps on another machine: the tail may be here.
+        if is_absolute(spelled):
+            return self._find_tail(posixpath.normpath(spelled))
+        if spelled != name and self._is_file(spelled):
+            return Match(path=self._under_root(spelled))
+        plain = posixpath.normpath(spelled)
+        match = self._look_up(plain, label)
+        if match.path is None and not match.ambiguous:
+            # The index has no files of other extensions.
+            forms = [form for form in (compose(plain), decompose(plain)) if form != plain]
+            if found := [form for form in forms if self._is_file(form)]:
+                return _choose(found)
+            return Match(problem=self._explain(plain))
+        return match
+
+    def _find_tail(self, path: str) -> Match:
+        """The longest tail of an absolute path that is there under the root."""
+        parts = [part for part in path.split("/") if part]
+        for start in range(len(parts)):
+            tail = "/".join(parts[start:])
+            try:
+                match = Match(path=tail) if self._is_file(tail) else self._look_up_path(tail)
+            except PermissionError:
+                match = Match()
+            if match.path is not None:
+                stripped = path[: len(path) - len(tail)]
+                return Match(path=match.path, stripped=stripped)
+            if match.ambiguous:
+                return match
+        return Match()
+
+    def _look_up(self, name: str, label: int | str | None) -> Match:
+        """A video with this path; an id also in subfolders."""
+        match = self._look_up_path(name)
+        if match.path is not None or match.ambiguous or "/" in name:
+            # A name in a folder that is not there is another video than one of another folder.
+            return match
+        places = _pick(self._index.by_name, name)
+        if label is not None:
+            own = fold_name(str(label))
+            places = [p for p in places if fold_name(Path(p).parent.name) == own] or places
+        return _choose(places)
+
+    def _look_up_path(self, name: str) -> Match:
+        """A video with this path but for its extension and Unicode form."""
+        return _choose(_pick(self._index.by_stem, name))
+
+    def _is_file(self, name: str) -> bool:
+        try:
+            return stat.S_ISREG((self.root / name).stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def _under_root(self, name: str) -> str:
+        """One form for the spellings of a file's name."""
+        if not {"", ".", ".."} & set(with_slashes(name).split("/")):
+            return name
+        plain = Path(same_spelling(str(self.root / name)))
+        for path in (plain, Path(os.path.realpath(plain.parent), plain.name)):
+            for root in self._roots:
+                if path.is_relative_to(root):
+                    return str(path.relative_to(root))
+        return str(Path(name))
+
+    @cached_property
+    def _roots(self) -> tuple[str, str]:
+        """The root as it is named, and where its links lead."""
+        return same_spelling(str(self.root)), os.path.realpath(self.root)
+
+    @cached_property
+    def _index(self) -> "_Index":
+        return _Index(self.root)
+
+    def _explain(self, name: str) -> str:
+        """Why a name is not found, with the file that might be meant."""
+        if (self.root / name).is_dir():
+            return "a folder, no file"
+        stem, _ = _split_suffix(compose(name))
+        if near := self._index.by_folded.get(stem.casefold()):
+            return f"{ListedVideo.missing}; {near[0]} differs in letter case"
+        for place in self._index.by_name.get(posixpath.basename(stem), []):
+            other, _ = _split_suffix(compose(place))
+            if f"/{other}".endswith(f"/{stem}") or f"/{stem}".endswith(f"/{other}"):
+                return f"{ListedVideo.missing}; {place} is there: is --root another folder?"
+        return ListedVideo.missing
+
+
+class _Index:
+    """All videos below a root, by what a list may say of them. All names are composed (NFC)."""
+
+    def __init__(self, root: Path) -> None:
+        walk = find_videos(root, all_files=False)
+        self.unreadable = LeftOut(unreadable=walk.left_out.unreadable)
+        self.by_stem: dict[str, list[str]] = defaultdict(list)  # path without extension
+        self.by_name: dict[str, list[str]] = defaultdict(list)  # file name without extension
+        for file in walk.files:
+            path = file.as_posix()
+            stem, _ = _split_suffix(compose(path))
+            self.by_stem[stem].append(path)
+            self.by_name[posixpath.basename(stem)].append(path)
+
+    @cached_property
+    def by_folded(self) -> dict[str, list[str]]:
+        """Path without extension and without regard to case."""
+        folded: dict[str, list[str]] = defaultdict(list)
+        for stem, paths in self.by_stem.items():
+            folded[stem.casefold()] += paths
+        return folded
+
+
+def _split_suffix(path: str) -> tuple[str, str]:
+    """Path without a video's extension, and that extension in small letters."""
+    stem, suffix = posixpath.splitext(path)
+    suffix = suffix.lower()
+    return (stem, suffix) if suffix in VIDEO_SUFFIXES else (path, "")
+
+
+def _pick(index: Mapping[str, list[str]], name: str) -> list[str]:
+    """Files of a name: those with its extension, else with any; it may be no extension, too."""
+    stem, suffix = _split_suffix(compose(name))
+    places = index.get(stem, [])
+    if suffix:
+        same = [place for place in places if _split_suffix(place)[1] == suffix]
+        places = same or [*places, *index.get(compose(name), [])]
+    return places
+
+
+def _choose(places: Sequence[str]) -> Match:
+    """The only one of some files."""
+    if len(places) == 1:
+        return Match(path=places[0])
+    if not places:
+        return Match()
+    shown = ", ".join(places[:_FEW]) + (", ..." if len(places) > _FEW else "")
+    return Match(problem=f"ambiguous: {len(places)} files are meant: {shown}", ambiguous=True)
