@@ -248,7 +248,7 @@ def _from_folder(folder: Path, notice: Notice, *, all_files: bool) -> Found:
         notice(f"not used, since {train_folder.name} and {val_folder.name} are: {_some(idle)}")
     train = _read_classes(train_folder, notice, all_files=all_files)
     val = _read_classes(val_folder, notice, all_files=all_files)
-    _check_apart(train, val)
+    _check_folders_apart(train, val)
     names, notices = match_classes(_sort_classes(train), _sort_classes(val))
     for text in notices:
         notice(text)
@@ -267,7 +267,7 @@ def _read_classes(folder: Path, notice: Notice, *, all_files: bool) -> VideoList
     return videos
 
 
-def _check_apart(train: VideoList, val: VideoList) -> None:
+def _check_folders_apart(train: VideoList, val: VideoList) -> None:
     """Raises UsageError where a link gives both parts one folder of clips."""
     train_folders, val_folders = (
         {os.path.realpath(Path(part.source, name)): name for name in _sort_classes(part)}
