@@ -33,6 +33,7 @@ def eval(
     list_file: options.ListFile = None,
     root: options.Root = None,
     list_format: options.ListFormatOption = None,
+    split: options.Split = None,
     from_dump: Annotated[
         list[Path] | None,
         typer.Option("--from-dump", metavar="FILE...", help="Score earlier dumps; no model runs."),
@@ -117,6 +118,8 @@ def eval(
             "expected one source of videos",
             hint="give FOLDER, --list FILE or --from-dump FILE...",
         )
+    if split is not None and list_file is None:
+        raise UsageError("--split needs --list: it chooses among the rows of a list")
     if resume and dump is None:
         raise UsageError("--resume needs --dump: that is where finished videos are kept")
     if dumps:
@@ -177,7 +180,7 @@ def eval(
         source = folders[0] if folders else None
         if (per_class or confusion) and engine.is_multi_label(chosen):
             raise _one_class_only()
-        videos = engine.read_videos(source, list_file, chosen, format=list_format)
+        videos = engine.read_videos(source, list_file, chosen, format=list_format, split=split)
         with VideoBar() as bar:
             monitor = Monitor(notice=bar.notice, progress=bar)
             done = engine.evaluate(videos, chosen, root=root, monitor=monitor)

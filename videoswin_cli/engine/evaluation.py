@@ -11,9 +11,11 @@ from videoswin_cli.data.lists import (
     ListFormat,
     VideoList,
     number_labels,
+    question_labels,
     read_class_folder,
     read_list,
 )
+from videoswin_cli.data.lists.splits import describe_splits
 from videoswin_cli.data.locating import locate
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.engine.aggregate import Average
@@ -78,17 +80,29 @@ class Evaluation:
 
 
 def read_videos(
-    folder: Path | None, file: Path | None, options: EvalOptions, *, format: ListFormat | None
+    folder: Path | None,
+    file: Path | None,
+    options: EvalOptions,
+    *,
+    format: ListFormat | None,
+    split: str | None = None,
 ) -> VideoList:
     """The videos of a folder of class folders, or of a list as the model's labels are to be read.
 
     Raises:
-        UsageError: there are none, or no such model.
+        UsageError: there are none, no such model, or the list holds several splits and none is
+            chosen.
     """
     if folder is not None:
         return read_class_folder(folder)
     assert file is not None
-    return read_list(file, format=format, multi_label=is_multi_label(options))
+    videos = read_list(file, format=format, multi_label=is_multi_label(options), split=split)
+    if split is None and len(videos.splits) > 1:
+        raise UsageError(
+            f"{videos.source} holds several splits: {describe_splits(videos.splits)}",
+            hint="choose one with --split NAME",
+        )
+    return videos
 
 
 def is_multi_label(options: EvalOptions) -> bool:
@@ -252,8 +266,9 @@ def find_videos(
     """
     monitor.notice(f"{videos.source}: {len(videos.rows)} rows ({videos.format})")
     numbers = number_labels(videos, labels)
+    doubts = [] if multi_label else question_labels(videos, numbers, labels)
     listed, notices = locate(videos, numbers, root=root, multi_label=multi_label)
-    for text in notices:
+    for text in (*videos.notices, *doubts, *notices):
         monitor.notice(text)
     missing = [video for video in listed if video.file is None]
     found = len(listed) - len(missing)
