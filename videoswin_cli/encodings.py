@@ -17,14 +17,18 @@ def guess_encoding(data: bytes) -> str | None:
         return _guess_by_zeros(sample)
     sample = sample[: sample.rfind(b"\n") + 1] or sample  # no character is cut in two
     if _share(_is_lone_letter, sample) >= _CERTAIN:
-        return "WINDOWS-1252" if any(0x80 <= byte < 0xA0 for byte in sample) else "ISO-8859-1"
+        return _western(sample)
     if _score(sample, "euc_kr", _is_hangul) == 1 and len(sample.decode("euc_kr")) < len(sample) - 8:
         return "EUC-KR"  # half of all Chinese characters look so, but not ten in a row
     scores = {name: _score(sample, codec, usual) for name, codec, usual in _CANDIDATES}
     best = max(scores, key=lambda name: scores[name])  # of equals the first
     if scores[best] >= _CERTAIN:
         return best
-    return "ISO-8859-1" if _share(_is_letter, sample) >= _CERTAIN else None
+    return _western(sample) if _share(_is_letter, sample) >= _CERTAIN else None
+
+
+def _western(sample: bytes) -> str:
+    return "WINDOWS-1252" if any(0x80 <= byte < 0xA0 for byte in sample) else "ISO-8859-1"
 
 
 def _guess_by_zeros(sample: bytes) -> str | None:
@@ -46,8 +50,10 @@ def _is_lone_letter(sample: bytes, place: int) -> bool:
 
 
 def _is_letter(sample: bytes, place: int) -> bool:
+    """An accented letter, or a quotation mark of Windows, with ASCII on one side."""
     around = sample[max(place - 1, 0) : place] + sample[place + 1 : place + 2]
-    return sample[place] >= 0xC0 and any(byte < 0x80 for byte in around)
+    fits = sample[place] >= 0xC0 or 0x91 <= sample[place] <= 0x97
+    return fits and any(byte < 0x80 for byte in around)
 
 
 def _score(sample: bytes, codec: str, is_usual: Callable[[str], bool]) -> float:

@@ -43,15 +43,28 @@ def list_labels(path: Path) -> tuple[str, ...]:
         UsageError: the file is missing or does not hold names, each once; or its indices are not
             those of so many classes.
     """
-    text, source = read_text(path, what="labels"), str(path)
+    text = read_text(path, what="labels")
     try:
-        if path.suffix.lower() == ".json" or begins_as_json(text):
-            names = _from_json(parse_json(text, source=source))
+        if (data := _read_json(path, text)) is not None:
+            names = _from_json(data)
         else:
-            names = _from_lines(split_lines(text, source=source), source)
+            names = _from_lines(split_lines(text, source=str(path)), str(path))
     except ValueError as error:
         raise UsageError(f"cannot read the labels {path}: {error}") from error
     return _check(names, path)
+
+
+def _read_json(path: Path, text: str) -> object:
+    """The value of a JSON file; None where it is none: a name, too, may begin with a bracket."""
+    suffixed = path.suffix.lower() == ".json"
+    if not suffixed and text.lstrip()[:1] not in ("[", "{"):
+        return None
+    try:
+        return parse_json(text, source=f"cannot read the labels {path}")
+    except UsageError:
+        if suffixed or begins_as_json(text):
+            raise
+        return None
 
 
 def read_labels(path: Path, *, num_classes: int) -> tuple[str, ...]:
@@ -91,7 +104,7 @@ def _from_lines(numbered: Sequence[tuple[int, str]], source: str) -> list[str]:
     if not numbered:
         return []
     for delimiter in ",\t;":
-        _, header = next(split_records(numbered[:1], delimiter, source=source))
+        _, header = next(split_records(numbered[:1], delimiter, source=source), (0, []))
         if (places := _find_columns(header)) is not None:
             index, name = places
             table = list(split_records(numbered[1:], delimiter, source=source))

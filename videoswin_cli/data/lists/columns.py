@@ -178,6 +178,8 @@ def _read_segment(values: Mapping[str, Any], columns: _Columns, where: str) -> S
         (pair,) = cells
         if _is_empty(pair):
             return None
+        if isinstance(pair, str):  # a list that a table holds as text
+            pair = pair.strip("[]() ").split(",", 2)
         if not isinstance(pair, list) or len(pair) != 2:
             raise UsageError(f"{where}: {named}: expected [start, end], found {shorten(pair)}")
         cells = pair

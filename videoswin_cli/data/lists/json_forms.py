@@ -45,6 +45,12 @@ def json_entries(data: object, path: Path) -> Iterator[Entry]:
     if len(parts) == 1 and (key := next(iter(parts))).lower() in _LISTS:
         yield from _from_list(parts[key], path)
         return
+    if len(parts) > 1:
+        raise UsageError(
+            f"{path}: expected one list of videos, found {', '.join(map(shorten, parts))}",
+            hint="COCO's form, annotations apart from the videos, is not read: write path and "
+            "label of each video in one list",
+        )
     if _is_one_entry(data):
         yield from _from_list([data], path)
         return
@@ -98,7 +104,7 @@ def _from_list(
 
 
 def _from_object(items: Mapping[str, Any], path: Path) -> Iterator[Entry]:
-    _refuse_class_numbers(items, path)
+    _refuse_class_names(items, path)
     for number, (name, item) in enumerate(items.items(), start=1):
         if isinstance(item, dict):
             named = any(fold_column(key) in NAME_COLUMNS for key in item)
@@ -112,11 +118,17 @@ def _from_object(items: Mapping[str, Any], path: Path) -> Iterator[Entry]:
             raise UsageError(f"{path}:{number}: expected {_EXPECTED}, found {shorten(item)}")
 
 
-def _refuse_class_numbers(items: Mapping[str, Any], path: Path) -> None:
-    """{"abseiling": 0, "air drumming": 1} numbers the classes: no video has a number of its own."""
-    numbers = [str(value) for value in items.values() if isinstance(value, str | int)]
-    distinct = len(set(numbers)) == len(items) and all(map(is_index, numbers))
-    if distinct and not any("/" in name or _ends_as_video(name) for name in items):
+def _refuse_class_names(items: Mapping[str, Any], path: Path) -> None:
+    """{"abseiling": 0, "air drumming": 1} and {"0": "abseiling", ...} are for --labels.
+
+    No video has a number of its own, nor are videos called 0 to n-1 and all of another class.
+    """
+    values = [str(value) for value in items.values() if isinstance(value, str | int)]
+    distinct = len(set(values)) == len(items)
+    numbers = all(map(is_index, values))
+    counted = len(items) > 1 and list(items) == [str(place) for place in range(len(items))]
+    paths = any("/" in name or _ends_as_video(name) for name in items)
+    if distinct and (numbers or counted) and not paths:
         raise UsageError(
             f"{path}: expected {_EXPECTED}, found names that each have a number of their own",
             hint="a map from class name to index is for --labels",
@@ -149,7 +161,7 @@ def _flatten(item: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """An object whose annotations, one or a list of them, are part of it."""
     found = item.get("annotations")
     if not isinstance(found, dict | list):
-        yield item
+        yield _with_label(item)
         return
     rest = {key: value for key, value in item.items() if key != "annotations"}
     annotations = found if isinstance(found, list) else [found]
@@ -159,6 +171,17 @@ def _flatten(item: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             if isinstance(annotation, dict)
             else {**rest, "label": annotation}
         )
+
+
+def _with_label(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """FiftyOne lets users choose the key of the class: the one whose value has a label inside."""
+    if any(fold_column(key) in LABEL_COLUMNS for key in item):
+        return item
+    inside = [key for key, value in item.items() if isinstance(value, dict) and "label" in value]
+    if len(inside) != 1:
+        return item
+    rest = {key: value for key, value in item.items() if key != inside[0]}
+    return {**rest, "label": item[inside[0]]["label"]}
 
 
 def _is_list_of_names(value: object) -> bool:

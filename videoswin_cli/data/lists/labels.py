@@ -1,13 +1,15 @@
 """Class indices of the rows of a list, and whether they can be believed."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 from videoswin_cli.class_names import fold_name
 from videoswin_cli.data.lists.rows import ListRow, VideoList
 from videoswin_cli.errors import UsageError
 from videoswin_cli.text_files import shorten
+
+_SHOWN = 200  # characters of a name
 
 
 def number_labels(videos: VideoList, classes: Sequence[str]) -> list[int]:
@@ -41,30 +43,28 @@ def number_labels(videos: VideoList, classes: Sequence[str]) -> list[int]:
 def question_labels(videos: VideoList, numbers: Sequence[int], classes: Sequence[str]) -> list[str]:
     """Notices about rows whose number contradicts the folder that the video is in.
 
+    A folder counts where it is called like a class and its rows have one label, most of all its
+    own; a folder of several labels is called so by chance.
+
     Raises:
-        UsageError: most rows contradict folders that are called like classes of the model: the
-            list numbers its classes from 1, or in another order.
+        UsageError: most rows contradict their folders: the list numbers its classes from 1, or in
+            another order than the model.
     """
-    named = {fold_name(name): n for n, name in enumerate(classes) if name != f"class {n}"}
-    folders: dict[str, int | None] = {}
+    by_folder: dict[int, list[tuple[ListRow, int]]] = defaultdict(list)
+    for row, number, own in _compare_with_folders(videos, numbers, classes):
+        by_folder[own].append((row, number))
     wrong: list[tuple[ListRow, int, int]] = []
     total = 0
-    for row, number in zip(videos.rows, numbers, strict=True):
-        if not _is_number(row.label):
-            continue
-        folder = row.name.replace("\\", "/").rpartition("/")[0]
-        if folder not in folders:
-            parts = reversed(folder.split("/"))
-            folders[folder] = next((named[f] for p in parts if (f := fold_name(p)) in named), None)
-        if (own := folders[folder]) is not None:
-            total += 1
-            if own != number:
-                wrong.append((row, number, own))
+    for own, found in by_folder.items():
+        counts = Counter(number for _, number in found)
+        if len(counts) == 1 or 2 * counts[own] > len(found):
+            total += len(found)
+            wrong += [(row, number, own) for row, number in found if number != own]
     if not wrong:
         return []
     row, number, own = wrong[0]
     text = (
-        f"{videos.source}:{row.line}: {row.name} has label {number}, which is "
+        f"{videos.source}:{row.line}: {_name(row)} has label {number}, which is "
         f"{classes[number]!r}, and lies in the folder of {classes[own]!r}, {own}"
     )
     if 2 * len(wrong) <= total:
@@ -72,10 +72,26 @@ def question_labels(videos: VideoList, numbers: Sequence[int], classes: Sequence
     if all(number - own == 1 for _, number, own in wrong):
         hint = "the labels of this list seem to be counted from 1: subtract 1 from each"
     else:
-        hint = "does the list number its classes in another order? write names instead of numbers"
-    raise UsageError(
-        f"{text}; so it is with {len(wrong)} of {total} rows", hint=f"{hint} (or give --labels)"
-    )
+        hint = (
+            "the list seems to number its classes in another order: write names instead of "
+            "numbers, or give the names in its order with --labels"
+        )
+    raise UsageError(f"{text}; so it is with {len(wrong)} of {total} rows", hint=hint)
+
+
+def _compare_with_folders(
+    videos: VideoList, numbers: Sequence[int], classes: Sequence[str]
+) -> Iterator[tuple[ListRow, int, int]]:
+    """Rows labelled by number, the number, and the class that a folder of theirs is called like."""
+    named = {fold_name(name): n for n, name in enumerate(classes) if name != f"class {n}"}
+    folders: dict[str, int | None] = {}
+    for row, number in zip(videos.rows, numbers, strict=True):
+        folder = row.name.replace("\\", "/").rpartition("/")[0]
+        if folder not in folders:
+            forms = map(fold_name, reversed(folder.split("/")))
+            folders[folder] = next((named[form] for form in forms if form in named), None)
+        if _is_number(row.label) and (own := folders[folder]) is not None:
+            yield row, number, own
 
 
 def _is_number(label: int | str | None) -> bool:
@@ -98,6 +114,11 @@ def _are_numbers(videos: VideoList, exact: Mapping[str, int]) -> bool:
     )
 
 
+def _name(row: ListRow) -> str:
+    """The name as messages show it."""
+    return row.name if len(row.name) <= _SHOWN else f"{row.name[:_SHOWN]}..."
+
+
 def _check_label(videos: VideoList, row: ListRow) -> None:
     if row.label is not None:
         return
@@ -106,7 +127,7 @@ def _check_label(videos: VideoList, row: ListRow) -> None:
         shown = ", ".join(map(repr, videos.columns[:20]))
         raise UsageError(f"{videos.source}: no column for the class among {shown}", hint=hint)
     raise UsageError(
-        f"{videos.source}:{row.line}: {row.name} has no label ({videos.format} list)", hint=hint
+        f"{videos.source}:{row.line}: {_name(row)} has no label ({videos.format} list)", hint=hint
     )
 
 
@@ -116,7 +137,7 @@ def _check_range(videos: VideoList, row: ListRow, label: int, classes: Sequence[
     numbers = [int(other.label) for other in videos.rows if other.label is not None]
     from_one = min(numbers) == 1 and max(numbers) == len(classes)
     raise UsageError(
-        f"{videos.source}:{row.line}: label {label} of {row.name} is out of range: the model has "
+        f"{videos.source}:{row.line}: label {label} of {_name(row)} is out of range: the model has "
         f"{len(classes)} classes, 0 to {len(classes) - 1}",
         hint="the labels of this list seem to be counted from 1: subtract 1 from each"
         if from_one

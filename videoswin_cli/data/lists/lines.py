@@ -13,6 +13,7 @@ from videoswin_cli.text_files import unquote
 
 _BLANKS = " \t"
 _SEPARATORS = " \t,"
+_AFTER_NAME = (" ", "\t", ",", ";")
 _EXTENSION = "|".join(re.escape(suffix) for suffix in sorted(VIDEO_SUFFIXES, reverse=True))
 _NAME_END = re.compile(rf"(?:{_EXTENSION})(?=[ \t,;])", re.IGNORECASE)
 _UCF101 = re.compile(r"(?P<name>(?P<label>[^/\s]+)/v_(?P=label)_g\d+_c\d+\.\w+)(?:[ \t]+\d+)?")
@@ -99,7 +100,8 @@ def read_semicolon(line: str) -> Line | None:
 
 def read_named(line: str) -> Line | None:
     """A class name behind a name in quotes or with an extension, behind a tab, comma, or blank."""
-    if line[0] == '"' and (end := _closing_quote(line)) > 1 and line[end + 1 : end + 2] != "":
+    end = _closing_quote(line)
+    if end > 1 and line[end + 1 : end + 2] in _AFTER_NAME:
         name, label = unquote(line[: end + 1]), line[end + 1 :]
     elif found := _NAME_END.search(line):
         name, label = unquote(line[: found.end()]), line[found.end() :]
@@ -116,8 +118,11 @@ def read_named(line: str) -> Line | None:
 
 
 def _closing_quote(line: str) -> int:
-    place = 1
-    while (place := line.find('"', place)) >= 0 and line[place + 1 : place + 2] == '"':
+    """Place of the quote that closes the one that the line begins with; -1: there is none."""
+    quote, place = line[0], 1
+    if quote not in "'\"":
+        return -1
+    while (place := line.find(quote, place)) >= 0 and line[place + 1 : place + 2] == quote:
         place += 2
     return place
 
@@ -147,7 +152,7 @@ def read_hmdb51(line: str) -> Line | None:
 
 def is_one_path(line: str) -> bool:
     """Nothing but a path: one word, one thing in quotes, or what ends as a video does."""
-    if line[0] == '"' and _closing_quote(line) == len(line) - 1:
+    if _closing_quote(line) == len(line) - 1:
         return True
     return ends_as_video(line) or not any(blank in line for blank in _BLANKS)
 

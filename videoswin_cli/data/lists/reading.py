@@ -69,7 +69,7 @@ def read_list(
             path,
             [
                 _read_file(file, format, labelled=labelled, multi_label=multi_label)
-                for file in sorted(path.parent.glob(path.name))
+                for file in _matching(path)
             ],
         )
     else:
@@ -83,8 +83,14 @@ def read_list(
 
 def check_list(path: Path) -> None:
     """Raises UsageError where there is no such list; nothing is read."""
-    if not os.path.exists(path) and not any(path.parent.glob(path.name)):  # noqa: PTH110 - no error
+    if not os.path.lexists(path) and not _matching(path):
         raise UsageError(f"cannot read the list {shorten(str(path))}: no such file")
+
+
+def _matching(pattern: Path) -> list[Path]:
+    """Files of one folder. Path.glob would refuse `a**b` with an error of its own."""
+    inside = f"{glob.escape(str(pattern.parent))}{os.sep}{pattern.name}"
+    return sorted(map(Path, glob.glob(inside)))  # noqa: PTH207
 
 
 def _join(path: Path, lists: Sequence[VideoList]) -> VideoList:
@@ -153,8 +159,10 @@ def _read_json(path: Path, text: str, format: ListFormat | None) -> tuple[object
             return parse_json(text, source=str(path)), ()
         except UsageError as error:
             if begins_as_json(text):
-                hint = error.hint or "--list-format path-label reads it as lines"
-                raise UsageError(error.message, hint=hint) from error
+                raise UsageError(
+                    error.message,
+                    hint=error.hint or "if it is no JSON, name its format with --list-format",
+                ) from error
     return None, lines
 
 

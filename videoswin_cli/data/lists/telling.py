@@ -77,7 +77,7 @@ def tell_format(
         raise UsageError(
             f"{path}: the label stands before the path, as in {lines[0][:80]!r}",
             hint="expected `path label`: change the order of the columns, or add a header line "
-            "such as label,path",
+            "such as `label path`",
         )
     return "paths" if most(lines, is_one_path) else "path-label"
 

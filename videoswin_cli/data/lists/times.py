@@ -1,6 +1,7 @@
 """Times and frame numbers as people write them, and the segments they make."""
 
 import math
+import re
 from typing import Any, Literal
 
 from videoswin_cli.errors import UsageError
@@ -8,7 +9,8 @@ from videoswin_cli.records import Segment
 from videoswin_cli.text_files import shorten
 
 EXPECTED_TIME = "seconds, or MM:SS or HH:MM:SS.mmm, such as 1:02.5"
-_MOST_CHARACTERS = 30
+_TIME = re.compile(r"(?:[0-9]+:){0,2}(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
+_MOST_CHARACTERS = 30  # of a time: what is longer is not looked at
 _MOST_FRAMES = 10**12
 
 
@@ -18,14 +20,11 @@ def parse_seconds(text: str) -> float:
     Raises:
         ValueError: anything else; its text says what was expected.
     """
-    *units, last = text.split(":")
-    whole, _, fraction = last.partition(".")
-    digits = (*units, whole, fraction)
-    numbers = all(part.isascii() and (part.isdigit() or not part) for part in digits)
-    if len(units) > 2 or not all(units) or not (whole or fraction) or not numbers:
-        raise ValueError(f"expected {EXPECTED_TIME}")
     if len(text) > _MOST_CHARACTERS:
         raise ValueError("a time of that many digits is none")
+    if _TIME.fullmatch(text) is None:
+        raise ValueError(f"expected {EXPECTED_TIME}")
+    *units, last = text.split(":")
     parts = [*map(int, units), float(last)]
     if any(part >= 60 for part in parts[1:]):
         raise ValueError("more than 59 behind a colon")
