@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from videoswin_cli.data.lists.rows import ListRow, check_name, to_label, trimmed_names
+from videoswin_cli.data.lists.names import check_name, trimmed_names
+from videoswin_cli.data.lists.rows import ListRow, to_label
 from videoswin_cli.data.lists.splits import name_split
 from videoswin_cli.data.lists.times import make_segment
 from videoswin_cli.delimited import fold_column

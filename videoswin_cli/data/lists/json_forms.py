@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from videoswin_cli.data.lists.columns import LABEL_COLUMNS, NAME_COLUMNS, Entry
+from videoswin_cli.data.lists.names import ends_as_video
 from videoswin_cli.data.lists.rows import is_index
 from videoswin_cli.data.lists.splits import name_split
-from videoswin_cli.data.sources import VIDEO_SUFFIXES
 from videoswin_cli.delimited import fold_column
 from videoswin_cli.errors import UsageError
 from videoswin_cli.text_files import parse_json, read_text, shorten
@@ -110,7 +110,7 @@ def _from_object(items: Mapping[str, Any], path: Path) -> Iterator[Entry]:
             named = any(fold_column(key) in NAME_COLUMNS for key in item)
             for values in _flatten(item):
                 yield Entry(line=number, values=values if named else {_ID: name, **values})
-        elif _is_list_of_names(item) and not _ends_as_video(name):
+        elif _is_list_of_names(item) and not ends_as_video(name):
             yield from (Entry(line=number, values={_ID: each, "label": name}) for each in item)
         elif item is None or isinstance(item, str | int | float | list):
             yield Entry(line=number, values={_ID: name, "label": item})
@@ -127,7 +127,7 @@ def _refuse_class_names(items: Mapping[str, Any], path: Path) -> None:
     distinct = len(set(values)) == len(items)
     numbers = all(map(is_index, values))
     counted = len(items) > 1 and list(items) == [str(place) for place in range(len(items))]
-    paths = any("/" in name or _ends_as_video(name) for name in items)
+    paths = any("/" in name or ends_as_video(name) for name in items)
     if distinct and (numbers or counted) and not paths:
         raise UsageError(
             f"{path}: expected {_EXPECTED}, found names that each have a number of their own",
@@ -188,9 +188,5 @@ def _is_list_of_names(value: object) -> bool:
     return (
         isinstance(value, list)
         and bool(value)
-        and all(isinstance(name, str) and _ends_as_video(name) for name in value)
+        and all(isinstance(name, str) and ends_as_video(name) for name in value)
     )
-
-
-def _ends_as_video(name: str) -> bool:
-    return Path(name).suffix.lower() in VIDEO_SUFFIXES

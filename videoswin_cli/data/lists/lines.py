@@ -7,15 +7,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from videoswin_cli.data.lists.names import NAME_END, ends_as_video
 from videoswin_cli.data.lists.rows import ListFormat, is_index
-from videoswin_cli.data.sources import VIDEO_SUFFIXES
 from videoswin_cli.text_files import unquote
 
 _BLANKS = " \t"
 _SEPARATORS = " \t,"
 _AFTER_NAME = (" ", "\t", ",", ";")
-_EXTENSION = "|".join(re.escape(suffix) for suffix in sorted(VIDEO_SUFFIXES, reverse=True))
-_NAME_END = re.compile(rf"(?:{_EXTENSION})(?=[ \t,;])", re.IGNORECASE)
 _UCF101 = re.compile(r"(?P<name>(?P<label>[^/\s]+)/v_(?P=label)_g\d+_c\d+\.\w+)(?:[ \t]+\d+)?")
 
 
@@ -48,10 +46,6 @@ def split_numbers(line: str, count: int) -> tuple[str, list[str]] | None:
             return None
         line, numbers = split[0], [number, *numbers]
     return line, numbers
-
-
-def ends_as_video(text: str) -> bool:
-    return text[text.rfind(".") :].lower() in VIDEO_SUFFIXES if "." in text else False
 
 
 def read_path(line: str) -> Line | None:
@@ -91,7 +85,7 @@ def read_semicolon(line: str) -> Line | None:
     """`id;label`, as Jester and Something-Something V1 have it."""
     name, _, label = line.partition(";")
     name, label = name.rstrip(_BLANKS), label.strip(_BLANKS)
-    if not name or not label or ends_as_video(label) or _NAME_END.search(label):
+    if not name or not label or ends_as_video(label) or NAME_END.search(label):
         return None
     if not ends_as_video(name) and any(separator in name for separator in _SEPARATORS):
         return None
@@ -103,7 +97,7 @@ def read_named(line: str) -> Line | None:
     end = _closing_quote(line)
     if end > 1 and line[end + 1 : end + 2] in _AFTER_NAME:
         name, label = unquote(line[: end + 1]), line[end + 1 :]
-    elif found := _NAME_END.search(line):
+    elif found := NAME_END.search(line):
         name, label = unquote(line[: found.end()]), line[found.end() :]
     else:
         cuts = [cut for cut in map(line.find, "\t,") if cut > 0]
@@ -129,7 +123,7 @@ def _closing_quote(line: str) -> int:
 
 def read_several(line: str) -> Line | None:
     """`path 1 3 5`: a video of several classes."""
-    *_, end = (0, *(found.end() for found in _NAME_END.finditer(line)))
+    *_, end = (0, *(found.end() for found in NAME_END.finditer(line)))
     labels = line[end:].replace("\t", " ").replace(",", " ").split(" ")
     labels = [label for label in labels if label]
     if not end or not labels or not all(label.isascii() and label.isdigit() for label in labels):

@@ -10,11 +10,11 @@ from pathlib import Path
 from videoswin_cli.data.lists.columns import Entry, read_entries
 from videoswin_cli.data.lists.json_forms import json_entries, read_json_lines
 from videoswin_cli.data.lists.lines import EXPECTED, Line, has_label_first
+from videoswin_cli.data.lists.names import check_name
 from videoswin_cli.data.lists.rows import (
     ListFormat,
     ListRow,
     VideoList,
-    check_name,
     to_label,
 )
 from videoswin_cli.data.lists.splits import choose_split, count_splits

@@ -1,13 +1,12 @@
-"""Rows of a list, and what every reader checks of them."""
+"""Rows of a list, and their labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from videoswin_cli.data.sources import VIDEO_SUFFIXES
 from videoswin_cli.errors import UsageError
 from videoswin_cli.records import Segment
-from videoswin_cli.text_files import shorten, unquote
+from videoswin_cli.text_files import unquote
 
 ListFormat = Literal[
     "paths",
@@ -50,31 +49,6 @@ class VideoList:
     notices: tuple[str, ...] = ()  # what the reader left out or took for granted
 
 
-def check_name(name: str, *, where: str) -> str:
-    """A name that a file could have.
-
-    Raises:
-        UsageError: it is empty, a folder by its very form, or no file system could hold it.
-    """
-    last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    if last in ("", ".", ".."):
-        raise UsageError(
-            f"{where}: {shorten(name)} names no video", hint="fix the line or take it out"
-        )
-    if "\0" in name or _holds_surrogates(name):
-        raise UsageError(f"{where}: {shorten(name)} holds characters that no file name can have")
-    return name
-
-
-def _holds_surrogates(text: str) -> bool:
-    """Halves of characters, which JSON can write."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
 def to_label(text: str | None, *, where: str) -> int | str | None:
     """A class index or a class name; None where there is none, or -1 as in test lists.
 
@@ -100,14 +74,3 @@ def is_index(text: str) -> bool:
     if not (whole.isascii() and whole.isdigit()):
         return False
     return not point or not fraction.strip("0")
-
-
-def trimmed_names(name: str, segment: Segment | None) -> tuple[str, ...]:
-    """Names that downloaders of Kinetics give to the part: the times in whole seconds behind."""
-    if segment is None or segment.unit != "seconds" or segment.end is None:
-        return ()
-    if not (segment.start.is_integer() and segment.end.is_integer()):
-        return ()  # two parts of one video could get one name
-    stem, dot, suffix = name.rpartition(".")
-    base = stem if f"{dot}{suffix}".lower() in VIDEO_SUFFIXES else name
-    return (f"{base}_{int(segment.start):06d}_{int(segment.end):06d}",)

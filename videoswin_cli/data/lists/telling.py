@@ -7,7 +7,6 @@ from pathlib import Path
 from videoswin_cli.data.lists.lines import (
     READERS,
     Line,
-    ends_as_video,
     has_label_first,
     has_name_first,
     is_one_path,
@@ -22,6 +21,7 @@ from videoswin_cli.data.lists.lines import (
     read_ucf101,
     split_numbers,
 )
+from videoswin_cli.data.lists.names import ends_as_video
 from videoswin_cli.data.lists.rows import ListFormat
 from videoswin_cli.data.lists.tables import find_delimiter
 from videoswin_cli.errors import UsageError
