@@ -11,7 +11,7 @@ _CERTAIN = 0.9  # share of the characters outside ASCII that a guess must explai
 
 
 def guess_encoding(data: bytes) -> str | None:
-    """Name that `iconv` knows, or None. UTF-16 is told by its zero bytes, the rest by language."""
+    """Name for `iconv`, or None. UTF-16 shows in its zero bytes, others in their language."""
     sample = data[:_SAMPLE]
     if b"\0" in sample:
         return _guess_by_zeros(sample)

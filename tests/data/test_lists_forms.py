@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from videoswin_cli.data.lists import VideoList, number_labels, question_labels, read_list
+from videoswin_cli.data.lists import (
+    LIST_FORMATS,
+    ListFormat,
+    VideoList,
+    number_labels,
+    question_labels,
+    read_list,
+)
 from videoswin_cli.errors import UsageError
 
 
@@ -41,6 +48,10 @@ AB = [("a.mp4", "run"), ("b.mp4", "walk")]
         ([{"video": {"path": "a.mp4", "bytes": None}, "label": 1}], [("a.mp4", 1)]),
         ({"a.mp4": "run", "b.mp4": "walk"}, AB),
         ({"a.mp4": {"label": "run"}, "b.mp4": {"label": "walk"}}, AB),
+        ({"v": [{"label": "run", "segment": [0, 1]}, {"label": "walk", "segment": [1, 2]}],
+          "w": [{"label": "run"}]}, [("v", "run"), ("v", "walk"), ("w", "run")]),
+        ({"v": {"name": "x", "label": "run"}, "w": {"file": "a.mp4", "label": "walk"}},
+         [("v", "run"), ("a.mp4", "walk")]),
         ({"a.mp4": 0, "b.mp4": 1}, [("a.mp4", 0), ("b.mp4", 1)]),
         ({"run": ["a.mp4"], "walk": ["b.mp4"]}, AB),
         ({"train": [{"path": "a.mp4", "label": "run"}],
@@ -156,6 +167,36 @@ def test_a_header_may_be_written_as_a_comment(mark: str, tmp_path: Path) -> None
 def test_without_labels_numbers_belong_to_the_paths(tmp_path: Path) -> None:
     videos = read(tmp_path, "01 first.mp4\n02 second.mp4\n", labelled=False)
     assert [row.name for row in videos.rows] == ["01 first.mp4", "02 second.mp4"]
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "lists.md"
+
+
+def examples_of_the_docs() -> list[tuple[ListFormat, str]]:
+    rows = [line.split(" | ") for line in DOCS.read_text(encoding="utf-8").splitlines()]
+    names = [(row[0].strip("|` "), row[1].split("<br>")) for row in rows if len(row) > 2]
+    return [
+        (name, "".join(f"{line.strip('`')}\n" for line in lines))
+        for name in LIST_FORMATS
+        for own, lines in names
+        if own == name
+    ]
+
+
+@pytest.mark.parametrize(("format", "text"), examples_of_the_docs())
+def test_the_examples_of_the_docs_are_what_they_say(
+    format: ListFormat, text: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "cartwheel_test_split1.txt"
+    path.write_text(text)
+    videos = read_list(path, multi_label=format == "path-labels")
+    assert videos.format == format
+    assert len({row.name for row in videos.rows}) == (1 if format == "hmdb51" else 2)
+
+
+def test_the_docs_have_an_example_of_every_format() -> None:
+    tables = {"csv", "json", "jsonl"}
+    assert {format for format, _ in examples_of_the_docs()} == set(LIST_FORMATS) - tables
 
 
 # --- labels ---------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ _EXPECTED = "a list of objects like {'id': ..., 'label': ...}, or an object of t
 _LISTS = ("samples", "data", "videos", "annotations", "items", "clips", "entries", "rows")
 _BY_NAME = ("database", "videos", "annotations", "data", "clips")
 _SPLITS = ("train", "val", "test")
-_ID = "id"
+_PATH_COLUMNS = NAME_COLUMNS[: NAME_COLUMNS.index("video")]  # that say more than the key
+_KEY = NAME_COLUMNS[0]  # the column that the key of an object stands for
 
 
 def json_entries(data: object, path: Path) -> Iterator[Entry]:
@@ -45,7 +46,7 @@ def json_entries(data: object, path: Path) -> Iterator[Entry]:
     if len(parts) == 1 and (key := next(iter(parts))).lower() in _LISTS:
         yield from _from_list(parts[key], path)
         return
-    if len(parts) > 1:
+    if "annotations" in parts and len(parts) > 1:
         raise UsageError(
             f"{path}: expected one list of videos, found {', '.join(map(shorten, parts))}",
             hint="COCO's form, annotations apart from the videos, is not read: write path and "
@@ -106,14 +107,15 @@ def _from_list(
 def _from_object(items: Mapping[str, Any], path: Path) -> Iterator[Entry]:
     _refuse_class_names(items, path)
     for number, (name, item) in enumerate(items.items(), start=1):
-        if isinstance(item, dict):
-            named = any(fold_column(key) in NAME_COLUMNS for key in item)
-            for values in _flatten(item):
-                yield Entry(line=number, values=values if named else {_ID: name, **values})
+        if isinstance(item, dict) or _is_list_of_objects(item):
+            for annotation in item if isinstance(item, list) else [item]:
+                named = any(fold_column(key) in _PATH_COLUMNS for key in annotation)
+                for values in _flatten(annotation):
+                    yield Entry(line=number, values=values if named else {_KEY: name, **values})
         elif _is_list_of_names(item) and not ends_as_video(name):
-            yield from (Entry(line=number, values={_ID: each, "label": name}) for each in item)
+            yield from (Entry(line=number, values={_KEY: each, "label": name}) for each in item)
         elif item is None or isinstance(item, str | int | float | list):
-            yield Entry(line=number, values={_ID: name, "label": item})
+            yield Entry(line=number, values={_KEY: name, "label": item})
         else:
             raise UsageError(f"{path}:{number}: expected {_EXPECTED}, found {shorten(item)}")
 
@@ -154,7 +156,7 @@ def _from_fiftyone(data: Mapping[str, Any], path: Path) -> Iterator[Entry]:
                         "classes of this file"
                     )
                 values["label"] = classes[label]
-            yield Entry(line=number, values={_ID: files.get(name, name), **values})
+            yield Entry(line=number, values={_KEY: files.get(name, name), **values})
 
 
 def _flatten(item: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -19,7 +19,7 @@ _UCF101 = re.compile(r"(?P<name>(?P<label>[^/\s]+)/v_(?P=label)_g\d+_c\d+\.\w+)(
 
 @dataclass(frozen=True)
 class Line:
-    """What a line says."""
+    """The columns of a line."""
 
     name: str
     label: str | None = None
@@ -28,7 +28,7 @@ class Line:
 
 
 def split_last(line: str) -> tuple[str, str] | None:
-    """What stands before the last column, and that column."""
+    """The text before the last column, and that column."""
     cut = max(map(line.rfind, _SEPARATORS))
     if cut < 0:
         return None
@@ -39,7 +39,7 @@ def split_last(line: str) -> tuple[str, str] | None:
 
 
 def split_numbers(line: str, count: int) -> tuple[str, list[str]] | None:
-    """What stands before the last `count` columns where all of them are numbers."""
+    """The text before the last `count` columns, and those, where all of them are numbers."""
     numbers: list[str] = []
     while len(numbers) < count:
         if (split := split_last(line)) is None or not is_index(number := unquote(split[1])):

@@ -8,6 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from videoswin_cli.data.lists.columns import Entry, read_entries
+from videoswin_cli.data.lists.formats import (
+    HMDB51_FILE,
+    guess_format,
+    is_json_lines,
+    most,
+    reader_of,
+)
 from videoswin_cli.data.lists.json_forms import json_entries, read_json_lines
 from videoswin_cli.data.lists.lines import EXPECTED, Line, has_label_first
 from videoswin_cli.data.lists.names import check_name
@@ -19,13 +26,6 @@ from videoswin_cli.data.lists.rows import (
 )
 from videoswin_cli.data.lists.splits import choose_split, count_splits
 from videoswin_cli.data.lists.tables import find_delimiter, read_table
-from videoswin_cli.data.lists.telling import (
-    HMDB51_FILE,
-    is_json_lines,
-    most,
-    reader_of,
-    tell_format,
-)
 from videoswin_cli.errors import UsageError
 from videoswin_cli.records import Segment
 from videoswin_cli.text_files import begins_as_json, parse_json, read_text, shorten, split_lines
@@ -33,8 +33,6 @@ from videoswin_cli.text_files import begins_as_json, parse_json, read_text, shor
 _HMDB51_TEST = "2"  # 1 is for training, 0 for neither
 _TABLES = ("csv", "json", "jsonl")
 _SAMPLE = 2000  # lines that are looked at
-
-
 _COMMENTS = ("# ", "#\t")
 
 Lines = Sequence[tuple[int, str]]  # with their numbers from 1, without the blanks around them
@@ -120,7 +118,7 @@ def _read_file(
         chosen: ListFormat = "json"
     else:
         lines = _leave_out_comments(path, lines, notices)
-        chosen = format or _tell(path, lines, notices, labelled=labelled, multi_label=multi_label)
+        chosen = format or _guess(path, lines, notices, labelled=labelled, multi_label=multi_label)
     if chosen in _TABLES:
         if data is not None:
             entries = json_entries(data, path)
@@ -173,16 +171,15 @@ def _leave_out_comments(path: Path, lines: Lines, notices: list[str]) -> Lines:
     """
     first, *others = (line for _, line in lines)
     header = first[0] == "#" and find_delimiter(first, others[:_SAMPLE]) is not None
-    kept = [
-        (number, line)
-        for place, (number, line) in enumerate(lines)
-        if not (line.startswith(_COMMENTS) or line == "#") or (header and place == 0)
-    ]
+    kept: list[tuple[int, str]] = []
+    comments: list[tuple[int, str]] = []
+    for place, (number, line) in enumerate(lines):
+        is_comment = line == "#" or line.startswith(_COMMENTS)
+        (comments if is_comment and not (header and place == 0) else kept).append((number, line))
     if not kept:
         raise UsageError(f"the list {path} names no video: all its lines are comments")
-    if len(kept) < len(lines):
-        left_out = (each for each in lines if each[1].startswith("#") and each not in kept)
-        notices.append(_describe_comments(len(lines) - len(kept), *next(left_out)))
+    if comments:
+        notices.append(_describe_comments(len(comments), *comments[0]))
     return kept
 
 
@@ -191,13 +188,13 @@ def _describe_comments(count: int, number: int, line: str) -> str:
     return f"{count} {what} left out as a comment, such as line {number}: {shorten(line)}"
 
 
-def _tell(
+def _guess(
     path: Path, lines: Lines, notices: list[str], *, labelled: bool, multi_label: bool
 ) -> ListFormat:
     plain = [line for place, (_, line) in enumerate(lines) if place == 0 or line[0] != "#"]
     if is_json_lines(plain):
         return "jsonl"
-    format = tell_format(path, plain, labelled=labelled, multi_label=multi_label)
+    format = guess_format(path, plain, labelled=labelled, multi_label=multi_label)
     if format == "paths" and most(plain, has_label_first):
         notices.append(
             "the numbers at the start of the lines are taken for parts of the paths; a label "

@@ -1,4 +1,4 @@
-"""Telling the formats of lists apart, by their content."""
+"""Formats of lists, guessed from their content."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ def is_json_lines(lines: Sequence[str]) -> bool:
     return len(lines) > 1 and most(lines, lambda line: line[0] == "{" and line[-1] == "}")
 
 
-def tell_format(
+def guess_format(
     path: Path, lines: Sequence[str], *, labelled: bool, multi_label: bool
 ) -> ListFormat:
     """The format of a list that is no JSON.
