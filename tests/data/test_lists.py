@@ -58,7 +58,7 @@ def rows(path: Path, **options: object) -> list[tuple[str, object]]:
          [("b", "sit, stand")]),
         ("Path,Class\na.mp4,2\n\nb.mp4,0\n", "csv", [("a.mp4", 2), ("b.mp4", 0)]),
         ("split\tlabel_id\tlabel\tvideo\nval\t2\tarchery\ta.mp4\n", "csv", [("a.mp4", 2)]),
-        ("v;label\n", "id;label", [("v", "label")]),
+        ("v;label\n", "id-label", [("v", "label")]),
         ("video;label\na.mp4;archery\n", "csv", [("a.mp4", "archery")]),
         ("Archery/v_Archery_g01_c01.avi\nArchery/v_Archery_g01_c02.avi\n", "ucf101",
          [(f"Archery/v_Archery_g01_c0{n}.avi", "Archery") for n in (1, 2)]),

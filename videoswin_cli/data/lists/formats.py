@@ -64,7 +64,7 @@ def guess_format(
     if find_delimiter(lines[0], lines[1 : _BELOW_HEADER + 1]) is not None:
         return "csv"
     if most(lines, read_semicolon):
-        return "id;label"
+        return "id-label"
     if _are_started(lines):
         return "path-start-count-label"
     if most(lines, read_moments):

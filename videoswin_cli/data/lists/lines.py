@@ -148,7 +148,7 @@ def is_one_path(line: str) -> bool:
     """Nothing but a path: one word, one thing in quotes, or what ends as a video does."""
     if _closing_quote(line) == len(line) - 1:
         return True
-    return ends_as_video(line) or not any(blank in line for blank in _BLANKS)
+    return ends_as_video(line) or not any(separator in line for separator in _SEPARATORS)
 
 
 def has_label_first(line: str) -> bool:
@@ -169,7 +169,7 @@ def has_name_first(line: str) -> bool:
 READERS: Mapping[ListFormat, Callable[[str], Line | None]] = {
     "paths": read_path,
     "path-labels": read_several,
-    "id;label": read_semicolon,
+    "id-label": read_semicolon,
     "id-frames-label": read_counted,
     "path-start-count-label": read_started,
     "moments": read_moments,
@@ -180,7 +180,7 @@ EXPECTED: Mapping[ListFormat, str] = {
     "paths": "a path",
     "path-label": "`path label`",
     "path-labels": "`path label label ...`",
-    "id;label": "`id;label`",
+    "id-label": "`id;label`",
     "id-frames-label": "`id frames label`",
     "path-start-count-label": "`path start count label`",
     "moments": "`path,label,number,number`",

@@ -12,7 +12,7 @@ ListFormat = Literal[
     "paths",
     "path-label",
     "path-labels",
-    "id;label",
+    "id-label",
     "id-frames-label",
     "path-start-count-label",
     "moments",
