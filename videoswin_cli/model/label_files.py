@@ -43,15 +43,17 @@ def list_labels(path: Path) -> tuple[str, ...]:
         UsageError: the file is missing or does not hold names, each once; or its indices are not
             those of so many classes.
     """
+    return _check(_read_names(path), path)
+
+
+def _read_names(path: Path) -> Sequence[str]:
     text = read_text(path, what="labels")
     try:
         if (data := _read_json(path, text)) is not None:
-            names = _from_json(data)
-        else:
-            names = _from_lines(split_lines(text, source=str(path)), str(path))
+            return _from_json(data)
+        return _from_lines(split_lines(text, source=str(path)), str(path))
     except ValueError as error:
         raise UsageError(f"cannot read the labels {path}: {error}") from error
-    return _check(names, path)
 
 
 def _read_json(path: Path, text: str) -> object:
@@ -73,13 +75,13 @@ def read_labels(path: Path, *, num_classes: int) -> tuple[str, ...]:
     Raises:
         UsageError: also where there are not `num_classes` names.
     """
-    labels = list_labels(path)
-    if len(labels) != num_classes:
+    names = _read_names(path)
+    if names and len(names) != num_classes:
         raise UsageError(
-            f"{path} holds {len(labels)} class names, the model has {num_classes} classes",
+            f"{path} holds {len(names)} class names, the model has {num_classes} classes",
             hint="give the label file of the data set that the model was trained on (--labels)",
         )
-    return labels
+    return _check(names, path)
 
 
 def _check(names: Sequence[str], path: Path) -> tuple[str, ...]:

@@ -82,7 +82,7 @@ def read_list(
 def check_list(path: Path) -> None:
     """Raises UsageError where there is no such list; nothing is read."""
     if not os.path.lexists(path) and not _matching(path):
-        raise UsageError(f"cannot read the list {shorten(str(path))}: no such file")
+        raise UsageError(f"cannot read the list {path}: no such file")
 
 
 def _matching(pattern: Path) -> list[Path]:
