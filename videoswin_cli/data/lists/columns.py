@@ -19,9 +19,9 @@ NAME_COLUMNS = (
     *("videofile", "video", "videoname", "vidname", "clipname", "youtubeid", "videoid", "clipid"),
     *("id", "name", "clip"),
 )
-LABEL_COLUMNS = (
+LABEL_COLUMNS = (  # beside a name, a bare `label` may be a number of another kind (HACS: 1 or -1)
     *("labelindex", "labelid", "labelidx", "classindex", "classid", "classidx", "target"),
-    *("template", "label", "class", "classname", "labelname", "classlabel", "category", "action"),
+    *("template", "classname", "labelname", "label", "class", "classlabel", "category", "action"),
     *("labels", "groundtruth"),
 )
 SPLIT_COLUMNS = ("split", "subset", "partition")

@@ -38,11 +38,11 @@ def json_entries(data: object, path: Path) -> Iterator[Entry]:
     if isinstance(data.get("labels"), dict) and "classes" in data:
         yield from _from_fiftyone(data, path)
         return
-    parts = {key: value for key, value in data.items() if _is_list_of_objects(value)}
-    if parts and all(name_split(key) in _SPLITS for key in parts):
-        for key, part in parts.items():
+    if all(name_split(key) in _SPLITS and isinstance(part, list) for key, part in data.items()):
+        for key, part in data.items():
             yield from _from_list(part, path, common={"split": key})
         return
+    parts = {key: value for key, value in data.items() if _is_list_of_objects(value)}
     if len(parts) == 1 and (key := next(iter(parts))).lower() in _LISTS:
         yield from _from_list(parts[key], path)
         return
@@ -96,6 +96,8 @@ def _from_list(
     for number, item in enumerate(items, start=1):
         if isinstance(item, str):
             item = {"path": item}
+        elif isinstance(item, list) and len(item) == 2:
+            item = dict(zip(("path", "label"), item, strict=True))
         if not isinstance(item, dict):
             raise UsageError(
                 f"{path}:{number}: expected {_EXPECTED}, found {shorten(item)} in the list"
