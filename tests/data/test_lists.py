@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from videoswin_cli.data.class_folders import read_class_folder
 from videoswin_cli.data.lists import (
     LIST_FORMATS,
     ListFormat,
     number_labels,
-    read_class_folder,
     read_list,
 )
 from videoswin_cli.errors import UsageError

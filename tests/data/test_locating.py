@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from videoswin_cli.data.lists import number_labels, read_class_folder, read_list
+from videoswin_cli.data.class_folders import read_class_folder
+from videoswin_cli.data.lists import number_labels, read_list
 from videoswin_cli.data.locating import locate
 from videoswin_cli.errors import UsageError
 

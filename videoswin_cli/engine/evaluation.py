@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from videoswin_cli.data.class_folders import read_class_folder
 from videoswin_cli.data.lists import (
     ListFormat,
     VideoList,
     number_labels,
     question_labels,
-    read_class_folder,
     read_list,
 )
 from videoswin_cli.data.lists.splits import describe_splits
@@ -264,11 +264,12 @@ def find_videos(
     Raises:
         UsageError: a wrong label, or fewer files than `options.min_found` of the rows.
     """
-    monitor.notice(f"{videos.source}: {len(videos.rows)} rows ({videos.format})")
+    for text in (f"{videos.source}: {len(videos.rows)} rows ({videos.format})", *videos.notices):
+        monitor.notice(text)
     numbers = number_labels(videos, labels)
     doubts = [] if multi_label else question_labels(videos, numbers, labels)
     listed, notices = locate(videos, numbers, root=root, multi_label=multi_label)
-    for text in (*videos.notices, *doubts, *notices):
+    for text in (*doubts, *notices):
         monitor.notice(text)
     missing = [video for video in listed if video.file is None]
     found = len(listed) - len(missing)

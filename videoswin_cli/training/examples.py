@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 
 from videoswin_cli.data.broken import describe_broken, find_broken_videos
+from videoswin_cli.data.class_folders import read_class_folder
 from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.data.lists import (
     VideoList,
     number_labels,
     question_labels,
-    read_class_folder,
     read_list,
 )
 from videoswin_cli.data.lists.splits import choose_split, describe_splits

@@ -1,6 +1,5 @@
 """Annotation lists: which videos, and the class and part of each. The only parser of them."""
 
-from videoswin_cli.data.lists.class_folder import read_class_folder
 from videoswin_cli.data.lists.labels import number_labels, question_labels
 from videoswin_cli.data.lists.reading import check_list, read_list
 from videoswin_cli.data.lists.rows import LIST_FORMATS, ListFormat, ListRow, VideoList
@@ -13,6 +12,5 @@ __all__ = [
     "check_list",
     "number_labels",
     "question_labels",
-    "read_class_folder",
     "read_list",
 ]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from videoswin_cli.data.lists.rows import ListRow, VideoList
+from videoswin_cli.data.lists import ListRow, VideoList
 from videoswin_cli.data.sources import VIDEO_SUFFIXES, files_below
 from videoswin_cli.errors import UsageError
 
