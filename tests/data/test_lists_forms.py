@@ -252,6 +252,11 @@ def test_a_few_labels_that_contradict_their_folders_are_a_notice(tmp_path: Path)
     assert ":3: x/run/c.mp4 has label 1" in notice
 
 
+def test_one_folder_alone_proves_nothing(tmp_path: Path) -> None:
+    (notice,) = question(tmp_path, "run/a.mp4 1\nrun/b.mp4 1\nc.mp4 0\n")
+    assert notice.startswith("2 of 2 labels are not those of their folders: ")
+
+
 def test_a_folder_of_many_classes_is_called_like_one_by_chance(tmp_path: Path) -> None:
     assert question(tmp_path, "run/a.mp4 1\nrun/b.mp4 2\nrun/c.mp4 3\n") == []
     assert question(tmp_path, "class 3/a.mp4 0\n") == [], "a made-up name"

@@ -47,8 +47,8 @@ def question_labels(videos: VideoList, numbers: Sequence[int], classes: Sequence
     own; a folder of several labels is called so by chance.
 
     Raises:
-        UsageError: most rows contradict their folders: the list numbers its classes from 1, or in
-            another order than the model.
+        UsageError: most rows contradict their folders, of two classes or more: the list numbers
+            its classes from 1, or in another order than the model.
     """
     by_folder: dict[int, list[tuple[ListRow, int]]] = defaultdict(list)
     for row, number, own in _compare_with_folders(videos, numbers, classes):
@@ -67,7 +67,7 @@ def question_labels(videos: VideoList, numbers: Sequence[int], classes: Sequence
         f"{videos.source}:{row.line}: {_name(row)} has label {number}, which is "
         f"{classes[number]!r}, and lies in the folder of {classes[own]!r}, {own}"
     )
-    if 2 * len(wrong) <= total:
+    if 2 * len(wrong) <= total or len({own for *_, own in wrong}) < 2:
         return [f"{len(wrong)} of {total} labels are not those of their folders: {text}"]
     if all(number - own == 1 for _, number, own in wrong):
         hint = "the labels of this list seem to be counted from 1: subtract 1 from each"
