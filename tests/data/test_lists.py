@@ -57,7 +57,7 @@ def rows(path: Path, **options: object) -> list[tuple[str, object]]:
          [("b", "sit, stand")]),
         ("Path,Class\na.mp4,2\n\nb.mp4,0\n", "csv", [("a.mp4", 2), ("b.mp4", 0)]),
         ("split\tlabel_id\tlabel\tvideo\nval\t2\tarchery\ta.mp4\n", "csv", [("a.mp4", 2)]),
-        ("v;label\n", "paths", [("v;label", None)]),
+        ("v;label\n", "id-label", [("v", "label")]),
         ("video;label\na.mp4;archery\n", "csv", [("a.mp4", "archery")]),
         ("Archery/v_Archery_g01_c01.avi\nArchery/v_Archery_g01_c02.avi\n", "ucf101",
          [(f"Archery/v_Archery_g01_c0{n}.avi", "Archery") for n in (1, 2)]),
@@ -141,8 +141,8 @@ def test_unreadable_lists(tmp_path: Path) -> None:
         read_list(tmp_path / "gone.txt")
     with pytest.raises(UsageError, match="Is a directory"):
         read_list(tmp_path)
-    (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00a")
-    with pytest.raises(UsageError, match="not UTF-8 text"):
+    (tmp_path / "binary.txt").write_bytes(b"\xff\x00\x00a\x01")
+    with pytest.raises(UsageError, match="it is no text, it holds zero bytes"):
         read_list(tmp_path / "binary.txt")
 
 

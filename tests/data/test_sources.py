@@ -255,8 +255,9 @@ def test_an_empty_list_is_told() -> None:
 def test_a_list_that_cannot_be_read_is_told() -> None:
     assert refused("@none.txt").startswith("cannot read the list none.txt: ")
     assert refused("@").startswith("cannot read the list .: ")
-    Path("v.txt").write_bytes(b"\xff\xfea\x00")
-    assert refused("@v.txt").startswith("cannot read the list v.txt: ")
+    Path("v.txt").write_bytes(b"caf\xe9.mp4")
+    message = "cannot read the list v.txt: it is not UTF-8 text but, as it seems, ISO-8859-1"
+    assert refused("@v.txt") == message
 
 
 def test_a_file_called_like_a_list_goes_before_the_list() -> None:

@@ -23,9 +23,9 @@ from videoswin_cli.model.catalog import (
     load_spec,
     model_names,
     parse_spec,
-    read_labels,
     read_spec,
 )
+from videoswin_cli.model.label_files import read_labels
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.records import Architecture, Protocol
 

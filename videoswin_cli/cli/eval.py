@@ -33,6 +33,7 @@ def eval(
     list_file: options.ListFile = None,
     root: options.Root = None,
     list_format: options.ListFormatOption = None,
+    split: options.Split = None,
     from_dump: Annotated[
         list[Path] | None,
         typer.Option("--from-dump", metavar="FILE...", help="Score earlier dumps; no model runs."),
@@ -120,6 +121,8 @@ def eval(
         )
     if all_files and not folders:
         raise UsageError("--all-files is for a FOLDER; a list's names are taken as they stand")
+    if split is not None and list_file is None:
+        raise UsageError("--split needs --list: it chooses among the rows of a list")
     if resume and dump is None:
         raise UsageError("--resume needs --dump: that is where finished videos are kept")
     if dumps:
@@ -181,7 +184,7 @@ def eval(
         if (per_class or confusion) and engine.is_multi_label(chosen):
             raise _one_class_only()
         videos = engine.read_videos(
-            source, list_file, chosen, format=list_format, all_files=all_files
+            source, list_file, chosen, format=list_format, all_files=all_files, split=split
         )
         with VideoBar() as bar:
             monitor = Monitor(notice=bar.notice, progress=bar)

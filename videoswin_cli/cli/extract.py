@@ -10,6 +10,7 @@ import typer
 from videoswin_cli.cli import options
 from videoswin_cli.cli.console import VideoBar, notice
 from videoswin_cli.data.lists import read_list
+from videoswin_cli.data.lists.splits import describe_splits
 from videoswin_cli.data.locating import locate, name_missing
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.errors import UsageError, VideoError
@@ -44,6 +45,7 @@ def extract(
     list_file: options.ListFile = None,
     root: options.Root = None,
     list_format: options.ListFormatOption = None,
+    split: options.Split = None,
     model: options.Model = DEFAULT_MODEL,
     checkpoint: options.Checkpoint = None,
     per: Annotated[
@@ -105,6 +107,8 @@ def extract(
         raise UsageError("expected one source of videos", hint="give INPUT... or --list FILE")
     if all_files and list_file is not None:
         raise UsageError("--all-files is for folders; a list's names are taken as they stand")
+    if split is not None and list_file is None:
+        raise UsageError("--split needs --list: it chooses among the rows of a list")
     if overwrite and shard != "1/1":
         raise UsageError(
             "--overwrite with --shard would remove what the other shards wrote",
@@ -124,7 +128,7 @@ def extract(
             for number, path in enumerate(found.videos, start=1)
         ]
     else:
-        listed = _read_list(list_file, root, list_format)
+        listed = _read_list(list_file, root, list_format, split)
 
     from videoswin_cli.engine.extraction import extract_to_files, make_stride
     from videoswin_cli.engine.feature_files import parse_output
@@ -191,10 +195,14 @@ def extract(
 
 
 def _read_list(
-    file: Path, root: Path | None, list_format: "ListFormat | None"
+    file: Path, root: Path | None, list_format: "ListFormat | None", split: str | None
 ) -> list[ListedVideo]:
-    videos = read_list(file, format=list_format, labelled=False)
+    videos = read_list(file, format=list_format, labelled=False, split=split)
     notice(f"{videos.source}: {len(videos.rows)} rows ({videos.format})")
+    for text in videos.notices:
+        notice(text)
+    if split is None and len(videos.splits) > 1:
+        notice(f"all splits are taken: {describe_splits(videos.splits)}; --split NAME chooses one")
     listed, notices = locate(videos, [None] * len(videos.rows), root=root)
     missing = sum(video.file is None for video in listed)
     found = f"{len(listed) - missing} of {len(listed)} videos found"

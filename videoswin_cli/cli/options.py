@@ -1,12 +1,11 @@
 """Options that several commands share."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from videoswin_cli.data.lists import ListFormat
+from videoswin_cli.data.lists import ListFormat, times
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 
@@ -24,7 +23,9 @@ Checkpoint = Annotated[
 ]
 Labels = Annotated[
     Path | None,
-    typer.Option("--labels", metavar="FILE", help="Class names, one a line in index order."),
+    typer.Option(
+        "--labels", metavar="FILE", help="Class names in index order, one a line, as CSV or JSON."
+    ),
 ]
 Views = Annotated[
     str,
@@ -62,16 +63,10 @@ def parse_seconds(option: str, text: str | None) -> float | None:
     """
     if text is None:
         return None
-    *units, last = text.split(":")
-    whole = all(re.fullmatch(r"[0-9]+", unit) for unit in units)
-    if len(units) > 2 or not whole or not re.fullmatch(r"[0-9]+\.?[0-9]*|\.[0-9]+", last):
-        raise UsageError(
-            f"{option} {text}: expected seconds, or MM:SS or HH:MM:SS.mmm, such as 1:02.5"
-        )
-    parts = [*map(int, units), float(last)]
-    if any(part >= 60 for part in parts[1:]):
-        raise UsageError(f"{option} {text}: more than 59 behind a colon")
-    return float(sum(part * 60**power for power, part in enumerate(reversed(parts))))
+    try:
+        return times.parse_seconds(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text}: {error}") from error
 
 
 Start = Annotated[
@@ -135,6 +130,14 @@ Root = Annotated[
 ListFormatOption = Annotated[
     ListFormat | None,
     typer.Option("--list-format", help="Of the list.", show_default="by its content"),
+]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        metavar="NAME",
+        help="Rows of this split only, of a list with a column that names it: train, val, test.",
+    ),
 ]
 Shard = Annotated[
     str, typer.Option("--shard", metavar="I/N", help="Do the I-th of N parts only, I from 1.")

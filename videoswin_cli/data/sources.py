@@ -11,6 +11,7 @@ from videoswin_cli.data.spelling import compose, decompose, same_spelling, with_
 from videoswin_cli.data.video_files import describe_left_out_videos, find_videos, no_video
 from videoswin_cli.data.walking import LeftOut, merge_left_out, system_name_kind
 from videoswin_cli.errors import UsageError
+from videoswin_cli.text_files import numbered_lines, read_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,16 +107,11 @@ def _respell(path: str) -> str:
 
 
 def _listed(path: Path) -> Iterator[str]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the list {path}: {error}") from error
-    return _lines(text.split("\n"), source=str(path))
+    return _lines(read_text(path, what="list").split("\n"), source=str(path))
 
 
 def _lines(lines: Iterable[str], *, source: str) -> Iterator[str]:
-    stripped = (line.strip("\ufeff \t\r\n") for line in lines)  # also a pipe's byte order mark
-    paths = [path for path in stripped if path]
+    paths = [path for _, path in numbered_lines(lines)]
     if any("\0" in path for path in paths[:100]):
         raise UsageError(f"{source} is no text: expected a path or URL a line")
     if not paths:

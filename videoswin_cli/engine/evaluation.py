@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Literal
 
 from videoswin_cli.data.class_folders import read_class_folder
-from videoswin_cli.data.lists import ListFormat, VideoList, number_labels, read_list
+from videoswin_cli.data.lists import (
+    ListFormat,
+    VideoList,
+    number_labels,
+    question_labels,
+    read_list,
+)
+from videoswin_cli.data.lists.splits import describe_splits
 from videoswin_cli.data.locating import locate, name_missing
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.engine.aggregate import Average
@@ -79,18 +86,26 @@ def read_videos(
     *,
     format: ListFormat | None,
     all_files: bool = False,
+    split: str | None = None,
 ) -> VideoList:
     """The videos of a folder of class folders, or of a list as the model's labels are to be read.
 
     `all_files`: look into files of the folder whatever their names.
 
     Raises:
-        UsageError: there are none, or no such model.
+        UsageError: there are none, no such model, or the list holds several splits and none is
+            chosen.
     """
     if folder is not None:
         return read_class_folder(folder, all_files=all_files)
     assert file is not None
-    return read_list(file, format=format, multi_label=is_multi_label(options))
+    videos = read_list(file, format=format, multi_label=is_multi_label(options), split=split)
+    if split is None and len(videos.splits) > 1:
+        raise UsageError(
+            f"{videos.source} holds several splits: {describe_splits(videos.splits)}",
+            hint="choose one with --split NAME",
+        )
+    return videos
 
 
 def is_multi_label(options: EvalOptions) -> bool:
@@ -252,10 +267,12 @@ def find_videos(
     Raises:
         UsageError: a wrong label, or fewer files than `options.min_found` of the rows.
     """
-    monitor.notice(f"{videos.source}: {len(videos.rows)} rows ({videos.format})")
+    for text in (f"{videos.source}: {len(videos.rows)} rows ({videos.format})", *videos.notices):
+        monitor.notice(text)
     numbers = number_labels(videos, labels)
+    doubts = [] if multi_label else question_labels(videos, numbers, labels)
     listed, notices = locate(videos, numbers, root=root, multi_label=multi_label)
-    for text in (*videos.notices, *notices):
+    for text in (*doubts, *notices):
         monitor.notice(text)
     found = sum(video.file is not None for video in listed)
     examples = name_missing(listed)

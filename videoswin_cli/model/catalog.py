@@ -1,6 +1,5 @@
 """Every model as data: one flat YAML each in `configs/models`, or a file of the same form."""
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
@@ -176,48 +175,6 @@ def flatten_spec(spec: ModelSpec) -> dict[str, Any]:
 
 
 _RARE = ("multi_label", "bundled")  # keys that a file has where they are true
-
-
-def list_labels(path: Path) -> tuple[str, ...]:
-    """Class names in index order: one a line, or JSON that maps names to indices.
-
-    Raises:
-        UsageError: the file is missing or does not hold names.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        return _map_labels(json.loads(text)) if path.suffix == ".json" else _line_labels(text)
-    except (OSError, ValueError, TypeError) as error:  # UnicodeDecodeError is a ValueError
-        raise UsageError(f"cannot read the labels {path}: {error}") from error
-
-
-def read_labels(path: Path, *, num_classes: int) -> tuple[str, ...]:
-    """`list_labels` for a model.
-
-    Raises:
-        UsageError: also where there are not `num_classes` names.
-    """
-    labels = list_labels(path)
-    if len(labels) != num_classes:
-        raise UsageError(
-            f"{path} holds {len(labels)} class names, the model has {num_classes} classes",
-            hint="give the label file of the data set that the model was trained on (--labels)",
-        )
-    return labels
-
-
-def _line_labels(text: str) -> tuple[str, ...]:
-    return tuple(line.strip() for line in text.splitlines() if line.strip())
-
-
-def _map_labels(data: object) -> tuple[str, ...]:
-    """Something-Something's form: {"Approaching something with your camera": "0", ...}."""
-    if not isinstance(data, dict):
-        raise ValueError(f"expected names and their indices, found {type(data).__name__}")
-    names = {int(index): str(name) for name, index in data.items()}
-    if sorted(names) != list(range(len(data))):
-        raise ValueError(f"the indices of {len(data)} names are not 0 to {len(data) - 1}")
-    return tuple(names[index] for index in range(len(names)))
 
 
 def _problems(architecture: Architecture, protocol: Protocol) -> Iterator[str]:

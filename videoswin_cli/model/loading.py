@@ -15,9 +15,9 @@ from videoswin_cli.model.catalog import (
     list_specs,
     load_spec,
     parse_spec,
-    read_labels,
 )
 from videoswin_cli.model.checkpoint import RawCheckpoint, read_checkpoint, write_safetensors
+from videoswin_cli.model.label_files import read_labels
 from videoswin_cli.model.layouts import (
     Layout,
     detect_layout,

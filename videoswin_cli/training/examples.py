@@ -14,11 +14,17 @@ from videoswin_cli.class_names import fold_name
 from videoswin_cli.data.broken import describe_broken, find_broken_videos
 from videoswin_cli.data.class_folders import find_parts, match_classes, read_class_folder
 from videoswin_cli.data.decoding.open import OpenOptions
-from videoswin_cli.data.lists import VideoList, number_labels, read_list
+from videoswin_cli.data.lists import (
+    VideoList,
+    number_labels,
+    question_labels,
+    read_list,
+)
+from videoswin_cli.data.lists.splits import choose_split, describe_splits
 from videoswin_cli.data.locating import locate, name_missing
 from videoswin_cli.data.training_clips import seeded
 from videoswin_cli.errors import UsageError
-from videoswin_cli.model.catalog import list_labels
+from videoswin_cli.model.label_files import list_labels
 from videoswin_cli.records import ListedVideo
 
 Notice = Callable[[str], None]
@@ -351,10 +357,7 @@ def _from_lists(source: Source, notice: Notice) -> Found:
         raise UsageError(
             "no data", hint="give a folder of class folders, or --train-list and --val-list"
         )
-    files = [file for file in (source.train_list, source.val_list) if file is not None]
-    lists = [read_list(file, multi_label=source.multi_label) for file in files]
-    for part in lists:
-        notice(f"{part.source}: {len(part.rows)} rows ({part.format})")
+    lists = _read_parts(source, notice)
     classes = list_labels(source.labels) if source.labels else _name_classes(lists)
     joined = [name for name in classes if ";" in name]
     if joined and not source.labels:
@@ -372,9 +375,39 @@ def _from_lists(source: Source, notice: Notice) -> Found:
     return Found(classes=classes, train=train, val=val[0] if val else None)
 
 
+def _read_parts(source: Source, notice: Notice) -> list[VideoList]:
+    """The training list and, where there is one, the validation list.
+
+    Of a list whose rows name several splits those of the part are taken; one list may hold both.
+    """
+    given = {"train": source.train_list, "val": source.val_list}
+    files = {part: file for part, file in given.items() if file is not None}
+    lists = {part: read_list(file, multi_label=source.multi_label) for part, file in files.items()}
+    for videos in lists.values():
+        for text in (
+            f"{videos.source}: {len(videos.rows)} rows ({videos.format})",
+            *videos.notices,
+        ):
+            notice(text)
+    whole = lists["train"]
+    if "val" not in lists and {"train", "val"} <= set(whole.splits):
+        lists["val"] = whole
+    for part, videos in lists.items():
+        if len(videos.splits) > 1:
+            rows = choose_split(videos.rows, videos.splits, part, source=videos.source)
+            lists[part] = replace(videos, rows=rows)
+            notice(
+                f"{videos.source} holds several splits, {describe_splits(videos.splits)}: the "
+                f"{len(rows)} rows of {part} are taken for {part}"
+            )
+    return list(lists.values())
+
+
 def _name_classes(lists: Sequence[VideoList]) -> tuple[str, ...]:
     """Sorted names, or numbers up to the largest where the lists have numbers."""
     labels = {row.label for part in lists for row in part.rows if row.label is not None}
+    if not labels:
+        return ()  # `number_labels` says what is wrong
     if not all(isinstance(label, int) for label in labels):
         return tuple(sorted(spellings[0] for spellings in _spell_classes(lists)))
     _check_several([f"class {number}" for number in labels])
@@ -403,8 +436,9 @@ def _locate(
     multi_label: bool = False,
 ) -> list[ListedVideo]:
     labels = number_labels(videos, classes)
+    doubts = [] if multi_label else question_labels(videos, labels, classes)
     listed, notices = locate(videos, labels, root=root, multi_label=multi_label)
-    for text in notices:
+    for text in (*doubts, *notices):
         notice(text)
     missing = sum(clip.file is None for clip in listed)
     if missing:

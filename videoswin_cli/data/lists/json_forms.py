@@ -1,0 +1,196 @@
+"""The shapes that data sets have in JSON, each made into flat entries."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from videoswin_cli.data.lists.columns import LABEL_COLUMNS, NAME_COLUMNS, Entry
+from videoswin_cli.data.lists.names import ends_as_video
+from videoswin_cli.data.lists.rows import is_index
+from videoswin_cli.data.lists.splits import name_split
+from videoswin_cli.delimited import fold_column
+from videoswin_cli.errors import UsageError
+from videoswin_cli.text_files import parse_json, read_text, shorten
+
+_EXPECTED = "a list of objects like {'id': ..., 'label': ...}, or an object of them by name"
+_LISTS = ("samples", "data", "videos", "annotations", "items", "clips", "entries", "rows")
+_BY_NAME = ("database", "videos", "annotations", "data", "clips")
+_SPLITS = ("train", "val", "test")
+_PATH_COLUMNS = NAME_COLUMNS[: NAME_COLUMNS.index("video")]  # that say more than the key
+_KEY = NAME_COLUMNS[0]  # the column that the key of an object stands for
+
+
+def json_entries(data: object, path: Path) -> Iterator[Entry]:
+    """Entries of any of the shapes.
+
+    A list of objects, or an object of lists, one a split or one only; objects by the name of the
+    video (Kinetics, ActivityNet's `database`), each with one annotation or several; labels by the
+    name of the video (with FiftyOne's `classes` beside them or without); names by class.
+
+    Raises:
+        UsageError: none of them.
+    """
+    if isinstance(data, list):
+        yield from _from_list(data, path)
+        return
+    if not isinstance(data, dict) or not data:
+        raise UsageError(f"{path}: expected {_EXPECTED}, found {shorten(data)}")
+    if isinstance(data.get("labels"), dict) and "classes" in data:
+        yield from _from_fiftyone(data, path)
+        return
+    if all(name_split(key) in _SPLITS and isinstance(part, list) for key, part in data.items()):
+        for key, part in data.items():
+            yield from _from_list(part, path, common={"split": key})
+        return
+    parts = {key: value for key, value in data.items() if _is_list_of_objects(value)}
+    if len(parts) == 1 and (key := next(iter(parts))).lower() in _LISTS:
+        yield from _from_list(parts[key], path)
+        return
+    if "annotations" in parts and len(parts) > 1:
+        raise UsageError(
+            f"{path}: expected one list of videos, found {', '.join(map(shorten, parts))}",
+            hint="COCO's form, annotations apart from the videos, is not read: write path and "
+            "label of each video in one list",
+        )
+    if _is_one_entry(data):
+        yield from _from_list([data], path)
+        return
+    inner = [key for key in data if key.lower() in _BY_NAME and _is_object_of_objects(data[key])]
+    by_name = data[inner[0]] if len(inner) == 1 else data
+    yield from _from_object(by_name, path)
+
+
+def read_json_lines(lines: Sequence[tuple[int, str]], path: Path) -> Iterator[Entry]:
+    """Entries of a file with an object a line.
+
+    Raises:
+        UsageError: a line that is none.
+    """
+    for number, line in lines:
+        value = parse_json(line, source=f"{path}:{number}")
+        if not isinstance(value, dict):
+            raise UsageError(f"{path}:{number}: expected an object, found {shorten(value)}")
+        for entry in _flatten(value):
+            yield Entry(line=number, values=entry)
+
+
+def _is_one_entry(data: Mapping[str, Any]) -> bool:
+    """JSON lines that are one line: the keys are columns, not names of videos."""
+    keys = {fold_column(key) for key in data}
+    return bool(keys & set(NAME_COLUMNS)) and bool(keys & set(LABEL_COLUMNS) or len(keys) == 1)
+
+
+def _is_list_of_objects(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
+
+
+def _is_object_of_objects(value: object) -> bool:
+    return (
+        isinstance(value, dict) and bool(value) and all(isinstance(v, dict) for v in value.values())
+    )
+
+
+def _from_list(
+    items: Sequence[Any], path: Path, *, common: Mapping[str, Any] | None = None
+) -> Iterator[Entry]:
+    for number, item in enumerate(items, start=1):
+        if isinstance(item, str):
+            item = {"path": item}
+        elif isinstance(item, list) and len(item) == 2:
+            item = dict(zip(("path", "label"), item, strict=True))
+        if not isinstance(item, dict):
+            raise UsageError(
+                f"{path}:{number}: expected {_EXPECTED}, found {shorten(item)} in the list"
+            )
+        for values in _flatten(item):
+            yield Entry(line=number, values={**values, **(common or {})})
+
+
+def _from_object(items: Mapping[str, Any], path: Path) -> Iterator[Entry]:
+    _refuse_class_names(items, path)
+    for number, (name, item) in enumerate(items.items(), start=1):
+        if isinstance(item, dict) or _is_list_of_objects(item):
+            for annotation in item if isinstance(item, list) else [item]:
+                named = any(fold_column(key) in _PATH_COLUMNS for key in annotation)
+                for values in _flatten(annotation):
+                    yield Entry(line=number, values=values if named else {_KEY: name, **values})
+        elif _is_list_of_names(item) and not ends_as_video(name):
+            yield from (Entry(line=number, values={_KEY: each, "label": name}) for each in item)
+        elif item is None or isinstance(item, str | int | float | list):
+            yield Entry(line=number, values={_KEY: name, "label": item})
+        else:
+            raise UsageError(f"{path}:{number}: expected {_EXPECTED}, found {shorten(item)}")
+
+
+def _refuse_class_names(items: Mapping[str, Any], path: Path) -> None:
+    """{"abseiling": 0, "air drumming": 1} and {"0": "abseiling", ...} are for --labels.
+
+    No video has a number of its own, nor are videos called 0 to n-1 and all of another class.
+    """
+    values = [str(value) for value in items.values() if isinstance(value, str | int)]
+    distinct = len(set(values)) == len(items)
+    numbers = all(map(is_index, values))
+    counted = len(items) > 1 and list(items) == [str(place) for place in range(len(items))]
+    paths = any("/" in name or ends_as_video(name) for name in items)
+    if distinct and (numbers or counted) and not paths:
+        raise UsageError(
+            f"{path}: expected {_EXPECTED}, found names that each have a number of their own",
+            hint="a map from class name to index is for --labels",
+        )
+
+
+def _from_fiftyone(data: Mapping[str, Any], path: Path) -> Iterator[Entry]:
+    """Labels by id, as names or as places in `classes`; `data.json` may name the file of an id."""
+    classes = data["classes"] or []
+    files: object = {}
+    if (beside := path.with_name("data.json")).is_file() and beside != path:
+        files = parse_json(read_text(beside, what="list"), source=str(beside))
+    if not isinstance(classes, list) or not isinstance(files, dict):
+        raise UsageError(f"{path}: expected FiftyOne's classes, labels and data.json")
+    for number, (name, found) in enumerate(data["labels"].items(), start=1):
+        for item in found if isinstance(found, list) else [found]:
+            values = dict(item) if isinstance(item, dict) else {"label": item}
+            label = values.get("label")
+            if isinstance(label, int) and classes:
+                if not 0 <= label < len(classes):
+                    raise UsageError(
+                        f"{path}:{number}: label {shorten(label)} is none of the {len(classes)} "
+                        "classes of this file"
+                    )
+                values["label"] = classes[label]
+            yield Entry(line=number, values={_KEY: files.get(name, name), **values})
+
+
+def _flatten(item: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """An object whose annotations, one or a list of them, are part of it."""
+    found = item.get("annotations")
+    if not isinstance(found, dict | list):
+        yield _with_label(item)
+        return
+    rest = {key: value for key, value in item.items() if key != "annotations"}
+    annotations = found if isinstance(found, list) else [found]
+    for annotation in annotations or [{}]:
+        yield (
+            {**rest, **annotation}
+            if isinstance(annotation, dict)
+            else {**rest, "label": annotation}
+        )
+
+
+def _with_label(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """FiftyOne lets users choose the key of the class: the one whose value has a label inside."""
+    if any(fold_column(key) in LABEL_COLUMNS for key in item):
+        return item
+    inside = [key for key, value in item.items() if isinstance(value, dict) and "label" in value]
+    if len(inside) != 1:
+        return item
+    rest = {key: value for key, value in item.items() if key != inside[0]}
+    return {**rest, "label": item[inside[0]]["label"]}
+
+
+def _is_list_of_names(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(name, str) and ends_as_video(name) for name in value)
+    )

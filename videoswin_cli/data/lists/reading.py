@@ -1,0 +1,280 @@
+"""A list from its file: text, format, rows, and what is to be said about them."""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from videoswin_cli.data.lists.columns import Entry, read_entries
+from videoswin_cli.data.lists.formats import (
+    HMDB51_FILE,
+    guess_format,
+    is_json_lines,
+    most,
+    reader_of,
+)
+from videoswin_cli.data.lists.json_forms import json_entries, read_json_lines
+from videoswin_cli.data.lists.lines import EXPECTED, Line, has_label_first
+from videoswin_cli.data.lists.names import check_name
+from videoswin_cli.data.lists.rows import (
+    ListFormat,
+    ListRow,
+    VideoList,
+    to_label,
+)
+from videoswin_cli.data.lists.splits import choose_split, count_splits
+from videoswin_cli.data.lists.tables import find_delimiter, read_table
+from videoswin_cli.errors import UsageError
+from videoswin_cli.records import Segment
+from videoswin_cli.text_files import begins_as_json, parse_json, read_text, shorten, split_lines
+
+_HMDB51_TEST = "2"  # 1 is for training, 0 for neither
+_TABLES = ("csv", "json", "jsonl")
+_SAMPLE = 2000  # lines that are looked at
+_COMMENTS = ("# ", "#\t")
+
+Lines = Sequence[tuple[int, str]]  # with their numbers from 1, without the blanks around them
+
+
+def read_list(
+    path: str | Path,
+    *,
+    format: ListFormat | None = None,
+    labelled: bool = True,
+    multi_label: bool = False,
+    split: str | None = None,
+) -> VideoList:
+    """Read a list of videos.
+
+    Args:
+        path: UTF-8 text, or what a byte order mark says; or a glob of several such files, as
+            HMDB51 has one a class.
+        format: instead of what the content looks like.
+        labelled: what an ambiguous list is taken for: rows with a label, or paths alone.
+        multi_label: a video may have several classes: in rows of its own, as `path 1 3 5` (as
+            OpenMMLab has it), or `path 1;3;5` with `;` between indices or names. Each makes a row
+            here.
+        split: the rows of this split only, of a list that names splits.
+
+    Raises:
+        UsageError: the file cannot be read, or a line is not of the format; it names the line.
+    """
+    path = Path(path)
+    if glob.has_magic(str(path)) and not os.path.lexists(path):
+        videos = _join(
+            path,
+            [
+                _read_file(file, format, labelled=labelled, multi_label=multi_label)
+                for file in _matching(path)
+            ],
+        )
+    else:
+        videos = _read_file(path, format, labelled=labelled, multi_label=multi_label)
+    if split is None:
+        return videos
+    return replace(
+        videos, rows=choose_split(videos.rows, videos.splits, split, source=videos.source)
+    )
+
+
+def check_list(path: Path) -> None:
+    """Raises UsageError where there is no such list; nothing is read."""
+    if not os.path.lexists(path) and not _matching(path):
+        raise UsageError(f"cannot read the list {path}: no such file")
+
+
+def _matching(pattern: Path) -> list[Path]:
+    """Files of one folder. Path.glob would refuse `a**b` with an error of its own."""
+    inside = f"{glob.escape(str(pattern.parent))}{os.sep}{pattern.name}"
+    return sorted(map(Path, glob.glob(inside)))  # noqa: PTH207
+
+
+def _join(path: Path, lists: Sequence[VideoList]) -> VideoList:
+    if len(formats := sorted({part.format for part in lists})) != 1:
+        raise UsageError(f"{path}: expected files of one format, found {formats or 'none'}")
+    splits: Counter[str] = Counter()
+    for part in lists:
+        splits.update(part.splits)
+    return VideoList(
+        source=str(path),
+        format=lists[0].format,
+        rows=tuple(row for part in lists for row in part.rows),
+        columns=tuple(dict.fromkeys(name for part in lists for name in part.columns)),
+        splits=splits,
+        notices=tuple(dict.fromkeys(text for part in lists for text in part.notices)),
+    )
+
+
+def _read_file(
+    path: Path, format: ListFormat | None, *, labelled: bool, multi_label: bool
+) -> VideoList:
+    text = read_text(path, what="list")
+    data, lines = _read_json(path, text, format)
+    notices: list[str] = []
+    columns: tuple[str, ...] = ()
+    if data is not None:
+        chosen: ListFormat = "json"
+    else:
+        lines = _leave_out_comments(path, lines, notices)
+        chosen = format or _guess(path, lines, notices, labelled=labelled, multi_label=multi_label)
+    if chosen in _TABLES:
+        if data is not None:
+            entries = json_entries(data, path)
+        elif chosen == "jsonl":
+            entries = read_json_lines(lines, path)
+        else:
+            entries = _read_csv(path, text, lines)
+        rows, columns, said = read_entries(entries, source=str(path), multi_label=multi_label)
+        notices.extend(said)
+    else:
+        rows = list(_read_lines(path, lines, chosen, notices))
+    if multi_label:
+        rows = [part for row in rows for part in _split_labels(row, path)]
+    if not rows:
+        raise UsageError(f"the list {path} ({chosen}) names no video")
+    return VideoList(
+        source=str(path),
+        format=chosen,
+        rows=tuple(rows),
+        columns=columns,
+        splits=count_splits(rows),
+        notices=tuple(notices),
+    )
+
+
+def _read_json(path: Path, text: str, format: ListFormat | None) -> tuple[object, Lines]:
+    """The value of a JSON file; of any other None and its lines."""
+    if format == "json":
+        return parse_json(text, source=str(path)), ()
+    lines = split_lines(text, source=str(path))
+    if not lines:
+        raise UsageError(f"the list {path} is empty")
+    plain = [line for _, line in lines[:_SAMPLE]]
+    if format is None and plain[0][0] in "[{" and not is_json_lines(plain):
+        try:
+            return parse_json(text, source=str(path)), ()
+        except UsageError as error:
+            if begins_as_json(text):
+                raise UsageError(
+                    error.message,
+                    hint=error.hint or "if it is no JSON, name its format with --list-format",
+                ) from error
+    return None, lines
+
+
+def _leave_out_comments(path: Path, lines: Lines, notices: list[str]) -> Lines:
+    """Lines that do not begin with `#` and a blank; a name may begin with a `#` alone.
+
+    A first line that is the header of a table stays.
+    """
+    first, *others = (line for _, line in lines)
+    header = first[0] == "#" and find_delimiter(first, others[:_SAMPLE]) is not None
+    kept: list[tuple[int, str]] = []
+    comments: list[tuple[int, str]] = []
+    for place, (number, line) in enumerate(lines):
+        is_comment = line == "#" or line.startswith(_COMMENTS)
+        (comments if is_comment and not (header and place == 0) else kept).append((number, line))
+    if not kept:
+        raise UsageError(f"the list {path} names no video: all its lines are comments")
+    if comments:
+        notices.append(_describe_comments(len(comments), *comments[0]))
+    return kept
+
+
+def _describe_comments(count: int, number: int, line: str) -> str:
+    what = "line that begins with # is" if count == 1 else "lines that begin with # are"
+    return f"{count} {what} left out as a comment, such as line {number}: {shorten(line)}"
+
+
+def _guess(
+    path: Path, lines: Lines, notices: list[str], *, labelled: bool, multi_label: bool
+) -> ListFormat:
+    plain = [line for place, (_, line) in enumerate(lines) if place == 0 or line[0] != "#"]
+    if is_json_lines(plain):
+        return "jsonl"
+    format = guess_format(path, plain, labelled=labelled, multi_label=multi_label)
+    if format == "paths" and most(plain, has_label_first):
+        notices.append(
+            "the numbers at the start of the lines are taken for parts of the paths; a label "
+            "stands behind the path"
+        )
+    return format
+
+
+def _read_csv(path: Path, text: str, lines: Lines) -> Iterator[Entry]:
+    number, header = lines[0]
+    delimiter = find_delimiter(header, [line for _, line in lines[1:_SAMPLE]] or [""])
+    if delimiter is None:
+        raise UsageError(
+            f"{path}: no column for the video in the header {shorten(header)}",
+            hint="expected a column such as path, video, file_name or id, and for the class one "
+            "such as label or class",
+        )
+    comments = {number for number, _ in lines}
+    whole = enumerate(text.split("\n"), start=1)
+    kept = ((n, line) for n, line in whole if n >= number and (n in comments or line[:1] != "#"))
+    return read_table(kept, delimiter, source=str(path))
+
+
+def _read_lines(
+    path: Path, lines: Lines, format: ListFormat, notices: list[str]
+) -> Iterator[ListRow]:
+    """Rows of the formats that have a row a line, those that are to be scored."""
+    read = reader_of(format, [line for _, line in lines])
+    file = HMDB51_FILE.fullmatch(path.name)
+    if format == "hmdb51" and file is None:
+        raise UsageError(f"{path}: an HMDB51 list is called CLASS_test_splitN.txt")
+    if format == "path-start-count-label":
+        notices.append(
+            "the numbers before the label are taken for the first frame, counted from 0, and the "
+            "number of frames; -1 or 0 frames are the whole video"
+        )
+    marked, comments = [], []
+    for number, line in lines:
+        where = f"{path}:{number}"
+        if (parsed := read(line)) is None:
+            if line[0] == "#":
+                comments.append((number, line))
+                continue
+            raise UsageError(
+                f"{where}: expected {EXPECTED[format]}, found {shorten(line)}",
+                hint="fix the line, or name another format with --list-format",
+            )
+        label = parsed.label
+        if format == "hmdb51" and file is not None:
+            if label != _HMDB51_TEST:
+                continue
+            label = file["label"]
+        if line[0] == "#":
+            marked.append((number, line))
+        yield ListRow(
+            line=number,
+            name=check_name(parsed.name, where=where),
+            label=to_label(label, where=where),
+            segment=_count_frames(parsed),
+        )
+    if comments:
+        notices.append(_describe_comments(len(comments), *comments[0]))
+    if marked:
+        number, line = marked[0]
+        notices.append(
+            f"line {number} begins with # and is read as a row: {shorten(line)}; a comment has a "
+            "blank behind the #"
+        )
+
+
+def _count_frames(line: Line) -> Segment | None:
+    if line.start is None or line.count is None or (line.count < 1 and not line.start):
+        return None
+    end = line.start + line.count if line.count > 0 else None
+    return Segment(start=line.start, end=end, unit="frames")
+
+
+def _split_labels(row: ListRow, path: Path) -> list[ListRow]:
+    if not isinstance(row.label, str):
+        return [row]
+    where = f"{path}:{row.line}"
+    labels = [part.strip() for part in row.label.split(";")]
+    return [replace(row, label=to_label(label, where=where)) for label in labels if label]

@@ -1,0 +1,76 @@
+"""Rows of a list, and their labels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from videoswin_cli.errors import UsageError
+from videoswin_cli.records import Segment
+from videoswin_cli.text_files import unquote
+
+ListFormat = Literal[
+    "paths",
+    "path-label",
+    "path-labels",
+    "id-label",
+    "id-frames-label",
+    "path-start-count-label",
+    "moments",
+    "csv",
+    "json",
+    "jsonl",
+    "ucf101",
+    "hmdb51",
+]
+LIST_FORMATS: tuple[ListFormat, ...] = get_args(ListFormat)
+
+_MOST_DIGITS = 18  # of a label
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListRow:
+    """One row as the list has it."""
+
+    line: int  # from 1
+    name: str  # path or id of the video
+    label: int | str | None  # index or class name; None: the list has none (a test list)
+    segment: Segment | None = None  # None: the whole video
+    trimmed_names: tuple[str, ...] = ()  # files that are this segment already; looked for first
+    split: str | None = None  # train, val, test or as written; None: the list does not say
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoList:
+    source: str
+    format: ListFormat | Literal["folder"]
+    rows: tuple[ListRow, ...]
+    columns: tuple[str, ...] = ()  # of a table or of JSON objects, as written
+    splits: Mapping[str, int] = field(default_factory=dict)  # rows of each, also those not chosen
+    notices: tuple[str, ...] = ()  # what the reader left out or took for granted
+
+
+def to_label(text: str | None, *, where: str) -> int | str | None:
+    """A class index or a class name; None where there is none, or -1 as in test lists.
+
+    `3.0`, as tables of floating point numbers write it, is 3.
+
+    Raises:
+        UsageError: a number that no class could have.
+    """
+    text = unquote(text.strip()) if text is not None else ""
+    if not is_index(text):
+        return text or None
+    digits = text.partition(".")[0]
+    if digits.startswith("-"):
+        return None
+    if len(digits) > _MOST_DIGITS:
+        raise UsageError(f"{where}: a label of {len(digits)} digits", hint="fix the line")
+    return int(digits)
+
+
+def is_index(text: str) -> bool:
+    """Whether a label is a number: `3`, `-1` or `3.0`."""
+    whole, point, fraction = text.removeprefix("-").partition(".")
+    if not (whole.isascii() and whole.isdigit()):
+        return False
+    return not point or not fraction.strip("0")

@@ -1,0 +1,100 @@
+"""Times and frame numbers as people write them, and the segments they make."""
+
+import math
+import re
+from typing import Any, Literal
+
+from videoswin_cli.errors import UsageError
+from videoswin_cli.records import Segment
+from videoswin_cli.text_files import shorten
+
+EXPECTED_TIME = "seconds, or MM:SS or HH:MM:SS.mmm, such as 1:02.5"
+_TIME = re.compile(r"(?:[0-9]+:){0,2}(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
+_MOST_CHARACTERS = 30  # of a time: what is longer is not looked at
+_MOST_FRAMES = 10**12
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds from `SS`, `MM:SS` or `HH:MM:SS`, the last with a fraction or without.
+
+    Raises:
+        ValueError: anything else; its text says what was expected.
+    """
+    if len(text) > _MOST_CHARACTERS:
+        raise ValueError("a time of that many digits is none")
+    if _TIME.fullmatch(text) is None:
+        raise ValueError(f"expected {EXPECTED_TIME}")
+    *units, last = text.split(":")
+    parts = [*map(int, units), float(last)]
+    if any(part >= 60 for part in parts[1:]):
+        raise ValueError("more than 59 behind a colon")
+    return float(sum(part * 60**power for power, part in enumerate(reversed(parts))))
+
+
+def make_segment(
+    start: object,
+    end: object,
+    *,
+    unit: Literal["seconds", "frames"],
+    columns: str,
+    where: str,
+) -> Segment | None:
+    """The part of a video that two cells of a row name; None where both are empty.
+
+    Args:
+        start: of the part; empty: the start of the video.
+        end: up to which, itself not in it; empty: the end of the video.
+        unit: of both.
+        columns: their names, for messages.
+        where: file and line, for messages.
+
+    Raises:
+        UsageError: no such times, or an end that is not after the start.
+    """
+    if _is_empty(start) and _is_empty(end):
+        return None
+    read = _read_seconds if unit == "seconds" else _read_frame
+    try:
+        begin = 0.0 if _is_empty(start) else read(start)
+        stop = None if _is_empty(end) else read(end)
+    except ValueError as error:
+        found = f"{shorten(start)} and {shorten(end)}"
+        raise UsageError(f"{where}: {columns}: {error}, found {found}") from error
+    if stop is not None and stop <= begin:
+        raise UsageError(
+            f"{where}: {columns}: the end, {stop:.10g}, is not after the start, {begin:.10g}"
+        )
+    return Segment(start=begin, end=stop, unit=unit)
+
+
+def _is_empty(cell: object) -> bool:
+    return cell is None or cell == ""
+
+
+def _read_seconds(cell: Any) -> float:
+    if isinstance(cell, str):
+        text = cell.strip()
+        if "e" in text.lower() and len(text) <= _MOST_CHARACTERS:  # 1e-05, as tables write it
+            try:
+                cell = float(text)
+            except ValueError:
+                raise ValueError(f"expected {EXPECTED_TIME}") from None
+        else:
+            return parse_seconds(text)
+    if isinstance(cell, bool) or not isinstance(cell, int | float):
+        raise ValueError(f"expected {EXPECTED_TIME}")
+    if not 0 <= cell <= 10**9 or not math.isfinite(cell):
+        raise ValueError("expected seconds from 0 up")
+    return float(cell)
+
+
+def _read_frame(cell: Any) -> float:
+    if isinstance(cell, str):
+        whole, _, fraction = cell.strip().partition(".")
+        digits = whole.isascii() and whole.isdigit() and len(whole) <= _MOST_CHARACTERS
+        cell = int(whole) if digits and not fraction.strip("0") else None
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    if isinstance(cell, bool) or not isinstance(cell, int) or not 0 <= cell <= _MOST_FRAMES:
+        raise ValueError("expected frame numbers, counted from 0")
+    return float(cell)
