@@ -55,7 +55,7 @@ def test_image_weights_are_inflated(image_model: tuple[str, Path]) -> None:
     assert set(found.transfer.inflated) == names - {"head.weight", "head.bias"}
     assert found.transfer.loaded == ()
     assert "tensors inflated; 2 new (head)" in found.transfer.summary
-    patch = read_checkpoint(checkpoint).tensors["patch_embed.proj.weight"]
+    patch = read_checkpoint(checkpoint).tensors["model.patch_embed.proj.weight"]
     own = found.model.network.state_dict()["patch_embed.proj.weight"]
     assert torch.allclose(own.sum(dim=2), patch, atol=1e-6)
 

@@ -46,6 +46,7 @@ def extract(
     list_format: options.ListFormatOption = None,
     model: options.Model = DEFAULT_MODEL,
     checkpoint: options.Checkpoint = None,
+    weights_set: options.WeightsSet = None,
     per: Annotated[
         Literal["video", "clip", "window"],
         typer.Option("--per", help="What a row is. Windows slide over the whole video."),
@@ -152,6 +153,7 @@ def extract(
             chosen,
             model=model,
             checkpoint=checkpoint,
+            weights_set=weights_set,
             shard=parse_shard(shard),
             resume=resume,
             overwrite=overwrite,

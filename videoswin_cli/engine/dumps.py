@@ -20,7 +20,9 @@ from torch import Tensor
 from videoswin_cli.engine.metrics import ScoredVideo, rank_scores
 from videoswin_cli.errors import UsageError
 from videoswin_cli.files import to_json, write_whole
-from videoswin_cli.model.unpickling import Array, RefusedError, dump_pickle, load_pickle
+from videoswin_cli.model.rebuilding import Array, RefusedError
+from videoswin_cli.model.torch_files import load_pickle
+from videoswin_cli.model.unpickling import dump_pickle
 
 DumpFormat = Literal["jsonl", "npz", "pkl"]
 _READ_TOP = 100  # classes ranked of a dump that has the scores of all

@@ -16,6 +16,7 @@ from videoswin_cli.config import (
     to_record,
 )
 from videoswin_cli.errors import UsageError
+from videoswin_cli.files import check_no_stream
 from videoswin_cli.records import Architecture, Protocol
 
 DEFAULT_MODEL = "swin-tiny-k400"
@@ -184,6 +185,7 @@ def list_labels(path: Path) -> tuple[str, ...]:
     Raises:
         UsageError: the file is missing or does not hold names.
     """
+    check_no_stream(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
         return _map_labels(json.loads(text)) if path.suffix == ".json" else _line_labels(text)

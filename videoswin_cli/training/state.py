@@ -9,7 +9,9 @@ import torch
 from videoswin_cli.engine.provenance import Description, check_equal
 from videoswin_cli.errors import UsageError
 from videoswin_cli.files import write_whole
-from videoswin_cli.model.unpickling import RefusedError, UnpicklingError, load_torch
+from videoswin_cli.model.rebuilding import RefusedError
+from videoswin_cli.model.torch_files import load_torch
+from videoswin_cli.model.unpickling import UnreadableError
 
 _HINT = "give the state.pt that a run left in its folder"
 _OTHER = (
@@ -80,7 +82,7 @@ def _read(path: Path, *, mmap: bool) -> dict[str, Any]:
         content = load_torch(path, mmap=mmap)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
-    except (RefusedError, UnpicklingError, RuntimeError, ValueError, KeyError, EOFError) as error:
+    except (RefusedError, UnreadableError) as error:
         raise UsageError(f"{path} is no state of a run, or damaged", hint=_HINT) from error
     if not isinstance(content, dict) or "progress" not in content:
         raise UsageError(f"{path} is no state of a run", hint=_HINT)
