@@ -1,5 +1,6 @@
 """Which model tensors are of: by name and shape, before anything is made of them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +18,8 @@ from videoswin_cli.model.layouts import (
 )
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.records import Architecture
+
+_MOST_NUMBERS = 10**11  # of one tensor; torch's own arithmetic ends at 9e18
 
 
 def fits(tensors: Mapping[str, Tensor], layout: Layout, spec: ModelSpec) -> bool:
@@ -62,6 +65,11 @@ def check_fit(
         raise CheckpointError(
             f"{path} does not fit {name}: {len(tensors)} tensors for {blocks} blocks"
         )
+    if (largest := _largest_tensor(architecture)) > _MOST_NUMBERS:
+        raise CheckpointError(
+            f"{path} does not fit {name}: a tensor of {largest:.0e} numbers; the limit is "
+            f"{_MOST_NUMBERS:.0e}"
+        )
     with torch.device("meta"):
         network = Swin3D(**asdict(architecture))
     shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
@@ -73,3 +81,14 @@ def check_fit(
             if names
             else "no published model fits it either",
         )
+
+
+def _largest_tensor(architecture: Architecture) -> float:
+    """Numbers of the largest tensor of a network, at least; as a claim may have it, huge."""
+    width = architecture.embed_dim * 2 ** (len(architecture.depths) - 1)
+    return max(
+        width * width * max(4, architecture.mlp_ratio),
+        width * architecture.num_classes,
+        math.prod(2 * size - 1 for size in architecture.window_size) * max(architecture.num_heads),
+        3 * architecture.embed_dim * math.prod(architecture.patch_size),
+    )

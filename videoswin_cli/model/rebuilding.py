@@ -200,6 +200,9 @@ STORAGES: dict[str, torch.dtype | None] = {
     "BoolStorage": torch.bool,
     "ComplexFloatStorage": torch.complex64,
     "ComplexDoubleStorage": torch.complex128,
+    "QInt8Storage": torch.int8,
+    "QUInt8Storage": torch.uint8,
+    "QInt32Storage": torch.int32,
 }
 # Becomes Inert, so a wrong entry could hide a tensor but not run anything.
 INERT_PACKAGES = frozenset(

@@ -290,4 +290,4 @@ def describe_left_out(chosen: WeightSet) -> str:
     """For the summary; empty where nothing was."""
     names = chosen.left_out
     count = f"{len(names)} tensor{'s' if len(names) > 1 else ''}"
-    return f"left out {count} that are not of the network: {name_some(names)}" if names else ""
+    return f"left out {count} not of the network: {name_some(names)}" if names else ""
