@@ -85,7 +85,7 @@ def check_fit(
 
 def _largest_tensor(architecture: Architecture) -> float:
     """Numbers of the largest tensor of a network, at least; as a claim may have it, huge."""
-    width = architecture.embed_dim * 2 ** (len(architecture.depths) - 1)
+    width: int = architecture.embed_dim * int(2 ** (len(architecture.depths) - 1))
     return max(
         width * width * max(4, architecture.mlp_ratio),
         width * architecture.num_classes,

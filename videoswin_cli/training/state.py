@@ -35,9 +35,7 @@ class Progress:
     best: float = float("-inf")  # validation figure
     best_loss: float = float("inf")  # of that validation, which decides between equal figures
     best_epoch: int = 0
-    epochs: list[dict[str, int | float]] = field(
-        default_factory=list
-    )  # a row an epoch, for metrics.csv
+    epochs: list[dict[str, int | float]] = field(default_factory=list)  # rows of metrics.csv
     losses: list[float] = field(default_factory=list)  # of each step
     confusions: list[tuple[int, int, int]] = field(default_factory=list)  # of the best epoch
     failures: dict[str, str] = field(default_factory=dict)  # clips that could not be read
