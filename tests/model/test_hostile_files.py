@@ -89,6 +89,10 @@ def shared_dicts() -> object:
     return inner
 
 
+def many_keys(numbers: list[int]) -> bytes:
+    return pickle.dumps(dict.fromkeys(numbers), protocol=4)
+
+
 def nested_tuples(depth: int) -> bytes:
     return b"\x80\x02}(" + b")" + b"\x85" * depth + b"I1\nu."
 
@@ -106,6 +110,30 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         "without a single named tensor",
     ),
     "nested tuples as a key": (nested_tuples(300_000), f"more than {MAX_DEPTH} deep"),
+    "shared tuples as a key": (
+        b"\x80\x02}N" + b"2\x86" * 60 + b"Ns.",
+        "keys that hold more than",
+    ),
+    "one large key again and again": (
+        b"\x80\x02}N" + b"2\x86" * 16 + b"q\x000(" + b"h\x00N" * 100_000 + b"u.",
+        "keys that hold more than",
+    ),
+    "keys of one hash": (
+        many_keys([n * ((1 << 61) - 1) for n in range(1, 60_000)]),
+        "more than 10000 integers of more than 64 bits",
+    ),
+    "shared tuples as a shape": (
+        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\nNK\x00N" + b"2\x86" * 60 + b"\x85N\x87R.",
+        "cannot be read",
+    ),
+    "shared tuples as a codec": (
+        b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aN" + b"2\x86" * 60 + b"\x86R.",
+        "_codecs.encode to tuple",
+    ),
+    "shared tuples as a byte order": (
+        b"\x80\x02cnumpy\ndtype\nX\x02\x00\x00\x00f4\x85RNN" + b"2\x86" * 60 + b"\x86b.",
+        "unknown byte order",
+    ),
     "nested lists": (
         b"\x80\x02}X\x01\x00\x00\x00a" + b"]" * 20_000 + b"a" * 19_999 + b"s.",
         f"more than {MAX_DEPTH} deep",

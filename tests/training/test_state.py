@@ -92,6 +92,13 @@ def drop(*keys: Any) -> Callable[[Content], None]:
     return change
 
 
+def endless() -> object:
+    value: object = ()
+    for _ in range(60):
+        value = [value, value]
+    return value
+
+
 NAN = float("nan")
 DAMAGE: dict[str, tuple[Callable[[Content], None], str]] = {
     "no description": (drop("description"), "missing key 'description'"),
@@ -101,7 +108,8 @@ DAMAGE: dict[str, tuple[Callable[[Content], None], str]] = {
     "no scaler": (drop("scaler"), "missing key 'scaler'"),
     "no averaged": (drop("averaged"), "missing key 'averaged'"),
     "another key": (put("surprise", value=1), "unknown key 'surprise'"),
-    "a description of text": (put("description", value="x"), "description is no mapping"),
+    "a description of text": (put("description", value="x"), "description is no mapping of texts"),
+    "an endless description": (put("description", "train", value=endless()), "of texts"),
     "another run": (put("description", "start", value="y"), "start is 'y' there"),
     "progress of text": (put("progress", value="x"), "progress is no mapping"),
     "no step": (drop("progress", "step"), "progress: missing key 'step'"),
@@ -144,7 +152,10 @@ DAMAGE: dict[str, tuple[Callable[[Content], None], str]] = {
         put("optimizer", "param_groups", 0, "betas", value=(2.0, 3.0)),
         "other parameters or settings",
     ),
-    "a rate of text": (put("optimizer", "param_groups", 0, "lr", value="x"), "learning rates"),
+    "a rate of text": (
+        put("optimizer", "param_groups", 0, "lr", value="x"),
+        "a learning rate is no number",
+    ),
     "state of text": (put("optimizer", "state", value="x"), "unknown parameters"),
     "moments of nobody": (put("optimizer", "state", 999, value={}), "unknown parameters"),
     "no moments": (put("optimizer", "state", 0, value={}), "parameter 0 has other moments"),
@@ -173,7 +184,7 @@ def test_a_damaged_state_is_told(name: str, content: Content, tmp_path: Path) ->
 
 @pytest.mark.parametrize("scale", ["x", -1.0, NAN])
 def test_a_damaged_scaler_is_told(scale: object) -> None:
-    with pytest.raises(UsageError, match="scaler: scale is"):
+    with pytest.raises(UsageError, match="scaler: scale is no number"):
         check_scaler({"scale": scale}, {"scale": 65536.0})
     check_scaler({"scale": 2.0}, {"scale": 65536.0})
 

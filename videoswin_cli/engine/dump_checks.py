@@ -113,7 +113,9 @@ def check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def _brief(value: object) -> str:
+    """A plain value as text, of others the type: their text may be endless."""
     if isinstance(value, int) and abs(value) >= 10**20:
         return "of more than 20 digits"
-    text = ascii(value) if not isinstance(value, list | dict) else f"of type {type(value).__name__}"
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    if not isinstance(value, str | int | float | None):
+        return f"of type {type(value).__name__}"
+    return ascii(value[:60] if isinstance(value, str) else value)

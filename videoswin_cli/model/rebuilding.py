@@ -50,7 +50,9 @@ class _Dtype:
         self.order = "="
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.order = str(state[1])
+        if state[1] not in ("<", ">", "=", "|"):
+            raise DamagedError("numbers of an unknown byte order")
+        self.order = state[1]
 
 
 class Array:
@@ -128,19 +130,14 @@ def _rebuild_tensor(
     if not isinstance(storage, Storage) or len(size) != len(stride) or len(size) > _MAX_AXES:
         raise DamagedError("a tensor without its numbers")
     if not all(type(n) is int and n >= 0 for n in (offset, *size, *stride)):
-        raise DamagedError(f"a tensor of shape {_brief(size)} and steps {_brief(stride)}")
+        raise DamagedError("a tensor whose shape or steps are no whole numbers from 0 up")
     own = (value for value in more if isinstance(value, torch.dtype))
     dtype = storage.dtype or next(own, torch.uint8)
     count = storage.untyped.nbytes() // dtype.itemsize
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if all(size) and last >= count:
-        raise DamagedError(f"a tensor of shape {_brief(size)} from {count} stored numbers")
+        raise DamagedError(f"a tensor of shape {tuple(size)} from {count} stored numbers")
     return torch.empty(0, dtype=dtype).set_(storage.untyped, offset, size, stride)
-
-
-def _brief(value: object) -> str:
-    text = ascii(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _to_tuple(value: object) -> tuple[object, ...]:
@@ -152,7 +149,8 @@ def _to_tuple(value: object) -> tuple[object, ...]:
 def _encode(take: Callable[[int], None], text: str, encoding: str) -> bytes:
     # Python 3 writes bytes so in protocol 2. Another codec could be any code.
     if encoding != "latin1":
-        raise RefusedError(f"_codecs.encode to {encoding!r}")
+        name = ascii(encoding)[:80] if isinstance(encoding, str) else type(encoding).__name__
+        raise RefusedError(f"_codecs.encode to {name}")
     take(len(text))
     return text.encode("latin1")
 
@@ -186,6 +184,7 @@ COPYING: dict[str, Callable[..., object]] = {
     "numpy.core.multiarray._reconstruct": lambda take, *_: Array(take),  # numpy 1
     "numpy._core.multiarray._reconstruct": lambda take, *_: Array(take),  # numpy 2
 }
+DTYPES = {name: value for name, value in vars(torch).items() if isinstance(value, torch.dtype)}
 STORAGES: dict[str, torch.dtype | None] = {
     "UntypedStorage": None,
     "DoubleStorage": torch.float64,

@@ -194,8 +194,9 @@ def _load_legacy(file: BinaryIO, data: IO[bytes], *, size: int) -> object:
     if isinstance(system, dict) and not system.get("little_endian", True):
         raise DamagedError("its numbers are not little-endian")
     content = load(make_storage)
-    keys = load()
-    if not isinstance(keys, list) or set(keys) != storages.keys():
+    named = load()
+    keys = [key for key in named if isinstance(key, str)] if isinstance(named, list) else []
+    if sorted(keys) != sorted(storages):
         raise DamagedError("its storages are not those that it names")
     for key in keys:
         storage, count = storages[key]

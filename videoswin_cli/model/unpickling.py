@@ -108,8 +108,8 @@ class RestrictedUnpickler(pickle.Unpickler):
             return rebuilding.Call(self._unpack)
         if module.partition(".")[0] == "torch" and name in rebuilding.STORAGES:
             return StorageType(rebuilding.STORAGES[name])
-        if module == "torch" and isinstance(dtype := getattr(torch, name, None), torch.dtype):
-            return dtype
+        if module == "torch" and name in rebuilding.DTYPES:
+            return rebuilding.DTYPES[name]
         if found in rebuilding.INERT_NAMES or module.partition(".")[0] in rebuilding.INERT_PACKAGES:
             return rebuilding.Inert
         raise RefusedError(ascii(found)[:200])  # the file may hold control characters
@@ -119,7 +119,9 @@ class RestrictedUnpickler(pickle.Unpickler):
         if self._load_storage is None or not (
             isinstance(saved, tuple) and len(saved) >= 5 and saved[0] == "storage"
         ):
-            raise RefusedError(f"the persistent object {ascii(saved)[:80]}")
+            first = saved[0] if isinstance(saved, tuple) and saved else saved
+            name = ascii(first)[:80] if isinstance(first, str) else type(first).__name__
+            raise RefusedError(f"the persistent object {name}")
         kind, key, _device, count, *more = saved[1:]
         if not (isinstance(kind, StorageType) and isinstance(key, str) and type(count) is int):
             raise DamagedError("a storage of unknown type")

@@ -39,6 +39,7 @@ _FOREIGN_WORDS = frozenset(
         *("scheduler", "scaler", "mixup", "queue", "initted", "rng", "tracked"),
     }
 )
+_MOST_SETS = 100
 _HEADS = (
     *("head", "cls_head.fc_cls", "head.fc", "cls_head", "cls_head.fc", "head.fc_cls", "fc"),
     *("fc_cls", "classifier", "classification_head", "linear"),
@@ -71,6 +72,8 @@ def find_sets(raw: RawCheckpoint) -> list[WeightSet]:
     for name in (*raw.tensors, *raw.strange):
         if (root := _root_of(name)) is not None:
             roots.setdefault(root)
+    if len(roots) > _MOST_SETS:
+        raise CheckpointError(f"{len(roots)} networks in one file; the limit is {_MOST_SETS}")
     members: dict[str, list[str]] = {root: [] for root in roots}
     outside = []
     for name in (*raw.tensors, *raw.strange):

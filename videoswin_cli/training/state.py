@@ -24,6 +24,7 @@ START_ANEW = (
     "it cannot be resumed: start from its last whole epoch, with --model last.safetensors of its "
     "folder and another --out"
 )
+_MOST_VALUES = 10_000_000  # of a description: the paths of all clips are in it
 _TENSORS = ("network", "optimizer", "scaler", "averaged")
 
 
@@ -102,15 +103,30 @@ def _read(path: Path, *, mmap: bool) -> dict[str, Any]:
         raise UsageError(f"{path} is no state of a run, or damaged: {error}", hint=_HINT) from error
     if not isinstance(content, dict) or "progress" not in content:
         raise UsageError(f"{path} is no state of a run", hint=_HINT)
+    if not all(isinstance(key, str) for key in content):
+        raise UsageError(f"{path} has keys that are no names", hint=_HINT)
     keys = {"description", "progress", *_TENSORS}
     check_keys(content, known=keys, required=keys, source=str(path))
-    if not isinstance(content["description"], dict):
-        raise UsageError(f"{path}: its description is no mapping", hint=START_ANEW)
+    if not isinstance(content["description"], dict) or _is_endless(content["description"]):
+        raise UsageError(f"{path}: its description is no mapping of texts", hint=START_ANEW)
     return content
 
 
+def _is_endless(value: object) -> bool:
+    """Whether it would be long as text: a list that is there twice counts twice."""
+    pending, count = [value], 0
+    while pending and count <= _MOST_VALUES:
+        count += 1
+        value = pending.pop()
+        if isinstance(value, dict):
+            pending += [*value, *value.values()]
+        elif isinstance(value, list | tuple):
+            pending += value
+    return count > _MOST_VALUES
+
+
 def _check_progress(data: object, path: Path, *, steps: int) -> Progress:
-    if not isinstance(data, dict):
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
         raise UsageError(f"{path}: its progress is no mapping", hint=START_ANEW)
     keys = {f.name for f in fields(Progress)}
     check_keys(data, known=keys, required=keys, source=f"{path}, progress")

@@ -41,7 +41,7 @@ def check_optimizer(found: object, optimizer: torch.optim.Optimizer) -> None:
         raise _differs("optimizer: its groups have other parameters or settings")
     rates = [group.get("lr") for group in groups]
     if not all(isinstance(rate, float) and 0 <= rate < float("inf") for rate in rates):
-        raise _differs(f"optimizer: learning rates {rates[:5]}")
+        raise _differs("optimizer: a learning rate is no number from 0 up")
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     if not isinstance(state, Mapping) or not set(state) <= set(range(len(parameters))):
         raise _differs("optimizer: moments of unknown parameters")
@@ -63,7 +63,7 @@ def check_scaler(found: object, wanted: Mapping[str, Any]) -> None:
         raise _differs("scaler: its keys are others")
     for name, value in found.items():
         if not isinstance(value, int | float) or not 0 <= value < float("inf"):
-            raise _differs(f"scaler: {name} is {value!r:.60}")
+            raise _differs(f"scaler: {name} is no number from 0 up")
 
 
 def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
