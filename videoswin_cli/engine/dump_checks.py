@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from videoswin_cli.model.torch_files import check_unpacked
 
 _SLACK = 1e-3  # of a probability, for rounding
-_UNPACKED = 64  # times the bytes of an .npz that its arrays may unpack to
+_UNPACKED = 16  # times the bytes of an .npz that its arrays may unpack to
 _SMALL = 1 << 24  # bytes that any .npz may unpack to
 
 
@@ -66,14 +66,12 @@ def check_label(label: object, *, classes: int | None = None) -> None:
         raise RowError(f"class {_brief(label)}: expected 0{most}" + (" or more" * (not most)))
 
 
-def check_scores(scores: NDArray[Any], *, probabilities: bool = True) -> None:
-    """Raises RowError for scores of one video that cannot be: no numbers, or out of range."""
+def check_scores(scores: NDArray[Any]) -> None:
+    """Raises RowError for scores of one video that cannot be; mmaction2 may dump raw ones."""
     if scores.ndim != 1 or not scores.size or scores.dtype.kind not in "fiu":
         raise RowError(f"scores of shape {scores.shape}, {scores.dtype}: expected one row")
     if not np.isfinite(scores).all():
         raise RowError("scores that are not all finite")
-    if probabilities and (scores.min() < -_SLACK or scores.max() > 1 + _SLACK):
-        raise RowError(f"scores from {scores.min():g} to {scores.max():g}: expected 0 to 1")
 
 
 def check_archive(path: Path) -> None:
@@ -110,6 +108,19 @@ def check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
         )
     if len(np.unique(arrays["paths"])) < rows:
         raise RowError("a video twice")
+    scores, labels = arrays["scores"], arrays["labels"]
+    classes = scores.shape[1] if rows else 0
+    failed = np.isnan(scores).all(axis=1)
+    least, most = scores.min(axis=1, initial=0), scores.max(axis=1, initial=0)
+    for wrong, problem in (
+        ((labels < 0) | (labels >= classes), f"class {{label}}: expected 0 to {classes - 1}"),
+        (~failed & ~np.isfinite(scores).all(axis=1), "scores that are not all finite"),
+        (~failed & ((least < -_SLACK) | (most > 1 + _SLACK)), "scores out of the range 0 to 1"),
+    ):
+        if wrong.any():
+            row = int(wrong.argmax())
+            name = str(arrays["paths"][row])[:100]
+            raise RowError(f"row {row}, {name}: {problem.format(label=labels[row])}")
 
 
 def _brief(value: object) -> str:

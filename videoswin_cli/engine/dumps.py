@@ -222,14 +222,10 @@ def _read_npz(path: Path) -> Iterator[ScoredVideo]:
     nothing = np.full(len(paths), "")
     errors, decoders = arrays.get("errors", nothing), arrays.get("decoders", nothing)
     positives = arrays.get("positives", np.zeros((len(paths), 0), dtype=bool))
-    for number, (name, label, marks, row, error, decoder) in enumerate(
-        zip(paths, labels, positives, scores, errors, decoders, strict=True)
+    for name, label, marks, row, error, decoder in zip(
+        paths, labels, positives, scores, errors, decoders, strict=True
     ):
         failed = bool(np.isnan(row).all())
-        with _row(f"row {number}, {name!s:.100}"):
-            check_label(int(label), classes=len(row))
-            if not failed:
-                check_scores(row)
         video = ScoredVideo(
             path=str(name),
             label=int(label),
@@ -286,7 +282,7 @@ def _read_pkl(path: Path) -> Iterator[ScoredVideo]:
             texts = isinstance(error, str | None) and isinstance(decoder, str | None)
             if not (texts and isinstance(name, str)):
                 raise RowError("filename, error and decoder: expected text")
-            check_scores(scores, probabilities=False)  # mmaction2 may dump raw scores
+            check_scores(scores)
             for label in labels.tolist():
                 check_label(label, classes=len(scores))
             if not labels.size:

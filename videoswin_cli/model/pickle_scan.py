@@ -124,7 +124,9 @@ def check_pickle(data: IO[bytes], *, size: int) -> None:
             scan.stack.pop()
         elif name == "MARK":
             scan.stack.append(None)
-        elif type(argument) is int and not opcode.stack_before:
+        elif not opcode.stack_before and type(argument) is int:
             scan.count_number(argument)
+        elif not opcode.stack_before:
+            scan.stack += [_Cell() for _ in opcode.stack_after]
         else:
             scan.apply(opcode)

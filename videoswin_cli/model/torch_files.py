@@ -24,7 +24,7 @@ LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _ALIGNED = 64  # bytes; torch.save begins each tensor at a multiple
 _LOCAL_HEADER = 30  # bytes of a zip entry's header before its name
 _UNPACKED = 4  # times the bytes of a .pth that its entries may unpack to; torch.save packs nothing
-_SMALL = 1 << 20  # bytes that any archive may unpack to
+_SMALL = 1 << 18  # bytes that any archive may unpack to
 _PICKLES_BEFORE = 3  # pickles of an old-style file before its content
 
 
@@ -101,7 +101,10 @@ def _load_zip(path: Path, *, mapped: bool) -> object:
             _check_count(kind, count, storages[key].nbytes())
             return Storage(storages[key], kind.dtype)
 
-        content = archive.read(entries[f"{root}data.pkl"])
+        pickled = entries[f"{root}data.pkl"]
+        if pickled.file_size > _SMALL + size:
+            raise LimitError(f"a pickle of {pickled.file_size} bytes in a file of {size}")
+        content = archive.read(pickled)
         check_pickle(io.BytesIO(content), size=len(content))
         file = io.BytesIO(content)
         return RestrictedUnpickler(file, size=len(content), load_storage=load_storage).load()
