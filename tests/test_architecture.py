@@ -152,7 +152,6 @@ def test_only_one_module_unpickles(module: str) -> None:
     loaders = {"torch.load", "torch.hub", "torch.jit", "np.load", "numpy.load", "pickle.loads"}
     unpickling = loaders | {"torch.serialization", "dill", "joblib", "shelve", "marshal"}
     homes = {
-        "model.unpickling": {"torch.load"},
         "engine.dumps": {"np.load"},
         "engine.feature_files": {"np.load"},
         "engine.feature_tables": {"np.load"},

@@ -41,6 +41,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
     kind = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # it might never end
+            raise UsageError(f"cannot read {path}: a pipe, socket or device", hint="give a file")
         loader = kind(path.read_text(encoding="utf-8"))
         root = loader.get_single_node()
         data = loader.construct_document(root) if root else None

@@ -73,6 +73,17 @@ def check_writable(
         raise UsageError(f"cannot write {named or path}: {error.strerror or error}") from error
 
 
+def check_no_stream(path: Path) -> None:
+    """Refuse a pipe, socket or device, which might be waited for without end.
+
+    Raises:
+        UsageError: it is one.
+    """
+    with suppress(OSError):  # no such file, or a name too long: whoever opens it says so
+        if _is_stream(path):
+            raise UsageError(f"{path}: a pipe, socket or device", hint="give a file")
+
+
 def to_json(value: Any, *, indent: int | None = None) -> str:
     """JSON as people read it. Bytes of a file name that are no UTF-8 become escapes."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)

@@ -17,8 +17,8 @@ from videoswin_cli import predict
 from videoswin_cli.data.training_clips import seeded
 from videoswin_cli.model.checkpoint import read_checkpoint
 from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.model.torch_files import load_torch
 from videoswin_cli.model.transfer import fresh_tensors
-from videoswin_cli.model.unpickling import load_torch
 from videoswin_cli.training.optimizer import schedule
 from videoswin_cli.training.recipe import read_recipe
 

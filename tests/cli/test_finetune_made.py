@@ -7,7 +7,7 @@ from shutil import copytree
 import pytest
 from typer.testing import Result
 
-from videoswin_cli.model.unpickling import load_torch
+from videoswin_cli.model.torch_files import load_torch
 from videoswin_cli.synthesis.dataset import make_camera_motion
 
 pytestmark = pytest.mark.slow  # 300 made clips and a thousand steps: minutes

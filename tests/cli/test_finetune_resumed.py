@@ -14,7 +14,7 @@ import sixty
 from colors import QUICK, check_equal
 from typer.testing import Result
 
-from videoswin_cli.model.unpickling import load_torch
+from videoswin_cli.model.torch_files import load_torch
 from videoswin_cli.training.loop import Stepper
 
 Run = Callable[..., Result]

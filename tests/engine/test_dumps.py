@@ -141,7 +141,7 @@ def test_shards_are_joined_and_overlaps_must_agree(suffix: str, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("d.jsonl", b'{"path": "a"}\n', "is not a jsonl dump: KeyError"),
+        ("d.jsonl", b'{"path": "a"}\n', "line 1: no key 'label'"),
         ("d.jsonl", b"\xff\xfe", "is not a jsonl dump"),
         ("d.npz", b"text", "is not a npz dump"),
         ("d.pkl", b"text", "is not a pkl dump"),

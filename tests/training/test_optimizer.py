@@ -5,6 +5,7 @@ import pytest
 import torch
 from tiny import TINY
 
+from videoswin_cli.errors import UsageError
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.training.optimizer import (
     AveragedWeights,
@@ -80,3 +81,11 @@ def test_averaged_weights_follow() -> None:
         averaged.update(network, step)
         assert averaged.tensors["weight"].item() == pytest.approx(expected, rel=1e-5)
     assert math.isclose(network.weight.item(), 49)
+
+
+@pytest.mark.parametrize("name", ["encoder", "layers", "patch_embedding"])
+def test_parameters_of_other_names_get_no_rate(name: str) -> None:
+    """To guess would give all of them one depth."""
+    network = torch.nn.ModuleDict({name: torch.nn.Linear(1, 1)})
+    with pytest.raises(UsageError, match=f"parameter '{name}.weight' is of no Video Swin network"):
+        group_parameters(network, recipe())

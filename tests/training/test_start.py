@@ -13,7 +13,7 @@ from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import flatten_spec, load_spec
 from videoswin_cli.model.checkpoint import read_checkpoint
 from videoswin_cli.training.recipe import read_recipe
-from videoswin_cli.training.start import Start, make_start, plan_spec
+from videoswin_cli.training.start import Start, freeze, make_start, plan_spec
 
 CLASSES = ("a", "b", "c")
 
@@ -55,7 +55,7 @@ def test_image_weights_are_inflated(image_model: tuple[str, Path]) -> None:
     assert set(found.transfer.inflated) == names - {"head.weight", "head.bias"}
     assert found.transfer.loaded == ()
     assert "tensors inflated; 2 new (head)" in found.transfer.summary
-    patch = read_checkpoint(checkpoint).tensors["patch_embed.proj.weight"]
+    patch = read_checkpoint(checkpoint).tensors["model.patch_embed.proj.weight"]
     own = found.model.network.state_dict()["patch_embed.proj.weight"]
     assert torch.allclose(own.sum(dim=2), patch, atol=1e-6)
 
@@ -118,3 +118,13 @@ def test_what_cannot_be(tiny: str) -> None:
         start(tiny, "freeze=stages:3")
     with pytest.raises(UsageError, match="would keep random weights"):
         start(tiny, "freeze=backbone", scratch=True)
+
+
+def test_a_network_of_other_names_is_not_frozen() -> None:
+    """To guess would freeze all of it, or nothing."""
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2))
+    network.layers = torch.nn.ModuleList([torch.nn.Linear(2, 2)])  # type: ignore[assignment]
+    for parts in ("stages:1", "backbone"):
+        with pytest.raises(UsageError, match=r"parameter '0\.weight' is of no Video Swin network"):
+            freeze(network, read_recipe(None, [f"freeze={parts}"]))  # type: ignore[arg-type]
+    assert all(parameter.requires_grad for parameter in network.parameters())

@@ -20,6 +20,7 @@ def convert(
             "--model", metavar="NAME|FILE", help="What IN is; needed where several models fit it."
         ),
     ] = None,
+    weights_set: options.WeightsSet = None,
     labels: options.Labels = None,
     dtype: Annotated[
         Literal["fp32", "bf16", "fp16"],
@@ -37,10 +38,13 @@ def convert(
         raise UsageError(f"OUT is {target}, expected a name that ends in .safetensors")
     check_writable(target, inputs=[source, model, labels])
     from videoswin_cli.engine.runtime import DTYPES
-    from videoswin_cli.model.loading import load, name_model, save
+    from videoswin_cli.model.loading import check_finite, load, name_model, save
 
-    name = name_model(source) if model is None else model
-    loaded = load(name, checkpoint=source, labels=labels, dtype=DTYPES[dtype])
+    name = name_model(source, weights_set=weights_set) if model is None else model
+    loaded = load(
+        name, checkpoint=source, labels=labels, dtype=DTYPES[dtype], weights_set=weights_set
+    )
+    check_finite(loaded)
     save(target, loaded)
     notice(loaded.summary)
     typer.echo(target)

@@ -48,6 +48,7 @@ def eval(
         ),
     ] = None,
     checkpoint: options.Checkpoint = None,
+    weights_set: options.WeightsSet = None,
     labels: options.Labels = None,
     views: options.Views = "paper",
     average: options.Average = "prob",
@@ -129,6 +130,7 @@ def eval(
         given = {
             "--dump": dump is not None,
             "--checkpoint": checkpoint is not None,
+            "--weights-set": weights_set is not None,
             "--limit": limit is not None,
             "--shard": shard != "1/1",
             "--views": views != "paper",
@@ -157,6 +159,7 @@ def eval(
     chosen = engine.EvalOptions(
         model=model or DEFAULT_MODEL,
         checkpoint=checkpoint,
+        weights_set=weights_set,
         labels=labels,
         run=RunOptions(
             views=views,

@@ -48,6 +48,7 @@ def extract(
     split: options.Split = None,
     model: options.Model = DEFAULT_MODEL,
     checkpoint: options.Checkpoint = None,
+    weights_set: options.WeightsSet = None,
     per: Annotated[
         Literal["video", "clip", "window"],
         typer.Option("--per", help="What a row is. Windows slide over the whole video."),
@@ -165,6 +166,7 @@ def extract(
             chosen,
             model=model,
             checkpoint=checkpoint,
+            weights_set=weights_set,
             shard=parse_shard(shard),
             resume=resume,
             overwrite=overwrite,

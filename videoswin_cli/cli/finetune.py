@@ -44,6 +44,7 @@ def finetune(
     ] = 0.2,
     model: options.Model = DEFAULT_MODEL,
     checkpoint: options.Checkpoint = None,
+    weights_set: options.WeightsSet = None,
     scratch: Annotated[
         bool, typer.Option("--scratch", help="Start from random weights of that architecture.")
     ] = False,
@@ -183,6 +184,7 @@ def finetune(
         ),
         model=model,
         checkpoint=checkpoint,
+        weights_set=weights_set,
         scratch=scratch,
         out=folder,
         resume=_find_state(resume, folder),

@@ -21,6 +21,15 @@ Checkpoint = Annotated[
     Path | None,
     typer.Option("--checkpoint", metavar="FILE", help="Local weights to put into the model."),
 ]
+WeightsSet = Annotated[
+    str | None,
+    typer.Option(
+        "--weights-set",
+        metavar="ema|model|NAME",
+        help="Which of several sets of weights in one file.",
+        show_default="the plain ones",
+    ),
+]
 Labels = Annotated[
     Path | None,
     typer.Option(

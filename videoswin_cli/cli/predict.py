@@ -26,6 +26,7 @@ def predict(
     ],
     model: options.Model = DEFAULT_MODEL,
     checkpoint: options.Checkpoint = None,
+    weights_set: options.WeightsSet = None,
     labels: options.Labels = None,
     views: options.Views = "1x1",
     topk: Annotated[int, typer.Option("--topk", min=1, help="Classes to show.")] = 5,
@@ -91,7 +92,9 @@ def predict(
     for text in found.notices:
         monitor.notice(text)
     with joined(processes):
-        loaded = load_classifier(model, run, checkpoint=checkpoint, labels=labels)
+        loaded = load_classifier(
+            model, run, checkpoint=checkpoint, labels=labels, weights_set=weights_set
+        )
         monitor.notice(loaded.summary)
         predictions = iter_predictions(
             loaded,

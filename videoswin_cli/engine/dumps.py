@@ -8,6 +8,7 @@ for its analysis tools, with the path added.
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -17,12 +18,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from videoswin_cli.engine.dump_checks import (
+    RowError,
+    check_archive,
+    check_arrays,
+    check_label,
+    check_row,
+    check_scores,
+)
 from videoswin_cli.engine.metrics import ScoredVideo, rank_scores
 from videoswin_cli.errors import UsageError
-from videoswin_cli.files import to_json, write_whole
-from videoswin_cli.model.unpickling import Array, RefusedError, dump_pickle, load_pickle
+from videoswin_cli.files import check_no_stream, to_json, write_whole
+from videoswin_cli.model.rebuilding import Array, RefusedError
+from videoswin_cli.model.torch_files import load_pickle
+from videoswin_cli.model.unpickling import dump_pickle
 
 DumpFormat = Literal["jsonl", "npz", "pkl"]
+_ARRAYS = ("paths", "labels", "scores", "positives", "errors", "decoders")
 _READ_TOP = 100  # classes ranked of a dump that has the scores of all
 
 
@@ -86,6 +98,12 @@ def read_dumps(paths: Sequence[Path]) -> list[ScoredVideo]:
                 )
             videos.setdefault(video.path, video)
             origin.setdefault(video.path, path)
+    widths = {len(v.scores) for v in videos.values() if v.scores is not None}
+    if len(widths) > 1:
+        raise UsageError(
+            f"the dumps have scores of different numbers of classes: {sorted(widths)}",
+            hint="these are not parts of one run: give dumps of the same model",
+        )
     return list(videos.values())
 
 
@@ -97,6 +115,7 @@ def read_dump(path: Path) -> list[ScoredVideo]:
     """
     format = dump_format(path)
     readers = {"jsonl": _read_jsonl, "npz": _read_npz, "pkl": _read_pkl}
+    check_no_stream(path)
     try:
         videos = list(readers[format](path))
     except (FileNotFoundError, IsADirectoryError) as error:
@@ -106,10 +125,13 @@ def read_dump(path: Path) -> list[ScoredVideo]:
         raise UsageError(
             f"{path} names {refused}, code that would run while the file is opened; not opened"
         ) from None
-    except Exception as error:
+    except RowError as error:
         raise UsageError(
-            f"{path} is not a {format} dump: {type(error).__name__}: {error}"
+            f"{path}: {error}", hint="dump the scores anew, or take the row out"
         ) from error
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"[:300]
+        raise UsageError(f"{path} is not a {format} dump: {reason}") from error
     if not videos:
         raise UsageError(f"{path} is empty")
     if len({video.path for video in videos}) < len(videos):
@@ -129,9 +151,30 @@ def _agree(a: ScoredVideo, b: ScoredVideo) -> bool:
 
 def _read_jsonl(path: Path) -> Iterator[ScoredVideo]:
     with path.open(encoding="utf-8") as file:
-        for line in file:
+        for number, line in enumerate(file, start=1):
             if line.strip():
-                yield from_row(json.loads(line))
+                with _row(f"line {number}"):
+                    yield from_row(check_row(_parse_line(line)))
+
+
+def _parse_line(line: str) -> object:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise RowError(f"not JSON, or cut short: {error.msg} at character {error.pos}") from error
+    except RecursionError as error:
+        raise RowError("JSON nested too deeply") from error
+    except ValueError as error:  # of thousands of digits
+        raise RowError("a number of too many digits") from error
+
+
+@contextmanager
+def _row(place: str) -> Iterator[None]:
+    """Adds to a RowError which row it is of."""
+    try:
+        yield
+    except RowError as error:
+        raise RowError(f"{place}: {error}") from error
 
 
 def from_row(row: dict[str, Any]) -> ScoredVideo:
@@ -171,15 +214,18 @@ def _arrays(videos: Sequence[ScoredVideo], classes: int) -> dict[str, NDArray[An
 
 
 def _read_npz(path: Path) -> Iterator[ScoredVideo]:
-    with np.load(path, allow_pickle=False) as arrays:
-        paths, labels, scores = arrays["paths"], arrays["labels"], arrays["scores"]
-        nothing = np.full(len(paths), "")
-        errors, decoders = arrays.get("errors", nothing), arrays.get("decoders", nothing)
-        positives = arrays.get("positives", np.zeros((len(paths), 0), dtype=bool))
+    check_archive(path)
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files if name in _ARRAYS}
+    check_arrays(arrays)
+    paths, labels, scores = arrays["paths"], arrays["labels"], arrays["scores"]
+    nothing = np.full(len(paths), "")
+    errors, decoders = arrays.get("errors", nothing), arrays.get("decoders", nothing)
+    positives = arrays.get("positives", np.zeros((len(paths), 0), dtype=bool))
     for name, label, marks, row, error, decoder in zip(
         paths, labels, positives, scores, errors, decoders, strict=True
     ):
-        failed = bool(np.isnan(row).any())
+        failed = bool(np.isnan(row).all())
         video = ScoredVideo(
             path=str(name),
             label=int(label),
@@ -219,27 +265,44 @@ def _read_pkl(path: Path) -> Iterator[ScoredVideo]:
     content = load_pickle(path)
     if not isinstance(content, list):
         raise TypeError(f"expected a list of samples, found {type(content).__name__}")
+    left = path.stat().st_size  # a score has a byte at least, however often a pickle names it
     for number, sample in enumerate(content):
-        # Before mmaction2 1.0 was final, scores and labels had a level more.
-        scores = _array(sample.get("pred_score", sample.get("pred_scores")))
-        labels = _array(sample.get("gt_label", sample.get("gt_labels"))).reshape(-1)
-        label, *more = map(int, labels)
-        name = sample.get("filename", f"{path.name}#{number}")
+        with _row(f"sample {number}"):
+            if not isinstance(sample, dict):
+                raise RowError(f"expected a dict, found {type(sample).__name__}")
+            # Before mmaction2 1.0 was final, scores and labels had a level more.
+            scores = _array(sample.get("pred_score", sample.get("pred_scores")))
+            labels = _array(sample.get("gt_label", sample.get("gt_labels")))
+            left -= scores.size + labels.size
+            if left < 0:
+                raise RowError("more scores than the file has bytes")
+            labels = labels.reshape(-1)
+            error, decoder = sample.get("error"), sample.get("decoder")
+            name = sample.get("filename", f"{path.name}#{number}")
+            texts = isinstance(error, str | None) and isinstance(decoder, str | None)
+            if not (texts and isinstance(name, str)):
+                raise RowError("filename, error and decoder: expected text")
+            check_scores(scores)
+            for label in labels.tolist():
+                check_label(label, classes=len(scores))
+            if not labels.size:
+                raise RowError("no class")
+            label, *more = map(int, labels)
         video = ScoredVideo(
-            path=str(name),
-            label=label,
-            more_labels=tuple(more),
-            error=sample.get("error"),
-            decoder=sample.get("decoder"),
+            path=name, label=label, more_labels=tuple(more), error=error, decoder=decoder
         )
         yield video if video.error else _ranked(video, scores.astype(np.float32))
 
 
 def _array(value: object) -> NDArray[Any]:
+    """Numbers of a sample: a tensor, an array, a number or a flat list of them."""
     if isinstance(value, dict):
-        value = value["item"]
+        value = value.get("item")
     if isinstance(value, Array):
         value = value.tensor
     if isinstance(value, Tensor):
         return value.numpy()
-    return np.asarray(value, dtype=np.float64)
+    numbers = value if isinstance(value, list | tuple) else [value]
+    if not all(type(number) in (int, float) for number in numbers):
+        raise RowError("scores and classes: expected tensors, arrays or flat lists of numbers")
+    return np.asarray(numbers)

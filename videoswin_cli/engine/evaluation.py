@@ -54,6 +54,7 @@ class EvalOptions:
 
     model: str
     checkpoint: Path | None = None
+    weights_set: str | None = None  # of several in one file
     labels: Path | None = None
     run: RunOptions = field(default_factory=lambda: RunOptions(views="paper"))
     average: Average = "prob"
@@ -110,7 +111,16 @@ def read_videos(
 
 def is_multi_label(options: EvalOptions) -> bool:
     """Whether the model gives a video several classes."""
-    return describe(options.model, labels=options.labels)[0].multi_label
+    return _describe(options)[0].multi_label
+
+
+def _describe(options: EvalOptions) -> tuple[ModelSpec, tuple[str, ...]]:
+    return describe(
+        options.model,
+        checkpoint=options.checkpoint,
+        labels=options.labels,
+        weights_set=options.weights_set,
+    )
 
 
 def evaluate(
@@ -135,7 +145,7 @@ def evaluate(
     processes = find_processes()
     if not processes.first:
         monitor = Monitor()
-    spec, labels = describe(options.model, labels=options.labels)
+    spec, labels = _describe(options)
     views = str(resolve_views(options.run.views, spec.protocol))
     listed = find_videos(
         videos, labels, options, root=root, multi_label=spec.multi_label, monitor=monitor
@@ -147,7 +157,11 @@ def evaluate(
     choose_runtime(device=run.device, precision=run.precision)
     with joined(processes):
         model = load(
-            options.model, checkpoint=options.checkpoint, labels=options.labels, with_head=True
+            options.model,
+            checkpoint=options.checkpoint,
+            labels=options.labels,
+            with_head=True,
+            weights_set=options.weights_set,
         )
         monitor.notice(model.summary)
         run = resolve_auto(

@@ -58,6 +58,7 @@ def extract(
     *,
     model: str | LoadedModel = DEFAULT_MODEL,
     checkpoint: str | Path | None = None,
+    weights_set: str | None = None,
     views: str = "1x1",
     per: Per = "video",
     stride_frames: int | None = None,
@@ -102,7 +103,7 @@ def extract(
         dtype=dtype,
     )
     if not isinstance(model, LoadedModel):
-        model = _load(model, options, checkpoint=checkpoint)
+        model = _load(model, options, checkpoint=checkpoint, weights_set=weights_set)
     run = resolve_auto(model, options.run, notice=lambda text: None)
     plan = plan_features(model.spec, replace(options, run=run))
     videos, parts = [], []
@@ -134,6 +135,7 @@ def extract_to_files(
     *,
     model: str,
     checkpoint: Path | None,
+    weights_set: str | None = None,
     shard: Shard,
     resume: bool,
     overwrite: bool,
@@ -147,6 +149,7 @@ def extract_to_files(
         options: which features.
         model: as for `load`.
         checkpoint: as for `load`.
+        weights_set: as for `load`.
         shard: the part to compute; the process that ends last writes the output.
         resume: go on with what is there; without it, it is an error that something is.
         overwrite: remove what is there first.
@@ -166,7 +169,7 @@ def extract_to_files(
     run = replace(options.run, device=processes.device(options.run.device))
     options = replace(options, run=run)
     with joined(processes):
-        loaded = _load(model, options, checkpoint=checkpoint)
+        loaded = _load(model, options, checkpoint=checkpoint, weights_set=weights_set)
         monitor.notice(loaded.summary)
         if processes.first:
             _look_at_output(output, resume=resume, overwrite=overwrite)
@@ -220,12 +223,18 @@ def make_stride(*, frames: int | None = None, seconds: float | None = None) -> S
     return Stride(frames=frames, seconds=seconds)
 
 
-def _load(model: str, options: FeatureOptions, *, checkpoint: str | Path | None) -> LoadedModel:
+def _load(
+    model: str,
+    options: FeatureOptions,
+    *,
+    checkpoint: str | Path | None,
+    weights_set: str | None,
+) -> LoadedModel:
     """Look at all that can be wrong before weights are fetched, then load."""
     spec, _ = describe(model, with_head=False)
     plan_features(spec, options)
     choose_runtime(device=options.run.device, precision=options.run.precision)
-    return load(model, checkpoint=checkpoint)
+    return load(model, checkpoint=checkpoint, weights_set=weights_set)
 
 
 def _describe(model: LoadedModel, plan: Plan) -> Description:

@@ -31,6 +31,7 @@ def load_model(
     checkpoint: str | Path | None = None,
     device: str = "cpu",
     dtype: torch.dtype | None = None,
+    weights_set: str | None = None,
 ) -> torch.nn.Module:
     """A ready network in eval mode.
 
@@ -40,6 +41,7 @@ def load_model(
         checkpoint: weights of any known layout to put into it.
         device: where to put it.
         dtype: of its parameters; float32 by default.
+        weights_set: which of several sets of weights in one file: a name, `ema` or `model`.
 
     Returns:
         A module that takes normalised RGB clips (B, 3, T, H, W) and gives logits (B, classes); its
@@ -49,7 +51,12 @@ def load_model(
         UsageError, CheckpointError, FetchError: see `videoswin_cli.model.loading.load`.
     """
     runtime = choose_runtime(device=device)
-    model = load(str(name_or_path), checkpoint=checkpoint, dtype=dtype or torch.float32)
+    model = load(
+        str(name_or_path),
+        checkpoint=checkpoint,
+        dtype=dtype or torch.float32,
+        weights_set=weights_set,
+    )
     return model.network.to(runtime.device)
 
 
@@ -59,6 +66,7 @@ def predict(
     model: str | LoadedModel = DEFAULT_MODEL,
     checkpoint: str | Path | None = None,
     labels: str | Path | None = None,
+    weights_set: str | None = None,
     views: str = "1x1",
     topk: int = 5,
     average: Average = "prob",
@@ -97,7 +105,9 @@ def predict(
         batch_size=batch_size,
     )
     if not isinstance(model, LoadedModel):
-        model = load_classifier(model, options, checkpoint=checkpoint, labels=labels)
+        model = load_classifier(
+            model, options, checkpoint=checkpoint, labels=labels, weights_set=weights_set
+        )
     return list(
         iter_predictions(
             model,
@@ -117,6 +127,7 @@ def load_classifier(
     *,
     checkpoint: str | Path | None = None,
     labels: str | Path | None = None,
+    weights_set: str | None = None,
 ) -> LoadedModel:
     """Load a model with classes, once everything else that can be wrong was looked at.
 
@@ -124,10 +135,12 @@ def load_classifier(
         UsageError: also where an option does not fit the model.
         CheckpointError, FetchError: see `videoswin_cli.model.loading.load`.
     """
-    spec, _ = describe(model, labels=labels)
+    spec, _ = describe(model, checkpoint=checkpoint, labels=labels, weights_set=weights_set)
     resolve_views(options.views, spec.protocol)
     choose_runtime(device=options.device, precision=options.precision)
-    return load(model, checkpoint=checkpoint, labels=labels, with_head=True)
+    return load(
+        model, checkpoint=checkpoint, labels=labels, with_head=True, weights_set=weights_set
+    )
 
 
 def iter_predictions(

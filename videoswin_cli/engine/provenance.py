@@ -29,6 +29,7 @@ def describe_run(model: LoadedModel, options: RunOptions, **more: Any) -> Descri
     description = {
         "model": model.spec.name,
         "weights_sha256": hash_file(model.weights),
+        "weights_set": model.weights_set,
         "views": options.views,
         "precision": options.precision,
         "decoder": options.decoder,

@@ -1,9 +1,10 @@
 """Reads and writes weight files: file in, named tensors out, and the way back."""
 
 import os
-import struct
+from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -11,15 +12,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from videoswin_cli.errors import CheckpointError, VideoSwinError
-from videoswin_cli.files import write_whole
-from videoswin_cli.model.unpickling import (
-    PICKLE_STARTS,
-    Array,
-    RefusedError,
-    UnpicklingError,
-    load_pickle,
-    load_torch,
-)
+from videoswin_cli.files import check_no_stream, write_whole
+from videoswin_cli.model.rebuilding import Array, RefusedError, Strange
+from videoswin_cli.model.torch_files import load_pickle, load_torch
+from videoswin_cli.model.unpickling import PICKLE_STARTS, UnreadableError
 
 _ZIP = b"PK\x03\x04"
 _TORCH_LEGACY = b"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"  # torch.serialization.MAGIC_NUMBER
@@ -36,51 +32,31 @@ _LOOKS_LIKE = (
     (0, b"RIFF", "an AVI or WAV file"),
 )
 
-# What a damaged or hostile file makes torch, pickle and numpy raise.
-_DAMAGE = (
-    UnpicklingError,
-    SafetensorError,
-    struct.error,
-    EOFError,
-    OSError,
-    RuntimeError,  # RecursionError too
-    AssertionError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    OverflowError,
-    TypeError,
-    ValueError,
-)
 _FETCH_AGAIN = "Fetch the file again and compare its size with the publisher's."
 _FORMATS = "Expected a weight file: safetensors, PyTorch (.pth, .pt) or Paddle (.pdparams)."
 
-_WRAPPERS = (
-    "state_dict",
-    "model_state_dict",
-    "model_state",
-    "model",
-    "module",
-    "network",
-    "net",
-    "weights",
-)
-_PREFIXES = ("module.", "model.", "_orig_mod.")  # DataParallel, Lightning, torch.compile
+_MAX_LEVELS = 12  # mappings inside each other that tensors are looked for in
+_MAX_NAME = 1000  # characters of a tensor's name with the keys that lead to it
+_SHOWN_KEYS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class RawCheckpoint:
-    """The tensors of one weight file under the file's own names, on the CPU."""
+    """The tensors of one weight file under the file's own names, on the CPU.
+
+    A tensor inside nested mappings has their keys in front: `state_dict.head.weight`.
+    """
 
     tensors: dict[str, Tensor]  # safetensors and torch zip: views of the mapped file
     metadata: dict[str, str]  # safetensors only, else empty
+    strange: dict[str, str] = field(default_factory=dict)  # sparse, meta, ...: name -> what it is
+    mmengine: bool = False  # written by mmengine, which swaps plain and averaged weights
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> RawCheckpoint:
     """Reads a weight file of any known format, told by its content and not by its suffix.
 
-    Wrapper levels (`state_dict`, `model`, ...) are taken off, and so are prefixes that all names
-    share (`module.`, `model.`, `_orig_mod.`). Dtypes and shapes are the file's.
+    The state of an optimizer is passed over. Dtypes and shapes are the file's.
 
     Raises:
         CheckpointError: no such file, no weight file, damaged, without tensors, or naming code that
@@ -92,31 +68,32 @@ def read_checkpoint(path: str | os.PathLike[str]) -> RawCheckpoint:
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= _SAFETENSORS_MAX_HEADER:
         kind, read = "a safetensors file", _read_safetensors
     elif head.startswith(_ZIP):
-        kind, read = "a zip file written by torch.save", _read_torch_zip
+        kind, read = "a zip file written by torch.save", _read_torch
     elif _TORCH_LEGACY in head[:32]:
-        kind, read = "an old-style file written by torch.save", _read_torch_legacy
+        kind, read = "an old-style file written by torch.save", _read_torch
     elif head.startswith(PICKLE_STARTS):
         kind, read = "a Paddle file", lambda path: (load_pickle(path), {})
     else:
         raise _not_a_weight_file(path, head)
     try:
         content, metadata = read(path)
-        tensors = _find_tensors(content)
+        tensors, strange = _find_tensors(content)
     except RefusedError as refused:
         raise CheckpointError(
             f"{path}: names {refused}, code that would run while the file is opened; "
             "it was not opened",
             hint="Get the file from its publisher, or ask for it as safetensors.",
         ) from None
-    except _DAMAGE as error:
+    except (UnreadableError, SafetensorError, OSError, ValueError) as error:
         raise _unreadable(path, kind, error) from error
-    if not tensors:
-        found = ascii(list(content))[:200] if isinstance(content, Mapping) else "no entries"
+    if not tensors and not strange:
         raise CheckpointError(
-            f"{path}: {kind} without a single named tensor; found: {found}",
+            f"{path}: {kind} without a single named tensor; found: {_describe_keys(content)}",
             hint="Expected a state dict. From a whole model, save `model.state_dict()`.",
         )
-    return RawCheckpoint(tensors=_strip_shared_prefixes(tensors), metadata=metadata)
+    return RawCheckpoint(
+        tensors=tensors, metadata=metadata, strange=strange, mmengine=_is_of_mmengine(content)
+    )
 
 
 def write_safetensors(
@@ -159,6 +136,7 @@ def _read_head(path: Path) -> bytes:
     if path.is_dir():
         raise CheckpointError(f"{path}: is a folder", hint="Name the weight file inside it.")
     try:
+        check_no_stream(path)  # to open a pipe would wait for its writer
         with path.open("rb") as file:
             return file.read(512)
     except FileNotFoundError:
@@ -174,16 +152,11 @@ def _read_safetensors(path: Path) -> tuple[object, dict[str, str]]:
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118 (no mapping)
 
 
-def _read_torch_zip(path: Path) -> tuple[object, dict[str, str]]:
-    # Newer torch goes by this suffix before it looks at the content, and maps by path only.
-    return load_torch(path, mmap=path.suffix != ".safetensors"), {}
+def _read_torch(path: Path) -> tuple[object, dict[str, str]]:
+    return load_torch(path, mmap=True), {}
 
 
-def _read_torch_legacy(path: Path) -> tuple[object, dict[str, str]]:
-    return load_torch(path, mmap=False), {}
-
-
-def _unreadable(path: Path, kind: str, error: BaseException) -> CheckpointError:
+def _unreadable(path: Path, kind: str, error: Exception) -> CheckpointError:
     reason = str(error).strip().partition("\n")[0] or type(error).__name__
     if "TorchScript" in reason:
         return CheckpointError(
@@ -215,33 +188,44 @@ def _not_a_weight_file(path: Path, head: bytes) -> CheckpointError:
 # --- from what a file holds to named tensors ------------------------------------------------------
 
 
-def _find_tensors(content: object) -> dict[str, Tensor]:
+def _find_tensors(content: object) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors of nested mappings, and what stands for tensors without plain numbers."""
+    tensors: dict[str, Tensor] = {}
+    strange: dict[str, str] = {}
+    seen: set[int] = set()  # a mapping may be there many times
+    pending: deque[tuple[str, int, object]] = deque([("", 0, content)])
+    while pending:
+        path, level, mapping = pending.popleft()
+        if not isinstance(mapping, Mapping) or id(mapping) in seen:
+            continue
+        seen.add(id(mapping))
+        for key, value in mapping.items():
+            if not isinstance(key, str):
+                continue
+            name = path + key
+            if len(name) > _MAX_NAME:
+                raise ValueError(f"a name of {len(name)} characters; the limit is {_MAX_NAME}")
+            if isinstance(value, Mapping):
+                if level < _MAX_LEVELS and not key.startswith("optim"):
+                    pending.append((f"{name}.", level + 1, value))
+                continue
+            if isinstance(value, tuple) and len(value) == 2:
+                value = value[1]  # Paddle saves a tensor inside another structure as (name, array)
+            tensor = value.tensor if isinstance(value, Array) else value
+            if isinstance(tensor, Tensor):
+                tensors[name] = tensor.detach()
+            elif isinstance(tensor, Strange):
+                strange[name] = tensor.kind
+    return tensors, strange
+
+
+def _describe_keys(content: object) -> str:
     if not isinstance(content, Mapping):
-        return {}
-    for key in _WRAPPERS:
-        if found := _find_tensors(content.get(key)):
-            return found
-    if found := _named_tensors(content):
-        return found
-    # A wrapper of another name; averaged weights (`model_ema`), if there are no plain ones.
-    others = (value for key, value in content.items() if not str(key).startswith("optim"))
-    return max(map(_find_tensors, others), key=len, default={})
+        return "no entries"
+    some = islice(content, _SHOWN_KEYS)
+    return ascii([key[:80] if isinstance(key, str) else type(key).__name__ for key in some])[:200]
 
 
-def _named_tensors(content: Mapping[object, object]) -> dict[str, Tensor]:
-    tensors = {}
-    for name, value in content.items():
-        if isinstance(value, tuple) and len(value) == 2:
-            value = value[1]  # Paddle saves a tensor inside another structure as (name, array)
-        tensor = value.tensor if isinstance(value, Array) else value
-        if isinstance(name, str) and isinstance(tensor, Tensor):
-            tensors[name] = tensor.detach()
-    return tensors
-
-
-def _strip_shared_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    for prefix in _PREFIXES:
-        if all(name.startswith(prefix) for name in tensors):
-            bare = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-            return _strip_shared_prefixes(bare)
-    return tensors
+def _is_of_mmengine(content: object) -> bool:
+    meta = content.get("meta") if isinstance(content, Mapping) else None
+    return isinstance(meta, Mapping) and "mmengine_version" in meta

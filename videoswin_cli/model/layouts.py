@@ -142,7 +142,7 @@ def _rename_torchvision(key: str) -> str:
 
 def _unknown_layout(tensors: Mapping[str, Tensor]) -> CheckpointError:
     return CheckpointError(
-        f"{len(tensors)} tensors, but of no known Swin Transformer; {_name_some(list(tensors))}",
+        f"{len(tensors)} tensors, but of no known Swin Transformer; {name_some(list(tensors))}",
         hint=f"Known layouts: {', '.join(get_args(Layout))}. All but torchvision's have "
         f"{_PATCH} and {_QKV}, with or without `backbone.` in front.",
     )
@@ -223,7 +223,7 @@ class FitProblems:
             "unexpected": self.unexpected,
             "of another shape": self.misshapen,
         }
-        return "; ".join(f"{len(n)} {kind}: {_name_some(n)}" for kind, n in kinds.items() if n)
+        return "; ".join(f"{len(n)} {kind}: {name_some(n)}" for kind, n in kinds.items() if n)
 
 
 def fit_problems(
@@ -241,6 +241,6 @@ def fit_problems(
     )
 
 
-def _name_some(names: Sequence[str]) -> str:
+def name_some(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more

@@ -1,35 +1,25 @@
 """A weight file becomes a ready network: find, read, rename, check, fill. And the way back."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from videoswin_cli.errors import CheckpointError, UsageError
-from videoswin_cli.model.catalog import (
-    ModelSpec,
-    flatten_spec,
-    list_specs,
-    load_spec,
-    parse_spec,
-)
+from videoswin_cli.model.catalog import ModelSpec, load_spec
 from videoswin_cli.model.checkpoint import RawCheckpoint, read_checkpoint, write_safetensors
-from videoswin_cli.model.label_files import read_labels
-from videoswin_cli.model.layouts import (
-    Layout,
-    detect_layout,
-    fit_problems,
-    infer_architecture,
-    inflate_image_weights,
-    to_canonical,
-)
+from videoswin_cli.model.description import Description, read_description, to_metadata
+from videoswin_cli.model.finding import choose_network, find_network
+from videoswin_cli.model.fitting import fitting_models, likely_models
+from videoswin_cli.model.label_files import list_labels, read_labels
+from videoswin_cli.model.layouts import Layout, infer_architecture, name_some
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.model.weights import ensure
 
-_FORMAT = "videoswin-1"  # key of our entry in the metadata of a safetensors file
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_MOST_CLASSES = 1_000_000  # that names are made up for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,19 +31,23 @@ class LoadedModel:
     labels: tuple[str, ...]  # class names in index order; empty without a head
     weights: Path
     layout: Layout
+    weights_set: str | None = None  # its name, where the file has several
     described_as: str | None = None  # the name of another model that the file says it is
     training: Mapping[str, object] | None = None  # what a file of ours says of how it came about
+    remarks: tuple[str, ...] = ()  # what a user should know about the file
+    not_finite: tuple[str, ...] = ()  # names of tensors with NaN or infinite numbers
 
     @property
     def summary(self) -> str:
         """What was loaded, for the user's eyes."""
         parameters = sum(p.numel() for p in self.network.parameters())
         head = f"{len(self.labels)} classes" if self.labels else "no head, features only"
-        return (
+        first = (
             f"{self.spec.name}: {parameters / 1e6:.1f}M parameters, {head}, "
             f"{self.layout} layout, from {self.weights}"
             + (f", which says it is {self.described_as}" if self.described_as else "")
         )
+        return "; ".join((first, *self.remarks))
 
 
 def load(
@@ -63,6 +57,7 @@ def load(
     labels: str | Path | None = None,
     dtype: torch.dtype = torch.float32,
     with_head: bool = False,
+    weights_set: str | None = None,
 ) -> LoadedModel:
     """Load a model by name, by YAML, or from one of our own weight files.
 
@@ -70,74 +65,80 @@ def load(
         model: a name of `videoswin models`, a YAML of the same form, or a self-describing
             safetensors file.
         checkpoint: weights of any known layout to put into it; without it those of the model,
-            fetched at first use.
+            fetched at first use. They may have another number of classes than the model.
         labels: class names, one a line, instead of the model's.
         dtype: of the parameters.
         with_head: refuse what has no classes; image weights before they are fetched.
+        weights_set: which of several sets of weights in one file: a name, `ema` or `model`.
 
     Raises:
         UsageError: no such model, a wrong YAML or label file, or no head where one is needed.
         CheckpointError: the file is unsafe, unreadable or does not fit the model.
         FetchError: the weights are not here and could not be fetched.
     """
-    own_labels: tuple[str, ...] | None = None
-    raw: RawCheckpoint | None = None
-    if _is_weight_file(model):
-        weights = Path(model)
-        raw = read_checkpoint(weights)
-        spec, own_labels = _describe(raw, weights)
-    else:
-        spec = load_spec(model)
+    spec, own, raw = _read_model(model)
     if with_head and spec.kind == "image":
         raise _headless(spec)
-    class_names = _class_names(spec, labels, own_labels)
+    weights = Path(model)
     if checkpoint is not None:
         weights, raw = Path(checkpoint), read_checkpoint(checkpoint)
     elif raw is None:
+        _class_names(spec, labels, own, published=spec)  # wrong ones are told before the download
         weights = ensure(spec)
         raw = read_checkpoint(weights)
-
-    layout, tensors = _rename(raw, weights)
-    if layout == "image2d":
-        tensors = _inflate(tensors, spec, weights)
-    architecture = spec.architecture
-    if "head.weight" not in tensors and "head.bias" not in tensors:
-        architecture = replace(architecture, num_classes=0)
-    if with_head and not architecture.num_classes:
+    found = find_network(raw, weights, spec, weights_set)
+    if with_head and not found.spec.architecture.num_classes:
         raise _headless(spec)
-    spec = replace(spec, architecture=architecture)
+    ready = _to_floats(found.tensors, weights, dtype=dtype)
+    spoilt = tuple(name for name, tensor in ready.items() if not tensor.isfinite().all())
+    remarks = list(found.remarks)
+    if spoilt:
+        remarks.append(f"NaN or infinite numbers in {len(spoilt)} tensors: {name_some(spoilt)}")
+    with torch.device("meta"):  # nothing is initialised only to be overwritten
+        network = Swin3D(**asdict(found.spec.architecture))
+    network.load_state_dict(ready, strict=True, assign=True)
+    said = read_description(raw.metadata, weights)
     return LoadedModel(
-        network=_fill(spec, tensors, weights, layout=layout, dtype=dtype),
-        spec=spec,
-        labels=class_names if architecture.num_classes else (),
+        network=network.eval(),
+        spec=found.spec,
+        labels=_class_names(found.spec, labels, own, published=spec),
         weights=weights,
-        layout=layout,
-        described_as=_other_name(raw, weights, spec.name),
-        training=_training(raw),
+        layout=found.layout,
+        weights_set=found.weights_set,
+        described_as=said.spec.name if said and said.spec.name != spec.name else None,
+        training=said.training if said else None,
+        remarks=tuple(remarks),
+        not_finite=spoilt,
     )
 
 
 def describe(
-    model: str, *, labels: str | Path | None = None, with_head: bool = True
+    model: str,
+    *,
+    checkpoint: str | Path | None = None,
+    labels: str | Path | None = None,
+    with_head: bool = True,
+    weights_set: str | None = None,
 ) -> tuple[ModelSpec, tuple[str, ...]]:
-    """What `load` will give as spec and class names, without its weights.
+    """What `load` will give as spec and class names; weights are read where a file is named.
 
     Raises:
         UsageError: no such model, one without classes, or a wrong YAML or label file.
-        CheckpointError: a weight file that does not describe itself.
+        CheckpointError: a weight file that does not describe itself, or does not fit the model.
     """
     if not isinstance(model, str):
         raise UsageError(
             f"a model of type {type(model).__name__}: expected a name or a file, as text"
         )
-    own_labels = None
-    if _is_weight_file(model):
-        spec, own_labels = _describe(read_checkpoint(model), Path(model))
-    else:
-        spec = load_spec(model)
+    published, own, raw = _read_model(model)
+    spec, weights = published, Path(model)
+    if checkpoint is not None:
+        weights, raw = Path(checkpoint), read_checkpoint(checkpoint)
+    if raw is not None:
+        spec = find_network(raw, weights, published, weights_set).spec
     if with_head and (spec.kind == "image" or spec.architecture.num_classes == 0):
         raise _headless(spec)
-    return spec, _class_names(spec, labels, own_labels)
+    return spec, _class_names(spec, labels, own, published=published)
 
 
 def save(path: Path, model: LoadedModel, *, training: Mapping[str, object] | None = None) -> None:
@@ -149,49 +150,70 @@ def save(path: Path, model: LoadedModel, *, training: Mapping[str, object] | Non
     Raises:
         VideoSwinError: the file cannot be written.
     """
-    description = {
-        "spec": flatten_spec(model.spec),
-        "labels": model.labels,
-        "training": training or model.training,
-    }
-    # One entry: safetensors orders several at random, and equal models should be equal files.
-    metadata = {_FORMAT: json.dumps(description, ensure_ascii=False)}
-    write_safetensors(path, model.network.state_dict(), metadata)
+    description = Description(
+        spec=model.spec, labels=model.labels, training=training or model.training
+    )
+    write_safetensors(path, model.network.state_dict(), to_metadata(description))
 
 
-def likely_models(tensors: Mapping[str, Tensor], layout: Layout) -> list[str]:
-    """Names of the published models that canonical tensors fit, those of their own layout first."""
-    facts = infer_architecture(tensors)
-    fitting = [
-        spec
-        for spec in list_specs()
-        if spec.kind == "video"
-        and facts.fit(spec.architecture)
-        and facts.num_classes in (0, spec.architecture.num_classes)
-    ]
-    made_by = {"paddle": "paddlevideo"}.get(layout, layout)
-    return [spec.name for spec in sorted(fitting, key=lambda s: s.publication.publisher != made_by)]
+def check_finite(model: LoadedModel) -> None:
+    """Refuse to pass on weights that can give no answer.
+
+    Raises:
+        CheckpointError: NaN or infinite numbers among them.
+    """
+    if names := model.not_finite:
+        dtype = str(next(model.network.parameters()).dtype).removeprefix("torch.")
+        raise CheckpointError(
+            f"{model.weights}: NaN or infinite numbers in {len(names)} tensors, in {dtype}: "
+            f"{name_some(names)}",
+            hint="take weights from before the training diverged; float16 ends at 65504",
+        )
 
 
-def name_model(path: Path) -> str:
+def name_model(path: Path, *, weights_set: str | None = None) -> str:
     """What to give `load` as the model of a file that nothing else is known of.
 
     Raises:
         CheckpointError: no published model fits, or more than one does; they are named.
     """
     raw = read_checkpoint(path)
-    if _FORMAT in raw.metadata:
+    if read_description(raw.metadata, path) is not None:
         return str(path)
-    layout, tensors = _rename(raw, path)
-    names = likely_models(tensors, layout)
+    found, tensors, _ = choose_network(raw, path, weights_set)
+    names = likely_models(tensors, found.layout)
     if len(names) == 1:
         return names[0]
-    found = f"{path}: {layout} layout, {len(raw.tensors)} tensors"
-    if not names:
-        raise CheckpointError(f"{found}; no published model fits", hint="name a YAML with --model")
+    what = f"{path}: {found.layout} layout, {len(found.tensors)} tensors"
+    if names:
+        raise CheckpointError(
+            f"{what}; {len(names)} models fit, which differ in their weights or protocol alone",
+            hint=f"choose one with --model: {', '.join(names)}",
+        )
+    if others := fitting_models(tensors, found.layout):
+        classes = infer_architecture(tensors).num_classes
+        raise CheckpointError(
+            f"{what}; no published model has its {classes} classes",
+            hint=f"name the one that it was trained from with --model: {', '.join(others)}",
+        )
+    raise CheckpointError(f"{what}; no published model fits", hint="name a YAML with --model")
+
+
+def _read_model(model: str) -> tuple[ModelSpec, tuple[str, ...] | None, RawCheckpoint | None]:
+    """The spec of a model; of a file of ours also its class names and tensors."""
+    if not _is_weight_file(model):
+        return load_spec(model), None, None
+    raw, path = read_checkpoint(model), Path(model)
+    said = read_description(raw.metadata, path)
+    if said is not None:
+        return said.spec, said.labels, raw
+    found, tensors, _ = choose_network(raw, path, None)
+    names = likely_models(tensors, found.layout) or fitting_models(tensors, found.layout)
     raise CheckpointError(
-        f"{found}; {len(names)} models fit, which differ in their weights or protocol alone",
-        hint=f"choose one with --model: {', '.join(names)}",
+        f"{path} does not say which model it is: {found.layout} layout, "
+        f"{len(found.tensors)} tensors",
+        hint=f"use --model {names[0] if names else 'NAME'} --checkpoint {path}"
+        + (f"; it also fits {', '.join(names[1:4])}" if names[1:] else ""),
     )
 
 
@@ -199,86 +221,30 @@ def _is_weight_file(model: str) -> bool:
     if model.endswith((".yaml", ".yml")):
         return False
     path = Path(model)
-    if path.is_file():
+    try:
+        there, is_folder = path.exists(), path.is_dir()
+    except (OSError, ValueError):  # a name too long, say
+        there, is_folder = False, False
+    if there and not is_folder:
         return True
     if path.suffix in (".safetensors", ".pth", ".pt", ".pdparams", ".bin") or "/" in model:
         raise UsageError(f"no such file: {model}", hint="--model takes a name, a YAML or a file")
     return False
 
 
-def _describe(raw: RawCheckpoint, path: Path) -> tuple[ModelSpec, tuple[str, ...]]:
-    if _FORMAT not in raw.metadata:
-        layout, tensors = _rename(raw, path)
-        names = likely_models(tensors, layout)
-        raise CheckpointError(
-            f"{path} does not say which model it is: {layout} layout, {len(raw.tensors)} tensors",
-            hint=f"use --model {names[0] if names else 'NAME'} --checkpoint {path}"
-            + (f"; it also fits {', '.join(names[1:4])}" if names[1:] else ""),
-        )
-    try:
-        description = json.loads(raw.metadata[_FORMAT])
-        spec = parse_spec(dict(description["spec"]), source=str(path), folder=None)
-        return spec, tuple(map(str, description["labels"]))
-    except (ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(
-            f"{path}: its description {_FORMAT!r} cannot be read: {error!r}",
-            hint="Write the file anew with `videoswin convert`.",
-        ) from error
-
-
-def _other_name(raw: RawCheckpoint, path: Path, name: str) -> str | None:
-    if _FORMAT not in raw.metadata:
-        return None
-    found = _describe(raw, path)[0].name
-    return found if found != name else None
-
-
-def _training(raw: RawCheckpoint) -> dict[str, object] | None:
-    if _FORMAT not in raw.metadata:
-        return None
-    found = json.loads(raw.metadata[_FORMAT]).get("training")
-    return found if isinstance(found, dict) else None
-
-
-def _rename(raw: RawCheckpoint, path: Path) -> tuple[Layout, dict[str, Tensor]]:
-    """Layout of a file, and its tensors under our names."""
-    try:
-        layout = detect_layout(raw.tensors)
-        return layout, to_canonical(raw.tensors, layout)
-    except CheckpointError as error:  # layouts know nothing of files
-        raise CheckpointError(f"{path}: {error.message}", hint=error.hint) from error
-
-
-def _inflate(tensors: dict[str, Tensor], spec: ModelSpec, path: Path) -> dict[str, Tensor]:
-    if spec.kind != "image":
-        raise CheckpointError(
-            f"{path} holds weights of an image network, {spec.name} is a video model",
-            hint="image weights are for fine-tuning: see the models marked image in "
-            "`videoswin models`",
-        )
-    architecture = spec.architecture
-    return inflate_image_weights(
-        tensors, window_size=architecture.window_size, patch_size=architecture.patch_size
-    )
-
-
-def _fill(
-    spec: ModelSpec, tensors: dict[str, Tensor], path: Path, *, layout: Layout, dtype: torch.dtype
-) -> Swin3D:
-    with torch.device("meta"):  # nothing is initialised only to be overwritten
-        network = Swin3D(**asdict(spec.architecture))
-    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    if problems := fit_problems(tensors, shapes):
-        names = [name for name in likely_models(tensors, layout) if name != spec.name]
-        raise CheckpointError(
-            f"{path} does not fit {spec.name}: {problems}",
-            hint=f"it fits {', '.join(names[:4])}"
-            if names
-            else "no published model fits it either",
-        )
-    ready = {name: tensors[name].to(dtype).contiguous() for name in shapes}
-    network.load_state_dict(ready, strict=True, assign=True)
-    return network.eval()
+def _to_floats(
+    tensors: Mapping[str, Tensor], path: Path, *, dtype: torch.dtype
+) -> dict[str, Tensor]:
+    """All in one dtype. Whole numbers are no weights: what scales them is not in the tensor."""
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _FLOATS:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise CheckpointError(
+                f"{path}: {name} holds {kind} numbers; expected float16, bfloat16, float32 or "
+                "float64",
+                hint="quantized weights have to be turned back with their scales first",
+            )
+    return {name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()}
 
 
 def _headless(spec: ModelSpec) -> UsageError:
@@ -290,14 +256,31 @@ def _headless(spec: ModelSpec) -> UsageError:
 
 
 def _class_names(
-    spec: ModelSpec, chosen: str | Path | None, own: tuple[str, ...] | None
+    spec: ModelSpec,
+    chosen: str | Path | None,
+    own: tuple[str, ...] | None,
+    *,
+    published: ModelSpec,
 ) -> tuple[str, ...]:
+    """Names of the classes that the weights have; without any, numbers.
+
+    Args:
+        spec: with the classes of the weights.
+        chosen: label file of the user.
+        own: names that a file of ours brings along.
+        published: the model as named, whose label file may be of other classes.
+    """
     num_classes = spec.architecture.num_classes
     if not num_classes:
         return ()
-    path = Path(chosen) if chosen is not None else None if own else spec.labels
-    if path is not None:
-        return read_labels(path, num_classes=num_classes)
+    if chosen is not None:
+        return read_labels(Path(chosen), num_classes=num_classes)
     if own and len(own) == num_classes:
         return own
+    if not own and spec.labels is not None:
+        if num_classes == published.architecture.num_classes:
+            return read_labels(spec.labels, num_classes=num_classes)
+        list_labels(spec.labels)
+    if num_classes > _MOST_CLASSES:
+        raise UsageError(f"{spec.name}: {num_classes} classes; the limit is {_MOST_CLASSES}")
     return tuple(f"class {index}" for index in range(num_classes))

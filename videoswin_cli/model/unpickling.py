@@ -1,47 +1,61 @@
-"""Unpickles without running anything. The only module that unpickles, and that calls torch.load.
+"""Unpickles without running anything. The only module that unpickles.
 
-Unpickling runs whatever a file names, so torch reads it with `weights_only=True` first. Trainer
-files carry their configuration and history along as objects, which torch then refuses; those are
-read again by an unpickler of ours that rebuilds numbers, replaces harmless objects by empty
-stand-ins and refuses the rest. It never imports or calls anything that a file names.
+Unpickling runs whatever a file names. The unpickler here rebuilds numbers, replaces harmless
+objects (configurations, histories) by empty stand-ins and refuses the rest. It never imports or
+calls anything that a file names, and copies no more bytes than the file may have.
 """
 
-import io
-import os
 import pickle
-import warnings
-from collections.abc import Callable
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
-import numpy as np
 import torch
 from torch import Tensor
 
-UnpicklingError = pickle.UnpicklingError
+from videoswin_cli.model import rebuilding
+from videoswin_cli.model.pickle_scan import LimitError
+from videoswin_cli.model.rebuilding import DamagedError, RefusedError, Storage, StorageType
+
 PICKLE_STARTS = tuple(pickle.PROTO + bytes([n]) for n in range(pickle.HIGHEST_PROTOCOL + 1))
 
+# What a damaged or hostile file makes pickle, zipfile, torch and numpy raise.
+_DAMAGE = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    RuntimeError,  # RecursionError too
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OverflowError,
+    TypeError,
+    ValueError,
+)
+_COPIES = 4  # times the bytes of a file that its arrays may copy on their way
+_SMALL = 1 << 26  # bytes that any file may copy
 
-def load_torch(path: Path, *, mmap: bool) -> object:
-    """What `torch.save` wrote, tensors on the CPU; mapped where the file allows and `mmap` says so.
 
-    Raises:
-        RefusedError: the file names code that would run.
-        Exception: whatever a damaged file makes torch and pickle raise.
-    """
+class UnreadableError(Exception):
+    """Says why a file cannot be read: it is damaged, or asks for more than it may."""
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Turn what a damaged file raises into an UnreadableError."""
     try:
-        return _torch_load(path, mmap=mmap, weights_only=True)
-    except pickle.UnpicklingError:
-        # Only this error: of a TorchScript file or a tar torch says RuntimeError, and given
-        # weights_only=False it would run the first and unpack the second.
-        return _torch_load(path, mmap=mmap, weights_only=False, pickle_module=RestrictedPickle)
-
-
-def load_pickle(path: Path) -> object:
-    """What a plain pickle holds; tensors, and arrays as `Array`. Raises like `load_torch`."""
-    with warnings.catch_warnings(), path.open("rb") as file:
-        warnings.simplefilter("ignore", UserWarning)  # of typed storages
-        return RestrictedUnpickler(file).load()
+        yield
+    except _DAMAGE as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise UnreadableError(reason) from error
 
 
 def dump_pickle(path: Path, content: object) -> None:
@@ -59,176 +73,69 @@ class _Pickler(pickle.Pickler):
         return NotImplemented
 
 
-def _torch_load(path: Path, *, mmap: bool, **how: Any) -> object:
-    with warnings.catch_warnings(), path.open("rb") as file:
-        # "Detected pickle protocol 4": what torch then cannot read, it refuses.
-        warnings.simplefilter("ignore", UserWarning)
-        source = os.fspath(path) if mmap else file
-        return torch.load(source, map_location="cpu", mmap=mmap, **how)  # noqa: TID251 (its home)
-
-
-# --- what a file may rebuild ----------------------------------------------------------------------
-# Every class here has a `__setstate__` and every function is wrapped in an object with one, so that
-# the BUILD opcode, which otherwise sets any attribute of anything, can alter none of them.
-
-
-class RefusedError(Exception):
-    """Says which global was refused, as `module.name`."""
-
-
-def _do_nothing(*_args: object) -> None:
-    pass
-
-
-class _Inert:
-    """Stands for any harmless object: takes every argument, state and item, and keeps none."""
-
-    def __new__(cls, *_args: object, **_kwargs: object) -> "_Inert":
-        return super().__new__(cls)
-
-    __setstate__ = __setitem__ = append = extend = _do_nothing
-
-
-class _Dict(dict[Any, Any]):
-    """Stands for OrderedDict; the state of a state dict (`_metadata`) is dropped."""
-
-    __setstate__ = _do_nothing
-
-
-class _Dtype:
-    """Stands for numpy.dtype: made from a code such as `f4`; its state brings the byte order."""
-
-    def __init__(self, code: object, *_options: object) -> None:
-        self.code = code
-        self.order = "="
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.order = str(state[1])
-
-
-class Array:
-    """Stands for numpy.ndarray; `tensor` stays None for text, objects and the like."""
-
-    tensor: Tensor | None = None
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        _version, shape, dtype, fortran, raw = state
-        if isinstance(dtype, _Dtype) and dtype.code in _NUMBERS:
-            # The copy makes it writable, as torch wants it; pickle keeps `raw` for itself.
-            order: Literal["C", "F"] = "F" if fortran else "C"
-            array = np.ndarray(shape, dtype.order + dtype.code, bytearray(raw), order=order)
-            self.tensor = torch.from_numpy(array.astype(dtype.code, order="C", copy=False))
-
-
-_NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1")
-
-
-class _Call:
-    """A function that a file may call, behind an object that it cannot change."""
-
-    def __init__(self, function: Callable[..., object]) -> None:
-        self._function = function
-
-    def __call__(self, *args: object) -> object:
-        return self._function(*args)
-
-    __setstate__ = _do_nothing
-
-
-def _rebuild_tensor(
-    storage: Any, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_grad: object
-) -> Tensor:
-    # Not torch's own function, which would keep the file's backward hooks. (The warning that
-    # `untyped` gives of typed storages is silenced by `_torch_load`.)
-    empty = torch.empty(0, dtype=storage.dtype)
-    return empty.set_(storage.untyped(), offset, size, stride)
-
-
-def _load_storage(raw: bytes) -> object:
-    # A tensor in a plain pickle: its storage as an old-style file of its own.
-    return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)  # noqa: TID251
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    # Python 3 writes bytes so in protocol 2. Another codec could be any code.
-    if encoding != "latin1":
-        raise RefusedError(f"_codecs.encode to {encoding!r}")
-    return text.encode("latin1")
-
-
-_REBUILT = {
-    "collections.OrderedDict": _Dict,
-    "builtins.tuple": _Call(tuple),
-    "_codecs.encode": _Call(_encode),
-    "torch.Size": _Call(tuple),
-    "torch.storage._load_from_bytes": _Call(_load_storage),
-    "torch._utils._rebuild_tensor": _Call(_rebuild_tensor),
-    "torch._utils._rebuild_tensor_v2": _Call(_rebuild_tensor),
-    "torch._utils._rebuild_parameter": _Call(lambda data, *_: data),
-    "torch._utils._rebuild_parameter_with_state": _Call(lambda data, *_: data),
-    "torch._tensor._rebuild_from_type_v2": _Call(lambda rebuild, _type, args, _: rebuild(*args)),
-    "torch._utils._rebuild_device_tensor_from_numpy": _Call(lambda array, *_: array.tensor),
-    "numpy.ndarray": Array,
-    "numpy.dtype": _Dtype,
-    "numpy.core.multiarray._reconstruct": _Call(lambda *_: Array()),  # numpy 1
-    "numpy._core.multiarray._reconstruct": _Call(lambda *_: Array()),  # numpy 2
-}
-# Becomes _Inert, so a wrong entry could hide a tensor but not run anything.
-_INERT_PACKAGES = frozenset(
-    {
-        *("mmcv", "mmengine", "mmaction", "mmcls", "mmdet", "mmpretrain"),
-        *("yacs", "addict", "easydict", "ml_collections", "omegaconf", "fvcore", "iopath"),
-        *("torch", "torchvision", "torchmetrics", "timm", "apex"),
-        *("lightning", "lightning_fabric", "pytorch_lightning"),
-        *("numpy", "argparse", "pathlib", "datetime", "collections", "uuid", "decimal", "enum"),
-        *("typing", "__main__"),
-    }
-)
-_INERT_BUILTINS = frozenset(
-    {
-        *("object", "set", "frozenset", "list", "dict", "str", "bytes", "bytearray"),
-        *("int", "float", "complex", "bool", "range", "slice"),
-        "getattr",  # mmengine's HistoryBuffer: methods by name
-    }
-)
-_INERT_NAMES = frozenset(
-    {"copyreg._reconstructor", "types.SimpleNamespace", "functools.partial"}
-    | {f"builtins.{name}" for name in _INERT_BUILTINS}
-)
-_PYTHON2_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # as protocol 2 has them
-
-
 class RestrictedUnpickler(pickle.Unpickler):
+    """Rebuilds tensors and plain values.
+
+    Args:
+        file: the pickle.
+        size: bytes of the whole file, which bound what may be copied.
+        load_storage: makes the storage of a persistent id; without it there is none.
+        load_bytes: makes the storage that is a file inside this one; without it there is none.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        *,
+        size: int,
+        load_storage: Callable[..., Storage] | None = None,
+        load_bytes: Callable[[bytes], object] | None = None,
+    ) -> None:
+        super().__init__(file)
+        self._left = _SMALL + _COPIES * size
+        self._limit = self._left
+        self._load_storage = load_storage
+        self._load_bytes = load_bytes
+
     def find_class(self, module: str, name: str) -> Any:
-        module = _PYTHON2_MODULES.get(module, module)
+        module = rebuilding.PYTHON2_MODULES.get(module, module)
         found = f"{module}.{name}"
-        if found in _REBUILT:
-            return _REBUILT[found]
-        if found in _INERT_NAMES or module.partition(".")[0] in _INERT_PACKAGES:
-            return _Inert
+        if found in rebuilding.REBUILT:
+            return rebuilding.REBUILT[found]
+        if found in rebuilding.COPYING:
+            return rebuilding.Call(partial(rebuilding.COPYING[found], self._take))
+        if found == "torch.storage._load_from_bytes":
+            return rebuilding.Call(self._unpack)
+        if module.partition(".")[0] == "torch" and name in rebuilding.STORAGES:
+            return StorageType(rebuilding.STORAGES[name])
+        if module == "torch" and name in rebuilding.DTYPES:
+            return rebuilding.DTYPES[name]
+        if found in rebuilding.INERT_NAMES or module.partition(".")[0] in rebuilding.INERT_PACKAGES:
+            return rebuilding.Inert
         raise RefusedError(ascii(found)[:200])  # the file may hold control characters
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        # torch gives its unpickler a persistent_load this way. In an old-style file that function
-        # also serves "module", for which it compares sources and may write a .patch file whose
-        # name and text the file chooses.
-        super().__setattr__(name, _only_storages(value) if name == "persistent_load" else value)
+    def persistent_load(self, saved: Any) -> Storage:
+        # In an old-style file "module" would be compared with the installed source.
+        if self._load_storage is None or not (
+            isinstance(saved, tuple) and len(saved) >= 5 and saved[0] == "storage"
+        ):
+            first = saved[0] if isinstance(saved, tuple) and saved else saved
+            name = ascii(first)[:80] if isinstance(first, str) else type(first).__name__
+            raise RefusedError(f"the persistent object {name}")
+        kind, key, _device, count, *more = saved[1:]
+        if not (isinstance(kind, StorageType) and isinstance(key, str) and type(count) is int):
+            raise DamagedError("a storage of unknown type")
+        if any(value is not None for value in more):
+            raise DamagedError("a storage that is a view of another one")
+        return self._load_storage(kind, key, count)
 
+    def _take(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise LimitError(f"arrays that copy more than {self._limit} bytes")
 
-def _only_storages(load: Callable[[Any], object]) -> Callable[[Any], object]:
-    def load_storage(saved: Any) -> object:
-        if not isinstance(saved, tuple) or saved[:1] != ("storage",):
-            raise RefusedError(f"the persistent object {ascii(saved)[:80]}")
-        return load(saved)
-
-    return load_storage
-
-
-class RestrictedPickle:
-    """What torch.load wants of a `pickle_module`."""
-
-    Unpickler = RestrictedUnpickler
-
-    @staticmethod
-    def load(file: BinaryIO, **options: Any) -> object:
-        return RestrictedUnpickler(file, **options).load()
+    def _unpack(self, raw: bytes) -> object:
+        if self._load_bytes is None or not isinstance(raw, bytes):
+            raise DamagedError("a storage inside of a storage")
+        self._take(2 * len(raw))
+        return self._load_bytes(raw)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from videoswin_cli.training.parameters import parse_name
 from videoswin_cli.training.recipe import Recipe
 
 
@@ -31,6 +32,9 @@ def group_parameters(network: nn.Module, recipe: Recipe) -> list[Group]:
 
     With `layer_decay` below 1 each block learns slower than the next one, as in BEiT: the head
     first, the patch embedding last.
+
+    Raises:
+        UsageError: the network has parameters of unknown names.
     """
     trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
     depths = _depths(dict(network.named_parameters()))
@@ -109,26 +113,17 @@ def _is_undecayed(name: str) -> bool:
 
 def _depths(parameters: Mapping[str, object]) -> dict[str, int]:
     """0 for the patch embedding, then one more a block; merging goes with the block before."""
-    blocks = sorted(
-        {
-            (int(stage), int(block))
-            for stage, block in (
-                (parts[1], parts[3])
-                for parts in (name.split(".") for name in parameters)
-                if parts[0] == "layers" and parts[2] == "blocks"
-            )
-        }
-    )
-    place = {block: number for number, block in enumerate(blocks, start=1)}
+    places = {name: parse_name(name) for name in parameters}
+    blocks = sorted({(p.stage, p.block) for p in places.values() if p.block is not None})
+    numbers = {block: number for number, block in enumerate(blocks, start=1)}
     depths = {}
-    for name in parameters:
-        parts = name.split(".")
-        if parts[0] == "patch_embed":
+    for name, place in places.items():
+        if place.part == "patch_embed":
             depths[name] = 0
-        elif parts[0] != "layers":
+        elif place.part != "layers":
             depths[name] = len(blocks)
-        elif parts[2] == "blocks":
-            depths[name] = place[int(parts[1]), int(parts[3])]
+        elif place.block is not None:
+            depths[name] = numbers[place.stage, place.block]
         else:
-            depths[name] = max(n for (stage, _), n in place.items() if stage == int(parts[1]))
+            depths[name] = max(n for (stage, _), n in numbers.items() if stage == place.stage)
     return depths

@@ -56,6 +56,7 @@ class FinetuneOptions:
     source: Source
     model: str
     checkpoint: Path | None = None
+    weights_set: str | None = None  # of several in one file
     scratch: bool = False
     out: Path
     resume: Path | None = None  # state to go on with

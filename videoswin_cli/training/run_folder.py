@@ -16,6 +16,7 @@ from videoswin_cli.training.preparation import FinetuneOptions
 from videoswin_cli.training.recipe import to_yaml
 from videoswin_cli.training.session import Session
 from videoswin_cli.training.state import load_state, save_state
+from videoswin_cli.training.state_checks import check_optimizer, check_scaler, check_weights
 
 
 def check_output(options: FinetuneOptions) -> None:
@@ -89,10 +90,19 @@ def _begin(session: Session) -> None:
 
 
 def _restore(session: Session, state: Path) -> None:
-    session.progress, tensors = load_state(state, session.description)
-    session.start.model.network.load_state_dict(tensors["network"])
-    session.stepper.optimizer.load_state_dict(tensors["optimizer"])
-    session.stepper.scaler.load_state_dict(tensors["scaler"])
+    session.progress, tensors = load_state(state, session.description, steps=session.plan.steps)
+    network, stepper = session.start.model.network, session.stepper
+    averaged = session.averaged.tensors if session.averaged else {}
+    try:
+        check_weights(tensors["network"], network.state_dict(), what="network")
+        check_optimizer(tensors["optimizer"], stepper.optimizer)
+        check_scaler(tensors["scaler"], stepper.scaler.state_dict())
+        check_weights(tensors["averaged"], averaged, what="averaged")
+    except UsageError as error:  # these know nothing of files
+        raise UsageError(f"{state}: {error.message}", hint=error.hint) from error
+    network.load_state_dict(tensors["network"])
+    stepper.optimizer.load_state_dict(tensors["optimizer"])
+    stepper.scaler.load_state_dict(tensors["scaler"])
     if session.averaged is not None:
         session.averaged.load(tensors["averaged"])
     session.watcher.notice(

@@ -81,9 +81,10 @@ def open_session(
         recipe,
         examples.classes,
         checkpoint=options.checkpoint,
+        weights_set=options.weights_set,
         scratch=options.scratch,
     )
-    watcher.notice(start.transfer.summary)
+    watcher.notice("; ".join((start.transfer.summary, *start.model.remarks)))
     network = start.model.network.to(runtime.device).train()
     groups = group_parameters(network, recipe)
     optimizer = make_optimizer(network, groups, recipe)
@@ -150,6 +151,7 @@ def _describe(
     return {
         "start": options.model,
         "weights_sha256": None if options.scratch else hash_file(start.model.weights),
+        "weights_set": start.model.weights_set,
         "recipe": {k: list(v) if isinstance(v, tuple) else v for k, v in kept.items()},
         "processes": processes.size,
         "classes": list(examples.classes),

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from videoswin_cli.data.training_clips import seeded
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import ModelSpec, Publication
-from videoswin_cli.model.loading import LoadedModel, describe, load
+from videoswin_cli.model.loading import LoadedModel, check_finite, describe, load
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.model.transfer import Transfer, fresh_tensors, transfer
+from videoswin_cli.training.parameters import parse_name
 from videoswin_cli.training.recipe import Recipe
 
 
@@ -83,6 +85,7 @@ def make_start(
     *,
     checkpoint: Path | None,
     scratch: bool,
+    weights_set: str | None = None,
 ) -> Start:
     """Load what there is to start from and fit it to the new network.
 
@@ -101,9 +104,10 @@ def make_start(
     )
     if scratch:
         done = transfer({}, fresh, source_architecture=sizes, architecture=sizes)
-        weights, layout = Path(), "videoswin"
+        origin: dict[str, Any] = {"weights": Path(), "layout": "videoswin"}
     else:
-        source = load(model, checkpoint=checkpoint)
+        source = load(model, checkpoint=checkpoint, weights_set=weights_set)
+        check_finite(source)
         tensors = source.network.state_dict()
         image = tuple(tensors) if source.layout == "image2d" else ()
         done = transfer(
@@ -115,31 +119,32 @@ def make_start(
             labels=classes if recipe.keep_classes else (),
             inflated=image,
         )
-        weights, layout = source.weights, source.layout
+        origin = {
+            "weights": source.weights,
+            "layout": source.layout,
+            "weights_set": source.weights_set,
+            "remarks": source.remarks,
+        }
     own = {name: tensor.clone() for name, tensor in done.tensors.items()}
     network.load_state_dict(own, strict=True, assign=True)
     for parameter in network.parameters():
         parameter.requires_grad_(True)
     freeze(network, recipe)
     network.recompute(recipe.checkpointing)
-    loaded = LoadedModel(
-        network=network,
-        spec=spec,
-        labels=tuple(classes),
-        weights=weights,
-        layout=layout,  # type: ignore[arg-type]
-    )
+    loaded = LoadedModel(network=network, spec=spec, labels=tuple(classes), **origin)
     return Start(model=loaded, transfer=done)
 
 
 def freeze(network: Swin3D, recipe: Recipe) -> None:
-    """Take the gradients from what the recipe wants to stay as it is."""
+    """Take the gradients from what the recipe wants to stay as it is.
+
+    Raises:
+        UsageError: the network has parameters of unknown names.
+    """
     stages = len(network.layers) + 1 if recipe.frozen_stages is None else recipe.frozen_stages
     for name, parameter in network.named_parameters():
-        part, *rest = name.split(".")
+        part, stage, _ = parse_name(name)
         # 0 for the patch embedding; the norm behind the last stage goes with the whole backbone
-        place = int(rest[0]) + 1 if part == "layers" else 0
-        if part == "norm":
-            place = len(network.layers) + 1
-        if part != "head" and stages and place <= stages:
+        place = {"patch_embed": 0, "layers": stage + 1, "norm": len(network.layers) + 1}.get(part)
+        if place is not None and stages and place <= stages:
             parameter.requires_grad_(False)

@@ -1,21 +1,31 @@
-"""What a killed run is gone on with: weights, optimizer and place, in one file."""
+"""What an interrupted run is resumed with: weights, optimizer and place, in one file."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from videoswin_cli.config import check_keys, to_record
 from videoswin_cli.engine.provenance import Description, check_equal
 from videoswin_cli.errors import UsageError
-from videoswin_cli.files import write_whole
-from videoswin_cli.model.unpickling import RefusedError, UnpicklingError, load_torch
+from videoswin_cli.files import check_no_stream, write_whole
+from videoswin_cli.model.rebuilding import RefusedError
+from videoswin_cli.model.torch_files import load_torch
+from videoswin_cli.model.unpickling import UnreadableError
 
 _HINT = "give the state.pt that a run left in its folder"
 _OTHER = (
     "a run goes on as it began, with its data, its recipe and as many processes; for anything else "
     "choose another --out, and start there from its last.safetensors if it has one"
 )
+START_ANEW = (
+    "it cannot be resumed: start from its last whole epoch, with --model last.safetensors of its "
+    "folder and another --out"
+)
+_MOST_VALUES = 10_000_000  # of a description: the paths of all clips are in it
+_TENSORS = ("network", "optimizer", "scaler", "averaged")
 
 
 @dataclass
@@ -26,7 +36,7 @@ class Progress:
     best: float = float("-inf")  # validation figure
     best_loss: float = float("inf")  # of that validation, which decides between equal figures
     best_epoch: int = 0
-    epochs: list[dict[str, float]] = field(default_factory=list)  # a row an epoch, for metrics.csv
+    epochs: list[dict[str, int | float]] = field(default_factory=list)  # rows of metrics.csv
     losses: list[float] = field(default_factory=list)  # of each step
     confusions: list[tuple[int, int, int]] = field(default_factory=list)  # of the best epoch
     failures: dict[str, str] = field(default_factory=dict)  # clips that could not be read
@@ -52,15 +62,23 @@ def save_state(
             raise OSError(str(error).splitlines()[0]) from error
 
 
-def load_state(path: Path, description: Description) -> tuple[Progress, dict[str, Any]]:
-    """Read it again.
+def load_state(
+    path: Path, description: Description, *, steps: int
+) -> tuple[Progress, dict[str, Any]]:
+    """Read it again; the tensors are not compared with anything yet.
+
+    Args:
+        path: of the file.
+        description: of the run that wants to be resumed.
+        steps: of that run, from start to end.
 
     Raises:
         UsageError: it is damaged, or of another run.
     """
     content = _read(path, mmap=False)
-    check_equal(content.pop("description"), description, where=str(path), hint=_OTHER)
-    return Progress(**content.pop("progress")), content
+    check_equal(content["description"], description, where=str(path), hint=_OTHER)
+    progress = _check_progress(content["progress"], path, steps=steps)
+    return progress, {name: content[name] for name in _TENSORS}
 
 
 def read_recipe_of(path: Path | None) -> Description | None:
@@ -71,17 +89,64 @@ def read_recipe_of(path: Path | None) -> Description | None:
     """
     if path is None:
         return None
-    recipe: Description | None = _read(path, mmap=True)["description"].get("recipe")
-    return recipe
+    recipe = _read(path, mmap=True)["description"].get("recipe")
+    return recipe if isinstance(recipe, dict) else None
 
 
 def _read(path: Path, *, mmap: bool) -> dict[str, Any]:
+    check_no_stream(path)
     try:
         content = load_torch(path, mmap=mmap)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
-    except (RefusedError, UnpicklingError, RuntimeError, ValueError, KeyError, EOFError) as error:
-        raise UsageError(f"{path} is no state of a run, or damaged", hint=_HINT) from error
+    except (RefusedError, UnreadableError) as error:
+        raise UsageError(f"{path} is no state of a run, or damaged: {error}", hint=_HINT) from error
     if not isinstance(content, dict) or "progress" not in content:
         raise UsageError(f"{path} is no state of a run", hint=_HINT)
+    if not all(isinstance(key, str) for key in content):
+        raise UsageError(f"{path} has keys that are no names", hint=_HINT)
+    keys = {"description", "progress", *_TENSORS}
+    check_keys(content, known=keys, required=keys, source=str(path))
+    if not isinstance(content["description"], dict) or _is_endless(content["description"]):
+        raise UsageError(f"{path}: its description is no mapping of texts", hint=START_ANEW)
     return content
+
+
+def _is_endless(value: object) -> bool:
+    """Whether it would be long as text: a list that is there twice counts twice."""
+    pending, count = [value], 0
+    while pending and count <= _MOST_VALUES:
+        count += 1
+        value = pending.pop()
+        if isinstance(value, dict):
+            pending += [*value, *value.values()]
+        elif isinstance(value, list | tuple):
+            pending += value
+    return count > _MOST_VALUES
+
+
+def _check_progress(data: object, path: Path, *, steps: int) -> Progress:
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise UsageError(f"{path}: its progress is no mapping", hint=START_ANEW)
+    keys = {f.name for f in fields(Progress)}
+    check_keys(data, known=keys, required=keys, source=f"{path}, progress")
+    progress = to_record(Progress, data, source=f"{path}, progress")
+    if not 0 <= progress.step <= steps:
+        raise UsageError(f"{path}: step {progress.step} of {steps}", hint=START_ANEW)
+    if len(progress.losses) != progress.step or not all(map(math.isfinite, progress.losses)):
+        raise UsageError(
+            f"{path}: {len(progress.losses)} losses for {progress.step} steps, or not finite",
+            hint=START_ANEW,
+        )
+    places = [row.get("step", -1.0) for row in progress.epochs]
+    if places != sorted(set(places)) or any(not 0 < at <= progress.step for at in places):
+        raise UsageError(f"{path}: epochs that end at the steps {places[:5]}", hint=START_ANEW)
+    if len({tuple(row) for row in progress.epochs}) > 1:
+        raise UsageError(f"{path}: epochs with other figures than the first", hint=START_ANEW)
+    if not 0 <= progress.best_epoch <= len(progress.epochs) or math.isnan(progress.best):
+        raise UsageError(
+            f"{path}: best after epoch {progress.best_epoch} of {len(progress.epochs)}, "
+            f"{progress.best}",
+            hint=START_ANEW,
+        )
+    return progress
