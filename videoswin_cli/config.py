@@ -68,4 +68,6 @@ def to_record(kind: type[Record], data: Mapping[str, Any], *, source: str) -> Re
     try:
         return msgspec.convert(dict(data), kind)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{source}: {error}") from error
+        text = str(error)  # may hold a text of the file, and ends in the key
+        short = text if len(text) < 300 else f"{text[:150]}...{text[-100:]}"
+        raise UsageError(f"{source}: {short}") from error

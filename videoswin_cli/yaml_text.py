@@ -178,8 +178,8 @@ class _Builder:
                 )
         try:
             return self._construct(node)
-        except self._yaml.YAMLError as error:
-            raise self._refuse(event, str(error)) from error
+        except self._yaml.MarkedYAMLError as error:
+            raise self._refuse(event, str(error.problem)) from error
         except (ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
             # As PyYAML fails on a month 99, a truth of "maybe", a time stamp that is none
             raise self._refuse(event, f"{shown(event.value)} is no valid {kind}") from error
