@@ -20,7 +20,7 @@ class Range:
         return above and (value < self.high if self.without_high else value <= self.high)
 
     def __str__(self) -> str:
-        begin, end = f"{self.low:.10g}", f"{self.high:.10g}"
+        begin, end = f"{self.low:.16g}", f"{self.high:.16g}"
         first = f"above {begin}" if self.without_low else f"from {begin}"
         return f"{first} to {'below ' if self.without_high else ''}{end}"
 

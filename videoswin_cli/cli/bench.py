@@ -28,10 +28,17 @@ def bench(
     decoder: options.Decoder = "auto",
     workers: Annotated[
         int,
-        typer.Option("--workers", min=0, metavar="N", help="Decoding processes; 0: in turns."),
+        typer.Option(
+            "--workers",
+            min=0,
+            max=options.MAX_WORKERS,
+            metavar="N",
+            help="Decoding processes; 0: in turns.",
+        ),
     ] = 0,
     videos: Annotated[
-        int, typer.Option("--videos", min=1, metavar="N", help="How often it is computed.")
+        int,
+        typer.Option("--videos", min=1, max=100_000, metavar="N", help="How often it is computed."),
     ] = 5,
     against: Annotated[
         Literal["torchvision"] | None,

@@ -15,6 +15,7 @@ from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.files import check_writable
 from videoswin_cli.model.catalog import DEFAULT_MODEL
+from videoswin_cli.ranges import shown
 from videoswin_cli.records import ListedVideo
 from videoswin_cli.report.timing import describe_timing
 
@@ -204,8 +205,11 @@ def _parse_stride(text: str | None) -> tuple[int | None, float | None]:
     """Frames or seconds."""
     if text is None:
         return None, None
-    if match := re.fullmatch(r"([0-9]+) ?f(?:rames?)?", text):
+    if match := re.fullmatch(r"([0-9]{1,7}) ?f(?:rames?)?", text):
         return int(match[1]), None
-    if match := re.fullmatch(r"([0-9]*\.?[0-9]+) ?s?", text):
+    if match := re.fullmatch(r"([0-9]{0,6}\.?[0-9]{1,12}) ?s?", text):
         return None, float(match[1])
-    raise UsageError(f"--stride {text!r}: expected seconds like 2 or 0.5, or frames like 16f")
+    raise UsageError(
+        f"--stride {shown(text)}: expected seconds below 1000000, like 2 or 0.5, or frames below "
+        "10000000, like 16f"
+    )

@@ -13,9 +13,14 @@ def make_dataset(
     kind: Annotated[Literal["camera-motion"], typer.Argument(help="What to make.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Gets DIR/CLASS/CLIP.mp4.")],
     clips_per_class: Annotated[
-        int, typer.Option("--clips-per-class", min=1, metavar="N", help="Of each of 10 classes.")
+        int,
+        typer.Option(
+            "--clips-per-class", min=1, max=1_000_000, metavar="N", help="Of each of 10 classes."
+        ),
     ] = 30,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Other seeds, other clips.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=2**63 - 1, help="Other seeds, other clips.")
+    ] = 0,
     pictures: Annotated[
         Path | None,
         typer.Option(

@@ -10,6 +10,10 @@ from videoswin_cli.data.lists import ListFormat
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 
+MAX_WORKERS = 256  # processes; each holds some 300 MB
+MAX_BATCH_SIZE = 1024  # views or clips at once
+MAX_STREAM = 10_000
+
 Model = Annotated[
     str,
     typer.Option(
@@ -63,8 +67,12 @@ def parse_seconds(option: str, text: str | None) -> float | None:
     if text is None:
         return None
     *units, last = text.split(":")
-    whole = all(re.fullmatch(r"[0-9]+", unit) for unit in units)
-    if len(units) > 2 or not whole or not re.fullmatch(r"[0-9]+\.?[0-9]*|\.[0-9]+", last):
+    whole = all(re.fullmatch(r"[0-9]{1,6}", unit) for unit in units)
+    if (
+        len(units) > 2
+        or not whole
+        or not re.fullmatch(r"[0-9]{1,9}\.?[0-9]{0,12}|\.[0-9]{1,12}", last)
+    ):
         raise UsageError(
             f"{option} {text}: expected seconds, or MM:SS or HH:MM:SS.mmm, such as 1:02.5"
         )
@@ -88,6 +96,7 @@ Stream = Annotated[
     typer.Option(
         "--stream",
         min=0,
+        max=MAX_STREAM,
         metavar="N",
         help="Number of the video stream in each file, as ffprobe counts.",
         show_default="the default one, else the largest",
@@ -100,7 +109,12 @@ AllowTruncated = Annotated[
 Workers = Annotated[
     int | None,
     typer.Option(
-        "--workers", min=0, metavar="N", help="Decoding processes.", show_default="by the work"
+        "--workers",
+        min=0,
+        max=MAX_WORKERS,
+        metavar="N",
+        help="Decoding processes.",
+        show_default="by the work",
     ),
 ]
 BatchSize = Annotated[
@@ -108,6 +122,7 @@ BatchSize = Annotated[
     typer.Option(
         "--batch-size",
         min=1,
+        max=MAX_BATCH_SIZE,
         metavar="N",
         help="Views a forward pass.",
         show_default="1 on a CPU, 8 on a GPU",

@@ -12,6 +12,7 @@ from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.files import check_writable
 from videoswin_cli.model.catalog import DEFAULT_MODEL
+from videoswin_cli.model.limits import MAX_CLASSES
 from videoswin_cli.report.predictions import Format, open_report
 
 
@@ -27,7 +28,9 @@ def predict(
     checkpoint: options.Checkpoint = None,
     labels: options.Labels = None,
     views: options.Views = "1x1",
-    topk: Annotated[int, typer.Option("--topk", min=1, help="Classes to show.")] = 5,
+    topk: Annotated[
+        int, typer.Option("--topk", min=1, max=MAX_CLASSES, help="Classes to show.")
+    ] = 5,
     average: options.Average = "prob",
     device: options.Device = "auto",
     precision: options.Precision = "fp32",

@@ -149,7 +149,7 @@ RANGES = {
     "interval_frames": PROTOCOL_RANGES["interval_frames"],
     "crop_size": PROTOCOL_RANGES["crop_size"],
     "window_size": ARCHITECTURE_RANGES["window_size"],
-    "seed": Range(0, 2**63 - 1),
+    "seed": Range(-(2**53), 2**53),
     "save_minutes": Range(0, 100_000),
 }
 
