@@ -23,6 +23,7 @@ LAYERS = {
     "config": 1,
     "yaml_text": 1,
     "files": 1,
+    "transport": 0,
     "fetch": 1,
     "model": 2,
     "data": 2,
@@ -117,7 +118,7 @@ def test_the_network_stands_alone() -> None:
 @pytest.mark.parametrize(
     ("package", "homes"),
     [
-        ("requests", {"fetch.py"}),
+        ("requests", {"fetch.py", "transport.py"}),
         ("decord", {"data/decoding/decord_reader.py"}),
         ("pickle", {"model/unpickling.py"}),
         ("safetensors", {"model/checkpoint.py"}),

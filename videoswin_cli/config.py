@@ -32,6 +32,11 @@ def offline() -> bool:
     return os.environ.get("VIDEOSWIN_OFFLINE", "").lower() in ("1", "true", "yes")
 
 
+def private_redirects() -> bool:
+    """Tell whether VIDEOSWIN_PRIVATE_REDIRECTS lets a public server redirect to a private one."""
+    return os.environ.get("VIDEOSWIN_PRIVATE_REDIRECTS", "").lower() in ("1", "true", "yes")
+
+
 def required_keys(kind: type[Any]) -> set[str]:
     """Names of the fields of a dataclass that have no default."""
     missing = (f for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING)
