@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from videoswin_cli.errors import FetchError, UsageError
 from videoswin_cli.transport import Exchange, RedirectError, SlowError
+from videoswin_cli.visible import visible
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -176,7 +177,7 @@ def _hold_lock(path: Path) -> "AbstractContextManager[object]":
     try:
         return lock.acquire(blocking=False)
     except Timeout:
-        _LOG.warning("%s: another process fetches it; waiting", path.name)
+        _LOG.warning("%s: another process fetches it; waiting", visible(path.name))
         return lock.acquire()
 
 
@@ -210,7 +211,7 @@ def _download(path: Path, limits: _Limits) -> None:
                         hint=f"Fetch it by other means and put it at {path}; "
                         "nothing half-written is left there.",
                     ) from failure
-                _LOG.warning("%s: %s; next try in %.0f s", path.name, failure, wait)
+                _LOG.warning("%s", visible(f"{path.name}: {failure}; next try in {wait:.0f} s"))
                 time.sleep(wait)
             else:
                 part.replace(path)
@@ -285,7 +286,7 @@ def _save(
     with (
         part.open("ab") as file,
         tqdm(
-            desc=part.stem,
+            desc=visible(part.stem),
             total=total,
             initial=offset,
             unit="B",

@@ -69,7 +69,7 @@ def _parse(raw: bytes, *, source: str, wrong: str) -> Any:
         for event in yaml.parse(raw, Loader=loader):
             builder.add(event)
     except yaml.YAMLError as error:
-        raise UsageError(f"{wrong}: {error}") from error
+        raise UsageError(f"{wrong}: {' '.join(str(error).split())}") from error
     return builder.root
 
 

@@ -8,6 +8,7 @@ import typer
 
 from videoswin_cli.cli import options
 from videoswin_cli.cli.console import VideoBar, notice
+from videoswin_cli.cli.console import result as print_result
 from videoswin_cli.data.lists import check_list
 from videoswin_cli.errors import ExpectationError, UsageError, VideoError
 from videoswin_cli.files import check_writable
@@ -185,7 +186,7 @@ def eval(
         if done is None:
             return  # the first process tells
         result = done
-    typer.echo(format_summary(result.summary, format), nl=False)
+    print_result(format_summary(result.summary, format), end="")
     for text in result.summary.warnings:
         notice(f"warning: {text}")
     _write_tables(result, per_class, confusion)

@@ -1,14 +1,14 @@
 """`videoswin extract`: features of videos, for other models to work on."""
 
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from videoswin_cli.cli import options
-from videoswin_cli.cli.console import VideoBar, notice
+from videoswin_cli.cli.console import VideoBar, notice, result
+from videoswin_cli.cli.stdin import stdin_paths
 from videoswin_cli.data.lists import read_list
 from videoswin_cli.data.locating import locate
 from videoswin_cli.data.sources import expand_inputs
@@ -113,7 +113,7 @@ def extract(
 
     check_stdin(inputs or [], find_processes())
     if list_file is None:
-        paths = expand_inputs(inputs or [], stdin=sys.stdin)
+        paths = expand_inputs(inputs or [], stdin=stdin_paths())
         listed = [ListedVideo(path=p, file=p, label=None, line=n) for n, p in enumerate(paths, 1)]
     else:
         listed = _read_list(list_file, root, list_format)
@@ -175,7 +175,7 @@ def extract(
     if broken:
         notice(f"{len(broken)} of {len(done.videos)} videos are damaged in part")
     if done.complete:
-        typer.echo(out)
+        result(out)
     else:
         notice(f"{len(done.videos)} of {len(listed)} videos are there; the other shards go on")
     if failed or broken:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from videoswin_cli.cli import options
-from videoswin_cli.cli.console import notice, progress
+from videoswin_cli.cli.console import notice, progress, result
 
 
 def make_dataset(
@@ -48,4 +48,4 @@ def make_dataset(
     )
     for _ in progress(made, total=clips_per_class * len(MOTIONS), unit="clip"):
         pass
-    typer.echo(folder)
+    result(folder)

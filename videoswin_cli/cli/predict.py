@@ -1,6 +1,5 @@
 """`videoswin predict`: what happens in these videos?"""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from videoswin_cli.cli import options
 from videoswin_cli.cli.console import notice, progress
+from videoswin_cli.cli.stdin import stdin_paths
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.files import check_writable
@@ -68,7 +68,7 @@ def predict(
 
     processes = find_processes()
     check_stdin(inputs, processes)
-    videos = expand_inputs(inputs, stdin=sys.stdin)
+    videos = expand_inputs(inputs, stdin=stdin_paths())
     if out is not None:
         lists = [text[1:] for text in inputs if text.startswith("@")]
         check_writable(out, inputs=[*videos, *lists, model, checkpoint, labels])
