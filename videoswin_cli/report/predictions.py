@@ -66,7 +66,8 @@ def _writer(format: Format, stream: TextIO) -> Iterator[Callable[[Prediction], N
         yield lambda p: _write_line(stream, to_json(_fields(p)) + "\n")
     elif format == "csv":
         _write_line(stream, _csv_text([CSV_COLUMNS]))
-        yield lambda prediction: _write_line(stream, _csv_text(_csv_rows(prediction)))
+        shown = visible if stream.isatty() else str
+        yield lambda prediction: _write_line(stream, _csv_text(_csv_rows(prediction, shown)))
     elif stream.isatty():
         from rich.console import Console
 
@@ -81,15 +82,15 @@ def _write_line(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-def _csv_rows(prediction: Prediction) -> list[tuple[Any, ...]]:
+def _csv_rows(prediction: Prediction, shown: Callable[[str], str]) -> list[tuple[Any, ...]]:
     video = (
-        prediction.path, prediction.model, prediction.views,
+        shown(prediction.path), shown(prediction.model), prediction.views,
         prediction.decoder, prediction.frames, prediction.fps,
     )  # fmt: skip
     if prediction.error is not None:
-        return [(*video, None, None, None, None, prediction.error)]
+        return [(*video, None, None, None, None, shown(prediction.error))]
     return [
-        (*video, rank, score.label, score.index, score.prob, None)
+        (*video, rank, shown(score.label), score.index, score.prob, None)
         for rank, score in enumerate(prediction.top, start=1)
     ]
 
