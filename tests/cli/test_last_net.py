@@ -11,7 +11,8 @@ import pytest
 
 from videoswin_cli.cli import app as app_module
 from videoswin_cli.cli import download as download_module
-from videoswin_cli.cli.last_net import explain
+from videoswin_cli.cli.last_net import explain, without_traceback
+from videoswin_cli.errors import UsageError, VideoSwinError
 
 TORCH_TEXT = (
     "Caught ValueError in DataLoader worker process 0.\n"
@@ -35,6 +36,7 @@ def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (ValueError("\x1b[31m" + "x" * 9999), r"error: internal error: ValueError: \x1b[31mxxx"),
         (KeyError(), "error: internal error: KeyError"),
         (RuntimeError(TORCH_TEXT), "error: internal error: ValueError: too odd"),
+        (OSError(TORCH_TEXT), "error: ValueError: too odd"),
         (RecursionError("maximum"), "error: internal error: RecursionError: maximum: something is"),
         (MemoryError(), "error: out of memory: MemoryError"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "error: out of memory: Run"),
@@ -55,6 +57,13 @@ def test_an_unexpected_error_is_a_line(
     for report in reports.iterdir():
         assert str(report) in err
         assert type(error).__name__ in report.read_text()
+
+
+def test_an_error_of_ours_in_a_worker_has_no_traceback() -> None:
+    text = TORCH_TEXT.replace("ValueError: ", "videoswin_cli.errors.VideoSwinError: ")
+    assert without_traceback(VideoSwinError(text, hint="x")).message == "too odd"
+    error = UsageError("as it is: yes")
+    assert without_traceback(error) is error
 
 
 def test_reports_are_never_written_over_and_need_no_temporary_folder(

@@ -62,7 +62,7 @@ class _Group(TyperGroup):
             sys.stdout.flush()
             return result
         except VideoSwinError as error:
-            show_error(error)
+            show_error(last_net.without_traceback(error))
             raise typer.Exit(error.exit_code) from error
         except BrokenPipeError as error:  # `| head -1` has what it wants
             last_net.close_stdout()

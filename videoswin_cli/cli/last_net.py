@@ -22,6 +22,7 @@ CLOSED = 141  # as of a program that SIGPIPE ends: nobody reads its results any 
 TERMINATED = 143
 
 _LONGEST = 300  # characters of a message
+_WORKER = "Original Traceback (most recent call last):"  # in what torch raises again
 
 
 class TerminatedError(BaseException):
@@ -65,15 +66,27 @@ def close_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def without_traceback(error: VideoSwinError) -> VideoSwinError:
+    """The error of a decoding process without the text that torch put around it."""
+    if _WORKER not in error.message:
+        return error
+    return VideoSwinError(_last_line(error).partition(": ")[2], hint=error.hint)
+
+
 def explain(error: Exception) -> None:
     """Tell of an error that is none of ours in a line, with the traceback in a file."""
     if os.environ.get("VIDEOSWIN_DEBUG", "").lower() in ("1", "true", "yes"):
         traceback.print_exception(error)
-    if isinstance(error, OSError):  # the disk is full or a name too long; not a bug
+    if isinstance(error, OSError) and _WORKER not in str(
+        error
+    ):  # the disk is full or a name too long; not a bug
         of = f"{error.filename}: " if error.filename else "cannot write the results: "
         notice(f"error: {of}{error.strerror or error}")
         return
     last = _last_line(error)
+    if isinstance(error, OSError):
+        notice(f"error: {last}")
+        return
     if isinstance(error, MemoryError) or "can't allocate memory" in last or "out of memory" in last:
         show_error(
             VideoSwinError(
@@ -98,7 +111,7 @@ def explain(error: Exception) -> None:
 def _last_line(error: Exception) -> str:
     """Class and message; of an error in a worker those that torch puts at the end of its text."""
     lines = [line for line in str(error).splitlines() if line.strip()] or [""]
-    if "Original Traceback" in str(error):
+    if _WORKER in str(error):
         return lines[-1][:_LONGEST]
     return f"{type(error).__name__}: {lines[0]}"[:_LONGEST].removesuffix(": ")
 
