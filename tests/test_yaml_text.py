@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,12 @@ def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
         read_yaml(tmp_path)
     with pytest.raises(UsageError, match=r"cannot read .*: embedded null"):
         read_yaml(tmp_path / "a\0.yaml")
+
+
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "mine.yaml")
+    with pytest.raises(UsageError, match="expected a file, found a pipe"):
+        read_yaml(tmp_path / "mine.yaml")
 
 
 def test_a_large_file_is_not_read_to_its_end(tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
             something else than a mapping.
     """
     try:
+        if path.is_fifo() and not str(path).startswith(("/dev/", "/proc/")):  # those a shell made
+            raise UsageError(f"cannot read {path}: expected a file, found a pipe")
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name

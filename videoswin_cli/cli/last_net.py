@@ -22,6 +22,7 @@ CLOSED = 141  # as of a program that SIGPIPE ends: nobody reads its results any 
 TERMINATED = 143
 
 _LONGEST = 300  # characters of a message
+_NO_MEMORY = ("can't allocate memory", "out of memory", "could not create a primitive")
 _WORKER = "Original Traceback (most recent call last):"  # in what torch raises again
 
 
@@ -87,7 +88,7 @@ def explain(error: Exception) -> None:
     if isinstance(error, OSError):
         notice(f"error: {last}")
         return
-    if isinstance(error, MemoryError) or "can't allocate memory" in last or "out of memory" in last:
+    if isinstance(error, MemoryError) or any(text in last for text in _NO_MEMORY):
         show_error(
             VideoSwinError(
                 f"out of memory: {last}",

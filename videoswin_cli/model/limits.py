@@ -5,7 +5,7 @@ leaves room for larger ones; the sizes hold for the numbers together.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from math import prod
 
 from videoswin_cli.errors import UsageError
@@ -105,19 +105,24 @@ def _oversizes(a: Architecture, p: Protocol) -> Iterator[str]:
         )
 
 
+def stage_tokens(architecture: Architecture, protocol: Protocol) -> Iterator[tuple[int, int]]:
+    """Tokens of one view with the padding to whole windows, and tokens of a window, by stage."""
+    sides = (protocol.clip_frames, protocol.crop_size, protocol.crop_size)
+    grid = [-(-side // patch) for side, patch in zip(sides, architecture.patch_size, strict=True)]
+    for _ in architecture.depths:
+        window = [min(pair) for pair in zip(grid, architecture.window_size, strict=True)]
+        yield prod(-(-n // w) * w for n, w in zip(grid, window, strict=True)), prod(window)
+        grid = [grid[0], -(-grid[1] // 2), -(-grid[2] // 2)]
+
+
 def _largest_tensor(a: Architecture, p: Protocol) -> int:
     """Numbers in the largest tensor of a forward pass of one view, roughly."""
-    sizes: Sequence[int] = (p.clip_frames, p.crop_size, p.crop_size)
-    tokens = [-(-size // patch) for size, patch in zip(sizes, a.patch_size, strict=True)]
     largest = 0
-    for stage, heads in enumerate(a.num_heads):
-        window = [min(pair) for pair in zip(tokens, a.window_size, strict=True)]
-        padded = [-(-n // w) * w for n, w in zip(tokens, window, strict=True)]
+    for stage, (tokens, window) in enumerate(stage_tokens(a, p)):
         wide = max(4.0, a.mlp_ratio)  # queries, keys and values, or the hidden layer
-        values = int(prod(padded) * a.embed_dim * 2**stage * wide)
-        pairs = prod(window) ** 2 * (heads + 6)  # bias of each head, and int64 places
+        values = int(tokens * a.embed_dim * 2**stage * wide)
+        pairs = window**2 * (a.num_heads[stage] + 6)  # bias of each head, and int64 places
         largest = max(largest, values, pairs)
-        tokens = [tokens[0], -(-tokens[1] // 2), -(-tokens[2] // 2)]
     return largest
 
 
