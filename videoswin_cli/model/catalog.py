@@ -77,7 +77,7 @@ PUBLICATION_RANGES = {
     "gmacs_per_view": Range(0, 1e9),
 }
 RECIPE_RANGES = {
-    "lr": Range(0, 100),
+    "lr": Range(0, 1e15),
     "betas": Range(0, 1),
     "weight_decay": Range(0, 100),
     "backbone_lr_mult": Range(0, 100),

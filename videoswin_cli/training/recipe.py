@@ -120,7 +120,7 @@ def _parse_change(change: str, known: set[str]) -> dict[str, Any]:
 
 _SHARE = Range(0, 1, without_high=True)
 RANGES = {
-    "lr": Range(0, 100, without_low=True),
+    "lr": Range(0, 1e15, without_low=True),  # too steep a one is told when the loss is no number
     "lr_batch": Range(1, 1_000_000),
     "betas": _SHARE,
     "weight_decay": Range(0, 100),
