@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,7 @@ class Reply:
     ranges: bool = True  # honour Range
     if_range: bool = True  # honour If-Range; False: answer 206 for any version
     shift: int = 0  # bytes that a 206 begins too late
+    trickle: Literal["", "headers", "body"] = ""  # sent byte by byte, 20 a second
 
 
 class FaultServer(ThreadingHTTPServer):
@@ -74,13 +76,24 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for key, value in {**extra, **reply.headers}.items():
             self.send_header(key, value)
+        if reply.trickle == "headers":
+            self._trickle(b"".join(self._headers_buffer))
+            self._headers_buffer.clear()
         self.end_headers()
+        if reply.trickle:
+            self._trickle(body[: reply.cut])
         self.wfile.write(body[: reply.cut])
         if reply.stall:
             self.wfile.flush()
             server.released.wait(10)
             if reply.cut is not None:
                 self.wfile.write(body[reply.cut :])
+
+    def _trickle(self, data: bytes) -> None:
+        """Ends, as the test does, when the client hangs up."""
+        for byte in data:
+            self.wfile.write(bytes([byte]))
+            self.server.released.wait(0.05)
 
     def log_message(self, format: str, *args: object) -> None:
         pass

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from videoswin_cli import config
-from videoswin_cli.config import check_keys, configs_folder, read_yaml, required_keys, to_record
+from videoswin_cli.config import check_keys, configs_folder, required_keys, to_record
 from videoswin_cli.errors import UsageError
 
 
@@ -19,55 +19,6 @@ class Camera:
 
 
 DATA: dict[str, Any] = {"height": 3, "ratio": 1.5, "size": [1, 2, 3]}
-
-
-def write(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-# --- YAML files -----------------------------------------------------------------------------------
-
-
-def test_read_yaml(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.yaml", "name: Flügel\nsizes: [1, 2]  # px\nnothing: null\n")
-    assert read_yaml(path) == {"name": "Flügel", "sizes": [1, 2], "nothing": None}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a: [1, 2", "is not valid YAML: .*line 1"),
-        ("a: 1\n b: 2\n", "is not valid YAML: .*line 2"),
-        ("a: !!python/object/apply:os.getpid []", "is not valid YAML: .*python/object"),
-        ("- a\n- b\n", "expected keys and values, found list"),
-        ("just words", "expected keys and values, found str"),
-        ("", "expected keys and values, found NoneType"),
-    ],
-)
-def test_what_is_no_mapping_is_told(tmp_path: Path, text: str, message: str) -> None:
-    path = write(tmp_path / "mine.yaml", text)
-    with pytest.raises(UsageError, match=rf"(?s)mine\.yaml.*{message}"):
-        read_yaml(path)
-
-
-def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
-    (tmp_path / "mine.yaml").write_bytes(b"name: \xff\xfe\x00")
-    with pytest.raises(UsageError, match=r"mine\.yaml is not valid YAML"):
-        read_yaml(tmp_path / "mine.yaml")
-
-
-def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"cannot read .*none\.yaml: No such file"):
-        read_yaml(tmp_path / "none.yaml")
-    with pytest.raises(UsageError, match=r"cannot read .*: Is a directory"):
-        read_yaml(tmp_path)
-
-
-def test_a_key_twice_is_told(tmp_path: Path) -> None:
-    path = write(tmp_path / "mine.yaml", "clips: 4\ncrops: 3\nclips: 1\n")
-    with pytest.raises(UsageError, match=r"mine\.yaml: key 'clips' is there twice"):
-        read_yaml(path)
 
 
 # --- keys -----------------------------------------------------------------------------------------

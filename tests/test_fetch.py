@@ -7,14 +7,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from email.utils import formatdate
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from fault_server import FaultServer, Reply, serve
 
 from videoswin_cli import fetch as module
+from videoswin_cli import transport
 from videoswin_cli.errors import FetchError, UsageError
 from videoswin_cli.fetch import fetch
 
@@ -34,8 +37,10 @@ def waits() -> list[float]:
 def _quick(monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(module, "READ_SECONDS", 1.0)
-    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=waits.append, time=time.time))
+    monkeypatch.setattr(transport, "READ_SECONDS", 1.0)
+    passing = SimpleNamespace(sleep=waits.append, time=time.time)
+    passing.monotonic = lambda: time.monotonic() + sum(waits)
+    monkeypatch.setattr(module, "time", passing)
 
 
 @pytest.fixture
@@ -70,7 +75,7 @@ def leave_partial(server: FaultServer, target: Path, monkeypatch: pytest.MonkeyP
 
     server.script = [Reply(cut=CUT)]
     with monkeypatch.context() as patch:
-        patch.setattr(module, "time", SimpleNamespace(sleep=interrupt))
+        patch.setattr(module, "time", SimpleNamespace(sleep=interrupt, monotonic=time.monotonic))
         with pytest.raises(KeyboardInterrupt):
             fetch(server.url(), target)
     server.asked.clear()
@@ -298,6 +303,190 @@ def test_retry_after_is_honoured_and_capped(
     server.script = [Reply(status=429, headers={"Retry-After": retry_after})]
     fetch(server.url(), target)
     assert waits == [expected]
+
+
+@pytest.mark.parametrize("trickle", ["headers", "body"])
+def test_a_trickle_is_given_up(
+    server: FaultServer, target: Path, monkeypatch: pytest.MonkeyPatch, trickle: Any
+) -> None:
+    monkeypatch.setattr(transport, "SLOW_SECONDS", 0.3)  # 1024 bytes a second in earnest
+    server.script = [Reply(trickle=trickle)] * 9
+    with pytest.raises(FetchError, match=r"\(5 tries\): too slow: the next piece did not come"):
+        fetch(server.url(), target)
+    assert_nothing_left(target)
+
+
+def test_one_trickle_is_tried_again(
+    server: FaultServer, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "SLOW_SECONDS", 0.5)
+    server.script = [Reply(trickle="body"), Reply(trickle="body", length=False)]
+    fetch(server.url(), target)
+    assert_whole(target)
+    assert len(server.asked) == 3
+
+
+def test_no_try_begins_when_nothing_new_came_for_too_long(
+    server: FaultServer, target: Path, waits: list[float]
+) -> None:
+    server.script = [Reply(status=503, headers={"Retry-After": "20"})] * 9
+    with pytest.raises(FetchError, match=r"\(2 tries\): HTTP 503"):
+        fetch(server.url(), target, patience_seconds=21)  # the second wait would end after 40 s
+    assert waits == [20]
+
+
+def test_a_fetch_ends_in_its_time(server: FaultServer, target: Path) -> None:
+    server.script = [Reply(trickle="body")]
+    with pytest.raises(FetchError, match=r"\(1 try\): it takes too long"):
+        fetch(server.url(), target, max_seconds=0.3)
+    assert_nothing_left(target)
+
+
+def test_a_large_file_gets_more_time(target: Path) -> None:
+    limits = module._Limits(
+        url="", sha256=None, max_bytes=None, max_seconds=None, patience_seconds=0,
+        private_redirects=False, begun=100.0,
+    )  # fmt: skip
+    assert limits.deadline == 100 + 3600
+    limits.size = 100 << 16
+    assert limits.deadline == 100 + 3600 + 100
+    limits.max_seconds = 60.0
+    assert limits.deadline == 160
+
+
+@pytest.mark.parametrize(
+    "size", ["9" * 5000, "-5", "1e9", "0x10", "+5", "1_000", "\u00b2", "9" * 16]
+)
+def test_a_size_that_is_none_is_refused(server: FaultServer, target: Path, size: str) -> None:
+    server.script = [Reply(length=False, headers={"Content-Length": size})]
+    with pytest.raises(FetchError, match=r"\(1 try\): .*") as caught:
+        fetch(server.url(), target)
+    assert len(caught.value.message) < 400
+    assert_nothing_left(target)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Range": "bytes " + "9" * 5000 + "-1/1"},
+        {"Content-Range": "bytes 200000-299999/" + "9" * 5000},
+        {"Content-Range": "nonsense"},
+    ],
+)
+def test_a_range_that_is_none_starts_over_or_is_refused(
+    server: FaultServer, target: Path, headers: dict[str, str]
+) -> None:
+    server.script = [Reply(cut=CUT), Reply(headers=headers)]
+    with suppress(FetchError):
+        fetch(server.url(), target)
+        assert_whole(target)
+
+
+@pytest.mark.parametrize(
+    "when",
+    ["9" * 5000, "Wed, 99 Jan 9999999 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 +2359", "-1"],
+)
+def test_a_wait_that_is_none_is_not_waited_for(
+    server: FaultServer, target: Path, waits: list[float], when: str
+) -> None:
+    server.script = [Reply(status=503, headers={"Retry-After": when})]
+    fetch(server.url(), target)
+    assert waits == [1]
+
+
+# --- redirects ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def peers(monkeypatch: pytest.MonkeyPatch) -> dict[int, str]:
+    """Addresses that servers of this machine, by their port, shall be taken to have."""
+    found: dict[int, str] = {}
+    real = transport.peer_address
+    monkeypatch.setattr(
+        transport, "peer_address", lambda peer: found.get(peer.getpeername()[1]) or real(peer)
+    )
+    return found
+
+
+def redirect(target: str) -> Reply:
+    return Reply(status=302, headers={"Location": target})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "0x7f000001", "127.1"])
+def test_a_public_server_does_not_lead_inside(
+    server: FaultServer, target: Path, peers: dict[int, str], host: str
+) -> None:
+    with serve(BODY) as public:
+        peers[public.server_port] = "93.184.215.14"
+        inside = f"http://{host}:{server.server_port}/secret"
+        public.script = [redirect(inside)]
+        with pytest.raises(FetchError, match=r"a redirect from a public address to 127\.0\.0\.1"):
+            fetch(public.url(), target)
+        assert server.asked == []  # nothing was sent there
+        assert_nothing_left(target)
+        public.script = [redirect(inside)]
+        fetch(public.url(), target, private_redirects=True)
+    assert_whole(target)
+
+
+def test_each_redirect_is_looked_at(
+    server: FaultServer, target: Path, peers: dict[int, str]
+) -> None:
+    with serve(BODY) as public:
+        peers[public.server_port] = "2606:2800:21f:cb07::1"
+        public.script = [redirect("/second"), redirect("/third"), redirect(server.url())]
+        with pytest.raises(FetchError, match="a redirect from a public address"):
+            fetch(public.url(), target)
+        assert len(public.asked) == 3
+        server.script = [redirect(public.url("a"))]  # from inside to outside, and back again
+        public.script = [redirect(server.url("b"))]
+        with pytest.raises(FetchError, match="a redirect from a public address"):
+            fetch(server.url(), target)
+    assert len(server.asked) == 1
+
+
+def test_what_the_user_names_may_be_inside_and_lead_on(server: FaultServer, target: Path) -> None:
+    with serve(BODY) as other:
+        other.script = [redirect("?again"), redirect(server.url())]
+        fetch(other.url(), target)
+    assert_whole(target)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        *("http://[::1", "http://[", "file:///etc/passwd", "ftp://host/x", "data:,x"),
+        *("http://host:0/", "http://host:99999/", "http://host:x/", "x" * 5000 + ":"),
+    ],
+)
+def test_a_redirect_to_no_address_is_refused(
+    server: FaultServer, target: Path, location: str
+) -> None:
+    server.script = [redirect(location)]
+    with pytest.raises(FetchError, match=r"\(1 try\): a redirect to '"):
+        fetch(server.url(), target)
+    assert_nothing_left(target)
+
+
+def test_redirects_come_to_an_end(server: FaultServer, target: Path) -> None:
+    server.script = [redirect("/again")] * 50
+    with pytest.raises(FetchError, match="more than 10 redirects"):
+        fetch(server.url(), target)
+    assert len(server.asked) == 11
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        *((a, True) for a in ("93.184.215.14", "8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8")),
+        *((a, False) for a in ("127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "0.0.0.0")),
+        *((a, False) for a in ("169.254.169.254", "100.64.0.1", "224.0.0.1", "255.255.255.255")),
+        *((a, False) for a in ("::1", "::", "fe80::1%eth0", "fd00::1", "ff02::1")),
+        *((a, False) for a in ("::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::")),
+    ],
+)
+def test_public_addresses_are_told_from_others(address: str, public: bool) -> None:
+    assert transport.is_public(address) == public
 
 
 def test_a_server_that_stays_broken_is_given_up(server: FaultServer, target: Path) -> None:

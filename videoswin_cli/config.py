@@ -1,4 +1,4 @@
-"""Where our files lie, and strict reading of YAML into frozen records."""
+"""Where our files lie, and strict checks of plain data that becomes frozen records."""
 
 import os
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from videoswin_cli.errors import UsageError
+from videoswin_cli.ranges import shown
 
 Record = TypeVar("Record")
 
@@ -31,52 +32,9 @@ def offline() -> bool:
     return os.environ.get("VIDEOSWIN_OFFLINE", "").lower() in ("1", "true", "yes")
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file whose top level is a mapping.
-
-    Raises:
-        UsageError: the file is missing, is no YAML, or holds something else than a mapping.
-    """
-    import yaml
-
-    kind = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster
-    try:
-        if path.exists() and not path.is_file() and not path.is_dir():  # it might never end
-            raise UsageError(f"cannot read {path}: a pipe, socket or device", hint="give a file")
-        loader = kind(path.read_text(encoding="utf-8"))
-        root = loader.get_single_node()
-        data = loader.construct_document(root) if root else None
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid YAML: {error}") from error
-    if not (isinstance(root, yaml.MappingNode) and isinstance(data, dict)):
-        raise UsageError(f"{path}: expected keys and values, found {type(data).__name__}")
-    keys = [key.value for key, _ in root.value]
-    if twice := [key for key in keys if keys.count(key) > 1]:  # YAML would let the last one win
-        raise UsageError(f"{path}: key {twice[0]!r} is there twice")
-    return data
-
-
-def parse_value(text: str, *, source: str) -> Any:
-    """One value of YAML.
-
-    Raises:
-        UsageError: it is none.
-    """
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"{source}: not a value: {error}") from error
-
-
-def write_yaml(data: Mapping[str, Any]) -> str:
-    """Keys in their order."""
-    import yaml
-
-    return yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True)
+def private_redirects() -> bool:
+    """Tell whether VIDEOSWIN_PRIVATE_REDIRECTS lets a public server redirect to a private one."""
+    return os.environ.get("VIDEOSWIN_PRIVATE_REDIRECTS", "").lower() in ("1", "true", "yes")
 
 
 def required_keys(kind: type[Any]) -> set[str]:
@@ -99,7 +57,7 @@ def check_keys(
         if key not in known:
             near = get_close_matches(str(key), known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}"
-            raise UsageError(f"{source}: unknown key {key!r}", hint=hint)
+            raise UsageError(f"{source}: unknown key {shown(key)}", hint=hint)
     if missing := sorted(required - data.keys()):
         raise UsageError(f"{source}: missing key {', '.join(map(repr, missing))}")
 
@@ -115,4 +73,6 @@ def to_record(kind: type[Record], data: Mapping[str, Any], *, source: str) -> Re
     try:
         return msgspec.convert(dict(data), kind)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{source}: {error}") from error
+        text = str(error)  # may hold a text of the file, and ends in the key
+        short = text if len(text) < 300 else f"{text[:150]}...{text[-100:]}"
+        raise UsageError(f"{source}: {short}") from error

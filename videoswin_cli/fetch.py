@@ -1,4 +1,4 @@
-"""Files from the network: resumed, checked, put in place whole. The only importer of requests.
+"""Files from the network: resumed, checked, put in place whole, and never waited for without end.
 
 Beside the target NAME live NAME.part (the bytes so far), NAME.part.json (which version of the file
 they are of) and NAME.lock (empty; it stays, because removing it would race with other processes).
@@ -18,24 +18,28 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from videoswin_cli.errors import FetchError, UsageError
+from videoswin_cli.transport import Exchange, RedirectError, SlowError
+from videoswin_cli.visible import visible
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from requests import RequestException, Response
 
-CONNECT_SECONDS = 10.0
-READ_SECONDS = 30.0  # without a byte; then the try counts as stalled
+PATIENCE_SECONDS = 180.0  # without a byte that no earlier try had: then no further try
+TOTAL_SECONDS = 3600.0  # for a whole fetch, and one more for each SLOW_RATE bytes of the file
+SLOW_RATE = 1 << 16  # bytes a second
 FIRST_WAIT = 1.0  # seconds before the second try; doubled before each further one
 LONGEST_WAIT = 30.0  # seconds; a Retry-After is not waited for longer than this
 TRIES = {
     "refused": 1,  # the same answer would come again
+    "late": 1,  # the time for all tries is over
     "wrong": 2,  # bytes of another hash: once more, from the first byte
     "unreachable": 3,  # no connection: most often a wrong name or no network at all
     "broken": 5,  # stalled, cut off or busy, and not GAIN bytes further than any try before
 }
 GAIN = 1 << 20  # bytes; a try that got this much further starts the count of "broken" anew
-CHUNK = 1 << 16  # bytes; what a broken connection may lose of the bytes received
+CHUNK = 1 << 16  # bytes that must come within SLOW_SECONDS; a broken connection may lose them
 
 _LOG = logging.getLogger(__name__)
 
@@ -45,7 +49,7 @@ class _Failure(Exception):  # noqa: N818  (an event of the loop, never seen outs
 
     def __init__(
         self,
-        kind: Literal["refused", "wrong", "unreachable", "broken"],
+        kind: Literal["refused", "late", "wrong", "unreachable", "broken"],
         reason: str,
         *,
         wait: float = 0.0,  # seconds that the server asked for
@@ -67,12 +71,34 @@ class _Version:
     size: int | None  # bytes, of the whole file
 
 
+@dataclass(kw_only=True)
+class _Limits:
+    """What is asked of a download, over all its tries."""
+
+    url: str
+    sha256: str | None
+    max_bytes: int | None
+    max_seconds: float | None
+    patience_seconds: float
+    private_redirects: bool
+    begun: float  # of time.monotonic
+    size: int = 0  # bytes, as the server says
+
+    @property
+    def deadline(self) -> float:
+        seconds = TOTAL_SECONDS + self.size / SLOW_RATE
+        return self.begun + (seconds if self.max_seconds is None else self.max_seconds)
+
+
 def fetch(
     url: str,
     path: Path,
     *,
     sha256: str | None = None,
     max_bytes: int | None = None,
+    max_seconds: float | None = None,
+    patience_seconds: float = PATIENCE_SECONDS,
+    private_redirects: bool = False,
     force: bool = False,
     offline: bool = False,
 ) -> Path:
@@ -80,7 +106,10 @@ def fetch(
 
     An interrupted download leaves NAME.part and is resumed by the next call; a failed one leaves
     nothing. `sha256` is the hex digest or its first 8 or more digits, and a file already there is
-    held against it too. `force` replaces a file that is there.
+    held against it too. `force` replaces a file that is there. All tries together may take
+    `max_seconds`, by default TOTAL_SECONDS and more for a large file, and `patience_seconds` of
+    them without a new byte. A redirect from a public address to a private one is followed with
+    `private_redirects` alone.
 
     Raises:
         FetchError: the file could not be had, written, or has another hash or more than
@@ -105,7 +134,18 @@ def fetch(
             path.parent.mkdir(parents=True, exist_ok=True)
             with _hold_lock(path):
                 if force or not path.is_file():  # another process may have been faster
-                    _download(url, path, sha256=sha256, max_bytes=max_bytes)
+                    _download(
+                        path,
+                        _Limits(
+                            url=url,
+                            sha256=sha256,
+                            max_bytes=max_bytes,
+                            max_seconds=max_seconds,
+                            patience_seconds=patience_seconds,
+                            private_redirects=private_redirects,
+                            begun=time.monotonic(),
+                        ),
+                    )
                     return path
         if sha256 is not None and not (digest := hash_file(path)).startswith(sha256.lower()):
             raise FetchError(
@@ -137,37 +177,41 @@ def _hold_lock(path: Path) -> "AbstractContextManager[object]":
     try:
         return lock.acquire(blocking=False)
     except Timeout:
-        _LOG.warning("%s: another process fetches it; waiting", path.name)
+        _LOG.warning("%s: another process fetches it; waiting", visible(path.name))
         return lock.acquire()
 
 
-def _download(url: str, path: Path, *, sha256: str | None, max_bytes: int | None) -> None:
+def _download(path: Path, limits: _Limits) -> None:
     part = path.with_name(path.name + ".part")
     failures: Counter[str] = Counter()
     tries = furthest = 0
+    moved = time.monotonic()  # when a try last got further than those before
     try:
         while True:
             tries += 1
             try:
-                _receive(url, part, sha256=sha256, max_bytes=max_bytes)
+                _receive(part, limits)
             except _Failure as failure:
                 size = part.stat().st_size if part.is_file() else 0
                 if size >= furthest + GAIN:
                     failures["broken"] = 0
-                furthest = max(size, furthest)
+                if size > furthest:
+                    furthest, moved = size, time.monotonic()
                 if failure.restart:
                     _discard(part)
                 failures[failure.kind] += 1
                 count = failures[failure.kind]
-                if count >= TRIES[failure.kind]:
+                wait = min(max(FIRST_WAIT * 2 ** (count - 1), failure.wait), LONGEST_WAIT)
+                again = time.monotonic() + wait
+                late = again - moved > limits.patience_seconds or again > limits.deadline
+                if count >= TRIES[failure.kind] or late:
                     raise FetchError(
-                        f"cannot fetch {url} ({tries} {'try' if tries == 1 else 'tries'}): "
+                        f"cannot fetch {limits.url} ({tries} {'try' if tries == 1 else 'tries'}): "
                         f"{failure}",
                         hint=f"Fetch it by other means and put it at {path}; "
                         "nothing half-written is left there.",
                     ) from failure
-                wait = min(max(FIRST_WAIT * 2 ** (count - 1), failure.wait), LONGEST_WAIT)
-                _LOG.warning("%s: %s; next try in %.0f s", path.name, failure, wait)
+                _LOG.warning("%s", visible(f"{path.name}: {failure}; next try in {wait:.0f} s"))
                 time.sleep(wait)
             else:
                 part.replace(path)
@@ -178,52 +222,87 @@ def _download(url: str, path: Path, *, sha256: str | None, max_bytes: int | None
         raise
 
 
-def _receive(url: str, part: Path, *, sha256: str | None, max_bytes: int | None) -> None:
+def _receive(part: Path, limits: _Limits) -> None:
     """Make one try: after it `part` is the whole file, on disk and checked, or _Failure tells."""
-    import requests
-    from tqdm import tqdm
+    from http.client import HTTPException
 
-    version = _read_version(part, url=url)
+    from requests import RequestException
+    from urllib3.exceptions import HTTPError
+
+    version = _read_version(part, url=limits.url)
     offset = part.stat().st_size if version and part.is_file() else 0
     headers = {"Accept-Encoding": "identity"}  # else Content-Length would not be the file's size
     if version and offset:
         headers |= {"Range": f"bytes={offset}-", "If-Range": version.value}
     try:
-        with requests.get(
-            url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)
-        ) as response:
-            _check_status(response, offset=offset)
-            kind = response.headers.get("Content-Type", "no Content-Type")
-            if sha256 is None and kind.startswith("text/html"):
-                raise _Failure("refused", f"the server sent a web page ({kind}), not the file")
-            total = _read_size(response)
-            if response.status_code == 206 and version:
-                _check_range(response, offset=offset, version=version, total=total)
-            else:  # also where a Range was asked for: the file changed, or the server has no ranges
-                offset = 0
-                _discard(part)  # before its version, so that no old partial gets the new one
-                _write_version(part, url=url, response=response, size=total)
-            _check_limit(total or 0, max_bytes)
-            with (
-                part.open("ab") as file,
-                tqdm(
-                    desc=part.stem,
-                    total=total,
-                    initial=offset,
-                    unit="B",
-                    unit_scale=True,
-                    disable=None,  # unless stderr is a terminal
-                ) as bar,
-            ):
-                for chunk in response.iter_content(CHUNK):
-                    offset += len(chunk)
-                    _check_limit(offset, max_bytes)
-                    file.write(chunk)
-                    bar.update(len(chunk))
-                file.flush()
-                os.fsync(file.fileno())
-    except requests.RequestException as error:
+        with Exchange(
+            deadline=limits.deadline, private_redirects=limits.private_redirects
+        ) as exchange:
+            try:
+                with exchange.get(limits.url, headers) as response:
+                    _save(response, part, limits, exchange, version=version, offset=offset)
+            except Exception:
+                exchange.check()  # what was ended for being late fails in many ways
+                raise
+            exchange.check()
+    except SlowError as error:
+        late = time.monotonic() >= limits.deadline
+        raise _Failure("late" if late else "broken", str(error)) from error
+    except RedirectError as error:
+        raise _Failure("refused", str(error)) from error
+    except RequestException as error:
         raise _explain(error) from error
+    except (HTTPError, HTTPException, ValueError) as error:  # of answers that are no HTTP
+        raise _Failure("refused", f"{type(error).__name__}: {str(error)[:200]}") from error
+
+
+def _save(
+    response: "Response",
+    part: Path,
+    limits: _Limits,
+    exchange: Exchange,
+    *,
+    version: _Version | None,
+    offset: int,
+) -> None:
+    """Write the body of a reply to `part` and check it; it goes on where a partial ended."""
+    from tqdm import tqdm
+
+    sha256 = limits.sha256
+    _check_status(response, offset=offset)
+    kind = response.headers.get("Content-Type", "no Content-Type")
+    if sha256 is None and kind.startswith("text/html"):
+        raise _Failure("refused", f"the server sent a web page ({kind}), not the file")
+    total = _read_size(response)
+    limits.size = total or 0
+    exchange.deadline = limits.deadline
+    if response.status_code == 206 and version:
+        _check_range(response, offset=offset, version=version, total=total)
+    else:  # also where a Range was asked for: the file changed, or the server has no ranges
+        offset = 0
+        _discard(part)  # before its version, so that no old partial gets the new one
+        _write_version(part, url=limits.url, response=response, size=total)
+    _check_limit(total or 0, limits.max_bytes)
+    with (
+        part.open("ab") as file,
+        tqdm(
+            desc=visible(part.stem),
+            total=total,
+            initial=offset,
+            unit="B",
+            unit_scale=True,
+            disable=None,  # unless stderr is a terminal
+        ) as bar,
+    ):
+        for chunk in response.iter_content(CHUNK):
+            exchange.advance()
+            offset += len(chunk)
+            _check_limit(offset, limits.max_bytes)
+            file.write(chunk)
+            bar.update(len(chunk))
+        exchange.check()  # the end of a connection may look like the end of the file
+        file.flush()
+        os.fsync(file.fileno())
     if total is not None and offset != total:
         raise _Failure("broken", f"{offset} of {total} bytes came", restart=offset > total)
     if sha256 is not None and not (digest := hash_file(part)).startswith(sha256.lower()):
@@ -252,7 +331,7 @@ def _check_range(
     response: "Response", *, offset: int, version: _Version, total: int | None
 ) -> None:
     # A server may honour Range and not If-Range: its answer is compared, not trusted.
-    begin = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    begin = re.match(r"bytes ([0-9]{1,15})-", response.headers.get("Content-Range", ""))
     if begin is None or int(begin[1]) != offset:
         raise _Failure("broken", f"not the range from byte {offset} came", restart=True)
     value = response.headers.get(version.header, version.value)
@@ -266,22 +345,32 @@ def _check_limit(size: int, max_bytes: int | None) -> None:
 
 
 def _read_size(response: "Response") -> int | None:
-    """Return the size of the whole file in bytes, None where the server does not tell."""
+    """Size of the whole file in bytes, None where the server does not tell.
+
+    Raises:
+        _Failure: what it tells is no size.
+    """
     if response.status_code == 206:
         size = response.headers.get("Content-Range", "").rpartition("/")[2]
+        size = "" if size == "*" else size
     else:
         size = response.headers.get("Content-Length", "")
-    return int(size) if size.isdecimal() else None
+    if not size:
+        return None
+    match = re.fullmatch(r"([0-9]{1,15})( *, *\1)*", size.strip())
+    if match is None:
+        raise _Failure("refused", f"the server sent a size that is none: {size[:60]!r}")
+    return int(match[1])
 
 
 def _read_wait(response: "Response") -> float:
-    """Return Retry-After in seconds, 0 where there is none."""
+    """Retry-After in seconds, 0 where there is none."""
     text = response.headers.get("Retry-After", "")
-    if text.isdecimal():
+    if re.fullmatch(r"[0-9]{1,9}", text):
         return float(text)
     try:
         return parsedate_to_datetime(text).timestamp() - time.time()
-    except ValueError:
+    except (ValueError, TypeError, OverflowError, OSError):  # no date, or none of this calendar
         return 0.0
 
 

@@ -68,7 +68,7 @@ def test_errors_become_exit_codes_and_a_sentence(
     assert result.stderr == expected
 
 
-def test_a_bug_keeps_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_comes_to_the_last_net(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download_module, "load_spec", lambda name: 1 / 0)
     result = run("download", "swin-tiny-k400")
     assert result.exit_code == 1

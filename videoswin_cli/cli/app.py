@@ -4,7 +4,7 @@ import os
 import sys
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -12,9 +12,12 @@ from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
 from videoswin_cli import __version__
+from videoswin_cli.cli import last_net
+from videoswin_cli.cli.console import notice, show_error
 from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.visible import visible
 
-_INTERRUPTED = 130
+_WrongUsage = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
 
 _COMMANDS = {  # module and function of the same name, and the first line of its help
     "predict": "Recognise the actions in videos.",
@@ -30,7 +33,7 @@ _COMMANDS = {  # module and function of the same name, and the first line of its
 
 
 class _Group(TyperGroup):
-    """Commands whose errors are told in a sentence; a traceback is a bug of ours."""
+    """Commands whose errors are told in a sentence."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -59,13 +62,17 @@ class _Group(TyperGroup):
             sys.stdout.flush()
             return result
         except VideoSwinError as error:
-            from videoswin_cli.cli.console import show_error
-
-            show_error(error)
+            show_error(last_net.without_traceback(error))
             raise typer.Exit(error.exit_code) from error
+        except BrokenPipeError as error:  # `| head -1` has what it wants
+            last_net.close_stdout()
+            raise typer.Exit(last_net.CLOSED) from error
         except KeyboardInterrupt as interrupt:
-            typer.echo("interrupted", err=True)
-            raise typer.Exit(_INTERRUPTED) from interrupt
+            notice("interrupted")
+            raise typer.Exit(last_net.INTERRUPTED) from interrupt
+        except _WrongUsage as error:  # any wrong usage; it may name a file
+            error.message = visible(error.message)
+            raise
 
 
 app = typer.Typer(
@@ -92,7 +99,7 @@ def videoswin(
 
     Exit codes: 0 done; 1 failed; 2 wrong usage, model, label or weight file; 3 done, but some
     videos failed; 4 a checkpoint could not be fetched or is not the published one; 5 the accuracy
-    is not the expected one; 130 interrupted.
+    is not the expected one; 130 interrupted; 141 nobody reads the results; 143 terminated.
     """
 
 
@@ -111,9 +118,13 @@ def main() -> None:
     # Of MKL's fast ways the one whose sums do not depend on the number of threads; it is as fast.
     os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
     try:
-        app()
-    except OSError as error:  # the disk is full or a name too long; not a bug, so no traceback
-        of = f"{error.filename}: " if error.filename else "cannot write the results: "
-        typer.echo(f"error: {of}{error.strerror or error}", err=True)
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
-        sys.exit(VideoSwinError.exit_code)
+        with last_net.terminable():
+            app()
+    except last_net.TerminatedError:
+        notice("terminated")
+        last_net.close_stdout()
+        sys.exit(last_net.TERMINATED)
+    except Exception as error:  # noqa: BLE001 - the last net
+        last_net.explain(error)
+        last_net.close_stdout()
+        sys.exit(last_net.FAILED)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from videoswin_cli.cli import options
-from videoswin_cli.cli.console import notice, print_table
+from videoswin_cli.cli.console import cell, notice, print_table, result
 from videoswin_cli.errors import UsageError
 from videoswin_cli.files import to_json
 from videoswin_cli.model.catalog import DEFAULT_MODEL
@@ -28,10 +28,17 @@ def bench(
     decoder: options.Decoder = "auto",
     workers: Annotated[
         int,
-        typer.Option("--workers", min=0, metavar="N", help="Decoding processes; 0: in turns."),
+        typer.Option(
+            "--workers",
+            min=0,
+            max=options.MAX_WORKERS,
+            metavar="N",
+            help="Decoding processes; 0: in turns.",
+        ),
     ] = 0,
     videos: Annotated[
-        int, typer.Option("--videos", min=1, metavar="N", help="How often it is computed.")
+        int,
+        typer.Option("--videos", min=1, max=100_000, metavar="N", help="How often it is computed."),
     ] = 5,
     against: Annotated[
         Literal["torchvision"] | None,
@@ -76,7 +83,7 @@ def bench(
             monitor=Monitor(notice=notice),
         )
     if as_json:
-        typer.echo(to_json(asdict(found), indent=2))
+        result(to_json(asdict(found), indent=2))
         return
     rows = list(benchmark_rows(found))
     if sys.stdout.isatty():
@@ -85,9 +92,9 @@ def bench(
         table = Table("", "", box=None, show_header=False)
         table.columns[0].style = "bold"
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(cell, row))
         print_table(table)
         return
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        typer.echo(f"{name:<{width}}  {value}")
+        result(f"{name:<{width}}  {value}")

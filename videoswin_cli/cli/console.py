@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.visible import for_stream, visible
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
     from tqdm import tqdm
 
 Item = TypeVar("Item")
@@ -20,15 +22,27 @@ _LOG_SECONDS = 60  # between two lines of progress where stderr is no terminal
 
 
 def notice(text: str) -> None:
-    """Tell the user something that is no result."""
-    typer.echo(text, err=True)
+    """Tell the user something that is no result, in one line: a log is read on terminals too."""
+    typer.echo(visible(text), err=True)
+
+
+def result(text: object, *, end: str = "\n") -> None:
+    """Print a result: as it is where it is piped, visible on a terminal."""
+    typer.echo(for_stream(f"{text}{end}", sys.stdout), nl=False)
 
 
 def show_error(error: VideoSwinError) -> None:
     """What is wrong, and what to do."""
-    typer.echo(f"error: {error.message}", err=True)
+    notice(f"error: {error.message}")
     if error.hint:
-        typer.echo(f"hint: {error.hint}", err=True)
+        notice(f"hint: {error.hint}")
+
+
+def cell(text: str) -> "Text":
+    """A cell of a table: text as it is, which rich would take for its markup."""
+    from rich.text import Text
+
+    return Text(visible(text))
 
 
 def print_table(table: "Table") -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from videoswin_cli.cli import options
-from videoswin_cli.cli.console import notice
+from videoswin_cli.cli.console import notice, result
 from videoswin_cli.errors import UsageError
 from videoswin_cli.files import check_writable
 
@@ -47,4 +47,4 @@ def convert(
     check_finite(loaded)
     save(target, loaded)
     notice(loaded.summary)
-    typer.echo(target)
+    result(target)

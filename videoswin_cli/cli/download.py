@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from videoswin_cli.cli.console import show_error
+from videoswin_cli.cli.console import result, show_error
 from videoswin_cli.errors import FetchError, UsageError
 from videoswin_cli.model.catalog import list_specs, load_spec
 
@@ -41,6 +41,6 @@ def download(
             failed = True
             show_error(error)
         else:
-            typer.echo(path)
+            result(path)
     if failed:
         raise typer.Exit(FetchError.exit_code)

@@ -8,10 +8,12 @@ import typer
 
 from videoswin_cli.cli import options
 from videoswin_cli.cli.console import VideoBar, notice
+from videoswin_cli.cli.console import result as print_result
 from videoswin_cli.data.lists import check_list
 from videoswin_cli.errors import ExpectationError, UsageError, VideoError
 from videoswin_cli.files import check_writable
 from videoswin_cli.model.catalog import DEFAULT_MODEL
+from videoswin_cli.ranges import shown
 from videoswin_cli.report.evaluation import (
     FIGURES,
     Format,
@@ -195,7 +197,7 @@ def eval(
         if done is None:
             return  # the first process tells
         result = done
-    typer.echo(format_summary(result.summary, format), nl=False)
+    print_result(format_summary(result.summary, format), end="")
     for text in result.summary.warnings:
         notice(f"warning: {text}")
     _write_tables(result, per_class, confusion)
@@ -203,8 +205,8 @@ def eval(
 
 
 def _parse_topk(text: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"[1-9][0-9]*(,[1-9][0-9]*)*", text):
-        raise UsageError(f"--topk {text!r}: expected numbers like 1,5")
+    if not re.fullmatch(r"[1-9][0-9]{0,5}(,[1-9][0-9]{0,5}){0,19}", text):
+        raise UsageError(f"--topk {shown(text)}: expected up to 20 numbers below 1000000, like 1,5")
     return tuple(dict.fromkeys(int(part) for part in text.split(",")))
 
 

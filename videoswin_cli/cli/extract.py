@@ -1,14 +1,14 @@
 """`videoswin extract`: features of videos, for other models to work on."""
 
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from videoswin_cli.cli import options
-from videoswin_cli.cli.console import VideoBar, notice
+from videoswin_cli.cli.console import VideoBar, notice, result
+from videoswin_cli.cli.stdin import stdin_paths
 from videoswin_cli.data.lists import read_list
 from videoswin_cli.data.lists.splits import describe_splits
 from videoswin_cli.data.locating import locate, name_missing
@@ -16,6 +16,7 @@ from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.files import check_writable
 from videoswin_cli.model.catalog import DEFAULT_MODEL
+from videoswin_cli.ranges import shown
 from videoswin_cli.records import ListedVideo
 from videoswin_cli.report.timing import describe_timing
 
@@ -121,7 +122,7 @@ def extract(
     processes = find_processes()
     check_stdin(inputs or [], processes)
     if list_file is None:
-        found = expand_inputs(inputs or [], stdin=sys.stdin, all_files=all_files)
+        found = expand_inputs(inputs or [], stdin=stdin_paths(), all_files=all_files)
         for text in found.notices if processes.first else ():
             notice(text)
         listed = [
@@ -189,7 +190,7 @@ def extract(
     if broken:
         notice(f"{len(broken)} of {len(done.videos)} videos are damaged in part")
     if done.complete:
-        typer.echo(out)
+        result(out)
     else:
         notice(f"{len(done.videos)} of {len(listed)} videos are there; the other shards go on")
     if failed or broken:
@@ -223,8 +224,11 @@ def _parse_stride(text: str | None) -> tuple[int | None, float | None]:
     """Frames or seconds."""
     if text is None:
         return None, None
-    if match := re.fullmatch(r"([0-9]+) ?f(?:rames?)?", text):
+    if match := re.fullmatch(r"([0-9]{1,7}) ?f(?:rames?)?", text):
         return int(match[1]), None
-    if match := re.fullmatch(r"([0-9]*\.?[0-9]+) ?s?", text):
+    if match := re.fullmatch(r"([0-9]{0,6}\.?[0-9]{1,12}) ?s?", text):
         return None, float(match[1])
-    raise UsageError(f"--stride {text!r}: expected seconds like 2 or 0.5, or frames like 16f")
+    raise UsageError(
+        f"--stride {shown(text)}: expected seconds below 1000000, like 2 or 0.5, or frames below "
+        "10000000, like 16f"
+    )

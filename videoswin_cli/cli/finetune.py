@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from videoswin_cli.cli import options
-from videoswin_cli.cli.console import StepBar, notice
+from videoswin_cli.cli.console import StepBar, notice, result
 from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
@@ -212,7 +212,7 @@ def finetune(
         write_failures(folder / "failed.jsonl", done.broken)
     figure = next(iter(figures.values()))
     notice(f"best after epoch {done.best_epoch}: {figure} {done.progress.best:.2f} %")
-    typer.echo(done.best)
+    result(done.best)
     if done.broken:
         notice(f"{len(done.broken)} clips could not be read: {folder / 'failed.jsonl'}")
         raise typer.Exit(VideoError.exit_code)

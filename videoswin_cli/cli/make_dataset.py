@@ -6,16 +6,21 @@ from typing import Annotated, Literal
 import typer
 
 from videoswin_cli.cli import options
-from videoswin_cli.cli.console import notice, progress
+from videoswin_cli.cli.console import notice, progress, result
 
 
 def make_dataset(
     kind: Annotated[Literal["camera-motion"], typer.Argument(help="What to make.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Gets DIR/CLASS/CLIP.mp4.")],
     clips_per_class: Annotated[
-        int, typer.Option("--clips-per-class", min=1, metavar="N", help="Of each of 10 classes.")
+        int,
+        typer.Option(
+            "--clips-per-class", min=1, max=1_000_000, metavar="N", help="Of each of 10 classes."
+        ),
     ] = 30,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Other seeds, other clips.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=2**63 - 1, help="Other seeds, other clips.")
+    ] = 0,
     pictures: Annotated[
         Path | None,
         typer.Option(
@@ -43,4 +48,4 @@ def make_dataset(
     )
     for _ in progress(made, total=clips_per_class * len(MOTIONS), unit="clip"):
         pass
-    typer.echo(folder)
+    result(folder)

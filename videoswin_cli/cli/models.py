@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from videoswin_cli.cli.console import print_table
+from videoswin_cli.cli.console import cell, print_table, result
 from videoswin_cli.errors import UsageError
 from videoswin_cli.files import to_json
 from videoswin_cli.model.catalog import ModelSpec, flatten_spec, list_specs, load_spec
@@ -40,7 +40,7 @@ def models(
     """
     if name is not None:
         facts = _facts(load_spec(name))
-        typer.echo(to_json(facts, indent=2) if as_json else _page(facts))
+        result(to_json(facts, indent=2) if as_json else _page(facts))
         return
     specs = [spec for spec in list_specs() if dataset is None or _is_of(spec, dataset)]
     if not specs:
@@ -50,7 +50,7 @@ def models(
             hint=f"there are {', '.join(known)}, or for short {', '.join(_SHORT_NAMES)}",
         )
     if as_json:
-        typer.echo(to_json([_facts(spec) for spec in specs], indent=2))
+        result(to_json([_facts(spec) for spec in specs], indent=2))
     else:
         _print_table(specs)
 
@@ -125,7 +125,7 @@ def _print_table(specs: list[ModelSpec]) -> None:
         for row in [list(_COLUMNS), *rows]:
             cells = zip(row, widths, _COLUMNS.values(), strict=True)
             line = "  ".join(c.rjust(w) if side == "right" else c.ljust(w) for c, w, side in cells)
-            typer.echo(line.rstrip())
+            result(line.rstrip())
         return
     from rich.table import Table
 
@@ -133,5 +133,5 @@ def _print_table(specs: list[ModelSpec]) -> None:
     for title, side in _COLUMNS.items():
         table.add_column(title, justify="right" if side == "right" else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(cell, row))
     print_table(table)

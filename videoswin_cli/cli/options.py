@@ -9,6 +9,10 @@ from videoswin_cli.data.lists import ListFormat, times
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 
+MAX_WORKERS = 256  # processes; each holds some 300 MB
+MAX_BATCH_SIZE = 1024  # views or clips at once
+MAX_STREAM = 10_000
+
 Model = Annotated[
     str,
     typer.Option(
@@ -92,6 +96,7 @@ Stream = Annotated[
     typer.Option(
         "--stream",
         min=0,
+        max=MAX_STREAM,
         metavar="N",
         help="Number of the video stream in each file, as ffprobe counts.",
         show_default="the default one, else the largest",
@@ -110,7 +115,12 @@ AllFiles = Annotated[
 Workers = Annotated[
     int | None,
     typer.Option(
-        "--workers", min=0, metavar="N", help="Decoding processes.", show_default="by the work"
+        "--workers",
+        min=0,
+        max=MAX_WORKERS,
+        metavar="N",
+        help="Decoding processes.",
+        show_default="by the work",
     ),
 ]
 BatchSize = Annotated[
@@ -118,6 +128,7 @@ BatchSize = Annotated[
     typer.Option(
         "--batch-size",
         min=1,
+        max=MAX_BATCH_SIZE,
         metavar="N",
         help="Views a forward pass.",
         show_default="1 on a CPU, 8 on a GPU",

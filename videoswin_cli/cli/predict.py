@@ -1,6 +1,5 @@
 """`videoswin predict`: what happens in these videos?"""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,11 +7,13 @@ import typer
 
 from videoswin_cli.cli import options
 from videoswin_cli.cli.console import notice, progress
+from videoswin_cli.cli.stdin import stdin_paths
 from videoswin_cli.data.segments import make_segment
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.files import check_writable
 from videoswin_cli.model.catalog import DEFAULT_MODEL
+from videoswin_cli.model.limits import MAX_CLASSES
 from videoswin_cli.report.predictions import Format, open_report
 
 
@@ -29,7 +30,9 @@ def predict(
     weights_set: options.WeightsSet = None,
     labels: options.Labels = None,
     views: options.Views = "1x1",
-    topk: Annotated[int, typer.Option("--topk", min=1, help="Classes to show.")] = 5,
+    topk: Annotated[
+        int, typer.Option("--topk", min=1, max=MAX_CLASSES, help="Classes to show.")
+    ] = 5,
     average: options.Average = "prob",
     device: options.Device = "auto",
     precision: options.Precision = "fp32",
@@ -67,7 +70,7 @@ def predict(
 
     processes = find_processes()
     check_stdin(inputs, processes)
-    found = expand_inputs(inputs, stdin=sys.stdin, all_files=all_files)
+    found = expand_inputs(inputs, stdin=stdin_paths(), all_files=all_files)
     videos = found.videos
     if out is not None:
         lists = [text[1:] for text in inputs if text.startswith("@")]

@@ -1,6 +1,7 @@
 """Videos by number, decoded in other processes, in order. A process that dies costs one video."""
 
 import os
+import re
 import signal
 import threading
 import warnings
@@ -43,7 +44,7 @@ def count_workers(videos: int, *, on_cpu: bool) -> int:
     allowed = getattr(os, "sched_getaffinity", None)
     cores = len(allowed(0)) if allowed else os.cpu_count() or 1
     beside = os.environ.get("LOCAL_WORLD_SIZE", "1")
-    if not beside.isdecimal() or int(beside) < 1:
+    if not re.fullmatch("[1-9][0-9]{0,5}", beside):
         raise UsageError(f"LOCAL_WORLD_SIZE is {beside!r}: expected a number from 1 up")
     cores = max(1, cores // int(beside))
     return min(videos, cores, 4 if on_cpu else 16)

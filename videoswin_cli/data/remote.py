@@ -4,9 +4,11 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from videoswin_cli.config import home, offline
+from videoswin_cli.config import home, offline, private_redirects
 from videoswin_cli.fetch import fetch
 
+MAX_SECONDS = 3600.0  # for all tries: no run waits longer for one video
+PATIENCE_SECONDS = 60.0  # of them without a new byte
 MAX_BYTES = 2 << 30  # 2 GiB: a film in high quality; more is more likely a mistake
 
 
@@ -14,8 +16,17 @@ def local_copy(url: str) -> Path:
     """Path of the video behind an http(s) URL, fetched at first use.
 
     Raises:
-        FetchError: it cannot be fetched, or is larger than `MAX_BYTES`.
+        FetchError: it cannot be fetched, or is larger than `MAX_BYTES`, or takes longer than
+            `MAX_SECONDS`.
     """
     suffix = PurePosixPath(urlsplit(url).path).suffix[:8]
     name = sha256(url.encode()).hexdigest()[:24] + suffix
-    return fetch(url, home() / "videos" / name, max_bytes=MAX_BYTES, offline=offline())
+    return fetch(
+        url,
+        home() / "videos" / name,
+        max_bytes=MAX_BYTES,
+        max_seconds=MAX_SECONDS,
+        patience_seconds=PATIENCE_SECONDS,
+        private_redirects=private_redirects(),
+        offline=offline(),
+    )

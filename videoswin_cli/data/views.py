@@ -3,6 +3,7 @@
 import re
 
 from videoswin_cli.errors import UsageError
+from videoswin_cli.ranges import shown
 from videoswin_cli.records import Protocol, Views
 
 
@@ -20,8 +21,9 @@ def resolve_views(text: str, protocol: Protocol) -> Views:
     match = re.fullmatch(r"([1-9][0-9]{0,2})x([13])", text)
     if match is None:
         raise UsageError(
-            f"unknown views {text!r}",
-            hint="use paper, or CLIPSxCROPS with 1 (centre) or 3 crops, like 1x1 or 4x3",
+            f"unknown views {shown(text)}",
+            hint="use paper, or CLIPSxCROPS with 1 to 999 clips and 1 (centre) or 3 crops, like "
+            "1x1 or 4x3",
         )
     clips, crops = int(match[1]), int(match[2])
     if protocol.sampling == "uniform" and clips > 1:

@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from videoswin_cli.errors import UsageError
+from videoswin_cli.ranges import shown
 
 Item = TypeVar("Item")
 
@@ -93,10 +94,11 @@ def parse_shard(text: str) -> Shard:
     Raises:
         UsageError: anything else.
     """
-    match = re.fullmatch(r"([0-9]+)/([1-9][0-9]*)", text)
+    match = re.fullmatch(r"([0-9]{1,5})/([1-9][0-9]{0,4})", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise UsageError(
-            f"no such shard: {text!r}", hint="use I/N with I from 1 to N: 1/4, 2/4, 3/4, 4/4"
+            f"no such shard: {shown(text)}",
+            hint="use I/N with I from 1 to N, at most 99999: 1/4, 2/4, 3/4, 4/4",
         )
     return Shard(index=int(match[1]) - 1, count=int(match[2]))
 

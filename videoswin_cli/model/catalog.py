@@ -1,6 +1,6 @@
 """Every model as data: one flat YAML each in `configs/models`, or a file of the same form."""
 
-import math
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
@@ -10,12 +10,14 @@ from typing import Any, Literal
 from videoswin_cli.config import (
     check_keys,
     configs_folder,
-    read_yaml,
     required_keys,
     to_record,
 )
 from videoswin_cli.errors import UsageError
+from videoswin_cli.model.limits import find_problems
+from videoswin_cli.ranges import Range, find_outside, shown
 from videoswin_cli.records import Architecture, Protocol
+from videoswin_cli.yaml_text import read_yaml
 
 DEFAULT_MODEL = "swin-tiny-k400"
 PUBLISHERS = ("videoswin", "official", "mmaction2", "torchvision", "paddlevideo", "microsoft")
@@ -64,6 +66,28 @@ class Publication:
     accuracy_source: str | None = None
     parameters: int | None = None  # counted, with head
     gmacs_per_view: float | None = None  # counted multiply-adds, 1e9; papers print them as FLOPs
+
+
+PUBLICATION_RANGES = {
+    "file_mib": Range(0, 1e6),
+    "top1": Range(0, 100),
+    "top5": Range(0, 100),
+    "parameters": Range(0, 1e12),
+    "gmacs_per_view": Range(0, 1e9),
+}
+RECIPE_RANGES = {
+    "lr": Range(0, 1e15),
+    "betas": Range(0, 1),
+    "weight_decay": Range(0, 100),
+    "backbone_lr_mult": Range(0, 100),
+    "epochs": Range(0, 100_000),
+    "clips_per_gpu": Range(0, 100_000),
+    "gpus": Range(0, 100_000),
+    "gradient_accumulation": Range(0, 100_000),
+    "head_dropout": Range(0, 1),
+    "drop_path_rate": Range(0, 1),
+    "label_smoothing": Range(0, 1),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,10 +167,13 @@ def parse_spec(data: dict[str, Any], *, source: str, folder: Path | None) -> Mod
         return to_record(kind, chosen, source=source)
 
     architecture, protocol = part(Architecture), part(Protocol)
-    if problem := next(_problems(architecture, protocol), None):
+    if problem := next(find_problems(architecture, protocol), None):
         raise UsageError(f"{source}: {problem}")
     recipe = {key.removeprefix("recipe_"): data[key] for key in recipe_keys & data.keys()}
-    header = part(_Header)
+    header, publication = part(_Header), part(Publication)
+    published = to_record(Recipe, recipe, source=source) if has_recipe else None
+    for found in _publication_problems(publication, published):
+        raise UsageError(f"{source}: {found}")
     return ModelSpec(
         name=header.name,
         kind=header.kind,
@@ -154,8 +181,8 @@ def parse_spec(data: dict[str, Any], *, source: str, folder: Path | None) -> Mod
         multi_label=header.multi_label,
         architecture=architecture,
         protocol=protocol,
-        publication=part(Publication),
-        recipe=to_record(Recipe, recipe, source=source) if has_recipe else None,
+        publication=publication,
+        recipe=published,
     )
 
 
@@ -177,46 +204,15 @@ def flatten_spec(spec: ModelSpec) -> dict[str, Any]:
 _RARE = ("multi_label", "bundled")  # keys that a file has where they are true
 
 
-def _problems(architecture: Architecture, protocol: Protocol) -> Iterator[str]:
-    """Values that no network or video could have, as key, what was found and what is possible."""
-    a, p = architecture, protocol
-    for key in ("depths", "num_heads", "window_size", "patch_size"):
-        if not (getattr(a, key) and min(getattr(a, key)) >= 1):
-            yield f"{key}: expected numbers from 1 up, found {list(getattr(a, key))}"
-    if len(a.depths) != len(a.num_heads):
-        yield (
-            f"depths and num_heads: expected as many of each, found {len(a.depths)} and "
-            f"{len(a.num_heads)}"
-        )
-    for stage, heads in enumerate(a.num_heads):
-        if a.embed_dim < 1 or a.embed_dim * 2**stage % heads:
-            yield f"embed_dim: {a.embed_dim} cannot be shared by the heads of stage {stage + 1}"
-    if not 0 < a.mlp_ratio < math.inf:
-        yield f"mlp_ratio: expected a positive number, found {a.mlp_ratio}"
-    if a.num_classes < 0:
-        yield f"num_classes: expected 0 or more, found {a.num_classes}"
-    for key, most in _MOST.items():
-        if not 1 <= getattr(p, key) <= most:
-            yield f"{key}: expected 1 to {most}, found {getattr(p, key)}"
-    if p.crops not in (1, 3):
-        yield f"crops: expected 1 or 3, found {p.crops}"
-    if p.frame_rate is not None and not 0 < p.frame_rate < math.inf:
-        yield f"frame_rate: expected a positive number, found {p.frame_rate}"
-    for key in ("short_side", "quick_short_side"):
-        if getattr(p, key) < p.crop_size:
-            yield f"{key}: {getattr(p, key)} px have no room for crops of {p.crop_size} px"
-    if not all(map(math.isfinite, (*p.mean, *p.std))) or min(p.std) <= 0:
-        yield f"mean and std: expected numbers, std above 0, found {list(p.mean)}, {list(p.std)}"
-
-
-_MOST = {
-    "clip_frames": 4096,
-    "interval_frames": 1000,
-    "clips": 999,
-    "crop_size": 4096,
-    "short_side": 8192,
-    "quick_short_side": 8192,
-}
+def _publication_problems(publication: Publication, recipe: Recipe | None) -> Iterator[str]:
+    yield from find_outside(publication, PUBLICATION_RANGES)
+    if recipe is not None:
+        yield from (f"recipe_{problem}" for problem in find_outside(recipe, RECIPE_RANGES))
+    digest, url = publication.sha256, publication.url
+    if digest is not None and not re.fullmatch(r"[0-9a-fA-F]{8,64}", digest):
+        yield f"sha256: expected the first 8 to 64 hex digits, found {shown(digest)}"
+    if url is not None and not url.startswith(("http://", "https://")):
+        yield f"url: expected an http:// or https:// address, found {shown(url)}"
 
 
 def _labels_path(value: str | None, folder: Path | None) -> Path | None:

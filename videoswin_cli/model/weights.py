@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videoswin_cli.config import configs_folder, home
+from videoswin_cli.config import configs_folder, home, private_redirects
 from videoswin_cli.config import offline as offline_by_environment
 from videoswin_cli.errors import FetchError, UsageError
 from videoswin_cli.fetch import fetch, hash_file
@@ -89,6 +89,7 @@ def _fetch(spec: "ModelSpec", path: Path, *, force: bool, without_network: bool)
             spec.publication.url,
             path,
             sha256=spec.publication.sha256,
+            private_redirects=private_redirects(),
             force=force,
             offline=without_network or offline_by_environment(),
         )

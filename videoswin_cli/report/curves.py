@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videoswin_cli.files import write_whole
+from videoswin_cli.visible import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,8 +55,9 @@ def draw_confusion(
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, shrink=0.7)
     if len(labels) <= _MANY:
-        axes.set_xticks(range(len(labels)), labels, rotation=90)
-        axes.set_yticks(range(len(labels)), labels)
+        names = [visible(label).replace("$", r"\$") for label in labels]  # else a formula
+        axes.set_xticks(range(len(labels)), names, rotation=90)
+        axes.set_yticks(range(len(labels)), names)
         for (true, answered), videos in confusions.items():
             color = "white" if shares[true, answered] > 0.5 else "black"
             axes.text(answered, true, str(videos), ha="center", va="center", color=color)

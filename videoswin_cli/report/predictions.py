@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from videoswin_cli.files import to_json, write_whole
 from videoswin_cli.records import Prediction
+from videoswin_cli.visible import for_stream, visible
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -60,12 +61,13 @@ def _writer(format: Format, stream: TextIO) -> Iterator[Callable[[Prediction], N
     if format == "json":
         rows: list[str] = []
         yield lambda prediction: rows.append(to_json(_fields(prediction)))
-        stream.write("[" + ",\n ".join(rows) + "]\n")
+        _write_line(stream, "[" + ",\n ".join(rows) + "]\n")
     elif format == "jsonl":
         yield lambda p: _write_line(stream, to_json(_fields(p)) + "\n")
     elif format == "csv":
         _write_line(stream, _csv_text([CSV_COLUMNS]))
-        yield lambda prediction: _write_line(stream, _csv_text(_csv_rows(prediction)))
+        shown = visible if stream.isatty() else str
+        yield lambda prediction: _write_line(stream, _csv_text(_csv_rows(prediction, shown)))
     elif stream.isatty():
         from rich.console import Console
 
@@ -76,19 +78,19 @@ def _writer(format: Format, stream: TextIO) -> Iterator[Callable[[Prediction], N
 
 
 def _write_line(stream: TextIO, text: str) -> None:
-    stream.write(text)
+    stream.write(for_stream(text, stream))
     stream.flush()
 
 
-def _csv_rows(prediction: Prediction) -> list[tuple[Any, ...]]:
+def _csv_rows(prediction: Prediction, shown: Callable[[str], str]) -> list[tuple[Any, ...]]:
     video = (
-        prediction.path, prediction.model, prediction.views,
+        shown(prediction.path), shown(prediction.model), prediction.views,
         prediction.decoder, prediction.frames, prediction.fps,
     )  # fmt: skip
     if prediction.error is not None:
-        return [(*video, None, None, None, None, prediction.error)]
+        return [(*video, None, None, None, None, shown(prediction.error))]
     return [
-        (*video, rank, score.label, score.index, score.prob, None)
+        (*video, rank, shown(score.label), score.index, score.prob, None)
         for rank, score in enumerate(prediction.top, start=1)
     ]
 
@@ -101,18 +103,18 @@ def _csv_text(rows: list[tuple[Any, ...]]) -> str:
 
 def _describe(prediction: Prediction) -> str:
     if prediction.frames is None:
-        return prediction.model
+        return visible(prediction.model)
     return (
         f"{prediction.frames} frames at {prediction.fps:.4g} a second, {prediction.decoder}, "
-        f"{prediction.model}, {prediction.views} views"
+        f"{visible(prediction.model)}, {prediction.views} views"
     )
 
 
 def _plain_table(prediction: Prediction) -> str:
     if prediction.error is not None:
-        return f"{prediction.path}\n  failed: {prediction.error}\n"
-    rows = [f"{score.prob:8.2%}  {score.label}" for score in prediction.top]
-    return "\n".join([f"{prediction.path}  ({_describe(prediction)})", *rows]) + "\n"
+        return f"{visible(prediction.path)}\n  failed: {visible(prediction.error)}\n"
+    rows = [f"{score.prob:8.2%}  {visible(score.label)}" for score in prediction.top]
+    return "\n".join([f"{visible(prediction.path)}  ({_describe(prediction)})", *rows]) + "\n"
 
 
 def _rich_table(prediction: Prediction) -> "Group":
@@ -121,9 +123,9 @@ def _rich_table(prediction: Prediction) -> "Group":
     from rich.table import Table
     from rich.text import Text
 
-    title = Text.assemble((prediction.path, "bold"), "  ", (_describe(prediction), "dim"))
+    title = Text.assemble((visible(prediction.path), "bold"), "  ", (_describe(prediction), "dim"))
     if prediction.error is not None:
-        reason = Text(f"failed: {prediction.error}", style="red")
+        reason = Text(f"failed: {visible(prediction.error)}", style="red")
         return Group(title, Padding(reason, (0, 0, 0, 2)), "")
     table = Table(box=None, show_header=False, padding=(0, 1))
     table.add_column(justify="right")
@@ -132,7 +134,9 @@ def _rich_table(prediction: Prediction) -> "Group":
     for rank, score in enumerate(prediction.top):
         style = "bold" if rank == 0 else ""
         bar = Text(_bar(score.prob), style="green")
-        table.add_row(Text(f"{score.prob:.2%}", style=style), bar, Text(score.label, style=style))
+        table.add_row(
+            Text(f"{score.prob:.2%}", style=style), bar, Text(visible(score.label), style=style)
+        )
     return Group(title, table, "")
 
 

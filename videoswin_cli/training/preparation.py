@@ -27,6 +27,7 @@ from videoswin_cli.training.examples import (
     leave_out_broken,
 )
 from videoswin_cli.training.inputs import Reading
+from videoswin_cli.training.memory import check_memory
 from videoswin_cli.training.plan import Plan, make_plan
 from videoswin_cli.training.recipe import Recipe
 from videoswin_cli.training.start import plan_spec
@@ -147,6 +148,8 @@ def rehearse(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> None
 def choose_reading(options: FinetuneOptions, prepared: Prepared, runtime: Runtime) -> Reading:
     """Raises UsageError where the device cannot compute as the recipe wants."""
     recipe = prepared.recipe
+    if runtime.on_cpu:
+        check_memory(prepared.spec, recipe)
     workers = options.workers
     if workers is None:
         workers = count_workers(prepared.plan.train_clips, on_cpu=runtime.on_cpu)

@@ -1,7 +1,7 @@
 """How to train: one flat YAML, complete, changed key by key."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -10,12 +10,12 @@ from typing import Any, Literal
 from videoswin_cli.config import (
     check_keys,
     configs_folder,
-    parse_value,
-    read_yaml,
     to_record,
-    write_yaml,
 )
 from videoswin_cli.errors import UsageError
+from videoswin_cli.model.limits import ARCHITECTURE_RANGES, PROTOCOL_RANGES
+from videoswin_cli.ranges import Range, find_outside, shown
+from videoswin_cli.yaml_text import parse_value, read_yaml, write_yaml
 
 Triple = tuple[int, int, int]
 
@@ -109,47 +109,61 @@ def to_yaml(recipe: Recipe) -> str:
 def _parse_change(change: str, known: set[str]) -> dict[str, Any]:
     key, equals, text = change.partition("=")
     if not equals:
-        raise UsageError(f"--set {change}: expected key=value, like lr=5e-4")
+        raise UsageError(f"--set {shown(change)}: expected key=value, like lr=5e-4")
     check_keys({key.strip(): None}, known=known, required=set(), source="--set")
-    value = parse_value(text, source=f"--set {change}")
+    value = parse_value(text, source=f"--set {shown(change)}")
     if isinstance(value, str):
         with suppress(ValueError):
             value = float(value)  # YAML 1.1 takes 1e-3 for text
     return {key.strip(): value}
 
 
-_SHARES = ("warmup_start", "drop_path_rate", "head_dropout", "ema", "label_smoothing", "erasing")
-_ABOVE_ZERO = ("lr", "lr_batch", "layer_decay", "epochs", "batch_size", "accumulate")
-_NOT_NEGATIVE = (
-    *("weight_decay", "backbone_lr_mult", "clip_grad_norm", "warmup_epochs", "patience"),
-    *("color_jitter", "rand_augment", "rand_augment_strength", "mixup", "cutmix", "save_minutes"),
-)
+_SHARE = Range(0, 1, without_high=True)
+RANGES = {
+    "lr": Range(0, 1e15, without_low=True),  # too steep a one is told when the loss is no number
+    "lr_batch": Range(1, 1_000_000),
+    "betas": _SHARE,
+    "weight_decay": Range(0, 100),
+    "backbone_lr_mult": Range(0, 100),
+    "layer_decay": Range(0, 2, without_low=True),
+    "clip_grad_norm": Range(0, 1_000_000),
+    "epochs": Range(1, 100_000),
+    "warmup_epochs": Range(0, 100_000),
+    "warmup_start": _SHARE,
+    "patience": Range(0, 100_000),
+    "batch_size": Range(1, 1024),
+    "accumulate": Range(1, 65_536),
+    "drop_path_rate": _SHARE,
+    "head_dropout": _SHARE,
+    "ema": _SHARE,
+    "label_smoothing": _SHARE,
+    "crop_area": Range(0, 1, without_low=True),
+    "crop_aspect": Range(0, 100, without_low=True),
+    "color_jitter": Range(0, 10),
+    "rand_augment": Range(0, 20),  # the paper's best has 2
+    "rand_augment_strength": Range(0, 10),
+    "erasing": _SHARE,
+    "mixup": Range(0, 1000),
+    "cutmix": Range(0, 1000),
+    "clip_frames": PROTOCOL_RANGES["clip_frames"],
+    "interval_frames": PROTOCOL_RANGES["interval_frames"],
+    "crop_size": PROTOCOL_RANGES["crop_size"],
+    "window_size": ARCHITECTURE_RANGES["window_size"],
+    "seed": Range(-(2**53), 2**53),
+    "save_minutes": Range(0, 100_000),
+}
 
 
 def _problems(recipe: Recipe) -> Iterator[str]:
-    checks: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
-        (_SHARES, lambda value: 0 <= value < 1, "from 0 to below 1"),
-        (_ABOVE_ZERO, lambda value: 0 < value < math.inf, "above 0"),
-        (_NOT_NEGATIVE, lambda value: 0 <= value < math.inf, "0 or more"),
-        (("clip_frames", "interval_frames", "crop_size"), lambda value: value > 0, "above 0"),
-    )
-    for names, test, expected in checks:
-        for name in names:
-            value = getattr(recipe, name)
-            if value is not None and not test(value):
-                yield f"{name}: expected a number {expected}, found {value}"
+    yield from find_outside(recipe, RANGES)
     for name in ("crop_area", "crop_aspect"):
         low, high = getattr(recipe, name)
-        if not 0 < low <= high:
-            yield f"{name}: expected two rising numbers above 0, found {low}, {high}"
-    if recipe.window_size is not None and min(recipe.window_size) < 1:
-        yield f"window_size: expected numbers from 1 up, found {list(recipe.window_size)}"
-    if recipe.crop_area[1] > 1:
-        yield f"crop_area: a crop cannot be {recipe.crop_area[1]} of the frame"
+        if low > high:
+            yield f"{name}: expected two rising numbers, found {low}, {high}"
     if recipe.freeze == "backbone" and (recipe.mixup or recipe.cutmix):
         yield "freeze: a frozen backbone's features are computed once: set mixup and cutmix to 0"
     stages = recipe.freeze.removeprefix("stages:")
     if recipe.freeze not in ("none", "backbone") and not (
-        recipe.freeze.startswith("stages:") and stages.isdecimal()
+        recipe.freeze.startswith("stages:") and re.fullmatch("[0-9]{1,3}", stages)
     ):
-        yield f"freeze: expected none, backbone or stages:K, found {recipe.freeze!r}"
+        yield f"freeze: expected none, backbone or stages:K, found {shown(recipe.freeze)}"

@@ -10,6 +10,7 @@ import torch
 from videoswin_cli.data.training_clips import seeded
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import ModelSpec, Publication
+from videoswin_cli.model.limits import find_problems
 from videoswin_cli.model.loading import LoadedModel, check_finite, describe, load
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.model.transfer import Transfer, fresh_tensors, transfer
@@ -50,7 +51,7 @@ def plan_spec(
     def scaled(side: int) -> int:
         return round(side * crop_size / protocol.crop_size)
 
-    return ModelSpec(
+    spec = ModelSpec(
         name=name,
         kind="video",
         labels=None,
@@ -75,6 +76,9 @@ def plan_spec(
         ),
         recipe=None,
     )
+    for problem in find_problems(spec.architecture, spec.protocol):
+        raise UsageError(f"{source.name} with this recipe: {problem}")
+    return spec
 
 
 def make_start(

@@ -1,0 +1,46 @@
+import resource
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+from tiny import PROTOCOL, TINY
+
+from videoswin_cli.errors import UsageError
+from videoswin_cli.model.catalog import load_spec
+from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.training import memory
+from videoswin_cli.training.estimate import _Kept
+from videoswin_cli.training.memory import activation_bytes, check_memory, machine_bytes
+from videoswin_cli.training.recipe import read_recipe
+
+MOTION = load_spec("camera-motion")
+
+
+@pytest.mark.parametrize(("frames", "side"), [(16, 112), (32, 64), (5, 75)])
+def test_the_estimate_is_near_what_is_kept(frames: int, side: int) -> None:
+    spec = replace(MOTION, protocol=replace(MOTION.protocol, clip_frames=frames, crop_size=side))
+    network = Swin3D(**asdict(spec.architecture)).train()
+    kept = _Kept(network)
+    with kept:
+        network(torch.zeros(1, 3, frames, side, side))
+    assert 0.6 < activation_bytes(spec) / kept.total < 1.6
+
+
+def test_clips_beyond_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = replace(MOTION, architecture=TINY, protocol=PROTOCOL)
+    check_memory(spec, read_recipe())
+    monkeypatch.setattr(memory, "machine_bytes", lambda: activation_bytes(spec) - 1)
+    with pytest.raises(UsageError, match=r"clips of 4x32x32 needs about .* GiB for one clip"):
+        check_memory(spec, read_recipe())
+    check_memory(spec, read_recipe(None, ["checkpointing=true"]))
+    check_memory(spec, read_recipe(None, ["freeze=backbone"]))
+    monkeypatch.setattr(memory, "machine_bytes", lambda: None)
+    check_memory(spec, read_recipe())
+
+
+def test_the_memory_is_that_of_the_narrowest_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = machine_bytes()
+    assert held is not None
+    assert held > 1 << 28
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (12345, 12345))
+    assert machine_bytes() == 12345

@@ -1,0 +1,60 @@
+"""Whether one clip can be trained on at all, before a step is tried: no memory may be no message.
+
+The estimate is within a fifth of what `training/estimate.py` then measures.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from videoswin_cli.errors import UsageError
+from videoswin_cli.model.catalog import ModelSpec
+from videoswin_cli.model.limits import stage_tokens
+from videoswin_cli.training.recipe import Recipe
+
+_GIB = 2**30
+
+
+def check_memory(spec: ModelSpec, recipe: Recipe) -> None:
+    """For a CPU; a GPU says itself that its memory does not suffice.
+
+    Raises:
+        UsageError: what one clip leaves for the backward pass is more than this machine has.
+    """
+    if recipe.checkpointing or recipe.freeze != "none":
+        return  # far less is kept
+    needed, held = activation_bytes(spec), machine_bytes()
+    if held is None or needed <= held:
+        return
+    p = spec.protocol
+    raise UsageError(
+        f"training on clips of {p.clip_frames}x{p.crop_size}x{p.crop_size} needs about "
+        f"{needed / _GIB:.1f} GiB for one clip, and there are {held / _GIB:.1f} GiB",
+        hint="--set checkpointing=true, or a smaller --set clip_frames=N or crop_size=N",
+    )
+
+
+def activation_bytes(spec: ModelSpec) -> int:
+    """What a forward pass of one clip in fp32 keeps for the backward pass, about."""
+    a = spec.architecture
+    numbers = sum(
+        a.depths[stage] * tokens * a.embed_dim * 2**stage * (14 + 4 * a.mlp_ratio)
+        for stage, (tokens, _) in enumerate(stage_tokens(a, spec.protocol))
+    )
+    return int(4 * numbers)
+
+
+def machine_bytes() -> int | None:
+    """Memory of this machine, or what its container or shell leaves of it; None: not known."""
+    limits = []
+    with suppress(ValueError, OSError, AttributeError):  # not on Windows
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    with suppress(ValueError, OSError):  # "max", or no such file
+        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    with suppress(ImportError):
+        import resource
+
+        soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if soft != resource.RLIM_INFINITY:
+            limits.append(soft)
+    return min(limits, default=None)
