@@ -19,6 +19,8 @@ LAYERS = {
     "records": 0,
     "class_names": 0,
     "errors": 0,
+    "csv_text": 0,
+    "locks": 0,
     "config": 1,
     "files": 1,
     "fetch": 1,

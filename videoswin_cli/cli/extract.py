@@ -173,6 +173,8 @@ def extract(
         )
     if broken:
         notice(f"{len(broken)} of {len(done.videos)} videos are damaged in part")
+    if noted := sum(bool(video.notes) for video in done.videos):
+        notice(f"{noted} of {len(done.videos)} videos with notes: see the column notes")
     if done.complete:
         typer.echo(out)
     else:

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from videoswin_cli.csv_text import join_notes, split_notes
 from videoswin_cli.engine.metrics import ScoredVideo, rank_scores
 from videoswin_cli.errors import UsageError
 from videoswin_cli.files import to_json, write_whole
@@ -65,6 +66,8 @@ def to_line(video: ScoredVideo, labels: Sequence[str]) -> str:
     if video.more_labels:
         row["more_labels"] = video.more_labels
     row |= {"decoder": video.decoder, "top": top}
+    if video.notes:
+        row["notes"] = video.notes
     return to_json({**row, "error": video.error}) + "\n"
 
 
@@ -144,6 +147,7 @@ def from_row(row: dict[str, Any]) -> ScoredVideo:
         top_probs=tuple(float(entry["prob"]) for entry in row["top"]),
         error=row.get("error"),
         decoder=row.get("decoder"),
+        notes=tuple(map(str, row.get("notes", ()))),
     )
 
 
@@ -167,6 +171,7 @@ def _arrays(videos: Sequence[ScoredVideo], classes: int) -> dict[str, NDArray[An
         "scores": scores,  # NaN for a failed video
         "errors": np.array([video.error or "" for video in videos], dtype=np.str_),
         "decoders": np.array([video.decoder or "" for video in videos], dtype=np.str_),
+        "notes": np.array([join_notes(video.notes) for video in videos], dtype=np.str_),
     }
 
 
@@ -175,9 +180,10 @@ def _read_npz(path: Path) -> Iterator[ScoredVideo]:
         paths, labels, scores = arrays["paths"], arrays["labels"], arrays["scores"]
         nothing = np.full(len(paths), "")
         errors, decoders = arrays.get("errors", nothing), arrays.get("decoders", nothing)
+        notes = arrays.get("notes", nothing)
         positives = arrays.get("positives", np.zeros((len(paths), 0), dtype=bool))
-    for name, label, marks, row, error, decoder in zip(
-        paths, labels, positives, scores, errors, decoders, strict=True
+    for name, label, marks, row, error, decoder, noted in zip(
+        paths, labels, positives, scores, errors, decoders, notes, strict=True
     ):
         failed = bool(np.isnan(row).any())
         video = ScoredVideo(
@@ -186,6 +192,7 @@ def _read_npz(path: Path) -> Iterator[ScoredVideo]:
             more_labels=tuple(n for n in np.flatnonzero(marks).tolist() if n != label),
             error=(str(error) or "no scores") if failed else None,
             decoder=str(decoder) or None,
+            notes=split_notes(str(noted)),
         )
         yield video if failed else _ranked(video, row)
 
@@ -212,6 +219,7 @@ def _sample(video: ScoredVideo, classes: int) -> dict[str, Any]:
         "gt_label": torch.tensor([video.label, *video.more_labels]),
         "error": video.error,
         "decoder": video.decoder,
+        "notes": list(video.notes),
     }
 
 
@@ -231,6 +239,7 @@ def _read_pkl(path: Path) -> Iterator[ScoredVideo]:
             more_labels=tuple(more),
             error=sample.get("error"),
             decoder=sample.get("decoder"),
+            notes=tuple(map(str, sample.get("notes", ()))),
         )
         yield video if video.error else _ranked(video, scores.astype(np.float32))
 
