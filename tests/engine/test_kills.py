@@ -61,7 +61,7 @@ def stubs(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
                 yield Rows(
                     path=path,
                     features=np.full((2, *plan.shape), number + len(path), dtype=plan.dtype),
-                    times=((number, number + 0.5), (number + 0.5, number + 1.0)),
+                    times=((float(number), number + 0.5), (number + 0.5, number + 1.0)),
                     decoder="stub",
                     notes=() if number else ("odd",),
                     last=number == 1,

@@ -7,6 +7,7 @@ for its analysis tools, with the path added.
 """
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -212,14 +213,15 @@ def _sample(video: ScoredVideo, classes: int) -> dict[str, Any]:
     else:  # its tools know no failed videos: one with no class before the right one counts as wrong
         scores = torch.zeros(classes)
         scores[list(video.labels)] = -1.0
-    return {
-        "filename": video.path,
+    error, decoder = ((text and sys.intern(text)) for text in (video.error, video.decoder))
+    return {  # equal texts are one object: else the bytes would tell a resumed run
+        "filename": sys.intern(video.path),
         "pred_score": scores,
         "pred_label": scores.argmax(dim=0, keepdim=True),
         "gt_label": torch.tensor([video.label, *video.more_labels]),
-        "error": video.error,
-        "decoder": video.decoder,
-        "notes": list(video.notes),
+        "error": error,
+        "decoder": decoder,
+        "notes": [sys.intern(note) for note in video.notes],
     }
 
 
