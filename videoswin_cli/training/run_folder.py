@@ -8,7 +8,7 @@ from filelock import FileLock, Timeout
 
 from videoswin_cli.engine.processes import Processes
 from videoswin_cli.errors import UsageError
-from videoswin_cli.files import check_writable, write_csv, write_whole
+from videoswin_cli.files import check_writable, write_csv, write_failure, write_whole
 from videoswin_cli.model.loading import save
 from videoswin_cli.training.events import open_events
 from videoswin_cli.training.preparation import FinetuneOptions
@@ -43,7 +43,7 @@ def lock_folder(out: Path, processes: Processes) -> Iterator[None]:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot write {out}: {error.strerror}") from error
+        raise write_failure(out, error) from error
     lock = FileLock(out / ".lock", timeout=0)
     try:
         lock.acquire()
