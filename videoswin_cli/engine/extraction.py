@@ -44,7 +44,7 @@ from videoswin_cli.engine.runtime import Precision, RunOptions, choose_runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 from videoswin_cli.model.loading import LoadedModel, describe, load
-from videoswin_cli.records import ListedVideo, Timing
+from videoswin_cli.records import ListedVideo, Timing, VideoPart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +108,8 @@ def extract(
     run = resolve_auto(model, options.run, notice=lambda text: None)
     plan = plan_features(model.spec, replace(options, run=run))
     videos, parts = [], []
-    rows = compute_rows(model, paths, plan, monitor=Monitor())
+    parts_to_read = [VideoPart(path=path) for path in paths]
+    rows = compute_rows(model, parts_to_read, plan, monitor=Monitor())
     for path in paths:
         own = list(_rows_of_one(rows))
         last = own[-1]
@@ -294,8 +295,8 @@ def _write(
     monitor: Monitor,
 ) -> None:
     refused = {video.path: find_refusal(writer.output, video.path) for video in pending}
-    readable = [v.file for v in pending if v.file is not None and refused[v.path] is None]
-    rows = compute_rows(model, readable, plan, monitor=monitor)
+    parts = [v.part for v in pending if v.file is not None and refused[v.path] is None]
+    rows = compute_rows(model, parts, plan, monitor=monitor)
     for video in pending:
         reason: str | None = None
         if video.file is None or refused[video.path] is not None:
