@@ -7,6 +7,7 @@ import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from make_video import write_video
 from tiny import write_model
 
 from videoswin_cli import extract
+from videoswin_cli.data.sampling import Stride
 from videoswin_cli.engine import extraction
 from videoswin_cli.engine.extraction import Extraction, extract_to_files
 from videoswin_cli.engine.feature_files import (
@@ -25,8 +27,10 @@ from videoswin_cli.engine.feature_files import (
     parse_output,
 )
 from videoswin_cli.engine.features import FeatureOptions, FloatType, plan_features
+from videoswin_cli.engine.journal import Journal
 from videoswin_cli.engine.monitoring import Monitor
 from videoswin_cli.engine.processes import Shard
+from videoswin_cli.engine.runtime import RunOptions
 from videoswin_cli.errors import UsageError, VideoSwinError
 from videoswin_cli.files import read_csv
 from videoswin_cli.model.loading import load
@@ -330,3 +334,103 @@ def test_a_large_matrix_is_mapped(tiny: str, listed: list[ListedVideo], tmp_path
     rows = np.load(tmp_path / "f.npy", mmap_mode="r")
     assert isinstance(rows, np.memmap)
     assert rows.flags.c_contiguous
+
+
+# --- within a video -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> list[ListedVideo]:
+    """A video that cannot be read and two of several pieces."""
+    folder = tmp_path_factory.mktemp("long")
+    (folder / "0.mp4").write_text("no video")
+    write_video(folder / "1.mp4", frames=150, seed=1)
+    write_video(folder / "2.mp4", frames=90, seed=2)
+    return [
+        ListedVideo(path=f"{n}.mp4", file=f"{folder}/{n}.mp4", label=None, line=n) for n in range(3)
+    ]
+
+
+class StoppedError(Exception):
+    pass
+
+
+def run_windows(
+    listed: list[ListedVideo], out: str, tiny: str, *, workers: int = 0, pieces: int = 99
+) -> list[str]:
+    """Notices of a run that stops at the journal's entry of so many pieces."""
+    notices: list[str] = []
+    options = FeatureOptions(
+        run=RunOptions(workers=workers, batch_size=3), per="window", stride=Stride(frames=4)
+    )
+    append, left = Journal.append, pieces
+
+    def count(journal: Journal, entry: Any) -> None:
+        nonlocal left
+        append(journal, entry)
+        left -= bool(entry.get("partial"))
+        if not left:
+            raise StoppedError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "append", count)
+        extract_to_files(
+            listed,
+            parse_output(out),
+            options,
+            model=tiny,
+            checkpoint=None,
+            shard=Shard(),
+            resume=True,
+            overwrite=False,
+            monitor=Monitor(notice=notices.append),
+        )
+    return notices
+
+
+@pytest.mark.parametrize("out", ["f.npy", "f/"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_long_video_is_resumed_within(
+    workers: int, out: str, tiny: str, long: list[ListedVideo], tmp_path: Path
+) -> None:
+    (tmp_path / "whole").mkdir()
+    run_windows(long, f"{tmp_path}/whole/{out}", tiny)
+    for pieces in range(1, 9):
+        folder = tmp_path / str(pieces)
+        folder.mkdir()
+        try:
+            run_windows(long, f"{folder}/{out}", tiny, pieces=pieces)
+        except StoppedError:
+            pass
+        else:
+            break
+        resumed = "1.mp4: {} windows were done before: skipped"
+        notices = run_windows(long, f"{folder}/{out}", tiny, workers=workers)
+        if pieces <= 4:
+            assert resumed.format(8 * pieces) in notices
+        assert any("windows were done before" in text for text in notices)
+        assert contents(folder) == contents(tmp_path / "whole"), pieces
+    assert pieces > 4
+    # Stopped twice.
+    for pieces in (2, 1):
+        with pytest.raises(StoppedError):
+            run_windows(long, f"{tmp_path}/twice{out}", tiny, pieces=pieces)
+    assert resumed.format(24) in run_windows(long, f"{tmp_path}/twice{out}", tiny)
+
+
+def test_a_video_that_was_changed_is_begun_anew(
+    tiny: str, long: list[ListedVideo], tmp_path: Path
+) -> None:
+    own = tmp_path / "1.mp4"
+    own.write_bytes(Path(long[1].file or "").read_bytes())
+    listed = [replace(long[1], file=str(own)), long[2]]
+    with pytest.raises(StoppedError):
+        run_windows(listed, f"{tmp_path}/f.npy", tiny, pieces=3)
+    own.write_bytes(Path(long[2].file or "").read_bytes())
+    for _ in range(2):
+        with pytest.raises(StoppedError):
+            notices = run_windows(listed, f"{tmp_path}/f.npy", tiny, pieces=1)
+    notices = run_windows(listed, f"{tmp_path}/f.npy", tiny)
+    assert "1.mp4: 16 windows were done before: skipped" in notices
+    found = np.load(tmp_path / "f.npy")
+    assert np.array_equal(found[: len(found) // 2], found[len(found) // 2 :])

@@ -12,8 +12,10 @@ from videoswin_cli.data.dataset import FailedVideo
 from videoswin_cli.data.decoding.open import DecoderChoice
 from videoswin_cli.data.sampling import Stride
 from videoswin_cli.data.sources import expand_inputs
+from videoswin_cli.data.windows import Begun
 from videoswin_cli.engine.feature_files import (
     FeatureWriter,
+    FileState,
     Output,
     find_refusal,
     finish,
@@ -295,8 +297,18 @@ def _write(
     monitor: Monitor,
 ) -> None:
     refused = {video.path: find_refusal(writer.output, video.path) for video in pending}
-    parts = [v.part for v in pending if v.file is not None and refused[v.path] is None]
-    rows = compute_rows(model, parts, plan, monitor=monitor)
+    readable = [v for v in pending if v.file is not None and refused[v.path] is None]
+    begun = None
+    for video in readable:
+        if (begun := writer.resume(video.path, _read_state(video))) is not None:
+            monitor.notice(f"{video.path}: {begun.windows} windows were done before: skipped")
+            pending = [video, *(other for other in pending if other is not video)]
+            readable = [video, *(other for other in readable if other is not video)]
+            break
+    else:
+        writer.forget()
+    parts = [video.part for video in readable]
+    rows = compute_rows(model, parts, plan, monitor=monitor, begun=begun or Begun())
     for video in pending:
         reason: str | None = None
         if video.file is None or refused[video.path] is not None:
@@ -304,16 +316,27 @@ def _write(
             writer.fail(video.path, reason)
             monitor.advance(failed=True)
             continue
+        state = _read_state(video)
         for part in _rows_of_one(rows):
             if isinstance(part, FailedVideo):
                 reason = part.reason
                 writer.fail(video.path, reason)
                 continue
-            writer.add(part)
+            writer.add(part, video.path, state)
             monitor.note(video.path, part.notes)
             if part.last:
                 reason = writer.end(video.path, part.decoder)
         monitor.advance(failed=reason is not None)
+
+
+def _read_state(video: ListedVideo) -> FileState | None:
+    """By which a file is known to be unchanged; None of a URL."""
+    assert video.file is not None
+    try:
+        found = Path(video.file).stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def _rows_of_one(rows: Iterator[Rows | FailedVideo]) -> Iterator[Rows | FailedVideo]:

@@ -9,13 +9,14 @@ import json
 import os
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from videoswin_cli.data.windows import Begun
 from videoswin_cli.engine.feature_tables import (
     INDEX_COLUMNS,
     METADATA,
@@ -119,8 +120,31 @@ def parse_output(text: str) -> Output:
 # --- while a run goes on --------------------------------------------------------------------------
 
 
+FileState = tuple[int, int]  # size in bytes and time of the last change in ns
+
+
+@dataclass(kw_only=True)
+class _Draft:
+    """The video being written."""
+
+    path: str | None = None  # None: nothing of it is in the journal
+    state: FileState | None = None  # of its file; None: not to be resumed within
+    times: list[tuple[float, float]] = field(default_factory=list)
+    gaps: dict[int, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, entry: Entry) -> None:
+        """Add what an entry of the journal tells of further rows."""
+        self.times += [(start, end) for start, end in entry["times"]]
+        self.gaps |= dict(entry["gaps"])
+        self.notes += entry["notes"]
+
+
 class FeatureWriter(AbstractContextManager["FeatureWriter"]):
-    """What one process adds to an output. A video counts once its line is in the journal."""
+    """What one process adds to an output. A video counts once its line is in the journal.
+
+    Rows of a video that comes in pieces are in the journal piece by piece, for `resume`.
+    """
 
     def __init__(self, output: Output, description: Description, plan: Plan, *, part: str) -> None:
         """Open or resume, within `guarded`.
@@ -132,18 +156,34 @@ class FeatureWriter(AbstractContextManager["FeatureWriter"]):
         self._plan = plan
         self._journal = Journal(output.part, description, part=part)
         self._file = output.part / f"{part}.rows"
-        own = () if output.kind == "folder" else self._journal.own_entries()
-        ends = (entry["first"] + len(entry["times"]) for entry in own)
-        self._count = max(ends, default=0)  # rows in the file that belong to finished videos
-        self._first = self._count  # of the video being written
-        self._times: list[tuple[float, float]] = []
-        self._gaps: dict[int, str] = {}
-        self._notes: list[str] = []
+        self._count = 0  # rows in the file that belong to finished videos
+        self._draft = _Draft()
+        for entry in self._journal.own_entries():
+            self._recall(entry)
         self._stream = self._file.open("ab", buffering=0)
-        self._cut()
+        if self._stream.tell() < (self._count + len(self._draft.times)) * self._row_bytes:
+            self._draft = _Draft()
+        self._truncate()
 
-    def add(self, rows: Rows) -> None:
-        """More rows of the current video.
+    def resume(self, path: str, state: FileState | None) -> Begun | None:
+        """What an earlier run has of a video that is now to be ended; None where it has nothing.
+
+        Args:
+            path: of the video; it must be the next one.
+            state: of its file; a file that was changed is begun anew.
+        """
+        draft = self._draft
+        if draft.path != path or draft.state is None or draft.state != state:
+            return None
+        return Begun(windows=len(draft.times), readable=len(draft.gaps) < len(draft.times))
+
+    def forget(self) -> None:
+        """Drop what an earlier run has of a video that it did not end."""
+        self._draft = _Draft()
+        self._truncate()
+
+    def add(self, rows: Rows, path: str, state: FileState | None) -> None:
+        """More rows of the current video, whose file is in a state.
 
         Raises:
             VideoSwinError: the disk is full.
@@ -152,9 +192,13 @@ class FeatureWriter(AbstractContextManager["FeatureWriter"]):
             write_all(self._stream.fileno(), np.ascontiguousarray(rows.features).data)
         except OSError as error:
             raise write_failure(self._file, error) from error
-        self._gaps |= {len(self._times) + row: reason for row, reason in rows.gaps.items()}
-        self._times += rows.times
-        self._notes += rows.notes
+        done = len(self._draft.times)
+        gaps = [(done + row, reason) for row, reason in rows.gaps.items()]
+        more: Entry = {"path": path, "partial": True, "from": done, "state": state}
+        more |= {"times": rows.times, "gaps": gaps, "notes": rows.notes}
+        self._draft.add(more)
+        if not rows.last and state is not None:
+            self._journal.append(more)
 
     def end(self, path: str, decoder: str) -> str | None:
         """The current video is complete. Gives why its file cannot have its name, where it cannot.
@@ -162,25 +206,22 @@ class FeatureWriter(AbstractContextManager["FeatureWriter"]):
         Raises:
             VideoSwinError: the disk is full.
         """
-        times, first = self._times, self._first
-        if self.output.kind == "folder":
-            first = 0
-            if (reason := self._place(path, len(times))) is not None:
-                self.fail(path, reason)
-                return reason
-        entry: Entry = {"path": path, "error": None, "decoder": decoder}
-        entry |= {"times": times, "first": first, "gaps": list(self._gaps.items())}
-        self._journal.append(entry | {"notes": self._notes})
-        self._count = 0 if self.output.kind == "folder" else self._first + len(times)
-        self._cut()
+        draft, in_matrix = self._draft, self.output.kind != "folder"
+        if not in_matrix and (reason := self._place(path, len(draft.times))) is not None:
+            self.fail(path, reason)
+            return reason
+        entry: Entry = {"path": path, "error": None, "decoder": decoder, "times": draft.times}
+        entry |= {"first": self._count, "gaps": list(draft.gaps.items()), "notes": draft.notes}
+        self._journal.append(entry)
+        self._count += len(draft.times) if in_matrix else 0
+        self.forget()
         return None
 
     def fail(self, path: str, reason: str) -> None:
         """The current video cannot be read or written; what was added of it goes."""
-        notes = self._notes
-        self._cut()
-        entry: Entry = {"path": path, "error": reason, "decoder": None}
-        self._journal.append(entry | {"times": [], "first": self._count, "notes": notes})
+        entry: Entry = {"path": path, "error": reason, "decoder": None, "times": []}
+        self._journal.append(entry | {"first": self._count, "notes": self._draft.notes})
+        self.forget()
 
     def close(self) -> None:
         """Let others write this part."""
@@ -207,14 +248,27 @@ class FeatureWriter(AbstractContextManager["FeatureWriter"]):
             return describe_refusal(error)
         return None
 
-    def _cut(self) -> None:
-        """Forget rows that belong to no finished video."""
-        row = int(np.prod(self._plan.shape)) * self._plan.dtype.itemsize
-        os.ftruncate(self._stream.fileno(), self._count * row)
-        self._first = self._count
-        self._times = []
-        self._gaps = {}
-        self._notes = []
+    def _recall(self, entry: Entry) -> None:
+        """Take in an entry that this part wrote before."""
+        if not entry.get("partial"):
+            if self.output.kind != "folder":
+                self._count = max(self._count, entry["first"] + len(entry["times"]))
+            self._draft = _Draft()
+            return
+        if entry["from"] == 0:
+            size, changed = entry["state"]
+            self._draft = _Draft(path=entry["path"], state=(size, changed))
+        if (self._draft.path, len(self._draft.times)) == (entry["path"], entry["from"]):
+            self._draft.add(entry)
+
+    @property
+    def _row_bytes(self) -> int:
+        return int(np.prod(self._plan.shape)) * self._plan.dtype.itemsize
+
+    def _truncate(self) -> None:
+        """Cut off rows that belong to no video."""
+        rows = self._count + len(self._draft.times)
+        os.ftruncate(self._stream.fileno(), rows * self._row_bytes)
 
     def __exit__(self, *error: Any) -> None:
         self.close()

@@ -147,11 +147,16 @@ def is_worked_on(folder: Path) -> bool:
 
 
 def read_journals(folder: Path) -> dict[str, tuple[str, Entry]]:
-    """Path -> (part, last entry) over all journals of a folder, the good ones first."""
+    """Path -> (part, last entry) over all journals of a folder, the good ones first.
+
+    Entries of a part of a video (`partial`) are for the process that wrote them.
+    """
     entries: dict[str, tuple[str, Entry]] = {}
     for file in sorted(folder.glob("*.jsonl")):
         for line in _lines(file):
             entry = json.loads(line)
+            if entry.get("partial"):
+                continue
             known = entries.get(entry["path"])
             if known is None or known[1].get("error") or not entry.get("error"):
                 entries[entry["path"]] = (file.stem, entry)
