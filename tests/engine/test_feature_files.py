@@ -19,13 +19,9 @@ from videoswin_cli import extract
 from videoswin_cli.data.sampling import Stride
 from videoswin_cli.engine import extraction
 from videoswin_cli.engine.extraction import Extraction, extract_to_files
-from videoswin_cli.engine.feature_files import (
-    FeatureWriter,
-    Output,
-    look_at_output,
-    open_output,
-    parse_output,
-)
+from videoswin_cli.engine.feature_files import look_at_output, open_output
+from videoswin_cli.engine.feature_output import Output, parse_output
+from videoswin_cli.engine.feature_writer import FeatureWriter
 from videoswin_cli.engine.features import FeatureOptions, FloatType, plan_features
 from videoswin_cli.engine.journal import Journal
 from videoswin_cli.engine.monitoring import Monitor

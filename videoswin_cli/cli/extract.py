@@ -118,7 +118,7 @@ def extract(
         listed = _read_list(list_file, root, list_format)
 
     from videoswin_cli.engine.extraction import extract_to_files, make_stride
-    from videoswin_cli.engine.feature_files import parse_output
+    from videoswin_cli.engine.feature_output import parse_output
     from videoswin_cli.engine.features import FeatureOptions
     from videoswin_cli.engine.monitoring import Monitor
     from videoswin_cli.engine.processes import parse_shard

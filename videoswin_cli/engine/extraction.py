@@ -14,10 +14,6 @@ from videoswin_cli.data.sampling import Stride
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.data.windows import Begun
 from videoswin_cli.engine.feature_files import (
-    FeatureWriter,
-    FileState,
-    Output,
-    find_refusal,
     finish,
     join_output,
     look_at_output,
@@ -26,7 +22,9 @@ from videoswin_cli.engine.feature_files import (
     recorded_description,
     settle,
 )
+from videoswin_cli.engine.feature_output import Output
 from videoswin_cli.engine.feature_tables import FeatureTable, StoredVideo, make_table
+from videoswin_cli.engine.feature_writer import FeatureWriter, FileState, find_refusal
 from videoswin_cli.engine.features import (
     FeatureOptions,
     FloatType,
