@@ -11,17 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fault_server import serve
 from kills import kill_everywhere
 from tiny import write_model
 from typer.testing import CliRunner
 
 from videoswin_cli.cli.app import app
 from videoswin_cli.data.dataset import FailedVideo
+from videoswin_cli.data.windows import Begun
 from videoswin_cli.engine import evaluation, extraction, prediction, scoring
 from videoswin_cli.engine.features import Plan, Rows
 from videoswin_cli.engine.inference import ViewOutputs
+from videoswin_cli.fetch import fetch
 from videoswin_cli.model.loading import load
-from videoswin_cli.records import VideoInfo
+from videoswin_cli.records import VideoInfo, VideoPart
 
 pytestmark = pytest.mark.skipif(not hasattr(sys, "addaudithook") or sys.platform == "win32",
                                 reason="forks")  # fmt: skip
@@ -52,30 +55,34 @@ def stubs(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers without videos: no network runs, and the model is read once."""
     model = load(tiny)
 
-    def rows(_: Any, paths: Sequence[str], plan: Plan, **__: Any) -> Iterator[Rows | FailedVideo]:
-        for path in paths:
-            if "bad" in path:
-                yield FailedVideo(path=path, reason="damaged\rby hand")
+    def rows(
+        _: Any, parts: Sequence[VideoPart], plan: Plan, *, begun: Begun, **__: Any
+    ) -> Iterator[Rows | FailedVideo]:
+        for place, part in enumerate(parts):
+            if "bad" in part.path:
+                yield FailedVideo(path=part.path, reason="damaged\rby hand")
                 continue
-            for number in range(2):
+            for number in range(0 if place else begun.windows // 2, 3):
                 yield Rows(
-                    path=path,
-                    features=np.full((2, *plan.shape), number + len(path), dtype=plan.dtype),
+                    path=part.path,
+                    features=np.full((2, *plan.shape), number + len(part.path), dtype=plan.dtype),
                     times=((float(number), number + 0.5), (number + 0.5, number + 1.0)),
                     decoder="stub",
                     notes=() if number else ("odd",),
-                    last=number == 1,
+                    last=number == 2,
                 )
 
-    def scores(_: Any, paths: Sequence[str], **__: Any) -> Iterator[ViewOutputs | FailedVideo]:
-        for path in paths:
-            if "bad" in path:
-                yield FailedVideo(path=path, reason="damaged")
+    def scores(
+        _: Any, parts: Sequence[VideoPart], **__: Any
+    ) -> Iterator[ViewOutputs | FailedVideo]:
+        for part in parts:
+            if "bad" in part.path:
+                yield FailedVideo(path=part.path, reason="damaged")
                 continue
-            info = VideoInfo(path=path, decoder="stub", width=1, height=1, frames=9, fps=25.0)
+            info = VideoInfo(path=part.path, decoder="stub", width=1, height=1, frames=9, fps=25.0)
             yield ViewOutputs(
                 info=info,
-                outputs=torch.arange(7.0)[None] + len(path),
+                outputs=torch.arange(7.0)[None] + len(part.path),
                 times=(),
                 notes=("odd",),
                 gaps=(),
@@ -166,6 +173,15 @@ def test_a_conversion(tiny: str, tmp_path: Path) -> None:
         command("convert", tiny, folder / "out.safetensors")
 
     assert kill_everywhere(action, tmp_path) >= 3
+
+
+def test_a_download(tmp_path: Path) -> None:
+    with serve(bytes(range(256)) * 900) as server:
+
+        def action(folder: Path) -> None:
+            fetch(server.url(), folder / "weights.pth")
+
+        assert kill_everywhere(action, tmp_path) > 4
 
 
 def test_clips_of_our_own_making(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
