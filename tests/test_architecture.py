@@ -21,6 +21,8 @@ LAYERS = {
     "errors": 0,
     "ranges": 0,
     "visible": 0,
+    "csv_text": 0,
+    "locks": 0,
     "config": 1,
     "yaml_text": 1,
     "files": 1,

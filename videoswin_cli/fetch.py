@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -124,6 +125,10 @@ def fetch(
     try:
         if path.is_dir():
             raise FetchError(f"{path} is a directory", hint="Name the file to write.")
+        part = path.with_name(path.name + ".part")
+        if path.is_file() and not part.exists():
+            with suppress(OSError):  # killed just after the file was put in its place
+                _version_path(part).unlink(missing_ok=True)
         if force or not path.is_file():
             if offline:
                 raise FetchError(

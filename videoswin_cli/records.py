@@ -175,6 +175,7 @@ class EvalSummary:
     published: Mapping[str, float]  # by name
     published_views: str | None
     timing: Timing | None
+    noted: int = 0  # of the listed: with something to note
     warnings: tuple[str, ...] = ()
 
 

@@ -19,6 +19,8 @@ from tiny import LABELS
 from typer.testing import Result
 
 from videoswin_cli import predict
+from videoswin_cli.engine import scoring
+from videoswin_cli.engine.dumps import read_dump
 
 Run = Callable[..., Result]
 
@@ -221,6 +223,71 @@ def test_a_dump_is_not_overwritten_nor_mixed(
     unknown = run(*command, *dump, "--resume")
     assert unknown.exit_code == 2
     assert "cannot tell which run" in unknown.stderr
+
+
+@pytest.mark.parametrize("order", ["this version", "an older version"])
+def test_killed_between_dump_and_description(
+    order: str, run: Run, tiny: str, listed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older version wrote the dump first; `DUMP.part` says of which run it is."""
+    (listed / "list.txt").write_text("b.mp4 1\nsub/c.mp4 2\n")
+    dump = tmp_path / "d.npz"
+    command = ("eval", "--list", listed / "list.txt", "--model", tiny, "--dump", dump)
+    with monkeypatch.context() as patch:
+        patch.setattr("videoswin_cli.engine.scoring.discard", lambda folder: None)
+        assert run(*command).exit_code == 0
+    before = dump.read_bytes(), Path(f"{dump}.meta.json").read_bytes()
+    gone = dump if order == "this version" else Path(f"{dump}.meta.json")
+    gone.unlink()
+    other = run(*command, "--resume", "--views", "1x1")
+    assert other.exit_code == 2
+    assert "views is '2x3' there and '1x1' here" in other.stderr
+    again = run(*command, "--resume")
+    assert again.exit_code == 0, again.output
+    assert "2 of 2 videos were done before" in again.stderr
+    assert (dump.read_bytes(), Path(f"{dump}.meta.json").read_bytes()) == before
+    assert sorted(path.name for path in tmp_path.glob("d.npz*")) == ["d.npz", "d.npz.meta.json"]
+
+
+def test_a_dump_that_another_process_writes_is_left(
+    run: Run, tiny: str, listed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (listed / "list.txt").write_text("b.mp4 1\nsub/c.mp4 2\n")
+    command = ("eval", "--list", listed / "list.txt", "--model", tiny, "--dump")
+    found: list[Result] = []
+    compute = scoring.run_videos
+
+    def meanwhile(*args: Any, **more: Any) -> Any:
+        monkeypatch.setattr(scoring, "run_videos", compute)
+        for options in ((), ("--resume",), ("--resume", "--views", "1x1")):
+            found.append(run(*command, tmp_path / "d.npz", *options))
+        return compute(*args, **more)
+
+    monkeypatch.setattr(scoring, "run_videos", meanwhile)
+    assert run(*command, tmp_path / "d.npz").exit_code == 0
+    for result in found:
+        assert result.exit_code == 2
+        assert "another process is writing" in result.stderr
+    assert len(found) == 3
+    assert run(*command, tmp_path / "alone.npz").exit_code == 0
+    assert (tmp_path / "d.npz").read_bytes() == (tmp_path / "alone.npz").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "npz", "pkl"])
+def test_notes_go_with_their_video(
+    suffix: str, run: Run, tiny: str, listed: Path, tmp_path: Path
+) -> None:
+    """b.mp4 is shorter than a clip."""
+    (listed / "list.txt").write_text("b.mp4 1\nsub/c.mp4 2\n")
+    dump = tmp_path / f"d.{suffix}"
+    result = run("eval", "--list", listed / "list.txt", "--model", tiny, "--dump", dump)
+    assert result.exit_code == 0, result.output
+    first, second = read_dump(dump)
+    assert any("shorter than a clip" in note for note in first.notes)
+    assert "notes                2 videos with notes" in result.stdout
+    assert any("50 frames a second" in note for note in second.notes)
+    again = run("eval", "--from-dump", dump, "--model", tiny, "--format", "json")
+    assert json.loads(again.stdout)["noted"] == 2
 
 
 def test_dumps_of_one_name_and_two_kinds_do_not_meet(

@@ -1,8 +1,10 @@
 """`videoswin finetune`: wrong usage, broken clips, damaged runs, full disks."""
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
@@ -103,18 +105,22 @@ def test_a_full_disk_keeps_the_state_before(
     command = ("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK)
     save, calls = torch.save, []
 
-    def fail(content: object, path: Path) -> None:
-        calls.append(path)
+    def fail(content: object, file: BinaryIO) -> None:
+        calls.append(file)
         if len(calls) == 3:  # after the first step, the first epoch, and this one
-            path.write_bytes(b"half")
-            raise RuntimeError("PytorchStreamWriter failed writing file: No space left on device")
-        save(content, path)
+            file.write(b"half")
+            try:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            except OSError:  # torch has no error of its own for it
+                raise RuntimeError("[enforce fail] . unexpected pos 576 vs 534")  # noqa: B904
+        save(content, file)
 
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", fail)
         result = run(*command)
     assert result.exit_code == 1
-    assert "No space left on device" in result.stderr
+    assert f"error: cannot write {tmp_path}/o/state.pt: No space left on device" in result.stderr
+    assert "unexpected pos" not in result.stderr
     assert [path for path in (tmp_path / "o").iterdir() if path.name.endswith(".part")] == []
     resumed = run(*command, "--resume", "auto")
     assert resumed.exit_code == 0, resumed.output

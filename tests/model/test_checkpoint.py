@@ -223,13 +223,14 @@ def test_write_safetensors_over_its_own_source(tmp_path: Path) -> None:
 def test_write_safetensors_that_fails_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_tensors: object, path: Path, **_options: object) -> None:
-        path.write_bytes(b"half")
+    def fail(part: Path, content: bytes) -> None:
+        with part.open("wb") as file:
+            file.write(content[:4])
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("videoswin_cli.model.checkpoint.save_file", fail)
     path = tmp_path / "w"
     path.write_bytes(b"old")
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(VideoSwinError, match="No space left"):
         write_safetensors(path, TENSORS, {})
     assert path.read_bytes() == b"old"

@@ -1,5 +1,6 @@
 """Made clips: directions are what their names say, and equal seeds make equal clips."""
 
+import errno
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 from videoswin_cli.cli.app import app
 from videoswin_cli.data.decoding.open import open_video
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import UsageError, VideoSwinError
 from videoswin_cli.synthesis import pictures
 from videoswin_cli.synthesis.camera import MOTIONS, move_camera
 from videoswin_cli.synthesis.clips import look, make_clip
@@ -222,3 +223,44 @@ def test_a_picture_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     folder.rename(tmp_path / "elsewhere")
     with pytest.raises(UsageError, match="no such folder"):
         make()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_full_disk_is_told_without_a_traceback(
+    workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path, clip: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("videoswin_cli.synthesis.dataset.write_clip", fail)
+    with pytest.raises(VideoSwinError) as caught:
+        list(
+            make_camera_motion(
+                tmp_path / "made", clips_per_class=1, seed=0, workers=workers, notice=print
+            )
+        )
+    first = tmp_path / "made" / MOTIONS[0] / "0-00000.mp4"
+    assert caught.value.message == f"cannot write {first}: No space left on device"
+    assert caught.value.exit_code == 1
+
+
+def test_a_folder_that_cannot_be_written_is_wrong_usage(tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / MOTIONS[0]).touch()
+    with pytest.raises(UsageError, match="cannot write"):
+        list(
+            make_camera_motion(
+                tmp_path / "made", clips_per_class=1, seed=0, workers=0, notice=print
+            )
+        )
+
+
+def test_drafts_of_killed_runs_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "videoswin_cli.synthesis.dataset.write_clip", lambda path, clip: path.write_text("clip")
+    )
+    draft = tmp_path / MOTIONS[0] / "0-00000.mp4.77.part"
+    draft.parent.mkdir()
+    draft.touch()
+    list(make_camera_motion(tmp_path, clips_per_class=1, seed=0, workers=0, notice=print))
+    assert not draft.exists()

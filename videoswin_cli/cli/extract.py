@@ -133,7 +133,7 @@ def extract(
         listed = _read_list(list_file, root, list_format, split)
 
     from videoswin_cli.engine.extraction import extract_to_files, make_stride
-    from videoswin_cli.engine.feature_files import parse_output
+    from videoswin_cli.engine.feature_output import parse_output
     from videoswin_cli.engine.features import FeatureOptions
     from videoswin_cli.engine.monitoring import Monitor
     from videoswin_cli.engine.processes import parse_shard
@@ -189,6 +189,8 @@ def extract(
         )
     if broken:
         notice(f"{len(broken)} of {len(done.videos)} videos are damaged in part")
+    if noted := sum(bool(video.notes) for video in done.videos):
+        notice(f"{noted} of {len(done.videos)} videos with notes: see the column notes")
     if done.complete:
         result(out)
     else:

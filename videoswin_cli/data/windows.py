@@ -6,7 +6,7 @@ windows overlap.
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
 
@@ -29,6 +29,14 @@ from videoswin_cli.records import Protocol, Segment, VideoPart, Views
 WINDOWS_AT_ONCE = 8  # of 32 frames: 256 frames, 60 MB of 340x256
 
 
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """What an earlier run has of a video: a whole number of pieces from its start."""
+
+    windows: int = 0
+    readable: bool = False  # whether any of them is
+
+
 class WindowDataset:
     """Pieces of videos or of segments of them, in order, by the number of the video."""
 
@@ -40,7 +48,10 @@ class WindowDataset:
         views: Views,
         stride: Stride | None,
         opening: OpenOptions,
+        begun: Begun = Begun(),
     ) -> None:
+        """`begun` is of the first video, whose other pieces are read."""
+        self.begun = begun
         self.parts = list(parts)
         self.protocol = protocol
         self.views = views
@@ -50,13 +61,14 @@ class WindowDataset:
 
     def stream(self, number: int) -> Iterator[VideoViews | FailedVideo]:
         """All pieces of a video; the last one has nothing `unread`, or is a failure."""
-        part = self.parts[number]
-        return iter_video(part.path, partial(self._read, part.segment), opening=self.opening)
+        part, begun = self.parts[number], Begun() if number else self.begun
+        read = partial(self._read, part.segment, begun)
+        return iter_video(part.path, read, opening=self.opening)
 
     def failed(self, number: int, reason: str) -> FailedVideo:
         return FailedVideo(path=self.parts[number].path, reason=reason)
 
-    def _read(self, segment: Segment | None, video: Video) -> Iterator[VideoViews]:
+    def _read(self, segment: Segment | None, begun: Begun, video: Video) -> Iterator[VideoViews]:
         span = find_span(video, segment)
         times = video.timestamps()[span.first : span.first + span.count]
         bounds = varying_bounds(video, span.first, span.count)
@@ -69,8 +81,13 @@ class WindowDataset:
         said = describe_sampling(self.protocol, video, frames=span.count, bounds=bounds)
         notes = (*span.notes, *said)
         frames = ResizedFrames(video, protocol=self.protocol, views=self.views)
-        found = False  # a window that can be read
-        for first in range(0, len(windows), WINDOWS_AT_ONCE):
+        found = begun.readable  # a window that can be read
+        if begun.windows >= len(windows):
+            raise VideoError(
+                f"{video.info.path}: {begun.windows} windows were done before, and it has "
+                f"{len(windows)}: it was changed"
+            )
+        for first in range(begun.windows, len(windows), WINDOWS_AT_ONCE):
             piece = windows[first : first + WINDOWS_AT_ONCE]
             frames.forget_before(min(map(min, piece)))
             frames.read(_list_frames(windows, first))

@@ -36,6 +36,9 @@ def check_row(row: object) -> dict[str, Any]:
     for key in ("error", "decoder"):
         if not isinstance(row.get(key), str | None):
             raise RowError(f"{key} {_brief(row[key])}: expected text")
+    notes = row.get("notes", ())
+    if not isinstance(notes, list | tuple) or not all(isinstance(note, str) for note in notes):
+        raise RowError("notes: expected a list of texts")
     check_label(row["label"])
     more, top = row.get("more_labels", ()), row["top"]
     if not isinstance(more, list | tuple) or not isinstance(top, list):
@@ -86,7 +89,8 @@ def check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
     Raises:
         RowError: they are not those of one dump.
     """
-    wanted = {"paths": "U", "labels": "iu", "scores": "f", "errors": "U", "decoders": "U"}
+    texts = dict.fromkeys(("paths", "errors", "decoders", "notes"), "U")
+    wanted = {**texts, "labels": "iu", "scores": "f"}
     if missing := [name for name in ("paths", "labels", "scores") if name not in arrays]:
         raise RowError(f"no array {missing[0]!r}")
     rows = len(arrays["paths"]) if arrays["paths"].ndim == 1 else 0

@@ -7,6 +7,7 @@ for its analysis tools, with the path added.
 """
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from videoswin_cli.csv_text import join_notes, split_notes
 from videoswin_cli.engine.dump_checks import (
     RowError,
     check_archive,
@@ -34,7 +36,7 @@ from videoswin_cli.model.torch_files import load_pickle
 from videoswin_cli.model.unpickling import dump_pickle
 
 DumpFormat = Literal["jsonl", "npz", "pkl"]
-_ARRAYS = ("paths", "labels", "scores", "positives", "errors", "decoders")
+_ARRAYS = ("paths", "labels", "scores", "positives", "errors", "decoders", "notes")
 _READ_TOP = 100  # classes ranked of a dump that has the scores of all
 
 
@@ -77,6 +79,8 @@ def to_line(video: ScoredVideo, labels: Sequence[str]) -> str:
     if video.more_labels:
         row["more_labels"] = video.more_labels
     row |= {"decoder": video.decoder, "top": top}
+    if video.notes:
+        row["notes"] = video.notes
     return to_json({**row, "error": video.error}) + "\n"
 
 
@@ -187,6 +191,7 @@ def from_row(row: dict[str, Any]) -> ScoredVideo:
         top_probs=tuple(float(entry["prob"]) for entry in row["top"]),
         error=row.get("error"),
         decoder=row.get("decoder"),
+        notes=tuple(map(str, row.get("notes", ()))),
     )
 
 
@@ -210,6 +215,7 @@ def _arrays(videos: Sequence[ScoredVideo], classes: int) -> dict[str, NDArray[An
         "scores": scores,  # NaN for a failed video
         "errors": np.array([video.error or "" for video in videos], dtype=np.str_),
         "decoders": np.array([video.decoder or "" for video in videos], dtype=np.str_),
+        "notes": np.array([join_notes(video.notes) for video in videos], dtype=np.str_),
     }
 
 
@@ -221,9 +227,10 @@ def _read_npz(path: Path) -> Iterator[ScoredVideo]:
     paths, labels, scores = arrays["paths"], arrays["labels"], arrays["scores"]
     nothing = np.full(len(paths), "")
     errors, decoders = arrays.get("errors", nothing), arrays.get("decoders", nothing)
+    notes = arrays.get("notes", nothing)
     positives = arrays.get("positives", np.zeros((len(paths), 0), dtype=bool))
-    for name, label, marks, row, error, decoder in zip(
-        paths, labels, positives, scores, errors, decoders, strict=True
+    for name, label, marks, row, error, decoder, noted in zip(
+        paths, labels, positives, scores, errors, decoders, notes, strict=True
     ):
         failed = bool(np.isnan(row).all())
         video = ScoredVideo(
@@ -232,6 +239,7 @@ def _read_npz(path: Path) -> Iterator[ScoredVideo]:
             more_labels=tuple(n for n in np.flatnonzero(marks).tolist() if n != label),
             error=(str(error) or "no scores") if failed else None,
             decoder=str(decoder) or None,
+            notes=split_notes(str(noted)),
         )
         yield video if failed else _ranked(video, row)
 
@@ -251,13 +259,15 @@ def _sample(video: ScoredVideo, classes: int) -> dict[str, Any]:
     else:  # its tools know no failed videos: one with no class before the right one counts as wrong
         scores = torch.zeros(classes)
         scores[list(video.labels)] = -1.0
-    return {
-        "filename": video.path,
+    error, decoder = ((text and sys.intern(text)) for text in (video.error, video.decoder))
+    return {  # equal texts are one object: else the bytes would tell a resumed run
+        "filename": sys.intern(video.path),
         "pred_score": scores,
         "pred_label": scores.argmax(dim=0, keepdim=True),
         "gt_label": torch.tensor([video.label, *video.more_labels]),
-        "error": video.error,
-        "decoder": video.decoder,
+        "error": error,
+        "decoder": decoder,
+        "notes": [sys.intern(note) for note in video.notes],
     }
 
 
@@ -279,9 +289,11 @@ def _read_pkl(path: Path) -> Iterator[ScoredVideo]:
             labels = labels.reshape(-1)
             error, decoder = sample.get("error"), sample.get("decoder")
             name = sample.get("filename", f"{path.name}#{number}")
+            notes = sample.get("notes", ())
             texts = isinstance(error, str | None) and isinstance(decoder, str | None)
-            if not (texts and isinstance(name, str)):
-                raise RowError("filename, error and decoder: expected text")
+            noted = isinstance(notes, list | tuple) and all(isinstance(n, str) for n in notes)
+            if not (texts and noted and isinstance(name, str)):
+                raise RowError("filename, error, decoder and notes: expected text")
             check_scores(scores)
             for label in labels.tolist():
                 check_label(label, classes=len(scores))
@@ -289,7 +301,12 @@ def _read_pkl(path: Path) -> Iterator[ScoredVideo]:
                 raise RowError("no class")
             label, *more = map(int, labels)
         video = ScoredVideo(
-            path=name, label=label, more_labels=tuple(more), error=error, decoder=decoder
+            path=name,
+            label=label,
+            more_labels=tuple(more),
+            error=error,
+            decoder=decoder,
+            notes=tuple(notes),
         )
         yield video if video.error else _ranked(video, scores.astype(np.float32))
 

@@ -333,6 +333,7 @@ def summarise(
         listed=len(videos),
         found=len(videos),
         failed=failed,
+        noted=sum(bool(video.notes) for video in videos),
         on_error=options.on_error,
         accuracy={"map": video_average_precision(counted)}
         if several

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,17 +12,19 @@ from videoswin_cli.data.dataset import FailedVideo
 from videoswin_cli.data.decoding.open import DecoderChoice
 from videoswin_cli.data.sampling import Stride
 from videoswin_cli.data.sources import expand_inputs
+from videoswin_cli.data.windows import Begun
 from videoswin_cli.engine.feature_files import (
-    FeatureWriter,
-    Output,
-    check_ours,
     finish,
+    join_output,
+    look_at_output,
+    open_output,
     read_all,
     recorded_description,
-    remove_output,
     settle,
 )
+from videoswin_cli.engine.feature_output import Output
 from videoswin_cli.engine.feature_tables import FeatureTable, StoredVideo, make_table
+from videoswin_cli.engine.feature_writer import FeatureWriter, FileState, find_refusal
 from videoswin_cli.engine.features import (
     FeatureOptions,
     FloatType,
@@ -32,7 +35,7 @@ from videoswin_cli.engine.features import (
     compute_rows,
     plan_features,
 )
-from videoswin_cli.engine.journal import keep_description
+from videoswin_cli.engine.journal import guarded, keep_description
 from videoswin_cli.engine.monitoring import Monitor
 from videoswin_cli.engine.precision import Record, resolve_auto
 from videoswin_cli.engine.processes import Shard, find_processes, joined
@@ -120,10 +123,13 @@ def extract(
         times = tuple(time for part in good for time in part.times)
         gaps: dict[int, str] = {}
         count = 0
+        notes = tuple(note for part in good for note in part.notes)
         for part in good:
             gaps |= {count + row: reason for row, reason in part.gaps.items()}
             count += len(part.times)
-        videos.append(StoredVideo(path=path, times=times, decoder=last.decoder, gaps=gaps))
+        videos.append(
+            StoredVideo(path=path, times=times, decoder=last.decoder, gaps=gaps, notes=notes)
+        )
         parts += [part.features for part in good]
     return make_table(videos, np.concatenate(parts), _describe(model, plan), plan)
 
@@ -141,7 +147,7 @@ def extract_to_files(
     overwrite: bool,
     monitor: Monitor,
 ) -> Extraction | None:
-    """Compute the features of every video once and write them, or go on with that.
+    """Compute the features of every video once and write them, or resume that.
 
     Args:
         listed: all videos of the output, also where only a shard of them is to be computed here.
@@ -172,36 +178,45 @@ def extract_to_files(
         loaded = _load(model, options, checkpoint=checkpoint, weights_set=weights_set)
         monitor.notice(loaded.summary)
         if processes.first:
-            _look_at_output(output, resume=resume, overwrite=overwrite)
+            look_at_output(output, resume=resume, overwrite=overwrite)
         processes.wait()
         run = resolve_auto(
             loaded,
             run,
             notice=monitor.notice,
             processes=processes,
-            record=_make_record(output, loaded, options),
+            record=Record() if overwrite else _make_record(output, loaded, options),
         )
         plan = plan_features(loaded.spec, replace(options, run=run))
         description = _describe(loaded, plan)
-        found = read_all(output, description, plan)
-        processes.wait()  # nobody writes before all have looked
-        _check_nothing_else(found, listed, output)
-        done = {path for path, video in found.items() if video.error is None}
-        mine = shard.deal(listed)
-        skipped = sum(video.path in done for video in mine)
-        if skipped:
-            monitor.notice(f"{skipped} of {len(mine)} videos were done before: skipped")
-        pending = [video for video in processes.shard.deal(mine) if video.path not in done]
-        monitor.begin(len(pending))
-        if pending:
-            part = str(shard) if processes.size == 1 else f"{shard}.{processes.shard}"
-            with FeatureWriter(output, description, plan, part=part) as writer:
+        paths = [video.path for video in listed]
+        part = str(shard) if processes.size == 1 else f"{shard}.{processes.shard}"
+        writer: FeatureWriter | None = None
+        if processes.first:
+            writer = open_output(output, description, plan, paths, part=part, overwrite=overwrite)
+        (nothing_left,) = processes.share([writer is None] if processes.first else [])
+        if not processes.first and not nothing_left:
+            writer = join_output(output, description, plan, part=part)
+        with writer or nullcontext():
+            found = read_all(output, description, plan)
+            processes.wait()  # nobody writes before all have looked
+            done = {path for path, video in found.items() if video.error is None}
+            mine = shard.deal(listed)
+            skipped = sum(video.path in done for video in mine)
+            if skipped:
+                monitor.notice(f"{skipped} of {len(mine)} videos were done before: skipped")
+            pending = [video for video in processes.shard.deal(mine) if video.path not in done]
+            monitor.begin(len(pending))
+            if writer is not None:
                 _write(writer, loaded, plan, pending, monitor)
-        timing = monitor.timing(processes)  # all have ended with this
-        if not processes.first:
-            return None
-        complete = finish(output, description, plan, [video.path for video in listed])
-        found = read_all(output, description, plan)
+            if not processes.first and writer is not None:
+                writer.close()
+            timing = monitor.timing(processes)  # all have ended with this
+            if not processes.first:
+                return None
+            complete = True
+            if writer is not None:
+                complete, found = finish(writer, description, plan, paths)
         videos = tuple(found[video.path] for video in listed if video.path in found)
         return Extraction(videos=videos, complete=complete, timing=timing)
 
@@ -259,7 +274,9 @@ def _make_record(output: Output, model: LoadedModel, options: FeatureOptions) ->
 
     def keep(run: RunOptions) -> Precision:
         description = _describe(model, plan_features(model.spec, replace(options, run=run)))
-        return read_precision(keep_description(output.part, description)) or run.precision
+        with guarded(output.part):
+            settle(output)
+            return read_precision(keep_description(output.part, description)) or run.precision
 
     return Record(read=read, keep=keep)
 
@@ -271,38 +288,13 @@ def _check_names(listed: Sequence[ListedVideo], output: Output) -> None:
     owners: dict[Path, str] = {}
     for video in listed:
         file = output.feature_file(video.path)
+        if file is None:
+            continue  # a row that says so
         if (other := owners.setdefault(file, video.path)) != video.path:
             raise UsageError(
                 f"{other} and {video.path} would both be written to {file}",
                 hint="start from a folder above both, or write one matrix (.npy)",
             )
-
-
-def _check_nothing_else(
-    found: dict[str, StoredVideo], listed: Sequence[ListedVideo], output: Output
-) -> None:
-    """A matrix is of the videos that are asked for and of no others; a folder may grow."""
-    others = sorted(found.keys() - {video.path for video in listed})
-    if others and output.kind != "folder":
-        raise UsageError(
-            f"{output.path} has {len(others)} videos that are not asked for now, such as "
-            f"{others[0]}",
-            hint="ask for these too, choose another --out, or start over with --overwrite",
-        )
-
-
-def _look_at_output(output: Output, *, resume: bool, overwrite: bool) -> None:
-    settle(output)
-    if overwrite:
-        remove_output(output)
-        return
-    check_ours(output)
-    if not resume:
-        for path in (*output.files, output.part):
-            if path.exists():
-                raise UsageError(
-                    f"{path} exists", hint="--resume goes on with it, --overwrite starts over"
-                )
 
 
 def _write(
@@ -312,22 +304,47 @@ def _write(
     pending: Sequence[ListedVideo],
     monitor: Monitor,
 ) -> None:
-    parts = [video.part for video in pending if video.file is not None]
-    rows = compute_rows(model, parts, plan, monitor=monitor)
+    refused = {video.path: find_refusal(writer.output, video.path) for video in pending}
+    readable = [v for v in pending if v.file is not None and refused[v.path] is None]
+    begun = None
+    for video in readable:
+        if (begun := writer.resume(video.path, _read_state(video))) is not None:
+            monitor.notice(f"{video.path}: {begun.windows} windows were done before: skipped")
+            pending = [video, *(other for other in pending if other is not video)]
+            readable = [video, *(other for other in readable if other is not video)]
+            break
+    else:
+        writer.forget()
+    parts = [video.part for video in readable]
+    rows = compute_rows(model, parts, plan, monitor=monitor, begun=begun or Begun())
     for video in pending:
-        failed = True
-        if video.file is None:
-            writer.fail(video.path, video.missing)
-        for part in () if video.file is None else _rows_of_one(rows):
+        reason: str | None = None
+        if video.file is None or refused[video.path] is not None:
+            reason = refused[video.path] or video.missing
+            writer.fail(video.path, reason)
+            monitor.advance(failed=True)
+            continue
+        state = _read_state(video)
+        for part in _rows_of_one(rows):
             if isinstance(part, FailedVideo):
-                writer.fail(video.path, part.reason)
+                reason = part.reason
+                writer.fail(video.path, reason)
                 continue
-            writer.add(part)
+            writer.add(part, video.path, state)
             monitor.note(video.path, part.notes)
             if part.last:
-                writer.end(video.path, part.decoder)
-                failed = False
-        monitor.advance(failed=failed)
+                reason = writer.end(video.path, part.decoder)
+        monitor.advance(failed=reason is not None)
+
+
+def _read_state(video: ListedVideo) -> FileState | None:
+    """By which a file is known to be unchanged; None of a URL."""
+    assert video.file is not None
+    try:
+        found = Path(video.file).stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def _rows_of_one(rows: Iterator[Rows | FailedVideo]) -> Iterator[Rows | FailedVideo]:

@@ -1,22 +1,20 @@
 """Features on disk: one matrix with an index beside it, one file with all of it, or a folder.
 
-While a run goes on, rows and a journal for each process lie in `OUT.part`. What a killed run left
-there is gone on with; the output appears when every video has its row.
+While a run lasts, rows and a journal for each process lie in `OUT.part`. What a killed run left
+there is resumed; the output appears when every video has its row.
 """
 
+import errno
 import json
 import os
-import shutil
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
+from videoswin_cli.engine.feature_output import Output, remove_empty_folders
 from videoswin_cli.engine.feature_tables import (
     INDEX_COLUMNS,
     METADATA,
@@ -29,13 +27,16 @@ from videoswin_cli.engine.feature_tables import (
     save_npy,
     write_index,
 )
-from videoswin_cli.engine.features import Plan, Rows
+from videoswin_cli.engine.feature_writer import FeatureWriter, map_rows
+from videoswin_cli.engine.features import Plan
 from videoswin_cli.engine.journal import (
     Entry,
-    Journal,
+    discard,
+    guarded,
+    is_worked_on,
+    keep_description,
     kept_description,
     read_journals,
-    write_failure,
 )
 from videoswin_cli.engine.provenance import (
     Description,
@@ -45,144 +46,12 @@ from videoswin_cli.engine.provenance import (
     to_text,
 )
 from videoswin_cli.errors import UsageError
+from videoswin_cli.files import remove_drafts, write_failure
 from videoswin_cli.model.checkpoint import write_safetensors
 
-OutputKind = Literal[".npy", ".npz", ".safetensors", "folder"]
-
 _COMPLETE = "complete"  # in OUT.part: what is to be moved to its place is all there
-
-
-@dataclass(frozen=True, kw_only=True)
-class Output:
-    """Where features go, and under which names."""
-
-    path: Path
-    kind: OutputKind
-
-    @property
-    def part(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.part")
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """What makes up the output, files of single videos excepted. The description is last."""
-        if self.kind == "folder":
-            return self.path / "index.csv", self.path / "meta.json"
-        if self.kind == ".npy":
-            stem = self.path.stem
-            beside = (self.path.with_name(f"{stem}.{name}") for name in ("index.csv", "meta.json"))
-            return self.path, *beside
-        return (self.path,)
-
-    def feature_file(self, path: str) -> Path:
-        """File of one video in a folder: its path without what leads out of the folder."""
-        parts = PurePosixPath(path.replace(os.sep, "/").replace("://", "/")).parts
-        kept = [part for part in parts if part not in ("/", "..", ".")]
-        return self.path.joinpath(*kept[:-1], f"{kept[-1]}.npy")
-
-
-def parse_output(text: str) -> Output:
-    """`DIR/` or a name without suffix is a folder.
-
-    Raises:
-        UsageError: an unknown suffix, or no folder to write to.
-    """
-    path = Path(text)
-    kind: OutputKind
-    known = path.suffix in get_args(OutputKind)
-    if known and path.is_dir() and not text.endswith(("/", os.sep)):
-        raise UsageError(f"--out {text} is a folder", hint="write it with / at its end to use it")
-    if text.endswith(("/", os.sep)) or path.is_dir() or not path.suffix:
-        kind = "folder"
-    elif known:
-        kind = path.suffix  # type: ignore[assignment]
-    else:
-        raise UsageError(
-            f"--out {text}: unknown suffix {path.suffix!r}",
-            hint="use .npy, .npz, .safetensors, or a folder with / at its end",
-        )
-    path = path.resolve()
-    if not path.parent.is_dir():
-        raise UsageError(f"cannot write {text}: no such folder: {path.parent}")
-    return Output(path=path, kind=kind)
-
-
-# --- while a run goes on --------------------------------------------------------------------------
-
-
-class FeatureWriter(AbstractContextManager["FeatureWriter"]):
-    """What one process adds to an output. A video counts once its line is in the journal."""
-
-    def __init__(self, output: Output, description: Description, plan: Plan, *, part: str) -> None:
-        """Open or go on.
-
-        Raises:
-            UsageError: `OUT.part` belongs to another run, or another process writes this part.
-        """
-        self._output = output
-        self._plan = plan
-        self._journal = Journal(output.part, description, part=part)
-        self._file = output.part / f"{part}.rows"
-        own = () if output.kind == "folder" else self._journal.own_entries()
-        ends = (entry["first"] + len(entry["times"]) for entry in own)
-        self._count = max(ends, default=0)  # rows in the file that belong to finished videos
-        self._first = self._count  # of the video being written
-        self._times: list[tuple[float, float]] = []
-        self._gaps: dict[int, str] = {}
-        self._stream = self._file.open("ab")
-        self._cut()
-
-    def add(self, rows: Rows) -> None:
-        """More rows of the current video.
-
-        Raises:
-            VideoSwinError: the disk is full.
-        """
-        try:
-            self._stream.write(np.ascontiguousarray(rows.features).data)
-        except OSError as error:
-            raise write_failure(self._file, error) from error
-        self._gaps |= {len(self._times) + row: reason for row, reason in rows.gaps.items()}
-        self._times += rows.times
-
-    def end(self, path: str, decoder: str) -> None:
-        """The current video is complete."""
-        times, first = self._times, self._first
-        try:
-            self._stream.flush()
-            if self._output.kind == "folder":
-                target = self._output.feature_file(path)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                draft = self._file.with_name(f"{self._file.name}.npy")
-                save_npy(target, draft, [_map(self._file, self._plan, len(times))], self._plan)
-                first = 0
-        except OSError as error:
-            raise write_failure(self._file, error) from error
-        entry: Entry = {"path": path, "error": None, "decoder": decoder}
-        entry |= {"times": times, "first": first, "gaps": list(self._gaps.items())}
-        self._journal.append(entry)
-        self._count = 0 if self._output.kind == "folder" else self._first + len(times)
-        self._cut()
-
-    def fail(self, path: str, reason: str) -> None:
-        """The current video cannot be read; what was added of it goes."""
-        self._cut()
-        entry: Entry = {"path": path, "error": reason, "decoder": None}
-        entry |= {"times": [], "first": self._count}
-        self._journal.append(entry)
-
-    def _cut(self) -> None:
-        """Forget rows that belong to no finished video."""
-        row = int(np.prod(self._plan.shape)) * self._plan.dtype.itemsize
-        self._stream.flush()
-        self._stream.truncate(self._count * row)
-        self._first = self._count
-        self._times = []
-        self._gaps = {}
-
-    def __exit__(self, *error: Any) -> None:
-        self._stream.close()
-        self._journal.__exit__(*error)
+_COLUMNS = ("paths", "start", "end", "status", "decoder", "notes")  # of a table
+_REMOVING = "removing"  # in OUT.part: what was there before is being removed
 
 
 def read_part(output: Output, plan: Plan) -> dict[str, StoredVideo]:
@@ -194,7 +63,7 @@ def read_part(output: Output, plan: Plan) -> dict[str, StoredVideo]:
         features = None
         if entry["error"] is None and output.kind != "folder":
             if part not in files:
-                files[part] = _map(output.part / f"{part}.rows", plan)
+                files[part] = map_rows(output.part / f"{part}.rows", plan)
             features = files[part][entry["first"] : entry["first"] + len(entry["times"])]
         videos[path] = _from_entry(entry, features)
     return videos
@@ -207,42 +76,89 @@ def _from_entry(entry: Entry, features: NDArray[Any] | None) -> StoredVideo:
         decoder=entry["decoder"],
         error=entry["error"],
         gaps=dict(entry.get("gaps", ())),
+        notes=tuple(entry.get("notes", ())),
         features=features,
     )
-
-
-def _map(file: Path, plan: Plan, rows: int | None = None) -> NDArray[Any]:
-    size = int(np.prod(plan.shape)) * plan.dtype.itemsize
-    count = file.stat().st_size // size if rows is None else rows
-    if not count:
-        return np.empty((0, *plan.shape), dtype=plan.dtype)
-    return np.memmap(file, dtype=plan.dtype, mode="r", shape=(count, *plan.shape))
 
 
 # --- the output -----------------------------------------------------------------------------------
 
 
-def finish(output: Output, description: Description, plan: Plan, paths: Sequence[str]) -> bool:
-    """Put the output in its place, if every video of `paths` has been done by somebody.
+def open_output(
+    output: Output,
+    description: Description,
+    plan: Plan,
+    paths: Collection[str],
+    *,
+    part: str,
+    overwrite: bool,
+) -> FeatureWriter | None:
+    """Begin an output, or join the run that is under way; None where all of it is done.
+
+    Nobody can remove or finish the output until the writer is closed.
+
+    Args:
+        output: where to.
+        description: of the run.
+        plan: of the run.
+        paths: all videos that are asked for.
+        part: of this process.
+        overwrite: remove what is there first.
+
+    Raises:
+        UsageError: what is there is of another run or not ours, or others are writing it.
+    """
+    with guarded(output.part):
+        settle(output)
+        check_ours(output)
+        if output.kind == "folder" and not os.access(_existing(output.path), os.W_OK):
+            raise UsageError(f"cannot write {output.path}: {os.strerror(errno.EACCES)}")
+        if overwrite:
+            _check_idle(output)
+            _remove_output(output, description)
+        found = read_all(output, description, plan)
+        _check_nothing_else(found, paths, output)
+        done = all(path in found and found[path].error is None for path in paths)
+        if done and not output.part.exists():
+            return None
+        return FeatureWriter(output, description, plan, part=part)
+
+
+def join_output(
+    output: Output, description: Description, plan: Plan, *, part: str
+) -> FeatureWriter:
+    """As `open_output`, for the other processes of a `torchrun`."""
+    with guarded(output.part):
+        return FeatureWriter(output, description, plan, part=part)
+
+
+def finish(
+    writer: FeatureWriter, description: Description, plan: Plan, paths: Sequence[str]
+) -> tuple[bool, dict[str, StoredVideo]]:
+    """Put the output in its place, if every video of `paths` is done and nobody else at work.
+
+    Returns:
+        Whether it is in its place, and the videos that are done.
 
     Raises:
         VideoSwinError: the disk is full.
     """
-    if not output.part.exists():  # nothing was done that is not in the output
-        return True
-    lock = Path(f"{output.part}.lock")
-    with FileLock(lock):
+    output = writer.output
+    with guarded(output.part):
+        writer.close()
         found = read_all(output, description, plan)
         order = sorted(found) if output.kind == "folder" else paths
-        complete = all(path in found for path in paths)
-        if complete and output.part.exists():
+        complete = all(path in found for path in paths) and not is_worked_on(output.part)
+        if complete:
             try:
-                _prepare(output, description, plan, [found[path] for path in order])
+                if read_journals(output.part):
+                    _prepare(output, description, plan, [found[path] for path in order])
+                    settle(output)
+                else:  # nothing was left to be done
+                    discard(output.part)
             except OSError as error:
                 raise write_failure(output.path, error) from error
-            settle(output)
-    lock.unlink(missing_ok=True)
-    return complete
+        return complete, found
 
 
 def read_all(output: Output, description: Description, plan: Plan) -> dict[str, StoredVideo]:
@@ -252,41 +168,90 @@ def read_all(output: Output, description: Description, plan: Plan) -> dict[str, 
         UsageError: the output is of another run.
     """
     found = read_output(output, description)
-    if output.part.exists():
+    if (kept := kept_description(output.part)) is not None:
+        check_equal(kept, description, where=str(output.part))
         found |= read_part(output, plan)
     return found
 
 
+def look_at_output(output: Output, *, resume: bool, overwrite: bool) -> None:
+    """Notice before anything slow happens that an output must not be written.
+
+    Raises:
+        UsageError: what is there is not ours, or not to be resumed, or others are writing it.
+    """
+    with guarded(output.part):
+        settle(output)
+        check_ours(output)
+        remove_drafts(output.path.parent, output.path.name)  # of those who tried to write it
+        if overwrite:
+            _check_idle(output)
+        elif not resume:
+            for path in (*output.files, output.part):
+                if path.exists():
+                    raise UsageError(
+                        f"{path} exists", hint="--resume resumes it, --overwrite starts over"
+                    )
+
+
 def settle(output: Output) -> None:
-    """Move a complete output to its place. Killed in the middle, it is done again."""
+    """Move a complete output to its place, and end a removal; within `guarded`.
+
+    Killed in the middle, it is done again.
+    """
+    if (output.part / _REMOVING).exists():
+        _remove_files(output)
+        (output.part / _REMOVING).unlink()
     if (output.part / _COMPLETE).exists():
         if output.kind == "folder":
             output.path.mkdir(exist_ok=True)
         for file in output.files:
             if (output.part / file.name).exists():
                 (output.part / file.name).replace(file)
-        output.part.replace(_leftover(output))
-    shutil.rmtree(_leftover(output), ignore_errors=True)
+        discard(output.part)
 
 
-def remove_output(output: Output) -> None:
-    """Forget an output of ours and what is under way.
+def _existing(folder: Path) -> Path:
+    return folder if folder.exists() else folder.parent
 
-    Raises:
-        UsageError: what is there is not ours.
-    """
-    check_ours(output)
-    index = output.files[0]
-    if output.kind == "folder" and index.exists():
-        for entry in read_index(index):
-            file = output.feature_file(entry["path"])
-            file.unlink(missing_ok=True)
-            with suppress(OSError):  # not empty
-                for folder in file.relative_to(output.path).parents[:-1]:
-                    (output.path / folder).rmdir()
-    for file in reversed(output.files):
-        file.unlink(missing_ok=True)
-    shutil.rmtree(output.part, ignore_errors=True)
+
+def _check_idle(output: Output) -> None:
+    if is_worked_on(output.part):
+        raise UsageError(f"another process is writing {output.path}", hint="wait for it, or end it")
+
+
+def _check_nothing_else(found: Collection[str], paths: Collection[str], output: Output) -> None:
+    """A matrix is of the videos that are asked for and of no others; a folder may grow."""
+    others = sorted(set(found) - set(paths))
+    if others and output.kind != "folder":
+        raise UsageError(
+            f"{output.path} has {len(others)} videos that are not asked for now, such as "
+            f"{others[0]}",
+            hint="ask for these too, choose another --out, or start over with --overwrite",
+        )
+
+
+def _remove_output(output: Output, description: Description) -> None:
+    """Forget an output of ours and what is under way, and begin a run of `description`."""
+    discard(output.part)
+    keep_description(output.part, description)
+    (output.part / _REMOVING).touch()
+    _remove_files(output)
+    (output.part / _REMOVING).unlink()
+
+
+def _remove_files(output: Output) -> None:
+    """Files of an output. The index is the last: it tells which others there are."""
+    *others, meta = output.files
+    meta.unlink(missing_ok=True)
+    if output.kind == "folder" and output.files[0].exists():
+        for path in {entry["path"] for entry in read_index(output.files[0]) if entry["row"]}:
+            file = output.feature_file(path)
+            if file is not None:
+                file.unlink(missing_ok=True)
+                remove_empty_folders(file, output.path)
+    for other in others:
+        other.unlink(missing_ok=True)
 
 
 def check_ours(output: Output) -> None:
@@ -295,7 +260,7 @@ def check_ours(output: Output) -> None:
     Raises:
         UsageError: a file of the output's names is there, and no description of ours.
     """
-    if output.part.exists():
+    if kept_description(output.part) is not None:
         return
     if output.kind in (".npz", ".safetensors"):
         if output.path.exists():
@@ -321,7 +286,7 @@ def read_output(output: Output, description: Description) -> dict[str, StoredVid
     if output.kind == "folder":
         if not any(path.is_file() for path in output.path.rglob("*")):
             return {}
-        if not output.files[-1].exists() and output.part.exists():
+        if not output.files[-1].exists() and kept_description(output.part) is not None:
             return {}  # files of single videos, and the journal knows them
     elif not output.path.exists():
         return {}
@@ -334,7 +299,7 @@ def read_output(output: Output, description: Description) -> dict[str, StoredVid
         return group_rows(read_index(index), features)
     table = read_table(output.path)
     check_equal(table.meta, description, where=str(output.path))
-    columns = zip(table.paths, table.start, table.end, table.status, table.decoder, strict=True)
+    columns = zip(*(getattr(table, name) for name in _COLUMNS), strict=True)
     rows = [dict(zip(INDEX_COLUMNS[1:], row, strict=True)) for row in columns]
     return group_rows(rows, table.features)
 
@@ -345,7 +310,7 @@ def recorded_description(output: Output) -> Description | None:
     Raises:
         UsageError: what is there is not ours, or damaged.
     """
-    if output.part.exists() and (found := kept_description(output.part)) is not None:
+    if (found := kept_description(output.part)) is not None:
         return found
     if not output.files[-1].exists():
         return None
@@ -364,11 +329,10 @@ def _prepare(
         write_index(index, videos, plan, each_alone=output.kind == "folder")
         meta.write_text(to_text(description), encoding="utf-8")
         if output.kind == ".npy":
-            target = part / output.path.name
-            save_npy(target, part / "matrix", all_rows(videos, plan), plan)
+            save_npy(part / output.path.name, all_rows(videos, plan), plan)
     else:
-        save_npy(part / "matrix.npy", part / "matrix", all_rows(videos, plan), plan)
-        features = np.load(part / "matrix.npy", mmap_mode="r", allow_pickle=False)
+        save_npy(part / "matrix.npy", all_rows(videos, plan), plan)
+        features = np.load(part / "matrix.npy", mmap_mode="c", allow_pickle=False)
         table = make_table(videos, features, description, plan)
         columns = {name: getattr(table, name) for name in table.__dataclass_fields__}
         columns["meta"] = np.array(to_text(description))
@@ -380,10 +344,6 @@ def _prepare(
 
             del columns["features"]
             metadata = json.dumps({key: value.tolist() for key, value in columns.items()})
-            tensors = {"features": torch.from_numpy(np.array(features))}
+            tensors = {"features": torch.from_numpy(features)}
             write_safetensors(part / output.path.name, tensors, {METADATA: metadata})
     (part / _COMPLETE).touch()
-
-
-def _leftover(output: Output) -> Path:
-    return output.path.with_name(f"{output.path.name}.part.old")

@@ -1,9 +1,8 @@
 """Features of many videos as columns and rows: in memory, as a matrix, with its index."""
 
-import csv
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from videoswin_cli.csv_text import join_notes, split_notes
 from videoswin_cli.engine.features import Plan, Times
 from videoswin_cli.engine.provenance import Description
 from videoswin_cli.errors import UsageError
-from videoswin_cli.files import write_whole
+from videoswin_cli.files import read_csv, write_csv
 from videoswin_cli.model.checkpoint import read_checkpoint
 
-INDEX_COLUMNS = ("row", "path", "start", "end", "status", "decoder")
+INDEX_COLUMNS = ("row", "path", "start", "end", "status", "decoder", "notes")
 
 METADATA = "videoswin-features-1"  # key of our entry in the metadata of a safetensors file
 
@@ -31,6 +31,7 @@ class StoredVideo:
     decoder: str | None = None
     error: str | None = None
     gaps: Mapping[int, str] = field(default_factory=dict)  # row -> why there is nothing but NaN
+    notes: tuple[str, ...] = ()  # what is odd about it
     features: NDArray[Any] | None = None  # (rows, ...), mapped; None in a folder
 
 
@@ -44,6 +45,7 @@ class FeatureTable:
     end: NDArray[np.float64]
     status: NDArray[np.str_]  # "ok", or why there is nothing
     decoder: NDArray[np.str_]
+    notes: NDArray[np.str_]  # what is odd about the video, several notes joined by "; "
     meta: Mapping[str, Any]  # model, weights, protocol, pooling, version
 
 
@@ -62,6 +64,7 @@ def read_table(path: Path) -> FeatureTable:
             columns = {key: np.array(v) for key, v in json.loads(raw.metadata[METADATA]).items()}
             columns["features"] = raw.tensors["features"].numpy()
         meta = json.loads(str(columns.pop("meta")))
+        columns.setdefault("notes", np.full(len(columns["paths"]), ""))  # of an older version
         return FeatureTable(**columns, meta=meta)
     except (OSError, ValueError, KeyError, TypeError, UsageError) as error:
         raise UsageError(
@@ -74,7 +77,7 @@ def make_table(
 ) -> FeatureTable:
     """Columns of all rows of `videos`, whose features are at hand."""
     rows = [row for video in videos for row in _index_rows(video, plan)]
-    paths, start, end, status, decoder = zip(*rows, strict=True) if rows else ((),) * 5
+    paths, start, end, status, decoder, notes = zip(*rows, strict=True) if rows else ((),) * 6
     return FeatureTable(
         features=features,
         paths=np.array(paths, dtype=np.str_),
@@ -82,6 +85,7 @@ def make_table(
         end=np.array(end, dtype=np.float64),
         status=np.array(status, dtype=np.str_),
         decoder=np.array(decoder, dtype=np.str_),
+        notes=np.array(notes, dtype=np.str_),
         meta=description,
     )
 
@@ -91,23 +95,20 @@ def all_rows(videos: Iterable[StoredVideo], plan: Plan) -> list[NDArray[Any]]:
     return [nothing if video.features is None else video.features for video in videos]
 
 
-def save_npy(target: Path, draft: Path, parts: Sequence[NDArray[Any]], plan: Plan) -> None:
-    """Write rows one part after the other; the file appears when it is complete."""
+def save_npy(file: Path, parts: Sequence[NDArray[Any]], plan: Plan) -> None:
+    """Write rows one part after the other, never all in memory."""
     rows = sum(map(len, parts))
-    if rows:
-        matrix = np.lib.format.open_memmap(
-            draft, mode="w+", dtype=plan.dtype, shape=(rows, *plan.shape)
-        )
-        _reserve(draft)
-        first = 0
-        for part in parts:
-            matrix[first : first + len(part)] = part
-            first += len(part)
-        matrix.flush()
-    else:
-        with draft.open("wb") as file:
-            np.save(file, np.empty((0, *plan.shape), dtype=plan.dtype))
-    draft.replace(target)
+    if not rows:
+        with file.open("wb") as stream:
+            np.save(stream, np.empty((0, *plan.shape), dtype=plan.dtype))
+        return
+    matrix = np.lib.format.open_memmap(file, mode="w+", dtype=plan.dtype, shape=(rows, *plan.shape))
+    _reserve(file)
+    first = 0
+    for part in parts:
+        matrix[first : first + len(part)] = part
+        first += len(part)
+    matrix.flush()
 
 
 def _reserve(file: Path) -> None:
@@ -117,41 +118,46 @@ def _reserve(file: Path) -> None:
             os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
 
 
-def _index_rows(video: StoredVideo, plan: Plan) -> list[tuple[str, float, float, str, str]]:
+def _index_rows(video: StoredVideo, plan: Plan) -> list[tuple[str, float, float, str, str, str]]:
+    notes = join_notes(video.notes)
     if video.error is not None:
-        failed = (video.path, np.nan, np.nan, video.error, "")
+        failed = (video.path, np.nan, np.nan, video.error, "", notes)
         return [failed] * plan.failed_rows
     decoder = video.decoder or ""
     return [
-        (video.path, start, end, video.gaps.get(row, "ok"), decoder)
+        (video.path, start, end, video.gaps.get(row, "ok"), decoder, notes)
         for row, (start, end) in enumerate(video.times)
     ]
 
 
 def write_index(file: Path, videos: Iterable[StoredVideo], plan: Plan, *, each_alone: bool) -> None:
     """A line a row. `each_alone`: videos have files of their own, in which rows are counted."""
-    with (
-        write_whole(file) as part,
-        part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
-    ):
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(INDEX_COLUMNS)
-        row = 0
-        for video in videos:
-            row = 0 if each_alone else row
-            for path, start, end, status, decoder in _index_rows(video, plan):
-                seconds = ("", "") if np.isnan(start) else (repr(start), repr(end))
-                place = "" if each_alone and video.error is not None else row
-                writer.writerow((place, path, *seconds, status, decoder))
-                row += 1
+    write_csv(file, INDEX_COLUMNS, _number_rows(videos, plan, each_alone=each_alone))
+
+
+def _number_rows(
+    videos: Iterable[StoredVideo], plan: Plan, *, each_alone: bool
+) -> Iterator[tuple[object, ...]]:
+    row = 0
+    for video in videos:
+        row = 0 if each_alone else row
+        for path, start, end, *others in _index_rows(video, plan):
+            seconds = ("", "") if np.isnan(start) else (repr(start), repr(end))
+            place = "" if each_alone and video.error is not None else row
+            yield (place, path, *seconds, *others)
+            row += 1
 
 
 def read_index(file: Path) -> list[dict[str, Any]]:
-    try:
-        with file.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            return list(csv.DictReader(stream))
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror}") from error
+    """Rows of an index, also of one that an older version wrote.
+
+    Raises:
+        UsageError: it cannot be read, or lacks a column.
+    """
+    rows = [{"notes": "", **row} for row in read_csv(file)]
+    if rows and (missing := set(INDEX_COLUMNS) - rows[0].keys()):
+        raise UsageError(f"{file} has no column {min(missing)}")
+    return rows
 
 
 def group_rows(
@@ -174,9 +180,12 @@ def group_rows(
                 times=tuple((float(row["start"]), float(row["end"])) for row in own),
                 decoder=str(own[0]["decoder"]),
                 gaps={n: str(row["status"]) for n, row in enumerate(own) if row["status"] != "ok"},
+                notes=split_notes(str(own[0]["notes"])),
                 features=None if features is None else features[first:end],
             )
         else:
-            videos[path] = StoredVideo(path=path, error=status)
+            videos[path] = StoredVideo(
+                path=path, error=status, notes=split_notes(str(own[0]["notes"]))
+            )
         first = end
     return videos

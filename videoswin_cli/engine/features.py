@@ -13,7 +13,7 @@ from videoswin_cli.data.dataset import FailedVideo, ViewDataset
 from videoswin_cli.data.feeding import feed
 from videoswin_cli.data.sampling import Stride
 from videoswin_cli.data.views import resolve_views
-from videoswin_cli.data.windows import WindowDataset, read_windows
+from videoswin_cli.data.windows import Begun, WindowDataset, read_windows
 from videoswin_cli.engine.inference import (
     Compute,
     ViewOutputs,
@@ -123,9 +123,22 @@ def plan_features(spec: ModelSpec, options: FeatureOptions) -> Plan:
 
 
 def compute_rows(
-    model: LoadedModel, parts: Sequence[VideoPart], plan: Plan, *, monitor: Monitor
+    model: LoadedModel,
+    parts: Sequence[VideoPart],
+    plan: Plan,
+    *,
+    monitor: Monitor,
+    begun: Begun = Begun(),  # noqa: B008 - frozen
 ) -> Iterator[Rows | FailedVideo]:
-    """Features of all videos in order, a failure in place of the (remaining) rows of a video."""
+    """Features of all videos in order, a failure in place of the (remaining) rows of a video.
+
+    Args:
+        model: that computes them.
+        parts: the videos.
+        plan: which features.
+        monitor: is told.
+        begun: windows of the first video that are not computed again.
+    """
     run, protocol = plan.options.run, model.spec.protocol
     runtime, network = prepare(model, run)
     workers = choose_workers(run, runtime, videos=len(parts))
@@ -136,6 +149,7 @@ def compute_rows(
             views=plan.views,
             stride=plan.options.stride,
             opening=run.opening,
+            begun=begun,
         )
         videos = read_windows(windows, workers=workers)
     else:

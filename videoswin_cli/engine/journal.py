@@ -2,16 +2,18 @@
 
 A run keeps a folder beside its output, with a description of the run and a journal for each process
 that works on it. Killed at any moment, a journal loses at most the line being written.
+
+Whatever is decided from what is there, and changes it, happens within `guarded`: to begin a run, to
+join it, to finish it or to remove it.
 """
 
 import json
-import shutil
-from contextlib import AbstractContextManager
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from videoswin_cli.engine.provenance import (
     Description,
@@ -19,19 +21,43 @@ from videoswin_cli.engine.provenance import (
     read_description,
     write_description,
 )
-from videoswin_cli.errors import UsageError, VideoSwinError
-from videoswin_cli.files import to_json
+from videoswin_cli.errors import UsageError
+from videoswin_cli.files import to_json, write_failure
+from videoswin_cli.locks import is_locked, release, take_lock
 
 Entry = dict[str, Any]  # of one video; has its "path"
 
 _DESCRIPTION = "run.json"
 
 
+@contextmanager
+def guarded(folder: Path) -> Iterator[None]:
+    """Let no other process begin, join, finish or remove the run of a folder meanwhile.
+
+    Raises:
+        UsageError: the lock beside the folder cannot be written.
+    """
+    file = folder.with_name(f"{folder.name}.lock")
+    try:
+        descriptor = take_lock(file, wait=True)
+    except OSError as error:
+        raise write_failure(file, error) from error
+    assert descriptor is not None
+    try:
+        _remove_contents(_leftover(folder))
+        yield
+    finally:
+        if not folder.exists():
+            with suppress(OSError):
+                file.unlink()
+        release(descriptor)
+
+
 class Journal(AbstractContextManager["Journal"]):
     """Lines of one process, and those of all others that work or worked on the same output."""
 
     def __init__(self, folder: Path, description: Description, *, part: str) -> None:
-        """Open or go on with the journal `part` of the run in `folder`.
+        """Open or resume the journal `part` of the run in `folder`; within `guarded`.
 
         Raises:
             UsageError: the folder belongs to a run of another description, or another process
@@ -41,15 +67,17 @@ class Journal(AbstractContextManager["Journal"]):
         self.file = folder / f"{part}.jsonl"
         keep_description(folder, description)
         check_description(folder / _DESCRIPTION, description)
-        self._lock = FileLock(f"{self.file}.lock")
         try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise UsageError(
-                f"another process is writing {self.file}", hint="wait for it, or end it"
-            ) from None
-        _cut_unfinished_line(self.file)
-        self._stream = self.file.open("a", encoding="utf-8")
+            lock = take_lock(Path(f"{self.file}.lock"))
+            if lock is None:
+                raise UsageError(
+                    f"another process is writing {self.file}", hint="wait for it, or end it"
+                )
+            self._lock: int | None = lock
+            self._stream = self.file.open("ab", buffering=0)  # close() must not write once more
+            os.ftruncate(self._stream.fileno(), sum(map(len, _lines(self.file))))
+        except OSError as error:
+            raise write_failure(self.file, error) from error
 
     def append(self, entry: Entry) -> None:
         """Add a line; it is in the file when this returns.
@@ -58,18 +86,24 @@ class Journal(AbstractContextManager["Journal"]):
             VideoSwinError: the disk is full.
         """
         try:
-            self._stream.write(to_json(entry) + "\n")
-            self._stream.flush()
+            write_all(self._stream.fileno(), f"{to_json(entry)}\n".encode())
         except OSError as error:
             raise write_failure(self.file, error) from error
 
     def own_entries(self) -> list[Entry]:
         """All lines of this part."""
-        return [json.loads(line) for line in self.file.read_bytes().splitlines()]
+        return [json.loads(line) for line in _lines(self.file)]
 
     def entries(self) -> dict[str, tuple[str, Entry]]:
         """Path -> (part, last entry) over all parts; a failed entry replaces no good one."""
         return read_journals(self.folder)
+
+    def close(self) -> None:
+        """Let others write this part."""
+        self._stream.close()
+        if self._lock is not None:
+            release(self._lock)
+        self._lock = None
 
     def __exit__(
         self,
@@ -77,24 +111,27 @@ class Journal(AbstractContextManager["Journal"]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stream.close()
-        self._lock.release()
+        self.close()
 
 
 def keep_description(folder: Path, description: Description) -> Description:
     """Say which run a folder is of, which is made. Gives what another process said before.
 
     Raises:
-        UsageError: the folder cannot be written, or what it says cannot be read.
+        UsageError: the folder cannot be written or is not of a run, or what it says cannot be read.
     """
     file = folder / _DESCRIPTION
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{file}.lock"):
-            if not file.exists():
-                write_description(file, description)
+        if not file.exists():
+            if others := sorted(folder.glob("*.jsonl")):
+                raise UsageError(
+                    f"{others[0]} is there, but no {file.name} that says of which run it is",
+                    hint=f"remove {folder}, or choose another output",
+                )
+            write_description(file, description)
     except OSError as error:
-        raise UsageError(f"cannot write {folder}: {error.strerror}") from error
+        raise write_failure(folder, error) from error
     return read_description(file)
 
 
@@ -104,31 +141,62 @@ def kept_description(folder: Path) -> Description | None:
     return read_description(file) if file.exists() else None
 
 
-def write_failure(path: Path, error: OSError) -> VideoSwinError:
-    return VideoSwinError(
-        f"cannot write {path}: {error.strerror or error}",
-        hint="make room, then start the same command again: what is done is kept",
-    )
+def is_worked_on(folder: Path) -> bool:
+    """Whether a process has a journal of the run open."""
+    return any(is_locked(file) for file in folder.glob("*.jsonl.lock"))
 
 
 def read_journals(folder: Path) -> dict[str, tuple[str, Entry]]:
-    """Path -> (part, last entry) over all journals of a folder, the good ones first."""
+    """Path -> (part, last entry) over all journals of a folder, the good ones first.
+
+    Entries of a part of a video (`partial`) are for the process that wrote them.
+    """
     entries: dict[str, tuple[str, Entry]] = {}
     for file in sorted(folder.glob("*.jsonl")):
-        for line in file.read_bytes().split(b"\n")[:-1]:  # the last one is empty or unfinished
+        for line in _lines(file):
             entry = json.loads(line)
+            if entry.get("partial"):
+                continue
             known = entries.get(entry["path"])
             if known is None or known[1].get("error") or not entry.get("error"):
                 entries[entry["path"]] = (file.stem, entry)
     return entries
 
 
-def remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+def discard(folder: Path) -> None:
+    """Remove the folder of a run. Killed in the middle, it is gone all the same.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    if folder.exists():
+        folder.replace(_leftover(folder))
+        _remove_contents(_leftover(folder))
 
 
-def _cut_unfinished_line(file: Path) -> None:
-    if file.exists():
-        content = file.read_bytes()
-        with file.open("r+b") as stream:
-            stream.truncate(content.rfind(b"\n") + 1)
+def write_all(descriptor: int, content: bytes | memoryview) -> None:
+    """Write every byte. Raises OSError on a full disk."""
+    rest = memoryview(content).cast("B")
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _lines(file: Path) -> list[bytes]:
+    """Finished lines; JSON has no other line feeds."""
+    return [line + b"\n" for line in file.read_bytes().split(b"\n")[:-1]]
+
+
+def _leftover(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.old")
+
+
+def _remove_contents(folder: Path) -> None:
+    """Remove a folder of a run; the file that tells it from others' folders is the last to go."""
+    if not folder.is_dir():
+        return
+    files = sorted(folder.iterdir(), key=lambda file: file.name.startswith(_DESCRIPTION))
+    if files and not files[-1].name.startswith(_DESCRIPTION):  # itself, or a draft of it
+        return
+    for file in files:
+        file.unlink(missing_ok=True)
+    folder.rmdir()

@@ -21,6 +21,7 @@ class ScoredVideo:
     error: str | None = None
     decoder: str | None = None
     more_labels: tuple[int, ...] = ()  # further classes that it has
+    notes: tuple[str, ...] = ()  # what is odd about it
 
     @property
     def labels(self) -> tuple[int, ...]:

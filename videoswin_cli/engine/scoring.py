@@ -1,4 +1,8 @@
-"""Every listed video scored once: by one process or many, at one go or after restarts."""
+"""Every listed video scored once: by one process or many, at one go or after restarts.
+
+Answers go to a journal in `DUMP.part`. At the end the description is written, then the dump, then
+the folder goes: a dump that is there says which run it is of, whenever the process is killed.
+"""
 
 import base64
 from collections.abc import Iterator, Sequence
@@ -13,19 +17,27 @@ from videoswin_cli.data.dataset import FailedVideo
 from videoswin_cli.engine.aggregate import Average, average_views
 from videoswin_cli.engine.dumps import dump_format, from_row, read_dump, write_dump
 from videoswin_cli.engine.inference import ViewOutputs, run_videos
-from videoswin_cli.engine.journal import Entry, Journal, kept_description, remove
+from videoswin_cli.engine.journal import (
+    Entry,
+    Journal,
+    discard,
+    guarded,
+    is_worked_on,
+    kept_description,
+)
 from videoswin_cli.engine.metrics import ScoredVideo, rank_scores
 from videoswin_cli.engine.monitoring import Monitor
 from videoswin_cli.engine.processes import Processes
 from videoswin_cli.engine.provenance import (
     Description,
-    check_description,
+    check_equal,
     describe_run,
     read_description,
     write_description,
 )
 from videoswin_cli.engine.runtime import RunOptions
 from videoswin_cli.errors import UsageError, VideoError
+from videoswin_cli.files import write_failure
 from videoswin_cli.model.loading import LoadedModel
 from videoswin_cli.records import ListedVideo
 
@@ -54,30 +66,40 @@ class Scorer:
             VideoError: a video failed, and that is to stop the run.
         """
         wanted = {video.path: video.labels for video in listed}
-        done = {
-            path: video
-            for path, video in self._done_before().items()
-            if video.error is None and wanted.get(path) == video.labels
-        }
-        pending = [video for video in self.processes.shard.deal(listed) if video.path not in done]
-        if done and self.processes.first:
-            self.monitor.notice(f"{len(done)} of {len(listed)} videos were done before")
-        fresh: list[Entry] = []
         with self._open_journal() as journal:
+            done = {
+                path: video
+                for path, video in self._done_before(journal).items()
+                if video.error is None and wanted.get(path) == video.labels
+            }
+            self.processes.wait()  # nobody writes before all have looked
+            own = self.processes.shard.deal(listed)
+            pending = [video for video in own if video.path not in done]
+            if done and self.processes.first:
+                self.monitor.notice(f"{len(done)} of {len(listed)} videos were done before")
+            fresh: list[Entry] = []
             for entry in self._compute(pending):
                 if journal is not None:
                     journal.append(entry)
                 fresh.append(entry)
             gathered = self.processes.gather(fresh)
-        if not self.processes.first:
-            return ()
-        done |= {entry["path"]: _from_entry(entry) for entry in gathered}
-        videos = tuple(done[video.path] for video in listed)
-        if self.dump is not None:
-            write_dump(self.dump, videos, self.model.labels)
-            write_description(description_of(self.dump), self._description)
-            remove(self._folder)
+            if not self.processes.first:
+                return ()
+            done |= {entry["path"]: _from_entry(entry) for entry in gathered}
+            videos = tuple(done[video.path] for video in listed)
+            if self.dump is not None and journal is not None:
+                self._finish(self.dump, videos, journal)
         return videos
+
+    def _finish(self, dump: Path, videos: Sequence[ScoredVideo], journal: Journal) -> None:
+        with guarded(self._folder):
+            write_description(description_of(dump), self._description)
+            write_dump(dump, videos, self.model.labels)
+            journal.close()
+            try:
+                discard(self._folder)
+            except OSError as error:
+                raise write_failure(self._folder, error) from error
 
     @property
     def _folder(self) -> Path:
@@ -88,31 +110,41 @@ class Scorer:
     def _description(self) -> Description:
         return describe_run(self.model, self.run, average=self.average, top_kept=self.keep_top)
 
-    def _done_before(self) -> dict[str, ScoredVideo]:
-        if self.dump is None:
-            return {}
-        done: dict[str, ScoredVideo] = {}
-        if self.resume:
-            if self.dump.exists():
-                check_description(description_of(self.dump), self._description)
-                done = {video.path: video for video in read_dump(self.dump)}
-            with self._open_journal() as journal:
-                assert journal is not None
-                entries = journal.entries().items()
-                done |= {path: _from_entry(entry) for path, (_, entry) in entries}
-        else:
-            for path in (self.dump, self._folder):
-                if path.exists():
-                    raise UsageError(
-                        f"{path} exists", hint="--resume goes on with it; or choose another --dump"
-                    )
-        self.processes.wait()  # nobody writes before all have looked
-        return done
-
     def _open_journal(self) -> "Journal | nullcontext[None]":
+        """Begin or join the run of the dump, the first process before the others."""
         if self.dump is None:
             return nullcontext()
-        return Journal(self._folder, self._description, part=str(self.processes.shard))
+        if not self.processes.first:
+            self.processes.wait()
+        with guarded(self._folder):
+            if self.processes.first:
+                self._check_free(self.dump)
+            journal = Journal(self._folder, self._description, part=str(self.processes.shard))
+        if self.processes.first:
+            self.processes.wait()
+        return journal
+
+    def _check_free(self, dump: Path) -> None:
+        """Raises UsageError where the dump is of another run, or being written, or not resumed."""
+        if is_worked_on(self._folder):
+            raise UsageError(f"another process is writing {dump}", hint="wait for it, or end it")
+        if not self.resume:
+            for path in (dump, self._folder):
+                if path.exists():
+                    raise UsageError(
+                        f"{path} exists", hint="--resume resumes it; or choose another --dump"
+                    )
+        elif dump.exists():
+            recorded = recorded_description(dump) or read_description(description_of(dump))
+            check_equal(recorded, self._description, where=str(dump))
+
+    def _done_before(self, journal: Journal | None) -> dict[str, ScoredVideo]:
+        done: dict[str, ScoredVideo] = {}
+        if self.dump is None or journal is None or not self.resume:
+            return done
+        if self.dump.exists():
+            done = {video.path: video for video in read_dump(self.dump)}
+        return done | {path: _from_entry(entry) for path, (_, entry) in journal.entries().items()}
 
     def _compute(self, pending: Sequence[ListedVideo]) -> Iterator[Entry]:
         self.monitor.begin(len(pending))
@@ -143,6 +175,7 @@ class Scorer:
             "more_labels": video.more_labels,
             "decoder": output.info.decoder,
             "top": [{"index": index, "prob": float(scores[index])} for index in top],
+            "notes": output.notes,
             "error": None,
         }
         if multi_label or (self.dump is not None and dump_format(self.dump) != "jsonl"):

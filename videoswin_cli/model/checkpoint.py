@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from videoswin_cli.errors import CheckpointError, VideoSwinError
@@ -106,10 +106,8 @@ def write_safetensors(
     """
     try:
         with write_whole(Path(path)) as part:
-            part.touch()
-            usual = part.stat().st_mode
-            save_file(_separate(tensors), part, metadata=dict(metadata))
-            part.chmod(usual)  # the library makes a file of its own that only we may read
+            # Its save_file() would leave a file of a random name when it is killed.
+            part.write_bytes(save(_separate(tensors), metadata=dict(metadata)))
     except SafetensorError as error:
         raise VideoSwinError(
             f"cannot write {path}: {error}", hint="check the folder and the free space"

@@ -4,7 +4,6 @@ Beside each FILE lies FILE.sha256.json, the record of its full hash, size and mo
 """
 
 import json
-import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from videoswin_cli.config import configs_folder, home, private_redirects
 from videoswin_cli.config import offline as offline_by_environment
-from videoswin_cli.errors import FetchError, UsageError
+from videoswin_cli.errors import FetchError, UsageError, VideoSwinError
 from videoswin_cli.fetch import fetch, hash_file
+from videoswin_cli.files import write_whole
 
 if TYPE_CHECKING:
     from videoswin_cli.model.catalog import ModelSpec
@@ -140,12 +140,6 @@ def _read_record(path: Path) -> _Record | None:
 
 
 def _write_record(path: Path, record: _Record) -> None:
-    target = _record_path(path)
-    draft = target.with_name(f"{target.name}.{os.getpid()}")
-    try:
-        draft.write_text(json.dumps(asdict(record)) + "\n")
-        draft.replace(target)
-    except OSError:
-        # A cache that others own and we only read: without a record the file is hashed each time.
-        with suppress(OSError):
-            draft.unlink()
+    # A cache that others own and we only read: without a record the file is hashed each time.
+    with suppress(VideoSwinError), write_whole(_record_path(path)) as part:
+        part.write_text(json.dumps(asdict(record)) + "\n")

@@ -1,13 +1,12 @@
 """Accuracy as a table or JSON; accuracy by class and confusions as CSV; failed videos as JSONL."""
 
-import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from videoswin_cli.files import to_json, write_whole
+from videoswin_cli.files import to_json, write_csv, write_whole
 from videoswin_cli.records import EvalSummary
 from videoswin_cli.report.timing import describe_timing
 
@@ -44,7 +43,7 @@ def write_class_accuracies(
         (index, _name(labels, index), videos, hits, round(100 * hits / videos, 4))
         for index, (videos, hits) in accuracies.items()
     ]
-    _write_csv(path, ("index", "label", "videos", "recognised", "accuracy"), rows)
+    write_csv(path, ("index", "label", "videos", "recognised", "accuracy"), rows)
 
 
 def write_confusions(
@@ -57,7 +56,7 @@ def write_confusions(
         for (true, answered), videos in pairs
     ]
     header = ("index", "label", "answered_index", "answered_label", "videos")
-    _write_csv(path, header, rows)
+    write_csv(path, header, rows)
 
 
 def _to_json(summary: EvalSummary) -> dict[str, object]:
@@ -88,6 +87,8 @@ def _rows(summary: EvalSummary) -> Iterable[tuple[str, str]]:
     counted = {"wrong": ", counted as wrong", "skip": ", left out"}.get(summary.on_error, "")
     failed = f"{summary.failed} failed{counted if summary.failed else ''}"
     yield "videos", f"{summary.listed} listed, {summary.found} found, {failed}"
+    if summary.noted:
+        yield "notes", f"{summary.noted} videos with notes"
     if summary.model is not None:
         dataset = f" ({summary.dataset})" if summary.dataset else ""
         yield "model", f"{summary.model}{dataset}"
@@ -114,13 +115,3 @@ def _accuracy_text(summary: EvalSummary, name: str, accuracy: float) -> str:
 
 def _name(labels: Sequence[str], index: int) -> str:
     return labels[index] if index < len(labels) else f"class {index}"
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with (
-        write_whole(path) as part,
-        part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)

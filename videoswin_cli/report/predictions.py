@@ -4,8 +4,6 @@ Formats: `table` for eyes (plain text where stdout is no terminal), `json` one l
 object a line as each video ends, `csv` one row a class.
 """
 
-import csv
-import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
+from videoswin_cli.csv_text import to_csv
 from videoswin_cli.files import to_json, write_whole
 from videoswin_cli.records import Prediction
 from videoswin_cli.visible import for_stream, visible
@@ -65,9 +64,9 @@ def _writer(format: Format, stream: TextIO) -> Iterator[Callable[[Prediction], N
     elif format == "jsonl":
         yield lambda p: _write_line(stream, to_json(_fields(p)) + "\n")
     elif format == "csv":
-        _write_line(stream, _csv_text([CSV_COLUMNS]))
+        _write_line(stream, to_csv([CSV_COLUMNS]))
         shown = visible if stream.isatty() else str
-        yield lambda prediction: _write_line(stream, _csv_text(_csv_rows(prediction, shown)))
+        yield lambda prediction: _write_line(stream, to_csv(_csv_rows(prediction, shown)))
     elif stream.isatty():
         from rich.console import Console
 
@@ -93,12 +92,6 @@ def _csv_rows(prediction: Prediction, shown: Callable[[str], str]) -> list[tuple
         (*video, rank, shown(score.label), score.index, score.prob, None)
         for rank, score in enumerate(prediction.top, start=1)
     ]
-
-
-def _csv_text(rows: list[tuple[Any, ...]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
 
 
 def _describe(prediction: Prediction) -> str:

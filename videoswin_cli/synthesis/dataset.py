@@ -11,8 +11,8 @@ from videoswin_cli.data.broken import describe_broken, find_broken_pictures
 from videoswin_cli.data.decoding.picture import read_picture
 from videoswin_cli.data.feeding import count_workers, feed
 from videoswin_cli.data.walking import describe_left_out, walk
-from videoswin_cli.errors import UsageError
-from videoswin_cli.files import write_whole
+from videoswin_cli.errors import UsageError, VideoSwinError
+from videoswin_cli.files import remove_drafts, write_failure, write_whole
 from videoswin_cli.synthesis.camera import MOTIONS
 from videoswin_cli.synthesis.clips import make_clip, write_clip
 from videoswin_cli.synthesis.pictures import Picture
@@ -56,32 +56,45 @@ def make_camera_motion(
     if kept := clips_per_class * len(MOTIONS) - len(keys):
         notice(f"{kept} clips are there already and are kept, {len(keys)} to be made")
     for motion in MOTIONS:
-        (folder / motion).mkdir(parents=True, exist_ok=True)
+        try:
+            (folder / motion).mkdir(parents=True, exist_ok=True)
+            remove_drafts(folder / motion)
+        except OSError as error:
+            raise write_failure(folder / motion, error) from error
     if workers is None:
         workers = count_workers(len(keys), on_cpu=False)
-    yield from feed(_Maker(folder, seed, files), keys, workers=workers)
+    for made in feed(_Maker(folder, seed, files), keys, workers=workers):
+        if isinstance(made, VideoSwinError):
+            raise made
+        yield made
 
 
 class _Maker:
-    """Makes one clip by (motion, number)."""
+    """Makes one clip by (motion, number). An error of ours is given, not raised.
+
+    Of an error that is raised in a worker the main process gets the text, with a traceback in it.
+    """
 
     def __init__(self, folder: Path, seed: int, pictures: Sequence[str]) -> None:
         self.folder = folder
         self.seed = seed
         self.pictures = pictures
 
-    def __getitem__(self, key: tuple[str, int]) -> Path:
+    def __getitem__(self, key: tuple[str, int]) -> Path | VideoSwinError:
         torch.set_num_threads(1)  # there is a process for each core
         motion, number = key
         digest = hashlib.sha256(f"{self.seed}/{motion}/{number}".encode()).digest()
         rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
         path = _path(self.folder, motion, self.seed, number)
         clip = make_clip(motion, rng, picture=self._picture(rng))
-        with write_whole(path) as part:
-            write_clip(part, clip)
+        try:
+            with write_whole(path, tidy=False) as part:
+                write_clip(part, clip)
+        except VideoSwinError as error:
+            return error
         return path
 
-    def failed(self, key: tuple[str, int], reason: str) -> Path:
+    def failed(self, key: tuple[str, int], reason: str) -> Path | VideoSwinError:
         raise RuntimeError(f"{key}: {reason}")
 
     def _picture(self, rng: np.random.Generator) -> Picture | None:

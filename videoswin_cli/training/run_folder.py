@@ -1,6 +1,5 @@
 """The folder of a run: what is written there, and read again when the run goes on."""
 
-import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +8,7 @@ from filelock import FileLock, Timeout
 
 from videoswin_cli.engine.processes import Processes
 from videoswin_cli.errors import UsageError
-from videoswin_cli.files import check_writable, write_whole
+from videoswin_cli.files import check_writable, write_csv, write_failure, write_whole
 from videoswin_cli.model.loading import save
 from videoswin_cli.training.events import open_events
 from videoswin_cli.training.preparation import FinetuneOptions
@@ -45,7 +44,7 @@ def lock_folder(out: Path, processes: Processes) -> Iterator[None]:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot write {out}: {error.strerror}") from error
+        raise write_failure(out, error) from error
     lock = FileLock(out / ".lock", timeout=0)
     try:
         lock.acquire()
@@ -76,17 +75,15 @@ def open_folder(session: Session) -> None:
 
 def _begin(session: Session) -> None:
     out = session.options.out
-    (out / "config.yaml").write_text(to_yaml(session.recipe), encoding="utf-8")
-    with (
-        write_whole(out / "splits.csv") as part,
-        part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("path", "label", "split"))
-        for name, clips in (("train", session.examples.train), ("val", session.examples.val)):
-            for clip in clips:
-                labels = ";".join(session.examples.classes[label] for label in clip.labels)
-                writer.writerow((clip.path, labels, name))
+    with write_whole(out / "config.yaml") as part:
+        part.write_text(to_yaml(session.recipe), encoding="utf-8")
+    examples = session.examples
+    rows = [
+        (clip.path, ";".join(examples.classes[label] for label in clip.labels), name)
+        for name, clips in (("train", examples.train), ("val", examples.val))
+        for clip in clips
+    ]
+    write_csv(out / "splits.csv", ("path", "label", "split"), rows)
 
 
 def _restore(session: Session, state: Path) -> None:
@@ -140,10 +137,7 @@ def save_session(session: Session) -> None:
 
 def write_metrics(session: Session) -> None:
     rows = session.progress.epochs
-    with (
-        write_whole(session.options.out / "metrics.csv") as part,
-        part.open("w", encoding="utf-8", newline="") as file,
-    ):
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    names = list(rows[0])
+    write_csv(
+        session.options.out / "metrics.csv", names, [[row[name] for name in names] for row in rows]
+    )

@@ -57,9 +57,18 @@ def save_state(
     content = {"description": description, "progress": vars(progress), **tensors}
     with write_whole(path) as part:
         try:
-            torch.save(content, part)
-        except RuntimeError as error:  # torch's zip writer has no OSError for a full disk
-            raise OSError(str(error).splitlines()[0]) from error
+            with part.open("wb") as file:  # a path would go into it, with our process number
+                torch.save(content, file)
+        except RuntimeError as error:  # of torch's zip writer, where the file gave an OSError
+            raise _find_cause(error) from error
+
+
+def _find_cause(error: RuntimeError) -> OSError:
+    """The error of the system that led to another one."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__context__
+    return cause or OSError(str(error).splitlines()[0])
 
 
 def load_state(
