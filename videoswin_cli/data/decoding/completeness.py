@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videoswin_cli.data.decoding.endings import find_ending
+
 if TYPE_CHECKING:
     from io import FileIO
 
@@ -24,6 +26,7 @@ class Loss:
     """Video that belongs to a file and is not in it, as far as its container can tell."""
 
     cut_off: bool = False  # the end is missing
+    doubt: str | None = None  # why the end may be missing, where that cannot be proven
     before: frozenset[int] = frozenset()  # packets in front of which something is missing
 
 
@@ -37,7 +40,7 @@ def find_loss(source: "PacketSource", *, end_slot: int, gaps: bool) -> Loss:
     """
     kind = source.container.format.name
     places, stream = source.places, source.stream
-    cut_off, lost = False, []
+    cut_off, doubt, lost = False, None, []
     # Unbuffered: only the heads of the parts are read, a few bytes each.
     with Path(source.path).open("rb", buffering=0) as file:
         size = file.seek(0, 2)
@@ -52,10 +55,15 @@ def find_loss(source: "PacketSource", *, end_slot: int, gaps: bool) -> Loss:
             cut_off, indexed, sized = _look_at_riff(file, size)
             cut_off = cut_off or (sized and not indexed and end_slot < stream.frames)
             lost = _list_unread(stream.index_entries, places, AVI_HEAD) if indexed else []
-    return _judge(lost, places, cut_off=cut_off)
+        else:
+            ending = find_ending(kind, file, size, places, source.sizes)
+            cut_off, doubt = ending.cut_off, ending.doubt
+    return _judge(lost, places, cut_off=cut_off, doubt=doubt)
 
 
-def _judge(lost: Sequence[int], places: Sequence[int], *, cut_off: bool) -> Loss:
+def _judge(
+    lost: Sequence[int], places: Sequence[int], *, cut_off: bool, doubt: str | None
+) -> Loss:
     """From the places in the file where something is missing."""
     last = max(places, default=-1)
     before = (
@@ -63,7 +71,11 @@ def _judge(lost: Sequence[int], places: Sequence[int], *, cut_off: bool) -> Loss
         for hole in lost
         if hole < last
     )
-    return Loss(cut_off=cut_off or any(hole >= last for hole in lost), before=frozenset(before))
+    return Loss(
+        cut_off=cut_off or any(hole >= last for hole in lost),
+        doubt=doubt,
+        before=frozenset(before),
+    )
 
 
 def _list_unread(entries: Any, places: Sequence[int], head_bytes: int) -> list[int]:

@@ -110,6 +110,8 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
         )
     if loss.cut_off or scan.broken_off or facts[-1].corrupt:
         found = _describe_rest(stream, facts, clock)
+    elif loss.doubt is not None:
+        notes.append(f"the file may be cut off: {loss.doubt}")
     if found is not None:
         if not allow_truncated:
             raise VideoError(
