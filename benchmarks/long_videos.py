@@ -27,6 +27,7 @@ from videoswin_cli.data.transforms import crop_corners, resize, resized_size
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.data.windows import WindowDataset, read_windows
 from videoswin_cli.model.catalog import load_spec
+from videoswin_cli.records import VideoPart
 
 FPS = 25
 WIDTH, HEIGHT = 340, 256  # as Kinetics is kept
@@ -80,7 +81,11 @@ def list_wanted(frames: int, stride: Stride | None) -> frozenset[int]:
 
 def read_all_windows(path: Path, stride: Stride | None) -> int:
     dataset = WindowDataset(
-        [str(path)], protocol=PROTOCOL, views=VIEWS, stride=stride, opening=OpenOptions()
+        [VideoPart(path=str(path))],
+        protocol=PROTOCOL,
+        views=VIEWS,
+        stride=stride,
+        opening=OpenOptions(),
     )
     windows = 0
     for piece in read_windows(dataset, workers=0):

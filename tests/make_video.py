@@ -15,6 +15,8 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from videoswin_cli.records import Segment, VideoPart
+
 BITS = 16
 COLUMNS = 8
 DARK = (30, 40, 60)
@@ -285,6 +287,11 @@ def lose_packets(source: Path, path: Path, *, share: float, count: int) -> Path:
     lost = [n for n in pictures if n >= len(units) * share][:count]
     path.write_bytes(b"".join(unit for n, unit in enumerate(units) if n not in lost))
     return path
+
+
+def as_parts(*paths: str | Path, segment: Segment | None = None) -> list[VideoPart]:
+    """What a dataset takes: whole videos, or the same segment of each."""
+    return [VideoPart(path=str(path), segment=segment) for path in paths]
 
 
 def decode_numbers(path: Path, decoder: str = "auto") -> tuple[str, list[int]]:

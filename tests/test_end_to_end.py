@@ -18,6 +18,7 @@ import pytest
 import torch
 import yaml
 from formula import architecture_shapes, official_tensors
+from make_video import as_parts
 from torch import Tensor
 from typer.testing import CliRunner
 
@@ -73,7 +74,7 @@ def test_views_are_those_of_the_references(
     protocol = load_spec(name).protocol
     chosen = resolve_views(text, protocol)
     dataset = ViewDataset(
-        [str(real_videos / video)],
+        as_parts(real_videos / video),
         protocol=protocol,
         views=chosen,
         opening=OpenOptions(decoder=decoder),

@@ -111,6 +111,14 @@ class Segment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VideoPart:
+    """What a decoder is asked for: a video file or URL, or a segment of it."""
+
+    path: str
+    segment: Segment | None = None  # None: the whole video
+
+
+@dataclass(frozen=True, kw_only=True)
 class ListedVideo:
     """One row of an annotation list whose file was looked for."""
 
@@ -120,6 +128,12 @@ class ListedVideo:
     line: int  # of the list, from 1; the number of the entry in a JSON list or a folder
     more_labels: tuple[int, ...] = ()  # further classes, where a video may have several
     segment: Segment | None = None  # None: the whole video
+
+    @property
+    def part(self) -> VideoPart:
+        """The part of its file, which must have been found."""
+        assert self.file is not None
+        return VideoPart(path=self.file, segment=self.segment)
 
     @property
     def labels(self) -> tuple[int, ...]:

@@ -250,7 +250,7 @@ def test_scores_that_are_no_numbers_are_a_failure(
         (("--labels", __file__), "the model has 400 classes"),
         (("--start", "nan"), "--start nan: expected seconds"),
         (("--end", "inf"), "--end inf: expected seconds"),
-        (("--end", "0"), "--end 0 is not after --start 0"),
+        (("--end", "0"), "the end 0 s is not after the start 0 s"),
     ],
 )
 def test_options_are_looked_at_before_weights_are_fetched(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from fault_server import FaultServer, Reply, serve
-from make_video import write_video
+from make_video import as_parts, write_video
 
 from videoswin_cli import fetch as fetch_module
 from videoswin_cli.data import remote
@@ -92,7 +92,7 @@ def test_a_url_is_a_video_like_any_other(tmp_path: Path) -> None:
         server.script = [Reply(), Reply(status=404)]
         urls = [server.url("a.mp4"), server.url("b.mp4")]
         dataset = ViewDataset(
-            [*urls, str(path)], protocol=protocol, views=Views(clips=1, crops=1, short_side=32)
+            as_parts(*urls, path), protocol=protocol, views=Views(clips=1, crops=1, short_side=32)
         )
         fetched, failed, local = (dataset[number] for number in range(3))
     assert isinstance(fetched, VideoViews)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from make_video import lose_packets, read_number, write_video
+from make_video import as_parts, lose_packets, read_number, write_video
 from tiny import PROTOCOL
 
 from videoswin_cli.data.dataset import FailedVideo, Gap, VideoViews
@@ -118,7 +118,7 @@ def test_a_rule_that_spreads_its_frames_has_no_windows() -> None:
 def dataset(paths: Sequence[Path], stride: Stride | None) -> WindowDataset:
     protocol = replace(PROTOCOL, crop_size=48, quick_short_side=48, short_side=48)
     return WindowDataset(
-        [str(path) for path in paths],
+        as_parts(*paths),
         protocol=protocol,
         views=resolve_views("1x1", protocol),
         stride=stride,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from make_video import write_audio, write_video
+from make_video import as_parts, write_audio, write_video
 from tiny import TINY, write_model
 
 from videoswin_cli import extract
@@ -36,7 +36,7 @@ def view_features(model: LoadedModel, video: Path, views: str) -> torch.Tensor:
     """Features (crops, clips, C, T', H', W') straight from the network."""
     protocol = model.spec.protocol
     chosen = resolve_views(views, protocol)
-    read = ViewDataset([str(video)], protocol=protocol, views=chosen)[0]
+    read = ViewDataset(as_parts(video), protocol=protocol, views=chosen)[0]
     stack = torch.stack([read.view(n) for n in range(len(read))])
     clips = normalise(stack, mean=protocol.mean, std=protocol.std, dtype=torch.float32)
     with torch.inference_mode():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from make_video import read_number, write_video
+from make_video import as_parts, read_number, write_video
 from tiny import PROTOCOL, TINY
 from torch import Tensor, nn
 
@@ -16,6 +16,7 @@ from videoswin_cli.data.dataset import FailedVideo, VideoViews, ViewDataset
 from videoswin_cli.data.decoding.open import open_video
 from videoswin_cli.data.feeding import feed
 from videoswin_cli.data.sampling import sample_clips
+from videoswin_cli.data.segments import make_segment
 from videoswin_cli.data.transforms import crop_corners, normalise, resize, resized_size
 from videoswin_cli.engine.inference import ViewOutputs, forward_videos
 from videoswin_cli.engine.monitoring import Monitor
@@ -24,7 +25,7 @@ from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.model.loading import LoadedModel
 from videoswin_cli.model.swin3d import Swin3D
-from videoswin_cli.records import Protocol, Views
+from videoswin_cli.records import Protocol, Segment, Views
 
 FORKS = "ignore:.*fork.*:DeprecationWarning"  # of Python 3.12, in a process with threads
 SIX_VIEWS = Views(clips=2, crops=3, short_side=32)
@@ -71,7 +72,7 @@ def run(
     workers: int = 0,
     dtype: torch.dtype = torch.float32,
 ) -> list[ViewOutputs | FailedVideo]:
-    dataset = ViewDataset([str(path) for path in paths], protocol=PROTOCOL, views=views)
+    dataset = ViewDataset(as_parts(*paths), protocol=PROTOCOL, views=views)
     runtime = Runtime(device=torch.device("cpu"), dtype=dtype)
     videos = feed(dataset, range(len(paths)), workers=workers)
     return list(
@@ -214,7 +215,7 @@ def test_the_same_video_twice_is_two_videos(model: LoadedModel, folder: Path) ->
 
 def test_a_result_comes_as_soon_as_its_views_are_done(model: LoadedModel, folder: Path) -> None:
     paths = [str(folder / name) for name in ("wide.mp4", "broken.mp4", "tall.mp4", "other.mp4")]
-    dataset = ViewDataset(paths, protocol=PROTOCOL, views=SIX_VIEWS)
+    dataset = ViewDataset(as_parts(*paths), protocol=PROTOCOL, views=SIX_VIEWS)
     read = []
 
     def videos() -> Iterator[VideoViews | FailedVideo]:
@@ -266,7 +267,7 @@ def test_without_memory_the_batch_is_halved(
     model: LoadedModel, folder: Path, error: type[RuntimeError]
 ) -> None:
     paths = [str(folder / name) for name in VIDEOS]
-    dataset = ViewDataset(paths, protocol=PROTOCOL, views=SIX_VIEWS)
+    dataset = ViewDataset(as_parts(*paths), protocol=PROTOCOL, views=SIX_VIEWS)
     runtime = Runtime(device=torch.device("cpu"), dtype=torch.float32)
     notices: list[str] = []
 
@@ -295,7 +296,7 @@ def test_other_errors_of_the_network_are_not_swallowed(model: LoadedModel, folde
     def compute(clips: Tensor) -> Tensor:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    dataset = ViewDataset([str(folder / "wide.mp4")], protocol=PROTOCOL, views=SIX_VIEWS)
+    dataset = ViewDataset(as_parts(folder / "wide.mp4"), protocol=PROTOCOL, views=SIX_VIEWS)
     runtime = Runtime(device=torch.device("cpu"), dtype=torch.float32)
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
         list(
@@ -310,7 +311,7 @@ def test_the_monitor_knows_where_the_time_went(model: LoadedModel, folder: Path)
         time.sleep(0.02)
         return model.network(clips)
 
-    dataset = ViewDataset([str(folder / "wide.mp4")], protocol=PROTOCOL, views=SIX_VIEWS)
+    dataset = ViewDataset(as_parts(folder / "wide.mp4"), protocol=PROTOCOL, views=SIX_VIEWS)
     runtime = Runtime(device=torch.device("cpu"), dtype=torch.float32)
     monitor = Monitor()
     videos = (dataset[0] for _ in range(2))
@@ -339,11 +340,9 @@ def shown_numbers(
     The frames keep their size, to be legible, and three crops need all of it.
     """
     dataset = ViewDataset(
-        [str(path)],
+        as_parts(path, segment=make_segment(start, end)),
         protocol=replace(protocol, crop_size=48),
         views=Views(clips=clips, crops=3, short_side=48),
-        start_seconds=start,
-        end_seconds=end,
     )
     video = dataset[0]
     assert isinstance(video, VideoViews), video
@@ -384,18 +383,13 @@ def test_start_and_end_choose_the_frames(
         (1.6, None, "no frame from 1.6 s to the end"),
         (60.0, 70.0, "no frame from 60 s to 70 s"),
         (0.01, 0.03, "no frame from 0.01 s to 0.03 s"),
-        (None, 0.0, "no frame from 0 s to 0 s"),
     ],
 )
 def test_a_part_without_a_frame_is_a_failure_that_says_where_the_video_ends(
     clip: Path, start: float | None, end: float | None, reason: str
 ) -> None:
     dataset = ViewDataset(
-        [str(clip)],
-        protocol=PROTOCOL,
-        views=SIX_VIEWS,
-        start_seconds=start,
-        end_seconds=end,
+        as_parts(clip, segment=make_segment(start, end)), protocol=PROTOCOL, views=SIX_VIEWS
     )
     failed = dataset[0]
     assert isinstance(failed, FailedVideo)
@@ -426,9 +420,9 @@ def test_each_rule_reads_the_frames_it_names(clip: Path) -> None:
 def test_large_frames_are_read_in_parts_and_all_the_same(
     clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = ViewDataset([str(clip)], protocol=PROTOCOL, views=SIX_VIEWS)[0]
+    whole = ViewDataset(as_parts(clip), protocol=PROTOCOL, views=SIX_VIEWS)[0]
     monkeypatch.setattr("videoswin_cli.data.dataset._BYTES_AT_ONCE", 3 * 64 * 48 * 3)
-    parts = ViewDataset([str(clip)], protocol=PROTOCOL, views=SIX_VIEWS)[0]
+    parts = ViewDataset(as_parts(clip), protocol=PROTOCOL, views=SIX_VIEWS)[0]
     assert parts.frames.equal(whole.frames)
     assert parts.clips == whole.clips
 
@@ -438,7 +432,7 @@ def test_large_frames_are_read_in_parts_and_all_the_same(
 
 def notes_on(path: Path, **changes: object) -> tuple[str, ...]:
     dataset = ViewDataset(
-        [str(path)],
+        as_parts(path),
         protocol=replace(PROTOCOL, **changes),
         views=Views(clips=1, crops=1, short_side=36),
     )
@@ -459,7 +453,8 @@ def test_a_video_shorter_than_a_clip_is_noted(model: LoadedModel, folder: Path) 
 
 def test_the_part_of_a_video_counts_for_the_note(clip: Path) -> None:
     views = Views(clips=1, crops=1, short_side=36)
-    part = ViewDataset([str(clip)], protocol=PROTOCOL, views=views, end_seconds=0.2)
+    segment = Segment(start=0, end=0.2)
+    part = ViewDataset(as_parts(clip, segment=segment), protocol=PROTOCOL, views=views)
     (note,) = part[0].notes
     assert note.startswith("only 5 frames")
 

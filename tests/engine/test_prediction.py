@@ -85,13 +85,11 @@ def test_each_process_computes_its_share(
             topk=1,
             average="prob",
             logits=False,
-            start_seconds=None,
-            end_seconds=None,
             processes=processes,
         )
     )
     mine = [paths[number] for number in numbers]
-    assert read == mine
+    assert [part.path for part in read] == mine
     assert [[each.path for each in items] for items in processes.given] == (
         [[path] for path in mine] + [[]] * (2 - len(mine))
     )

@@ -180,3 +180,38 @@ def test_names_joined_by_semicolons_are_noticed(tmp_path: Path) -> None:
     told: list[str] = []
     find_clips(Source(train_list=tmp_path / "t"), notice=told.append)
     assert any("'run;jump' is taken for one class; --multi-label" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("validated", "refused"),
+    [("a.mp4,x,2,4", True), ("a.mp4,x,0,9", True), ("a.mp4,x,3,4", False), ("a.mp4,x,,", True)],
+)
+def test_segments_in_both_parts_must_not_share_frames(
+    validated: str, refused: bool, tmp_path: Path
+) -> None:
+    head = "path,label,time_start,time_end\n"
+    touch(tmp_path, "a.mp4", "b.mp4")
+    (tmp_path / "train.csv").write_text(f"{head}a.mp4,x,1,3\nb.mp4,y,1,3\n")
+    (tmp_path / "val.csv").write_text(f"{head}{validated}\n")
+    source = Source(train_list=tmp_path / "train.csv", val_list=tmp_path / "val.csv")
+    notices: list[str] = []
+    if refused:
+        with pytest.raises(UsageError, match=r"both trained and validated on, such as a\.mp4"):
+            find_clips(source, notice=notices.append)
+    else:
+        assert find_clips(source, notice=notices.append).val
+        assert any("segments of videos that are trained on too" in text for text in notices)
+
+
+def test_segments_of_one_video_are_set_aside_together(tmp_path: Path) -> None:
+    names = [f"{number}.mp4" for number in range(10)]
+    touch(tmp_path, *names)
+    rows = [f"{name},{label},{n},{n + 1}" for name in names for n, label in enumerate("xyx")]
+    text = "\n".join(["path,label,time_start,time_end", *rows, ""])
+    (tmp_path / "train.csv").write_text(text)
+    found = find(train_list=tmp_path / "train.csv")
+    trained = {clip.file for clip in found.train}
+    validated = {clip.file for clip in found.val}
+    assert trained.isdisjoint(validated)
+    assert len(found.train) + len(found.val) == 30
+    assert len(validated) == 2

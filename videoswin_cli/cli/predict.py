@@ -8,6 +8,7 @@ import typer
 
 from videoswin_cli.cli import options
 from videoswin_cli.cli.console import notice, progress
+from videoswin_cli.data.segments import make_segment
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.files import check_writable
@@ -56,10 +57,9 @@ def predict(
     """
     if logits and format not in ("json", "jsonl"):
         raise UsageError(f"--logits does not fit --format {format}", hint="use json or jsonl")
-    start_seconds = options.parse_seconds("--start", start)
-    end_seconds = options.parse_seconds("--end", end)
-    if end_seconds is not None and end_seconds <= (start_seconds or 0):
-        raise UsageError(f"--end {end} is not after --start {start or 0}")
+    segment = make_segment(
+        options.parse_seconds("--start", start), options.parse_seconds("--end", end)
+    )
 
     from videoswin_cli.engine.processes import check_stdin, find_processes
 
@@ -96,8 +96,7 @@ def predict(
             topk=topk,
             average=average,
             logits=logits,
-            start_seconds=start_seconds,
-            end_seconds=end_seconds,
+            segment=segment,
             monitor=monitor,
             processes=processes,
         )

@@ -6,24 +6,26 @@ from functools import partial
 from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.data.decoding.picture import read_picture
 from videoswin_cli.data.feeding import count_workers, feed
+from videoswin_cli.data.segments import find_span
 from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.records import VideoPart
 
 _FEW = 5  # of which each gets a line
 
 
 def find_broken_videos(
-    files: Sequence[str],
+    parts: Sequence[VideoPart],
     *,
     opening: OpenOptions = OpenOptions(),  # noqa: B008 - frozen
     workers: int | None = None,
-) -> dict[str, str]:
-    """Open every video once. Returns the reason of each that cannot be read."""
-    return _find(files, partial(_open_video, opening=opening), workers)
+) -> list[str | None]:
+    """Why each video cannot be read, None where it can: every one is opened once."""
+    return _look_at_all([part.path for part in parts], partial(_open, parts, opening), workers)
 
 
-def find_broken_pictures(files: Sequence[str], *, workers: int | None = None) -> dict[str, str]:
-    """Decode every picture once. Returns the reason of each that cannot be read."""
-    return _find(files, read_picture, workers)
+def find_broken_pictures(files: Sequence[str], *, workers: int | None = None) -> list[str | None]:
+    """Why each picture cannot be read, None where it can: every one is decoded once."""
+    return _look_at_all(files, partial(_decode, files), workers)
 
 
 def describe_broken(broken: Sequence[tuple[str, str]]) -> list[str]:
@@ -34,31 +36,34 @@ def describe_broken(broken: Sequence[tuple[str, str]]) -> list[str]:
     return lines
 
 
-def _find(
-    files: Sequence[str], look: Callable[[str], object], workers: int | None
-) -> dict[str, str]:
-    processes = count_workers(len(files), on_cpu=True) if workers is None else workers
-    reasons = feed(_Looked(files, look), range(len(files)), workers=processes)
-    return {file: why for file, why in zip(files, reasons, strict=True) if why is not None}
+def _look_at_all(
+    paths: Sequence[str], look: Callable[[int], None], workers: int | None
+) -> list[str | None]:
+    processes = count_workers(len(paths), on_cpu=True) if workers is None else workers
+    return list(feed(_Looked(paths, look), range(len(paths)), workers=processes))
 
 
-def _open_video(file: str, *, opening: OpenOptions) -> None:
-    with opening.open(file):
-        pass
+def _open(parts: Sequence[VideoPart], opening: OpenOptions, number: int) -> None:
+    with opening.open(parts[number].path) as video:
+        find_span(video, parts[number].segment)
+
+
+def _decode(files: Sequence[str], number: int) -> None:
+    read_picture(files[number])
 
 
 class _Looked:
     """What is wrong with a file, by number."""
 
-    def __init__(self, files: Sequence[str], look: Callable[[str], object]) -> None:
-        self._files = files
+    def __init__(self, paths: Sequence[str], look: Callable[[int], None]) -> None:
+        self._paths = paths
         self._look = look
 
     def __getitem__(self, number: int) -> str | None:
         try:
-            self._look(self._files[number])
+            self._look(number)
         except VideoSwinError as error:
-            return error.message.removeprefix(f"{self._files[number]}: ")
+            return error.message.removeprefix(f"{self._paths[number]}: ")
         return None
 
     def failed(self, number: int, reason: str) -> str | None:

@@ -1,10 +1,10 @@
 """One video becomes its views: open, sample, decode, resize. A failure is a value."""
 
 import time
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,10 +13,11 @@ from torch import Tensor
 from videoswin_cli.data.decoding.open import OpenOptions, Video, describe_missing
 from videoswin_cli.data.remote import local_copy
 from videoswin_cli.data.sampling import Bounds, loops, sample_clips
+from videoswin_cli.data.segments import find_span
 from videoswin_cli.data.sources import is_url
 from videoswin_cli.data.transforms import Box, crop_corners, resize, resized_size
 from videoswin_cli.errors import VideoError, VideoSwinError
-from videoswin_cli.records import Protocol, VideoInfo, Views
+from videoswin_cli.records import Protocol, Segment, VideoInfo, VideoPart, Views
 
 Corners = tuple[tuple[int, int], ...]  # (top, left) in px
 
@@ -87,32 +88,30 @@ class ViewDataset:
 
     def __init__(
         self,
-        paths: Sequence[str],
+        parts: Sequence[VideoPart],
         *,
         protocol: Protocol,
         views: Views,
         opening: OpenOptions = OpenOptions(),  # noqa: B008 - frozen
-        start_seconds: float | None = None,
-        end_seconds: float | None = None,
     ) -> None:
-        self.paths = list(paths)
+        self.parts = list(parts)
         self.protocol = protocol
         self.views = views
         self.opening = opening
-        self.start_seconds = start_seconds
-        self.end_seconds = end_seconds
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.parts)
 
     def __getitem__(self, number: int) -> VideoViews | FailedVideo:
-        return read_video(self.paths[number], self._read, opening=self.opening)
+        part = self.parts[number]
+        return read_video(part.path, partial(self._read, part.segment), opening=self.opening)
 
     def failed(self, number: int, reason: str) -> FailedVideo:
-        return FailedVideo(path=self.paths[number], reason=reason)
+        return FailedVideo(path=self.parts[number].path, reason=reason)
 
-    def _read(self, video: Video) -> VideoViews:
-        first, count = self._span(video)
+    def _read(self, segment: Segment | None, video: Video) -> VideoViews:
+        span = find_span(video, segment)
+        first, count = span.first, span.count
         bounds = varying_bounds(video, first, count)
         numbers = sample_clips(
             self.protocol,
@@ -127,30 +126,7 @@ class ViewDataset:
         if frames.damaged:
             raise VideoError(f"{video.info.path}: {frames.describe_damage()}")
         notes = describe_sampling(self.protocol, video, frames=count, bounds=bounds)
-        return frames.make_views(clips, notes=tuple(notes))
-
-    @property
-    def _start(self) -> float:
-        return self.start_seconds or 0.0
-
-    def _span(self, video: Video) -> tuple[int, int]:
-        """First frame and number of frames between the start and the end that were asked for."""
-        if self.start_seconds is None and self.end_seconds is None:
-            return 0, video.info.frames
-        times = video.timestamps()
-        first = bisect_left(times, self._start)
-        end = len(times) if self.end_seconds is None else bisect_left(times, self.end_seconds)
-        held = not video.info.constant_rate and times[0] <= self._start < video.bounds()[-1]
-        if end <= first and held:  # one picture is shown all the time
-            return bisect_right(times, self._start) - 1, 1
-        if end <= first:
-            raise VideoError(
-                f"{video.info.path}: no frame from {self._start:g} s to "
-                f"{'the end' if self.end_seconds is None else f'{self.end_seconds:g} s'}: "
-                f"its first frame starts at {times[0]:.2f} s, its last frame starts at "
-                f"{times[-1]:.2f} s"
-            )
-        return first, end - first
+        return frames.make_views(clips, notes=(*span.notes, *notes))
 
 
 def read_video(

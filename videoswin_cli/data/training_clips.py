@@ -12,8 +12,9 @@ from videoswin_cli.data.augment import Augmentation, augment
 from videoswin_cli.data.dataset import FailedVideo, varying_bounds
 from videoswin_cli.data.decoding.open import OpenOptions, Video
 from videoswin_cli.data.sampling import random_clip
+from videoswin_cli.data.segments import find_span
 from videoswin_cli.errors import VideoSwinError
-from videoswin_cli.records import Protocol
+from videoswin_cli.records import Protocol, Segment, VideoPart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +31,14 @@ class TrainingClips:
 
     def __init__(
         self,
-        paths: Sequence[str],
+        parts: Sequence[VideoPart],
         *,
         protocol: Protocol,
         augmentation: Augmentation,
         opening: OpenOptions,
         seed: int,
     ) -> None:
-        self.paths = list(paths)
+        self.parts = list(parts)
         self.protocol = protocol
         self.augmentation = augmentation
         self.opening = opening
@@ -46,26 +47,27 @@ class TrainingClips:
     def __getitem__(self, key: tuple[int, int]) -> TrainingClip | FailedVideo:
         number, draw = key
         begun = time.perf_counter()
+        part = self.parts[number]
         try:
-            with self.opening.open(self.paths[number]) as video:
-                frames = self._read(video, seeded(self.seed, "clip", draw))
+            with self.opening.open(part.path) as video:
+                frames = self._read(video, part.segment, seeded(self.seed, "clip", draw))
         except VideoSwinError as error:
-            reason = error.message.removeprefix(f"{self.paths[number]}: ")
-            return FailedVideo(path=self.paths[number], reason=reason)
+            reason = error.message.removeprefix(f"{part.path}: ")
+            return FailedVideo(path=part.path, reason=reason)
         seconds = time.perf_counter() - begun
         return TrainingClip(video=number, frames=frames, seconds=seconds)
 
     def failed(self, key: tuple[int, int], reason: str) -> FailedVideo:
-        return FailedVideo(path=self.paths[key[0]], reason=reason)
+        return FailedVideo(path=self.parts[key[0]].path, reason=reason)
 
-    def _read(self, video: Video, generator: torch.Generator) -> Tensor:
+    def _read(self, video: Video, segment: Segment | None, generator: torch.Generator) -> Tensor:
         share = torch.rand((), generator=generator).item()
-        info = video.info
-        bounds = varying_bounds(video, 0, info.frames)
+        span = find_span(video, segment)
+        bounds = varying_bounds(video, span.first, span.count)
         clip = random_clip(
-            self.protocol, frames=info.frames, fps=info.fps, share=share, bounds=bounds
+            self.protocol, frames=span.count, fps=video.info.fps, share=share, bounds=bounds
         )
-        frames = torch.from_numpy(video.read_frames(clip))
+        frames = torch.from_numpy(video.read_frames([span.first + number for number in clip]))
         size, rule = self.protocol.crop_size, self.protocol.resize
         return augment(frames, self.augmentation, size, generator, rule=rule)
 

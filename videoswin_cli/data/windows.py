@@ -7,6 +7,7 @@ windows overlap.
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from itertools import takewhile
 
 from videoswin_cli.data.dataset import (
@@ -21,25 +22,26 @@ from videoswin_cli.data.dataset import (
 from videoswin_cli.data.decoding.open import OpenOptions, Video
 from videoswin_cli.data.feeding import feed_streams
 from videoswin_cli.data.sampling import Stride, slide_windows
+from videoswin_cli.data.segments import find_span
 from videoswin_cli.errors import VideoError
-from videoswin_cli.records import Protocol, Views
+from videoswin_cli.records import Protocol, Segment, VideoPart, Views
 
 WINDOWS_AT_ONCE = 8  # of 32 frames: 256 frames, 60 MB of 340x256
 
 
 class WindowDataset:
-    """Pieces of videos, in order, by the number of the video."""
+    """Pieces of videos or of segments of them, in order, by the number of the video."""
 
     def __init__(
         self,
-        paths: Sequence[str],
+        parts: Sequence[VideoPart],
         *,
         protocol: Protocol,
         views: Views,
         stride: Stride | None,
         opening: OpenOptions,
     ) -> None:
-        self.paths = list(paths)
+        self.parts = list(parts)
         self.protocol = protocol
         self.views = views
         self.stride = stride
@@ -48,16 +50,24 @@ class WindowDataset:
 
     def stream(self, number: int) -> Iterator[VideoViews | FailedVideo]:
         """All pieces of a video; the last one has nothing `unread`, or is a failure."""
-        return iter_video(self.paths[number], self._read, opening=self.opening)
+        part = self.parts[number]
+        return iter_video(part.path, partial(self._read, part.segment), opening=self.opening)
 
     def failed(self, number: int, reason: str) -> FailedVideo:
-        return FailedVideo(path=self.paths[number], reason=reason)
+        return FailedVideo(path=self.parts[number].path, reason=reason)
 
-    def _read(self, video: Video) -> Iterator[VideoViews]:
-        times, count = video.timestamps(), video.info.frames
-        bounds = varying_bounds(video, 0, count)
-        windows = slide_windows(self.protocol, times=times, stride=self.stride, bounds=bounds)
-        notes = tuple(describe_sampling(self.protocol, video, frames=count, bounds=bounds))
+    def _read(self, segment: Segment | None, video: Video) -> Iterator[VideoViews]:
+        span = find_span(video, segment)
+        times = video.timestamps()[span.first : span.first + span.count]
+        bounds = varying_bounds(video, span.first, span.count)
+        windows = [
+            tuple(span.first + number for number in window)
+            for window in slide_windows(
+                self.protocol, times=times, stride=self.stride, bounds=bounds
+            )
+        ]
+        said = describe_sampling(self.protocol, video, frames=span.count, bounds=bounds)
+        notes = (*span.notes, *said)
         frames = ResizedFrames(video, protocol=self.protocol, views=self.views)
         found = False  # a window that can be read
         for first in range(0, len(windows), WINDOWS_AT_ONCE):
@@ -102,5 +112,5 @@ def read_windows(
 
     A video that cannot be read to its end is a `FailedVideo` there, and its other pieces are left.
     """
-    with closing(feed_streams(dataset, range(len(dataset.paths)), workers=workers)) as pieces:
+    with closing(feed_streams(dataset, range(len(dataset.parts)), workers=workers)) as pieces:
         yield from pieces

@@ -29,7 +29,7 @@ from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.layouts import to_canonical
 from videoswin_cli.model.loading import LoadedModel, describe
 from videoswin_cli.model.swin3d import Swin3D
-from videoswin_cli.records import Benchmark
+from videoswin_cli.records import Benchmark, VideoPart
 
 _LONG_SECONDS = 0.1  # of a product that a larger one would not do faster
 
@@ -130,7 +130,8 @@ def make_model(spec: ModelSpec, peer: torch.nn.Module | None) -> LoadedModel:
 
 
 def _compute(model: LoadedModel, videos: list[str], options: RunOptions, monitor: Monitor) -> None:
-    for output in run_videos(model, videos, options=options, monitor=monitor):
+    parts = [VideoPart(path=path) for path in videos]
+    for output in run_videos(model, parts, options=options, monitor=monitor):
         if isinstance(output, FailedVideo):
             raise VideoError(f"{output.path}: {output.reason}")
 

@@ -41,7 +41,7 @@ from videoswin_cli.engine.runtime import Precision, RunOptions, choose_runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 from videoswin_cli.model.loading import LoadedModel, describe, load
-from videoswin_cli.records import ListedVideo, Timing
+from videoswin_cli.records import ListedVideo, Timing, VideoPart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +105,8 @@ def extract(
     run = resolve_auto(model, options.run, notice=lambda text: None)
     plan = plan_features(model.spec, replace(options, run=run))
     videos, parts = [], []
-    rows = compute_rows(model, paths, plan, monitor=Monitor())
+    parts_to_read = [VideoPart(path=path) for path in paths]
+    rows = compute_rows(model, parts_to_read, plan, monitor=Monitor())
     for path in paths:
         own = list(_rows_of_one(rows))
         last = own[-1]
@@ -301,8 +302,8 @@ def _write(
     pending: Sequence[ListedVideo],
     monitor: Monitor,
 ) -> None:
-    files = [video.file for video in pending if video.file is not None]
-    rows = compute_rows(model, files, plan, monitor=monitor)
+    parts = [video.part for video in pending if video.file is not None]
+    rows = compute_rows(model, parts, plan, monitor=monitor)
     for video in pending:
         failed = True
         if video.file is None:

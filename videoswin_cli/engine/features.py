@@ -27,7 +27,7 @@ from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.loading import LoadedModel
 from videoswin_cli.model.swin3d import Swin3D
-from videoswin_cli.records import Views
+from videoswin_cli.records import VideoPart, Views
 
 Per = Literal["video", "clip", "window"]
 Pool = Literal["avg", "time", "none"]
@@ -123,15 +123,15 @@ def plan_features(spec: ModelSpec, options: FeatureOptions) -> Plan:
 
 
 def compute_rows(
-    model: LoadedModel, paths: Sequence[str], plan: Plan, *, monitor: Monitor
+    model: LoadedModel, parts: Sequence[VideoPart], plan: Plan, *, monitor: Monitor
 ) -> Iterator[Rows | FailedVideo]:
     """Features of all videos in order, a failure in place of the (remaining) rows of a video."""
     run, protocol = plan.options.run, model.spec.protocol
     runtime, network = prepare(model, run)
-    workers = choose_workers(run, runtime, videos=len(paths))
+    workers = choose_workers(run, runtime, videos=len(parts))
     if plan.options.per == "window":
         windows = WindowDataset(
-            paths,
+            parts,
             protocol=protocol,
             views=plan.views,
             stride=plan.options.stride,
@@ -139,8 +139,8 @@ def compute_rows(
         )
         videos = read_windows(windows, workers=workers)
     else:
-        dataset = ViewDataset(paths, protocol=protocol, views=plan.views, opening=run.opening)
-        videos = feed(dataset, range(len(paths)), workers=workers)
+        dataset = ViewDataset(parts, protocol=protocol, views=plan.views, opening=run.opening)
+        videos = feed(dataset, range(len(parts)), workers=workers)
     outputs = forward_videos(
         videos,
         _feature_function(network, plan.options),

@@ -19,7 +19,7 @@ from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.model.inference_plan import InferencePlan
 from videoswin_cli.model.loading import LoadedModel
 from videoswin_cli.model.swin3d import Swin3D
-from videoswin_cli.records import Protocol, VideoInfo
+from videoswin_cli.records import Protocol, VideoInfo, VideoPart
 
 _NOT_FINITE = "the network answers with NaN or infinity: broken weights, or too much for fp16"
 
@@ -40,14 +40,12 @@ class ViewOutputs:
 
 def run_videos(
     model: LoadedModel,
-    paths: Sequence[str],
+    parts: Sequence[VideoPart],
     *,
     options: RunOptions,
-    start_seconds: float | None = None,
-    end_seconds: float | None = None,
     monitor: Monitor | None = None,
 ) -> Iterator[ViewOutputs | FailedVideo]:
-    """Logits of every view of every video, in the order of `paths`, as each video ends.
+    """Logits of every view of every video, in the order of `parts`, as each video ends.
 
     Raises:
         UsageError: an option does not fit the model.
@@ -55,16 +53,14 @@ def run_videos(
     protocol = model.spec.protocol
     runtime, network = prepare(model, options)
     dataset = ViewDataset(
-        paths,
+        parts,
         protocol=protocol,
         views=resolve_views(options.views, protocol),
         opening=options.opening,
-        start_seconds=start_seconds,
-        end_seconds=end_seconds,
     )
-    workers = choose_workers(options, runtime, videos=len(paths))
+    workers = choose_workers(options, runtime, videos=len(parts))
     return forward_videos(
-        feed(dataset, range(len(paths)), workers=workers),
+        feed(dataset, range(len(parts)), workers=workers),
         network,
         protocol=protocol,
         runtime=runtime,

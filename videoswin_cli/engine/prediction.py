@@ -8,6 +8,7 @@ import torch
 
 from videoswin_cli.data.dataset import FailedVideo
 from videoswin_cli.data.decoding.open import DecoderChoice
+from videoswin_cli.data.segments import make_segment
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.engine.aggregate import Average, average_views, top_classes
@@ -19,7 +20,7 @@ from videoswin_cli.engine.runtime import Precision, RunOptions, choose_runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 from videoswin_cli.model.loading import LoadedModel, describe, load
-from videoswin_cli.records import Prediction
+from videoswin_cli.records import Prediction, Segment, VideoPart
 
 _ALONE = Processes()
 
@@ -104,8 +105,7 @@ def predict(
             topk=topk,
             average=average,
             logits=logits,
-            start_seconds=start_seconds,
-            end_seconds=end_seconds,
+            segment=make_segment(start_seconds, end_seconds),
         )
     )
 
@@ -137,8 +137,7 @@ def iter_predictions(
     topk: int,
     average: Average,
     logits: bool,
-    start_seconds: float | None,
-    end_seconds: float | None,
+    segment: Segment | None = None,
     monitor: Monitor | None = None,
     processes: Processes = _ALONE,
 ) -> Iterator[Prediction]:
@@ -155,10 +154,8 @@ def iter_predictions(
     own_paths = processes.shard.deal(paths)
     outputs = run_videos(
         model,
-        own_paths,
+        [VideoPart(path=path, segment=segment) for path in own_paths],
         options=options,
-        start_seconds=start_seconds,
-        end_seconds=end_seconds,
         monitor=monitor,
     )
     views = str(resolve_views(options.views, model.spec.protocol))

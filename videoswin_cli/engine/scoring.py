@@ -116,8 +116,8 @@ class Scorer:
 
     def _compute(self, pending: Sequence[ListedVideo]) -> Iterator[Entry]:
         self.monitor.begin(len(pending))
-        files = [video.file for video in pending if video.file is not None]
-        outputs = run_videos(self.model, files, options=self.run, monitor=self.monitor)
+        parts = [video.part for video in pending if video.file is not None]
+        outputs = run_videos(self.model, parts, options=self.run, monitor=self.monitor)
         for video in pending:
             output = None if video.file is None else next(outputs)
             if output is None:

@@ -102,10 +102,10 @@ def _find_pictures(folder: Path, workers: int | None, notice: Callable[[str], No
     if not folder.is_dir():
         raise UsageError(f"no such folder: {folder}", hint="--pictures takes a folder of pictures")
     found = [str(file) for file in files_below(folder, PICTURE_SUFFIXES)]
-    broken = find_broken_pictures(found, workers=workers)
-    for text in describe_broken(list(broken.items())):
+    reasons = list(zip(found, find_broken_pictures(found, workers=workers), strict=True))
+    for text in describe_broken([(file, why) for file, why in reasons if why is not None]):
         notice(text)
-    readable = [file for file in found if file not in broken]
+    readable = [file for file, why in reasons if why is None]
     if not readable:
         raise UsageError(
             f"no {'readable ' if found else ''}picture in {folder}",

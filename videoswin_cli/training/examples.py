@@ -1,5 +1,6 @@
 """What there is to learn from: classes, clips to train on and clips to validate on."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -84,13 +85,38 @@ def find_clips(source: Source, *, notice: Notice) -> Found:
         found = _from_folder(source.folder, notice)
     else:
         found = _from_lists(source, notice)
-    both = {clip.file for clip in found.train} & {clip.file for clip in found.val or ()}
+    _check_apart(found, notice)
+    return found
+
+
+def _check_apart(found: Found, notice: Notice) -> None:
+    """Refuse what is in both parts; two segments of one video may be, and are named."""
+    trained: dict[str | None, list[ListedVideo]] = defaultdict(list)
+    for clip in found.train:
+        trained[clip.file].append(clip)
+    validated = [clip for clip in found.val or () if clip.file in trained]
+    both = [clip for clip in validated if any(_overlap(clip, t) for t in trained[clip.file])]
     if both:
         raise UsageError(
-            f"{len(both)} clips are both trained and validated on, such as {sorted(both)[0]}",  # type: ignore[type-var]
+            f"{len(both)} clips are both trained and validated on, such as {both[0].path}",
             hint="take them out of one of the two",
         )
-    return found
+    if validated:
+        notice(
+            f"{len(validated)} validation clips are segments of videos that are trained on too, "
+            f"such as {validated[0].path}: accuracy on new videos may be lower"
+        )
+
+
+def _overlap(a: ListedVideo, b: ListedVideo) -> bool:
+    """Whether two rows of one file share frames, as far as their units tell."""
+    if a.segment is None or b.segment is None or a.segment.unit != b.segment.unit:
+        return True
+    starts_before = [
+        one.start < (math.inf if other.end is None else other.end)
+        for one, other in ((a.segment, b.segment), (b.segment, a.segment))
+    ]
+    return all(starts_before)
 
 
 def leave_out_broken(
@@ -102,14 +128,18 @@ def leave_out_broken(
         UsageError: nothing is left of a class.
     """
     clips = (*found.train, *(found.val or ()))
-    files = [clip.file for clip in clips if clip.file is not None]
-    reasons = find_broken_videos(files, opening=opening, workers=workers)
-    broken = [(clip.path, reasons[str(clip.file)]) for clip in clips if clip.file in reasons]
+    reasons = find_broken_videos([clip.part for clip in clips], opening=opening, workers=workers)
+    broken = [
+        (clip.path, reason)
+        for clip, reason in zip(clips, reasons, strict=True)
+        if reason is not None
+    ]
+    left_out = {path for path, _ in broken}
     for text in describe_broken(broken):
         notice(text)
 
     def readable(clips: Sequence[ListedVideo]) -> tuple[ListedVideo, ...]:
-        return tuple(clip for clip in clips if clip.file not in reasons)
+        return tuple(clip for clip in clips if clip.path not in left_out)
 
     kept = replace(
         found,
@@ -151,7 +181,7 @@ def deal_clips(found: Found, *, val_share: float, seed: int) -> Examples:
             )
     if not val:
         raise UsageError(
-            "there is no clip to validate on: no class has more than one",
+            "there is no clip to validate on: no class has clips of more than one video",
             hint="add clips, or give them with DATA/val/CLASS or --val-list",
         )
     return examples
@@ -233,19 +263,30 @@ def _split(
 ) -> tuple[tuple[ListedVideo, ...], tuple[ListedVideo, ...]]:
     """Set a share of each class aside for validation; of two clips or more at least one.
 
-    A clip of several classes counts with the rarest.
+    A clip of several classes counts with the rarest. All segments of a video stay together.
     """
     by_class: dict[int, list[ListedVideo]] = defaultdict(list)
     for clip, label in zip(clips, rarest_labels(clips), strict=True):
         by_class[label].append(clip)
-    aside: set[str] = set()
+    in_file: dict[str | None, Counter[int]] = defaultdict(Counter)  # segments of one video
+    for label, own in by_class.items():
+        for clip in own:
+            in_file[clip.file][label] += 1
+    left = Counter({label: len(own) for label, own in by_class.items()})
+    aside: set[str | None] = set()
     for label, own in by_class.items():
         count = min(max(1, round(val_share * len(own))), len(own) - 1)
         order = torch.randperm(len(own), generator=seeded(seed, "split", classes[label]))
-        aside |= {own[place].path for place in order[:count].tolist()}
+        for place in order.tolist():
+            file = own[place].file
+            if left[label] <= len(own) - count:
+                break
+            if file not in aside and all(left[n] > taken for n, taken in in_file[file].items()):
+                aside.add(file)
+                left -= in_file[file]
     return (
-        tuple(clip for clip in clips if clip.path not in aside),
-        tuple(clip for clip in clips if clip.path in aside),
+        tuple(clip for clip in clips if clip.file not in aside),
+        tuple(clip for clip in clips if clip.file in aside),
     )
 
 

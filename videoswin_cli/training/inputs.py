@@ -92,11 +92,11 @@ class Reading:
             with self.autocast():
                 return compute(views).float()
 
-        paths = [str(clip.file) for clip in clips]
+        parts = [clip.part for clip in clips]
         views = resolve_views("1x1", self.sampling)
-        dataset = ViewDataset(paths, protocol=self.sampling, views=views, opening=self.opening)
+        dataset = ViewDataset(parts, protocol=self.sampling, views=views, opening=self.opening)
         outputs = forward_videos(
-            feed(dataset, range(len(paths)), workers=min(self.workers, len(paths))),
+            feed(dataset, range(len(parts)), workers=min(self.workers, len(parts))),
             precisely,
             protocol=self.sampling,
             runtime=self.runtime,
@@ -124,7 +124,7 @@ class ClipInputs:
         self.autocast = reading.autocast
         self._reading = reading
         self.source: Source[Item] = TrainingClips(
-            [str(clip.file) for clip in clips],
+            [clip.part for clip in clips],
             protocol=reading.sampling,
             augmentation=augmentation,
             opening=reading.opening,

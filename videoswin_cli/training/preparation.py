@@ -124,7 +124,7 @@ def rehearse(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> None
     examples, spec = prepared.examples, prepared.spec
     reading = choose_reading(options, prepared, runtime)
     clips = TrainingClips(
-        [str(examples.train[0].file)],
+        [examples.train[0].part],
         protocol=spec.protocol,
         augmentation=choose_augmentation(recipe, examples.classes),
         opening=options.opening,
