@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Any copied frame is one too many. decord takes exactly 0 for "no limit", hence not 0.
 _NO_COPIES = 1e-6
+# Of a picture. decord holds several of them, in more than one form.
+_MOST_PIXELS = 1 << 24
 # Seconds that decord's float32 timestamps may be off; a frame lasts far longer.
 _TIME_TOLERANCE = 2e-3
 
@@ -58,6 +60,8 @@ def find_obstacle(index: FrameIndex) -> str | None:
         return f"it mixes up frames of {index.container} files"
     if index.container == "avi" and len(index.marked_keys) > 1:
         return "in AVI it cannot seek: it starts over and miscounts"
+    if index.height * index.width > _MOST_PIXELS:
+        return f"of pictures of more than {_MOST_PIXELS:,} pixels it takes too much memory"
     if index.streams > 1:
         return f"of {index.streams} video streams it may take another one"
     if index.orientation.mirrored:
