@@ -9,6 +9,7 @@ import typer
 
 from videoswin_cli.cli import options
 from videoswin_cli.cli.console import VideoBar, notice
+from videoswin_cli.data.decoding.container import MAX_PIXELS
 from videoswin_cli.data.lists import read_list
 from videoswin_cli.data.locating import locate
 from videoswin_cli.data.sources import expand_inputs
@@ -86,6 +87,7 @@ def extract(
     decoder: options.Decoder = "auto",
     stream: options.Stream = None,
     allow_truncated: options.AllowTruncated = False,
+    max_pixels: options.MaxPixels = MAX_PIXELS,
     workers: options.Workers = None,
     batch_size: options.BatchSize = None,
 ) -> None:
@@ -136,6 +138,7 @@ def extract(
             decoder=decoder,
             stream=stream,
             allow_truncated=allow_truncated,
+            max_pixels=max_pixels,
             workers=workers,
             batch_size=batch_size,
         ),

@@ -97,6 +97,15 @@ AllowTruncated = Annotated[
     bool,
     typer.Option("--allow-truncated", help="Read what is there of files that were cut off."),
 ]
+MaxPixels = Annotated[
+    int,
+    typer.Option(
+        "--max-pixels",
+        min=1,
+        metavar="N",
+        help="Refuse files whose pictures have more pixels, width x height.",
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(

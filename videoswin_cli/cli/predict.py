@@ -8,6 +8,7 @@ import typer
 
 from videoswin_cli.cli import options
 from videoswin_cli.cli.console import notice, progress
+from videoswin_cli.data.decoding.container import MAX_PIXELS
 from videoswin_cli.data.segments import make_segment
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.errors import UsageError, VideoError
@@ -35,6 +36,7 @@ def predict(
     decoder: options.Decoder = "auto",
     stream: options.Stream = None,
     allow_truncated: options.AllowTruncated = False,
+    max_pixels: options.MaxPixels = MAX_PIXELS,
     format: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write there, not to stdout.")
@@ -82,6 +84,7 @@ def predict(
         decoder=decoder,
         stream=stream,
         allow_truncated=allow_truncated,
+        max_pixels=max_pixels,
         workers=workers,
         batch_size=batch_size,
     )

@@ -171,6 +171,11 @@ def varying_bounds(video: Video, first: int, count: int) -> Bounds | None:
     return video.bounds()[first : first + count + 1]
 
 
+def frames_at_once(pixels: int) -> int:
+    """How many frames of so many pixels are decoded before they are resized."""
+    return max(1, _BYTES_AT_ONCE // (pixels * 3))
+
+
 class ResizedFrames:
     """Frames of one video at the size that views need, all crops of them; each read once."""
 
@@ -193,8 +198,7 @@ class ResizedFrames:
         info, rule = self._video.info, self._protocol.resize
         wanted = [n for n in numbers if n not in self._kept and n not in self.damaged]
         resized_pixels = len(self._boxes) * self._protocol.crop_size**2
-        largest = max(info.height * info.width, resized_pixels)
-        at_once = max(1, _BYTES_AT_ONCE // (largest * 3))
+        at_once = frames_at_once(max(info.height * info.width, resized_pixels))
         for first in range(0, len(wanted), at_once):
             part = wanted[first : first + at_once]
             frames, missing = self._video.read_whole_frames(part)

@@ -60,9 +60,9 @@ def resize_cv2(
     """
     T, H, W, C = frames.shape
     if (2 * size[0], 2 * size[1]) == (H, W):  # OpenCV takes the mean of 2x2 pixels then
-        (first, last, _), (left, right, _) = rows.indices(size[0]), columns.indices(size[1])
-        part = frames[:, 2 * first : 2 * last, 2 * left : 2 * right]
-        fours = part.reshape(T, last - first, 2, right - left, 2, C)
+        (top_row, end_row, _), (first, last, _) = rows.indices(size[0]), columns.indices(size[1])
+        part = frames[:, 2 * top_row : 2 * end_row, 2 * first : 2 * last]
+        fours = part.reshape(T, end_row - top_row, 2, last - first, 2, C)
         sums = fours.sum(dim=(2, 4), dtype=torch.int16)
         return (sums + 2).bitwise_right_shift_(2).to(torch.uint8)
 

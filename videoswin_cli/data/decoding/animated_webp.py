@@ -47,8 +47,6 @@ def open_animated_webp(
     Raises:
         VideoError: it is damaged, or its canvas has more than `max_pixels`.
     """
-    from PIL import Image
-
     head = _read_head(path)
     width, height = (1 + int.from_bytes(head[at : at + 3], "little") for at in (24, 27))
     check_pixels(str(path), (width, height), max_pixels)

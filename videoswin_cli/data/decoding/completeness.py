@@ -61,9 +61,7 @@ def find_loss(source: "PacketSource", *, end_slot: int, gaps: bool) -> Loss:
     return _judge(lost, places, cut_off=cut_off, doubt=doubt)
 
 
-def _judge(
-    lost: Sequence[int], places: Sequence[int], *, cut_off: bool, doubt: str | None
-) -> Loss:
+def _judge(lost: Sequence[int], places: Sequence[int], *, cut_off: bool, doubt: str | None) -> Loss:
     """From the places in the file where something is missing."""
     last = max(places, default=-1)
     before = (

@@ -78,9 +78,7 @@ def _look_at_zeros(tail: bytes) -> Ending:
 # --- FLV ------------------------------------------------------------------------------------------
 
 
-def _look_at_flv(
-    file: "FileIO", size: int, places: Sequence[int], sizes: Sequence[int]
-) -> Ending:
+def _look_at_flv(file: "FileIO", size: int, places: Sequence[int], sizes: Sequence[int]) -> Ending:
     """Tags: a head of 11 bytes, the data, and their length once more in 4 bytes.
 
     Source: Adobe Flash Video File Format Specification 10.1, annex E.
@@ -104,9 +102,7 @@ _ASF_INDEX = bytes.fromhex("90080033B1E5CF1189F400A0C90349CB")
 _ASF_DATA_HEAD = 50  # bytes
 
 
-def _look_at_asf(
-    file: "FileIO", size: int, places: Sequence[int], sizes: Sequence[int]
-) -> Ending:
+def _look_at_asf(file: "FileIO", size: int, places: Sequence[int], sizes: Sequence[int]) -> Ending:
     """A data object of packets of one size, which a live stream does not know.
 
     Source: Advanced Systems Format Specification 01.20.06, 3.1, 3.2 and 5.1.
@@ -136,9 +132,7 @@ def _look_at_asf(
 _OGG_PAGE = 27 + 255 + 255 * 255  # bytes, at most
 
 
-def _look_at_ogg(
-    file: "FileIO", size: int, places: Sequence[int], sizes: Sequence[int]
-) -> Ending:
+def _look_at_ogg(file: "FileIO", size: int, places: Sequence[int], sizes: Sequence[int]) -> Ending:
     """Pages; the last one of a stream says so. Source: RFC 3533, 6."""
     tail = _read(file, max(size - 2 * _OGG_PAGE, 0), 2 * _OGG_PAGE)
     place, ended = tail.find(b"OggS"), False
@@ -162,9 +156,7 @@ def _look_at_ogg(
 # --- GIF ------------------------------------------------------------------------------------------
 
 
-def _look_at_gif(
-    file: "FileIO", size: int, places: Sequence[int], sizes: Sequence[int]
-) -> Ending:
+def _look_at_gif(file: "FileIO", size: int, places: Sequence[int], sizes: Sequence[int]) -> Ending:
     """Blocks from the last picture on, up to a trailer. Source: GIF89a Specification."""
     place = max(places, default=-1)
     if place < 0:
@@ -243,9 +235,7 @@ def _fills_last_packet(file: "FileIO", size: int, place: int, phase: int, step: 
     return bool(own) and content[own[-1] + 3] >> 4 & 3 == 1  # no field of adaptation
 
 
-def _look_at_mpeg(
-    file: "FileIO", size: int, places: Sequence[int], sizes: Sequence[int]
-) -> Ending:
+def _look_at_mpeg(file: "FileIO", size: int, places: Sequence[int], sizes: Sequence[int]) -> Ending:
     """Packs and packets, of which all but the head of a pack state their length.
 
     Source: ISO/IEC 13818-1, 2.5.3, and ISO/IEC 11172-1, 2.4.3.
@@ -268,8 +258,7 @@ def _look_at_mpegvideo(
     if len(places) < 2 or min(places[-2:]) < 0:
         return WHOLE
     before, last = (
-        _read(file, place, length)
-        for place, length in zip(places[-2:], sizes[-2:], strict=True)
+        _read(file, place, length) for place, length in zip(places[-2:], sizes[-2:], strict=True)
     )
     if before.count(b"\0\0\1\0") == last.count(b"\0\0\1\0") and _last_row(last) < _last_row(before):
         return Ending(doubt="its last picture lacks rows")
@@ -287,9 +276,7 @@ _RM_DATA_HEAD = 18  # bytes
 _MXF_KEY = b"\x06\x0e\x2b\x34"
 
 
-def _look_at_mxf(
-    file: "FileIO", size: int, places: Sequence[int], sizes: Sequence[int]
-) -> Ending:
+def _look_at_mxf(file: "FileIO", size: int, places: Sequence[int], sizes: Sequence[int]) -> Ending:
     """Triples of a key, a length and a value. Source: SMPTE ST 336, 377-1."""
     head = _read(file, 0, 1 << 16)
     pack = head.find(b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02")
@@ -309,9 +296,7 @@ def _look_at_mxf(
     return CUT if _ends_inside(file, size, max(places, default=-1), measure, head=26) else WHOLE
 
 
-def _look_at_nut(
-    file: "FileIO", size: int, places: Sequence[int], sizes: Sequence[int]
-) -> Ending:
+def _look_at_nut(file: "FileIO", size: int, places: Sequence[int], sizes: Sequence[int]) -> Ending:
     """An index at the end, whose own length is the last number in it. Source: FFmpeg's nut.txt."""
     tail = _read(file, max(size - 12, 0), 8)
     index = size - int.from_bytes(tail, "big")
@@ -320,9 +305,7 @@ def _look_at_nut(
     return Ending(doubt="it has no index at its end")
 
 
-def _look_at_rm(
-    file: "FileIO", size: int, places: Sequence[int], sizes: Sequence[int]
-) -> Ending:
+def _look_at_rm(file: "FileIO", size: int, places: Sequence[int], sizes: Sequence[int]) -> Ending:
     """Chunks: a kind and a length of 4 bytes each."""
 
     def measure(head: bytes) -> int:
