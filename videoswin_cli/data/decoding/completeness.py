@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videoswin_cli.data.decoding.endings import find_ending
+from videoswin_cli.data.decoding.endings import Parts, find_ending
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -56,8 +56,9 @@ def find_loss(source: "PacketSource", *, end_slot: int, gaps: bool) -> Loss:
             cut_off = cut_off or (sized and not indexed and end_slot < stream.frames)
             lost = _list_unread(stream.index_entries, places, AVI_HEAD) if indexed else []
         else:
-            ending = find_ending(kind, file, size, places, source.sizes)
-            cut_off, doubt = ending.cut_off, ending.doubt
+            parts = Parts(file=file, size=size, places=places, sizes=source.sizes)
+            ending = find_ending(kind, parts)
+            cut_off, doubt, lost = ending.cut_off, ending.doubt, list(ending.holes)
     return _judge(lost, places, cut_off=cut_off, doubt=doubt)
 
 
