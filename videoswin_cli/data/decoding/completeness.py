@@ -6,8 +6,10 @@ segment or a table of packets reaches beyond the end of the file, or that there 
 a block, is no matter of opinion.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,12 +66,9 @@ def find_loss(source: "PacketSource", *, end_slot: int, gaps: bool) -> Loss:
 
 def _judge(lost: Sequence[int], places: Sequence[int], *, cut_off: bool, doubt: str | None) -> Loss:
     """From the places in the file where something is missing."""
-    last = max(places, default=-1)
-    before = (
-        next(number for number, place in enumerate(places) if place > hole)
-        for hole in lost
-        if hole < last
-    )
+    reached = list(accumulate(places, max))
+    last = reached[-1] if reached else -1
+    before = (bisect_right(reached, hole) for hole in lost if hole < last)
     return Loss(
         cut_off=cut_off or any(hole >= last for hole in lost),
         doubt=doubt,
@@ -132,6 +131,7 @@ def _walk_segment(
     A live recording does not know how long its segment and its clusters are. Source: RFC 8794,
     RFC 9559.
     """
+    places = sorted(ends)
     last, place, end = max(ends, default=0), 0, size
     while place < end:
         kind, body, length = _read_element(file, place)
@@ -139,8 +139,8 @@ def _walk_segment(
             return  # another file follows
         if kind not in _KNOWN:
             yield place
-            following = min((p for p in ends if p > place), default=None)
-            place = size if following is None else ends[following]
+            following = bisect_right(places, place)
+            place = size if following == len(places) else ends[places[following]]
             continue
         if length is not None and body + length > size:
             yield size

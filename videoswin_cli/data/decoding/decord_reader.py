@@ -56,10 +56,10 @@ def find_obstacle(index: FrameIndex) -> str | None:
     mp4_or_matroska = mov or index.container.startswith("matroska,")
     if index.codec in {"av1", "libdav1d", "libaom-av1"}:
         return "its FFmpeg 4.1 has no AV1 decoder"
-    if not mp4_or_matroska and index.container != "avi":
+    if index.container == "avi":
+        return "in AVI it cannot seek, and says nothing of damage"
+    if not mp4_or_matroska:
         return f"it mixes up frames of {index.container} files"
-    if index.container == "avi" and len(index.marked_keys) > 1:
-        return "in AVI it cannot seek: it starts over and miscounts"
     if index.height * index.width > _MOST_PIXELS:
         return f"of pictures of more than {_MOST_PIXELS:,} pixels it takes too much memory"
     if index.streams > 1:
@@ -149,8 +149,6 @@ class DecordReader:
         keys = {int(key) for key in self._video.get_key_indices()}
         if not keys - {0} <= self._index.closed:
             raise DecordFailedError(_UNPROVEN)
-        if self._index.container == "avi":
-            return  # there decord's timestamps are noise
         starts = np.asarray(self._video.get_frame_timestamp(range(len(times))))[:, 0]
         if not np.allclose(starts - starts[0], times - times[0], rtol=1e-6, atol=_TIME_TOLERANCE):
             raise DecordFailedError("its timestamps differ from those of the packets")

@@ -7,6 +7,7 @@ every writer sets, that is a doubt, for people to judge.
 """
 
 import zlib
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
@@ -89,16 +90,17 @@ def _look_at_flv(parts: Parts) -> Ending:
         return 15 + int.from_bytes(head[1:4], "big") if known else 0
 
     holes: list[int] = []
-    place = parts.places[0]
+    tags = sorted({place for place in parts.places if place > 0})
+    place = tags[0] if tags else parts.size
     while True:
         place = _follow(parts, place, measure, head=11)
         if place - 4 > parts.size:  # some recorders leave out the last 4 bytes
             return Ending(cut_off=True, holes=tuple(holes))
-        following = min((other for other in parts.places if other > place), default=None)
-        if following is None:
+        following = bisect_right(tags, place)
+        if following == len(tags):
             break
         holes.append(place)
-        place = following
+        place = tags[following]
     zeros = place < parts.size and not parts.read(parts.size - _PAGE, _PAGE).strip(b"\0")
     return Ending(holes=tuple(holes), doubt="its end is zeros" if zeros else None)
 

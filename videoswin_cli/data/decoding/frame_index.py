@@ -46,7 +46,8 @@ class FrameIndex:
     clock: Clock
     starts: tuple[int, ...]  # packets from which decoding can start, ascending
     first_frames: tuple[int, ...]  # number of the first frame that each of them gives
-    recoveries: tuple[tuple[int, int], ...]  # packets: a refresh begins, the picture is whole
+    # Packets, ascending: a refresh begins; the picture is whole after this or a later refresh.
+    recoveries: tuple[tuple[int, int], ...]
     closed: frozenset[int]  # packets from which all that is sent can be decoded, and shown after
     marked_keys: frozenset[int]  # packets that the container calls key frames
     hidden: bool  # some packets show no frame
@@ -59,15 +60,19 @@ class FrameIndex:
         """Position in `starts` of the last start from which frame `number` can be decoded."""
         return max(bisect_right(self.first_frames, number) - 1, 0)
 
+    def whole_after(self, packet: int) -> int:
+        """The packet at which the picture is whole again if one is damaged."""
+        count = len(self.clock.numbers)
+        after = bisect_right(self.recoveries, (packet, count))
+        return self.recoveries[after][1] if after < len(self.recoveries) else count
+
     def spoiled_by(self, first: int, last: int) -> Iterator[int]:
         """Frames that cannot be relied on where a packet, one of `first` to `last`, is damaged.
 
         They are those sent from there to the next packet at which the picture is whole again, and
         those sent after that but shown before it.
         """
-        numbers = self.clock.numbers
-        after = bisect_right(self.recoveries, (last, len(numbers)))
-        end = min((whole for _, whole in self.recoveries[after:]), default=len(numbers))
+        numbers, end = self.clock.numbers, self.whole_after(last)
         yield from (number for number in numbers[max(first, 0) : end] if number >= 0)
         for number in numbers[end + 1 :]:
             if number > numbers[end]:
@@ -196,11 +201,13 @@ def _find_starts(
 
 def _find_recoveries(facts: Sequence[PacketFacts]) -> tuple[tuple[int, int], ...]:
     known = any(fact.access for fact in facts)  # else what the container calls key frames must do
-    return tuple(
+    begun = [
         (i, min(i + max(fact.recovery_frames, 0), len(facts)))
         for i, fact in enumerate(facts)
         if (fact.recovery_frames >= 0 if known else fact.key)
-    )
+    ]
+    earliest = [*accumulate((whole for _, whole in reversed(begun)), min)][::-1]
+    return tuple((i, whole) for (i, _), whole in zip(begun, earliest, strict=True))
 
 
 def _find_closed(facts: Sequence[PacketFacts], clock: Clock) -> frozenset[int]:
