@@ -107,12 +107,15 @@ def predict(
             list(predictions)  # none: the first process tells
             return
         with open_report(format, out) as write:
-            failed = 0
+            failed = noted = 0
             for prediction in progress(predictions, total=len(videos), unit="video"):
                 write(prediction)
                 failed += prediction.error is not None
+                noted += bool(prediction.notes)
                 for note in prediction.notes:
                     notice(f"{prediction.path}: {note}")
+    if noted:
+        notice(f"{noted} of {len(videos)} videos with notes")
     if failed:
         notice(f"{failed} of {len(videos)} videos failed")
         raise typer.Exit(VideoError.exit_code)

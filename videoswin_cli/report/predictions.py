@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Format = Literal["table", "json", "jsonl", "csv"]
 CSV_COLUMNS = (
     "path", "model", "views", "decoder", "frames", "fps", "rank", "label", "index", "prob", "error",
+    "notes",
 )  # fmt: skip
 _BAR_CELLS = 24
 
@@ -49,10 +50,9 @@ def open_report(format: Format, out: Path | None = None) -> Iterator[Callable[[P
 def _fields(prediction: Prediction) -> dict[str, Any]:
     """One object as README shows it; `logits` only where they were asked for."""
     fields = asdict(prediction)
-    del fields["notes"]  # these are for people, on stderr
     if prediction.logits is None:
         del fields["logits"]
-    return {**fields, "error": fields.pop("error")}
+    return fields
 
 
 @contextmanager
@@ -86,9 +86,10 @@ def _csv_rows(prediction: Prediction) -> list[tuple[Any, ...]]:
         prediction.decoder, prediction.frames, prediction.fps,
     )  # fmt: skip
     if prediction.error is not None:
-        return [(*video, None, None, None, None, prediction.error)]
+        return [(*video, None, None, None, None, prediction.error, None)]
+    notes = "; ".join(prediction.notes) or None
     return [
-        (*video, rank, score.label, score.index, score.prob, None)
+        (*video, rank, score.label, score.index, score.prob, None, notes)
         for rank, score in enumerate(prediction.top, start=1)
     ]
 
