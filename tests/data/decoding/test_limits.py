@@ -50,7 +50,7 @@ def test_the_limit_holds_for_animated_webp_and_pictures(tmp_path: Path) -> None:
     with open_video(path, max_pixels=6144) as video:
         assert video.info.frames == 3
     with (
-        pytest.raises(VideoError, match="96x64, 6,144 px|6,143"),
+        pytest.raises(VideoError, match="96x64, 6,144 pixels"),
         open_video(path, max_pixels=6143),
     ):
         pass
@@ -87,10 +87,10 @@ def test_the_usual_limit_lets_8k_through() -> None:
 
 def test_damage_in_each_of_many_packets_is_looked_up_once(tmp_path: Path) -> None:
     """Each names the frames up to the next picture that is whole: here up to the end."""
-    whole = write_video(tmp_path / "whole.mkv", frames=400, gop=1000, codec="mpeg4", b_frames=0)
+    whole = write_video(tmp_path / "whole.mkv", frames=200, gop=500, codec="mpeg4", b_frames=0)
     data = bytearray(whole.read_bytes())
     for place in make_video.find_packets(whole)[2:]:
-        data[place + 8 : place + 16] = np.random.default_rng(place).bytes(8)
+        data[place + 13 : place + 21] = np.random.default_rng(place).bytes(8)
     path = tmp_path / "damaged.mkv"
     path.write_bytes(data)
     with open_video(path) as video:

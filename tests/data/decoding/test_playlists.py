@@ -53,18 +53,23 @@ def test_a_name_that_is_a_pattern_opens_no_other_picture(folder: Path) -> None:
 
     for name in ("p1.png", "p2.png", "p%d.png"):
         Image.new("RGB", (64, 48)).save(folder / name)
-    with pytest.raises(VideoError, match="no"), open_video(folder / "p%d.png"):
+    with (
+        pytest.raises(VideoError, match=r"not a readable video file|a single picture"),
+        open_video(folder / "p%d.png"),
+    ):
         pass
 
 
-def test_names_that_look_like_protocols_are_files(folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_names_that_look_like_protocols_are_files(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(folder)
     for name in ("concat:real.mp4", "subfile,,start,0,end,9,,:real.mp4", "a%d.mp4"):
         os.link("real.mp4", name)
         for decoder in ("auto", "pyav"):
             with open_video(name, decoder=decoder) as video:
                 assert video.info.frames == 12
-        os.unlink(name)
+        Path(name).unlink()
         with pytest.raises(VideoError, match="no such file"), open_video(name):
             pass
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 CHECK_FILE = "Check that the file is complete and plays elsewhere."
 # Of a picture, width x height: twice those of 8K, 200 MB as RGB. A small file may claim far more.
 MAX_PIXELS = 1 << 26
+_ALIGNMENT_PIXELS = 1 << 23  # which decoders add to a picture, at most
 
 
 @contextmanager
@@ -40,7 +41,8 @@ def open_container(
     _check_file(path)
     refuse_playlist(path)
     try:
-        container = _open(path, {"max_pixels": str(max_pixels)})
+        limit = {"max_pixels": str(max_pixels + _ALIGNMENT_PIXELS)}
+        container = _open(path, limit)
     except av.error.FFmpegError as error:
         raise VideoError(
             f"{path}: not a readable video file ({error.strerror}; {_describe_start(path)})",
@@ -55,7 +57,7 @@ def open_container(
         # Many videos are read at once, one a worker. It also keeps the number of packets that a
         # decoder swallows ahead of a frame small.
         chosen.codec_context.thread_count = 1
-        chosen.codec_context.options = {"max_pixels": str(max_pixels)}
+        chosen.codec_context.options = limit
         yield container, chosen
 
 
