@@ -94,11 +94,12 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
     if container.format.name == "avi":
         facts = list(_read_slots(source, facts))
     if first is None:
+        large = "" if stream.width else " Or its pictures are larger than --max-pixels allows."
         raise VideoError(
             f"{shown}: not one frame can be decoded"
             f" ({len(facts)} video packets in {container.size:,} bytes,"
             f" codec {name_codec(stream)})",
-            hint=CHECK_FILE,
+            hint=CHECK_FILE + large,
         )
     timing = _read_timing(container, stream, scan)
     clock = set_clock(facts, timing)
