@@ -243,18 +243,18 @@ class Sleepers(Numbers):
 def test_an_item_that_never_comes_is_given_up_and_the_others_come(
     how: str, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(patience.VARIABLE, "3")
+    monkeypatch.setenv(patience.VARIABLE, "2")
     found = list(feed(Sleepers({2: how}), range(6), workers=workers))
-    assert found == [0, 1, "2 no frame came for 3 s: given up (VIDEOSWIN_PATIENCE)", 9, 16, 25]
+    assert found == [0, 1, "2 no frame came for 2 s: given up (VIDEOSWIN_PATIENCE)", 9, 16, 25]
 
 
 def test_a_stream_that_never_ends_is_given_up_and_the_others_come(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv(patience.VARIABLE, "3")
-    found = list(feed_streams(Sleepers({2: "stop", 5: "sleep"}), range(6), workers=2))
-    reason = "no frame came for 3 s: given up (VIDEOSWIN_PATIENCE)"
-    assert found == [0, 0, 1, 1, 2, f"2 {reason}", 3, 9, 4, 16, 5, f"5 {reason}"]
+    monkeypatch.setenv(patience.VARIABLE, "2")
+    found = list(feed_streams(Sleepers({2: "stop"}), range(6), workers=2))
+    reason = "no frame came for 2 s: given up (VIDEOSWIN_PATIENCE)"
+    assert found == [0, 0, 1, 1, 2, f"2 {reason}", 3, 9, 4, 16, 5, 25]
 
 
 def test_a_process_that_stood_still_by_accident_costs_nothing(
@@ -267,7 +267,7 @@ def test_a_process_that_stood_still_by_accident_costs_nothing(
                 os.kill(os.getpid(), signal.SIGSTOP)
             return key**2
 
-    monkeypatch.setenv(patience.VARIABLE, "3")
+    monkeypatch.setenv(patience.VARIABLE, "2")
     assert list(feed(Stopped(), range(6), workers=2)) == [key**2 for key in range(6)]
 
 
@@ -276,7 +276,7 @@ def test_a_process_that_works_is_waited_for_longer_than_one_that_stands_still() 
     standing = multiprocessing.Process(target=time.sleep, args=(1000,))
     standing.start()
     with pytest.raises(patience.StalledError, match=r"no frame came for \d s"):
-        look_often(limits.watch([standing]), pause=0.2)
+        look_often(limits.watch([standing]), pause=0.1)
     standing.join()
     assert standing.exitcode == -signal.SIGKILL
 
@@ -284,11 +284,11 @@ def test_a_process_that_works_is_waited_for_longer_than_one_that_stands_still() 
     working.start()
     watch = limits.watch([working])
     for _ in range(3):
-        time.sleep(0.5)
+        time.sleep(0.3)
         watch.look()
-    watch = patience.Patience(idle_seconds=1, busy_seconds=3).watch([working])
-    with pytest.raises(patience.StalledError, match="no frame came for 3 s"):
-        look_often(watch, pause=0.5)
+    watch = patience.Patience(idle_seconds=1, busy_seconds=2).watch([working])
+    with pytest.raises(patience.StalledError, match="no frame came for 2 s"):
+        look_often(watch, pause=0.3)
     working.join()
 
 
