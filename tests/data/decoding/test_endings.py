@@ -135,6 +135,30 @@ def test_zeros_in_place_of_the_end_are_noted(
         assert any("its end is zeros" in note for note in video.notes)
 
 
+@pytest.mark.parametrize("missing", [1, 3])
+def test_a_flv_that_lacks_a_part_of_its_last_number_is_refused(
+    missing: int, clip: Callable[[str], Path], tmp_path: Path
+) -> None:
+    (tmp_path / "a.flv").write_bytes(clip("a.flv").read_bytes()[:-missing])
+    with pytest.raises(VideoError, match="cut off"), open_video(tmp_path / "a.flv"):
+        pass
+
+
+def test_a_flv_that_ends_between_two_tags_has_a_note_where_it_says_how_long_it_is(
+    clip: Callable[[str], Path], tmp_path: Path
+) -> None:
+    data = clip("a.flv").read_bytes()
+    end = make_video.find_packets(clip("a.flv"))[20]
+    (tmp_path / "a.flv").write_bytes(data[:end])
+    with open_video(tmp_path / "a.flv") as video:
+        assert video.info.frames == 20
+        (note,) = video.notes
+        assert f"{end:,} of the {len(data):,} bytes that its header promises" in note
+    (tmp_path / "b.flv").write_bytes(data[:-4])  # which some recorders leave out
+    with open_video(tmp_path / "b.flv") as video:
+        assert video.info.frames == FRAMES
+
+
 def test_a_gif_without_a_trailer_is_read_and_noted(
     clip: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ pieces have none. Where a stream without sizes stops inside a unit, or an end ma
 every writer sets, that is a doubt, for people to judge.
 """
 
+import struct
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -94,15 +95,27 @@ def _look_at_flv(parts: Parts) -> Ending:
     place = tags[0] if tags else parts.size
     while True:
         place = _follow(parts, place, measure, head=11)
-        if place - 4 > parts.size:  # some recorders leave out the last 4 bytes
+        if place > parts.size and place - parts.size != 4:  # which some recorders leave out
             return Ending(cut_off=True, holes=tuple(holes))
         following = bisect_right(tags, place)
         if following == len(tags):
             break
         holes.append(place)
         place = tags[following]
-    zeros = place < parts.size and not parts.read(parts.size - _PAGE, _PAGE).strip(b"\0")
-    return Ending(holes=tuple(holes), doubt="its end is zeros" if zeros else None)
+    doubt, stated = None, _read_flv_size(parts)
+    if place < parts.size and not parts.read(parts.size - _PAGE, _PAGE).strip(b"\0"):
+        doubt = "its end is zeros"
+    elif stated > parts.size:  # as in pieces that a server sent of a longer file
+        doubt = f"it has {parts.size:,} of the {stated:,.0f} bytes that its header promises"
+    return Ending(holes=tuple(holes), doubt=doubt)
+
+
+def _read_flv_size(parts: Parts) -> float:
+    """Bytes of the whole file, as its first tag may say: a name, then a double."""
+    head = parts.read(0, _PAGE)
+    place = head.find(b"\0\x08filesize\0")
+    number = head[place + 11 : place + 19]
+    return struct.unpack(">d", number)[0] if place >= 0 and len(number) == 8 else 0.0
 
 
 # --- ASF and WMV ----------------------------------------------------------------------------------

@@ -259,7 +259,8 @@ def _describe(container: "InputContainer", stream: "VideoStream", clock: Clock) 
 
 
 def _describe_rest(stream: "VideoStream", facts: Sequence[PacketFacts], clock: Clock) -> str:
-    promised = f" of the {stream.frames} that its header promises" if stream.frames else ""
+    more = stream.frames > len(facts)
+    promised = f" of the {stream.frames} that its header promises" if more else ""
     return (
         f"the file is cut off: it holds {len(facts)} frames{promised}, "
         f"{clock.end - clock.times[0]:.2f} s"
