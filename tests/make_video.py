@@ -301,3 +301,35 @@ def decode_numbers(path: Path, decoder: str = "auto") -> tuple[str, list[int]]:
     with open_video(path, decoder=decoder) as video:
         images = video.read_frames(range(video.info.frames))
         return video.info.decoder, [read_number(image) for image in images]
+
+
+class _Pipe:
+    """A file that cannot be gone back in: its sizes are never known."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self.name = str(path)
+
+    def write(self, data: bytes) -> int:
+        return self._file.write(data)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def send_through_a_pipe(
+    source: Path, path: Path, *, format: str, options: Mapping[str, str] | None = None
+) -> Path:
+    """Copy the packets of a video to a file whose muxer cannot go back in it."""
+    pipe = _Pipe(path)
+    with (
+        av.open(str(source)) as old,
+        av.open(pipe, "w", format=format, options=dict(options or {})) as new,
+    ):
+        copy = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            if packet.size:
+                packet.stream = copy
+                new.mux(packet)
+    pipe.close()
+    return path

@@ -19,7 +19,7 @@ from videoswin_cli.records import Prediction, Score
 from videoswin_cli.report import predictions as report
 
 Run = Callable[..., Result]
-KEYS = ["path", "model", "views", "decoder", "frames", "fps", "top", "error"]
+KEYS = ["path", "model", "views", "decoder", "frames", "fps", "top", "error", "notes"]
 
 
 def predict(run: Run, *args: object) -> list[dict]:
@@ -307,7 +307,7 @@ def test_logits_are_views_times_classes_in_the_documented_order(
     args = [clips / "a [1].mp4", "--model", tiny, "--logits"]
     (six,) = predict(run, *args, "--views", "2x3")
     (two,) = predict(run, *args, "--views", "paper", "--batch-size", 1)
-    assert list(six) == [*KEYS, "logits"]
+    assert list(six) == [*KEYS[:-1], "logits", "notes"]
     assert len(six["logits"]) == 6
     assert all(len(row) == len(LABELS) for row in six["logits"])
     assert six["views"] == two["views"] == "2x3"  # the paper protocol of the tiny model
@@ -329,7 +329,23 @@ def test_seconds_choose_the_frames(run: Run, tiny: str, clips: Path) -> None:
     (start,) = predict(run, *args, "--end", 0.3)
     (all_of_it,) = predict(run, *args, "--start", 0, "--end", 60)
     assert start["top"] != whole["top"]
-    assert all_of_it == whole
+    assert all_of_it["top"] == whole["top"]
+    assert whole["notes"] == []
+    (note,) = all_of_it["notes"]
+    assert "ends at 60 s" in note
+
+
+def test_notes_stand_in_the_rows_and_are_counted(run: Run, tiny: str, clips: Path) -> None:
+    paths = [clips / "a [1].mp4", clips / "b.mp4"]  # 40 frames, and 5, which are too few
+    result = run("predict", *paths, "--model", tiny, "--format", "csv", "--topk", 2)
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert [row["notes"] for row in rows[:2]] == ["", ""]
+    assert all("only 5 frames: shorter than a clip" in row["notes"] for row in rows[2:])
+    assert report.CSV_COLUMNS[-1] == "notes"
+    assert "1 of 2 videos with notes" in result.stderr
+    long, short = predict(run, *paths, "--model", tiny)
+    assert long["notes"] == []
+    assert short["notes"] == [rows[2]["notes"]]
 
 
 def test_precision_changes_little(run: Run, tiny: str, clips: Path) -> None:

@@ -36,21 +36,21 @@ def draw(seed: int = 0) -> module._Draw:
 
 @pytest.mark.parametrize("seed", range(30))
 def test_a_still_clip_stays_still(seed: int) -> None:
-    clip = augment(still_clip(), EVERYTHING, 32, generator(seed), rule="cv2")
+    clip = augment([still_clip()], EVERYTHING, 32, generator(seed), rule="cv2")
     assert clip.shape == (5, 32, 32, 3)
     assert clip.dtype == torch.uint8
     assert (clip == clip[:1]).all()
 
 
 def test_what_is_drawn_follows_from_the_seed() -> None:
-    clips = [augment(still_clip(), EVERYTHING, 32, generator(n), rule="cv2") for n in (1, 1, 2)]
+    clips = [augment([still_clip()], EVERYTHING, 32, generator(n), rule="cv2") for n in (1, 1, 2)]
     assert torch.equal(clips[0], clips[1])
     assert not torch.equal(clips[0], clips[2])
 
 
 def test_nothing_is_a_plain_resize() -> None:
     clip = still_clip(height=48, width=48)
-    found = augment(clip, Augmentation(), 32, generator(), rule="cv2")
+    found = augment([clip], Augmentation(), 32, generator(), rule="cv2")
     assert torch.equal(found, resize(clip, (32, 32), rule="cv2"))
 
 
@@ -58,7 +58,7 @@ def test_flips_are_of_half_of_the_clips() -> None:
     clip = still_clip(height=32, width=32)
     flipped = 0
     for seed in range(200):
-        found = augment(clip, Augmentation(flip=True), 32, generator(seed), rule="cv2")
+        found = augment([clip], Augmentation(flip=True), 32, generator(seed), rule="cv2")
         assert torch.equal(found, clip) or torch.equal(found, clip.flip(2))
         flipped += torch.equal(found, clip.flip(2))
     assert 70 < flipped < 130

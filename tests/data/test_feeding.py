@@ -1,5 +1,6 @@
 """Items keep their order, and the death of a decoding process costs one of them."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -7,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
+from videoswin_cli.data import patience
 from videoswin_cli.data.feeding import count_workers, feed, feed_streams
+from videoswin_cli.errors import UsageError
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
@@ -40,10 +42,8 @@ class Numbers:
 
 @pytest.fixture(autouse=True)
 def _quick_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    """DataLoader looks after silent workers every 5 seconds."""
-    look = torch.utils.data.dataloader._MultiProcessingDataLoaderIter._try_get_data
-    assert look.__defaults__ == (5.0,)
-    monkeypatch.setattr(look, "__defaults__", (0.2,))
+    """Processes are looked at every 5 seconds otherwise."""
+    monkeypatch.setattr(patience, "_LOOK_SECONDS", 0.2)
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
@@ -210,3 +210,111 @@ def test_closing_early_leaves_no_process(workers: int, tmp_path: Path) -> None:
     while source.live_processes() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert source.live_processes() == []
+
+
+# --- processes that stand still -------------------------------------------------------------------
+
+
+class Sleepers(Numbers):
+    """Squares; some numbers never come: their process sleeps, stops itself or runs in a circle."""
+
+    def __init__(self, still: dict[int, str]) -> None:
+        super().__init__()
+        self.still = still
+
+    def __getitem__(self, key: int) -> int | str:
+        how = self.still.get(key)
+        if how is not None:
+            assert os.getpid() != self.parent
+        if how == "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        while how == "loop":
+            pass
+        while how == "sleep":
+            time.sleep(1)
+        return key**2
+
+    def stream(self, key: int) -> Iterator[int | str]:
+        yield key
+        yield self[key]
+
+
+@pytest.mark.parametrize(("how", "workers"), [("loop", 1), ("stop", 2)])
+def test_an_item_that_never_comes_is_given_up_and_the_others_come(
+    how: str, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(patience.VARIABLE, "2")
+    found = list(feed(Sleepers({2: how}), range(6), workers=workers))
+    assert found == [0, 1, "2 no frame came for 2 s: given up (VIDEOSWIN_PATIENCE)", 9, 16, 25]
+
+
+def test_a_stream_that_never_ends_is_given_up_and_the_others_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(patience.VARIABLE, "2")
+    found = list(feed_streams(Sleepers({2: "stop"}), range(6), workers=2))
+    reason = "no frame came for 2 s: given up (VIDEOSWIN_PATIENCE)"
+    assert found == [0, 0, 1, 1, 2, f"2 {reason}", 3, 9, 4, 16, 5, 25]
+
+
+def test_a_process_that_stood_still_by_accident_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stopped(Numbers):
+        def __getitem__(self, key: int) -> int | str:
+            if key == 2 and not (tmp_path / "stopped").exists():
+                (tmp_path / "stopped").touch()
+                os.kill(os.getpid(), signal.SIGSTOP)
+            return key**2
+
+    monkeypatch.setenv(patience.VARIABLE, "2")
+    assert list(feed(Stopped(), range(6), workers=2)) == [key**2 for key in range(6)]
+
+
+def test_a_process_that_works_is_waited_for_longer_than_one_that_stands_still() -> None:
+    limits = patience.Patience(idle_seconds=1, busy_seconds=1000)
+    standing = multiprocessing.Process(target=time.sleep, args=(1000,))
+    standing.start()
+    with pytest.raises(patience.StalledError, match=r"no frame came for \d s"):
+        look_often(limits.watch([standing]), pause=0.1)
+    standing.join()
+    assert standing.exitcode == -signal.SIGKILL
+
+    working = multiprocessing.Process(target=run_in_a_circle)
+    working.start()
+    watch = limits.watch([working])
+    for _ in range(3):
+        time.sleep(0.3)
+        watch.look()
+    watch = patience.Patience(idle_seconds=1, busy_seconds=2).watch([working])
+    with pytest.raises(patience.StalledError, match="no frame came for 2 s"):
+        look_often(watch, pause=0.3)
+    working.join()
+
+
+def look_often(watch: patience.Watch, *, pause: float) -> None:
+    for _ in range(50):
+        watch.look()
+        time.sleep(pause)
+
+
+def run_in_a_circle() -> None:
+    while True:
+        pass
+
+
+def test_an_item_that_came_starts_the_wait_anew() -> None:
+    watch = patience.Patience(idle_seconds=3, busy_seconds=3).watch([])
+    for _ in range(20):
+        watch.look()
+        watch.look()
+        watch.rest()
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "soon", "nan"])
+def test_a_patience_that_is_no_number_is_an_error(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(patience.VARIABLE, text)
+    with pytest.raises(UsageError, match="VIDEOSWIN_PATIENCE"):
+        list(feed(Numbers(), [1], workers=0))

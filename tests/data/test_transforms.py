@@ -291,3 +291,45 @@ def test_a_box_is_that_part_of_the_whole(rule: ResizeRule, size: tuple[int, int]
     whole = resize(frames, size, rule=rule)
     for box in ((slice(0, 5), slice(3, 11)), (slice(7, size[0]), slice(13, size[1]))):
         assert torch.equal(resize(frames, size, rule=rule, box=box), whole[:, box[0], box[1]])
+
+
+@pytest.mark.parametrize("rule", ["cv2", "torchvision"])
+@pytest.mark.parametrize("shape", [(2, 3000), (3000, 2), (16, 2000)])
+def test_a_box_of_a_long_picture_is_that_part_of_the_whole(
+    rule: ResizeRule, shape: tuple[int, int]
+) -> None:
+    frames = random_frames(2, *shape, 3)
+    size = resized_size(*shape, short_side=24, rule=rule)
+    whole = resize(frames, size, rule=rule)
+    for share in (0.0, 0.4, 1.0):
+        top, left = (int(share * (side - 24)) for side in size)
+        box = (slice(top, top + 24), slice(left, left + 24))
+        assert torch.equal(resize(frames, size, rule=rule, box=box), whole[:, box[0], box[1]])
+
+
+@pytest.mark.parametrize("size", [(30, 40), (90, 121), (60, 224)])
+def test_parts_of_large_pictures_follow_the_torchvision_rule(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to the order of its sums: half way between two grey levels it may take either."""
+    frames = random_frames(2, 48, 64, 3)
+    expected = resize(frames, size, rule="torchvision")
+    monkeypatch.setattr("videoswin_cli.data.transforms._LARGE", 100)
+    found = resize(frames, size, rule="torchvision")
+    difference = (found.int() - expected.int()).abs()
+    assert int(difference.max()) <= 1
+    assert float((difference > 0).float().mean()) < 0.01
+    box = (slice(5, 25), slice(7, 30))
+    assert torch.equal(resize(frames, size, rule="torchvision", box=box), found[:, 5:25, 7:30])
+
+
+@pytest.mark.parametrize("rule", ["cv2", "torchvision"])
+def test_a_crop_of_a_picture_of_millions_of_columns_takes_little_memory(rule: ResizeRule) -> None:
+    """The whole result would have 224 x 3,584,000 pixels: 2.4 GB, and four times that as float."""
+    frames = random_frames(1, 2, 32000, 3)
+    size = resized_size(2, 32000, short_side=224, rule=rule)
+    assert size == (224, 3584000)
+    left = size[1] - 224
+    found = resize(frames, size, rule=rule, box=(slice(0, 224), slice(left, size[1])))
+    assert found.shape == (1, 224, 224, 3)
+    assert torch.equal(found[0, 0, -1], frames[0, 0, -1])

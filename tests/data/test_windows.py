@@ -7,20 +7,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from make_video import as_parts, lose_packets, read_number, write_video
 from tiny import PROTOCOL
 
-from videoswin_cli.data.dataset import FailedVideo, Gap, VideoViews
+from videoswin_cli.data.dataset import FailedVideo, Gap, ResizedFrames, VideoViews
 from videoswin_cli.data.decoding import open as open_module
 from videoswin_cli.data.decoding.frame_index import FrameIndex
 from videoswin_cli.data.decoding.open import OpenOptions, Video, open_video
 from videoswin_cli.data.decoding.packets import PacketSource
 from videoswin_cli.data.decoding.pyav_reader import PyAvReader
 from videoswin_cli.data.sampling import Stride, slide_windows
+from videoswin_cli.data.transforms import crop_corners, resize, resized_size
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.data.windows import WINDOWS_AT_ONCE, WindowDataset, read_windows
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.model.catalog import load_spec
+from videoswin_cli.records import Views
 
 TORCHVISION = load_spec("swin-tiny-k400-torchvision").protocol  # 32 frames at 15 a second
 OFFICIAL = load_spec("swin-tiny-k400").protocol  # 32 frames, every second one: 63
@@ -303,3 +306,43 @@ def test_a_video_of_damaged_windows_alone_is_one_failure(
     shown = [piece for piece in views if len(piece)]
     assert {piece.info.path for piece in shown} == {str(paths[1])}
     assert sum(map(len, shown)) == len(slide_windows(PROTOCOL, times=even(100), stride=None))
+
+
+# --- pictures of extreme shapes -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(3200, 16), (16, 3200)], ids=["wide", "tall"])
+def test_crops_far_apart_are_held_without_what_lies_between(
+    size: tuple[int, int], tmp_path: Path
+) -> None:
+    path = write_video(
+        tmp_path / "long.mkv", frames=6, size=size, codec="mjpeg", pix_fmt="yuvj444p"
+    )
+    views = resolve_views("1x3", PROTOCOL)
+    with open_video(path) as video:
+        frames = ResizedFrames(video, protocol=PROTOCOL, views=views)
+        frames.read(range(6))
+        found = frames.make_views([(0, 2, 4)])
+        pictures = torch.from_numpy(video.read_frames([0, 2, 4]))
+    side = PROTOCOL.crop_size
+    assert found.frames.shape == (3, side, 3 * side, 3)
+    whole_size = resized_size(*size[::-1], short_side=views.short_side, rule=PROTOCOL.resize)
+    whole = resize(pictures, whole_size, rule=PROTOCOL.resize)
+    corners = crop_corners(*whole_size, crop_size=side, crops=3, rule=PROTOCOL.resize)
+    for number, (top, left) in enumerate(corners):
+        expected = whole[:, top : top + side, left : left + side]
+        assert torch.equal(found.view(number), expected), number
+    assert not torch.equal(found.view(0), found.view(1))
+
+
+def test_frames_that_are_kept_do_not_hold_the_pictures_that_they_were_cut_from(
+    tmp_path: Path,
+) -> None:
+    path = write_video(tmp_path / "long.mkv", frames=4, size=(1280, 36), codec="mpeg4")
+    with open_video(path) as video:
+        frames = ResizedFrames(
+            video, protocol=PROTOCOL, views=Views(clips=1, crops=1, short_side=36)
+        )
+        frames.read([0, 1, 2, 3])
+        for image in frames._kept.values():
+            assert image.untyped_storage().nbytes() <= 4 * PROTOCOL.crop_size**2 * 3

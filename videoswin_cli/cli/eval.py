@@ -9,6 +9,7 @@ import typer
 from videoswin_cli.cli import options
 from videoswin_cli.cli.console import VideoBar, notice
 from videoswin_cli.cli.console import result as print_result
+from videoswin_cli.data.decoding.container import MAX_PIXELS
 from videoswin_cli.data.lists import check_list
 from videoswin_cli.errors import ExpectationError, UsageError, VideoError
 from videoswin_cli.files import check_writable
@@ -99,6 +100,7 @@ def eval(
     stream: options.Stream = None,
     allow_truncated: options.AllowTruncated = False,
     all_files: options.AllFiles = False,
+    max_pixels: options.MaxPixels = MAX_PIXELS,
     workers: options.Workers = None,
     batch_size: options.BatchSize = None,
     format: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",
@@ -170,6 +172,7 @@ def eval(
             decoder=decoder,
             stream=stream,
             allow_truncated=allow_truncated,
+            max_pixels=max_pixels,
             workers=workers,
             batch_size=batch_size,
         ),

@@ -9,6 +9,7 @@ import typer
 from videoswin_cli.cli import options
 from videoswin_cli.cli.console import VideoBar, notice, result
 from videoswin_cli.cli.stdin import stdin_paths
+from videoswin_cli.data.decoding.container import MAX_PIXELS
 from videoswin_cli.data.lists import read_list
 from videoswin_cli.data.lists.splits import describe_splits
 from videoswin_cli.data.locating import locate, name_missing
@@ -91,6 +92,7 @@ def extract(
     stream: options.Stream = None,
     allow_truncated: options.AllowTruncated = False,
     all_files: options.AllFiles = False,
+    max_pixels: options.MaxPixels = MAX_PIXELS,
     workers: options.Workers = None,
     batch_size: options.BatchSize = None,
 ) -> None:
@@ -151,6 +153,7 @@ def extract(
             decoder=decoder,
             stream=stream,
             allow_truncated=allow_truncated,
+            max_pixels=max_pixels,
             workers=workers,
             batch_size=batch_size,
         ),

@@ -7,6 +7,7 @@ import typer
 
 from videoswin_cli.cli import options
 from videoswin_cli.cli.console import StepBar, notice, result
+from videoswin_cli.data.decoding.container import MAX_PIXELS
 from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
@@ -126,6 +127,7 @@ def finetune(
     stream: options.Stream = None,
     allow_truncated: options.AllowTruncated = False,
     all_files: options.AllFiles = False,
+    max_pixels: options.MaxPixels = MAX_PIXELS,
     workers: options.Workers = None,
 ) -> None:
     """Train a model on classes of your own.
@@ -189,7 +191,12 @@ def finetune(
         out=folder,
         resume=_find_state(resume, folder),
         device=device,
-        opening=OpenOptions(decoder=decoder, stream=stream, allow_truncated=allow_truncated),
+        opening=OpenOptions(
+            decoder=decoder,
+            stream=stream,
+            allow_truncated=allow_truncated,
+            max_pixels=max_pixels,
+        ),
         workers=workers,
     )
     with StepBar() as bar:

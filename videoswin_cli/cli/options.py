@@ -112,6 +112,15 @@ AllFiles = Annotated[
         "--all-files", help="Look into every file of a folder, whatever its name, for a video."
     ),
 ]
+MaxPixels = Annotated[
+    int,
+    typer.Option(
+        "--max-pixels",
+        min=1,
+        metavar="N",
+        help="Refuse files whose pictures have more pixels, width x height.",
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(

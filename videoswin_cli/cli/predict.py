@@ -8,6 +8,7 @@ import typer
 from videoswin_cli.cli import options
 from videoswin_cli.cli.console import notice, progress
 from videoswin_cli.cli.stdin import stdin_paths
+from videoswin_cli.data.decoding.container import MAX_PIXELS
 from videoswin_cli.data.segments import make_segment
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.errors import UsageError, VideoError
@@ -40,6 +41,7 @@ def predict(
     stream: options.Stream = None,
     allow_truncated: options.AllowTruncated = False,
     all_files: options.AllFiles = False,
+    max_pixels: options.MaxPixels = MAX_PIXELS,
     format: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write there, not to stdout.")
@@ -88,6 +90,7 @@ def predict(
         decoder=decoder,
         stream=stream,
         allow_truncated=allow_truncated,
+        max_pixels=max_pixels,
         workers=workers,
         batch_size=batch_size,
     )
@@ -114,12 +117,15 @@ def predict(
             list(predictions)  # none: the first process tells
             return
         with open_report(format, out) as write:
-            failed = 0
+            failed = noted = 0
             for prediction in progress(predictions, total=len(videos), unit="video"):
                 write(prediction)
                 failed += prediction.error is not None
+                noted += bool(prediction.notes)
                 for note in prediction.notes:
                     notice(f"{prediction.path}: {note}")
+    if noted:
+        notice(f"{noted} of {len(videos)} videos with notes")
     if failed:
         notice(f"{failed} of {len(videos)} videos failed")
         raise typer.Exit(VideoError.exit_code)

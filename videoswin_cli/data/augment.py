@@ -7,7 +7,7 @@ global state.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,15 +46,21 @@ def direction_words(labels: Sequence[str]) -> list[str]:
 
 
 def augment(
-    frames: Tensor, augmentation: Augmentation, size: int, generator: torch.Generator, *,
+    parts: Iterable[Tensor], augmentation: Augmentation, size: int, generator: torch.Generator, *,
     rule: ResizeRule,
 ) -> Tensor:  # fmt: skip
-    """Frames of any size -> augmented frames (T, size, size, 3)."""
+    """Parts of a clip, frames of any but one size -> augmented frames (T, size, size, 3)."""
     draw = _Draw(generator)
-    top, left, height, width = random_crop(
-        frames.shape[1], frames.shape[2], augmentation.crop_area, augmentation.crop_aspect, draw
-    )
-    clip = resize(frames[:, top : top + height, left : left + width], (size, size), rule=rule)
+    resized, crop = [], None
+    for frames in parts:
+        _, rows, columns, _ = frames.shape
+        crop = crop or random_crop(
+            rows, columns, augmentation.crop_area, augmentation.crop_aspect, draw
+        )
+        top, left, height, width = crop
+        cropped = frames[:, top : top + height, left : left + width]
+        resized.append(resize(cropped, (size, size), rule=rule))
+    clip = torch.cat(resized)
     if augmentation.flip and draw.chance(0.5):
         clip = clip.flip(2)
     if augmentation.color_jitter:

@@ -21,7 +21,7 @@ from videoswin_cli.records import Protocol, Segment, VideoInfo, VideoPart, Views
 
 Corners = tuple[tuple[int, int], ...]  # (top, left) in px
 
-_BYTES_AT_ONCE = 256 << 20  # of frames at full size, before they are resized: 43 of 1920x1080
+_BYTES_AT_ONCE = 256 << 20  # of frames before they are resized, or after: 43 of 1920x1080
 _FAST_FPS = 40  # above it a clip of fixed stride covers much less time than in training
 
 
@@ -40,7 +40,7 @@ class VideoViews:
     """A decoded video, ready to be cut into views. View number = crop * clips + clip."""
 
     info: VideoInfo
-    frames: Tensor  # uint8 (distinct frames, height, width, 3) RGB, resized, all crops in it
+    frames: Tensor  # uint8 (distinct frames, height, width, 3) RGB, resized, all crops of it
     clips: tuple[tuple[int, ...], ...]  # rows of `frames`
     times: tuple[tuple[float, float], ...]  # start and end of each clip in seconds
     corners: Corners  # of each crop in `frames`
@@ -66,12 +66,19 @@ class VideoViews:
         return self.frames[:, top : top + side, left : left + side][list(rows)]
 
 
-def _enclose(corners: Corners, crop_size: int) -> tuple[Box, Corners]:
-    """The smallest box around all crops, and their corners within it."""
+def _lay_out(corners: Corners, crop_size: int) -> tuple[tuple[Box, ...], Corners]:
+    """Parts of a resized frame with all crops in them, and the corners where these stand in a row.
+
+    One part is the smallest box around the crops, unless the crops apart are smaller.
+    """
     tops, lefts = zip(*corners, strict=True)
     top, left = min(tops), min(lefts)
-    box = (slice(top, max(tops) + crop_size), slice(left, max(lefts) + crop_size))
-    return box, tuple((y - top, x - left) for y, x in corners)
+    height, width = max(tops) + crop_size - top, max(lefts) + crop_size - left
+    if height * width <= len(corners) * crop_size**2:
+        box = (slice(top, top + height), slice(left, left + width))
+        return (box,), tuple((y - top, x - left) for y, x in corners)
+    boxes = tuple((slice(y, y + crop_size), slice(x, x + crop_size)) for y, x in corners)
+    return boxes, tuple((0, number * crop_size) for number in range(len(corners)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,8 +171,13 @@ def varying_bounds(video: Video, first: int, count: int) -> Bounds | None:
     return video.bounds()[first : first + count + 1]
 
 
+def frames_at_once(pixels: int) -> int:
+    """How many frames of so many pixels are decoded before they are resized."""
+    return max(1, _BYTES_AT_ONCE // (pixels * 3))
+
+
 class ResizedFrames:
-    """Frames of one video at the size that views need, with all crops in them; each read once."""
+    """Frames of one video at the size that views need, all crops of them; each read once."""
 
     def __init__(self, video: Video, *, protocol: Protocol, views: Views) -> None:
         self._video = video
@@ -175,7 +187,7 @@ class ResizedFrames:
         corners = crop_corners(
             *self._size, crop_size=protocol.crop_size, crops=views.crops, rule=rule
         )
-        self._box, self._corners = _enclose(corners, protocol.crop_size)
+        self._boxes, self._corners = _lay_out(corners, protocol.crop_size)
         self._bounds = video.bounds()
         self._kept: dict[int, Tensor] = {}
         self._resize_seconds = 0.0
@@ -185,12 +197,15 @@ class ResizedFrames:
         """Decode and resize those of `numbers` (ascending) that are not at hand."""
         info, rule = self._video.info, self._protocol.resize
         wanted = [n for n in numbers if n not in self._kept and n not in self.damaged]
-        at_once = max(1, _BYTES_AT_ONCE // (info.height * info.width * 3))
+        resized_pixels = len(self._boxes) * self._protocol.crop_size**2
+        at_once = frames_at_once(max(info.height * info.width, resized_pixels))
         for first in range(0, len(wanted), at_once):
             part = wanted[first : first + at_once]
             frames, missing = self._video.read_whole_frames(part)
             begun = time.perf_counter()
-            resized = resize(torch.from_numpy(frames), self._size, rule=rule, box=self._box)
+            images = torch.from_numpy(frames)
+            parts = [resize(images, self._size, rule=rule, box=box) for box in self._boxes]
+            resized = torch.cat(parts, dim=2)  # a copy, or the whole frames would be kept
             self._resize_seconds += time.perf_counter() - begun
             self.damaged |= dict.fromkeys(missing)
             self._kept |= dict(zip(part, resized, strict=True))

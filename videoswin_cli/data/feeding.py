@@ -1,4 +1,7 @@
-"""Videos by number, decoded in other processes, in order. A process that dies costs one video."""
+"""Videos by number, decoded in other processes, in order.
+
+A process that dies or stands still costs one video.
+"""
 
 import os
 import re
@@ -8,11 +11,14 @@ import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from itertools import islice
+from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
 from typing import Any, Protocol, TypeVar
 
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
+from videoswin_cli.data.patience import Patience, StalledError, read_patience
 from videoswin_cli.errors import UsageError
 
 Item = TypeVar("Item", covariant=True)
@@ -59,18 +65,19 @@ def feed(
 
     Where a process dies (a crash inside a decoder, no memory left), those items that were being
     decoded are tried again, each in a process of its own, so that one video is lost and not the
-    run: it comes as `source.failed(key, reason)`.
+    run: it comes as `source.failed(key, reason)`. The same holds where no item comes for too long
+    (see `patience`); without other processes nobody watches.
     """
-    done = 0
+    done, patience = 0, read_patience()
     while done < len(keys):
         try:
-            for item in _load(source, keys[done:], workers, ahead):
+            for item in _load(source, keys[done:], workers, ahead, patience):
                 done += 1
                 yield item
-        except _WorkerDiedError:
+        except (_WorkerDiedError, StalledError):
             for key in keys[done : done + workers * ahead]:
                 done += 1
-                yield _load_alone(source, key)
+                yield _load_alone(source, key, patience)
 
 
 class StreamSource(Protocol[Item]):
@@ -89,7 +96,7 @@ def feed_streams(
     Each of `workers` processes (0: here) makes every `workers`-th stream from its start to its end,
     up to `ahead` items before they are asked for. Where a process dies, its stream is made again
     in a new one, without the items that came already; if that dies too, `source.failed(key,
-    reason)` comes in place of the rest.
+    reason)` comes in place of the rest. So it is where no item comes for too long.
     """
     if not workers:
         for key in keys:
@@ -107,12 +114,20 @@ class _StreamLine:
         self._source = source
         self._keys = list(keys)  # of the streams that have not ended
         self._ahead = ahead
+        self._patience = read_patience()
         self._items: Iterator[Any] = self._start(self._keys)
 
     def _start(self, keys: Sequence[Any], *, skip: int = 0) -> Iterator[Any]:
         streams = _Streams(self._source, keys, skip)
         return _iterate(
-            DataLoader(streams, batch_size=None, num_workers=1, prefetch_factor=self._ahead)
+            DataLoader(
+                streams,
+                batch_size=None,
+                num_workers=1,
+                prefetch_factor=self._ahead,
+                timeout=self._patience.look_seconds,
+            ),
+            self._patience,
         )
 
     def next_stream(self) -> Iterator[Any]:
@@ -121,9 +136,9 @@ class _StreamLine:
         while True:
             try:
                 item = next(self._items)
-            except _WorkerDiedError:
+            except (_WorkerDiedError, StalledError) as error:
                 if alone:
-                    yield self._source.failed(key, _DEATH)
+                    yield self._source.failed(key, str(error))
                     break
                 alone = True  # it may have died of a later one, which it made ahead
                 self._items = self._start([key], skip=came)
@@ -161,26 +176,30 @@ class _WorkerDiedError(Exception):
     pass
 
 
-def _load_alone(source: Source[Item], key: Any) -> Item:
+def _load_alone(source: Source[Item], key: Any, patience: Patience) -> Item:
     try:
-        return next(_load(source, [key], 1, 1))
-    except _WorkerDiedError:
-        return source.failed(key, _DEATH)
+        return next(_load(source, [key], 1, 1, patience))
+    except (_WorkerDiedError, StalledError) as error:
+        return source.failed(key, str(error))
 
 
-def _load(source: Source[Item], keys: Sequence[Any], workers: int, ahead: int) -> Iterator[Item]:
+def _load(
+    source: Source[Item], keys: Sequence[Any], workers: int, ahead: int, patience: Patience
+) -> Iterator[Item]:
     loader = DataLoader(
         _Keyed(source),
         batch_size=None,
         sampler=list(keys),
         num_workers=workers,
         prefetch_factor=ahead if workers else None,
+        timeout=patience.look_seconds if workers else 0,
     )
-    return _iterate(loader)
+    return _iterate(loader, patience)
 
 
-def _iterate(loader: DataLoader[Item]) -> Iterator[Item]:
+def _iterate(loader: DataLoader[Item], patience: Patience) -> Iterator[Item]:
     """Items of a loader, whose processes start at once; their death is an error of ours."""
+    before = set(active_children())
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "This DataLoader will create")  # more than cores: asked
         items = iter(loader)
@@ -188,19 +207,26 @@ def _iterate(loader: DataLoader[Item]) -> Iterator[Item]:
         # torch's handler raises wherever the main thread happens to be, in the network perhaps.
         # Without it the death of a worker shows below, when its item is due.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    return _translate_death(items)
+    return _translate(items, patience, [p for p in active_children() if p not in before])
 
 
-def _translate_death(items: Iterator[Item]) -> Iterator[Item]:
+def _translate(
+    items: Iterator[Item], patience: Patience, workers: Sequence[BaseProcess]
+) -> Iterator[Item]:
+    watch = patience.watch(workers)
     while True:
         try:
             item = next(items)
         except StopIteration:
             return
         except RuntimeError as error:
+            if "DataLoader timed out" in str(error):
+                watch.look()
+                continue
             if "DataLoader worker (pid" not in str(error):  # "Caught ... in" is an error of ours
                 raise
-            raise _WorkerDiedError from error
+            raise _WorkerDiedError(_DEATH) from error
+        watch.rest()
         yield item
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from videoswin_cli.data.augment import Augmentation, augment
-from videoswin_cli.data.dataset import FailedVideo, varying_bounds
+from videoswin_cli.data.dataset import FailedVideo, frames_at_once, varying_bounds
 from videoswin_cli.data.decoding.open import OpenOptions, Video
 from videoswin_cli.data.sampling import random_clip
 from videoswin_cli.data.segments import find_span
@@ -67,9 +67,13 @@ class TrainingClips:
         clip = random_clip(
             self.protocol, frames=span.count, fps=video.info.fps, share=share, bounds=bounds
         )
-        frames = torch.from_numpy(video.read_frames([span.first + number for number in clip]))
+        at_once = frames_at_once(video.info.height * video.info.width)
+        parts = (
+            torch.from_numpy(video.read_frames([span.first + number for number in part]))
+            for part in (clip[n : n + at_once] for n in range(0, len(clip), at_once))
+        )
         size, rule = self.protocol.crop_size, self.protocol.resize
-        return augment(frames, self.augmentation, size, generator, rule=rule)
+        return augment(parts, self.augmentation, size, generator, rule=rule)
 
 
 def seeded(*parts: object) -> torch.Generator:

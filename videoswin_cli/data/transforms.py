@@ -17,6 +17,7 @@ Box = tuple[slice, slice]  # rows and columns, in px
 
 _ALL = slice(None)
 _WEIGHT_BITS = 11  # cv2's bilinear weights are multiples of 1/2048
+_LARGE = 1 << 24  # px of a picture, before or after; float copies of such ones take too much memory
 
 
 def resized_size(height: int, width: int, *, short_side: int, rule: ResizeRule) -> tuple[int, int]:
@@ -44,6 +45,8 @@ def resize(
         return frames[:, rows, columns]
     if rule == "cv2":
         return resize_cv2(frames, size, rows, columns)
+    if max(frames.shape[1] * frames.shape[2], size[0] * size[1]) > _LARGE:
+        return _resize_part(frames, size, rows, columns)
     return resize_torchvision(frames, size)[:, rows, columns]
 
 
@@ -57,13 +60,14 @@ def resize_cv2(
     """
     T, H, W, C = frames.shape
     if (2 * size[0], 2 * size[1]) == (H, W):  # OpenCV takes the mean of 2x2 pixels then
-        sums = frames.view(T, size[0], 2, size[1], 2, C).sum(dim=(2, 4), dtype=torch.int16)
-        return (sums + 2).bitwise_right_shift_(2).to(torch.uint8)[:, rows, columns]
+        (top_row, end_row, _), (first, last, _) = rows.indices(size[0]), columns.indices(size[1])
+        part = frames[:, 2 * top_row : 2 * end_row, 2 * first : 2 * last]
+        fours = part.reshape(T, end_row - top_row, 2, last - first, 2, C)
+        sums = fours.sum(dim=(2, 4), dtype=torch.int16)
+        return (sums + 2).bitwise_right_shift_(2).to(torch.uint8)
 
-    across_taps = _cv2_taps(W, size[1], clamp_weights=True)
-    down_taps = _cv2_taps(H, size[0], clamp_weights=False)
-    left, left_weight, right_weight = (taps[columns] for taps in across_taps)
-    top, top_weight, bottom_weight = (taps[rows] for taps in down_taps)
+    left, left_weight, right_weight = _cv2_taps(W, size[1], columns, clamp_weights=True)
+    top, top_weight, bottom_weight = _cv2_taps(H, size[0], rows, clamp_weights=False)
     height, width = len(top), len(left)
     bottom = (top + 1).clamp(0, H - 1)
     top = top.clamp(0, H - 1)  # not in place: the taps are cached
@@ -71,6 +75,9 @@ def resize_cv2(
     needed, positions = torch.unique(torch.cat([top, bottom]), return_inverse=True)
     top, bottom = positions[:height], positions[height:]
     right = (left + 1).clamp(max=W - 1)
+    # Nor are the columns before the first one and behind the last one.
+    begin, end = int(left[0]), int(right[-1]) + 1
+    left, right = left - begin, right - begin
 
     # Columns and channels in one axis, so that the innermost loops are long. The width pass runs in
     # float32, where gathering is fastest: its integers stay below 2**24, so it is exact, and the
@@ -83,13 +90,14 @@ def resize_cv2(
     top_weight, bottom_weight = top_weight[:, None], bottom_weight[:, None]
     out = torch.empty((T, height, width * C), dtype=torch.uint8)
     # One frame at a time, in buffers that stay in the cache and are not paged in anew each time.
-    source = torch.empty((len(needed), W * C))
+    source = torch.empty((len(needed), (end - begin) * C))
     across, across_right = torch.empty((2, len(needed), width * C))
     whole = torch.empty((len(needed), width * C), dtype=torch.int32)
     total, below = torch.empty((2, height, width * C), dtype=torch.int32)
     rounding = torch.tensor(2 << 16, dtype=torch.int32)  # half of the last shift, by 2 bits
     for frame, target in zip(frames.reshape(T, H, W * C), out, strict=True):
-        source.copy_(frame if len(needed) == H else frame.index_select(0, needed))
+        part = frame[:, begin * C : end * C]
+        source.copy_(part if len(needed) == H else part.index_select(0, needed))
         _take_columns(source, left_columns, out=across).mul_(left_weight)
         _take_columns(source, right_columns, out=across_right)
         whole.copy_(across.addcmul_(across_right, right_weight))  # floor: nothing is negative
@@ -114,6 +122,29 @@ def resize_torchvision(frames: Tensor, size: tuple[int, int]) -> Tensor:
     planes = frames.permute(0, 3, 1, 2).to(torch.float32)
     planes = F.interpolate(planes, size=size, mode="bilinear", align_corners=False)
     return planes.round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def _resize_part(frames: Tensor, size: tuple[int, int], rows: slice, columns: slice) -> Tensor:
+    """As `resize_torchvision`, from the source pixels that a part needs, and no others."""
+
+    def find_taps(source: int, target: int, wanted: slice) -> tuple[Tensor, Tensor, Tensor]:
+        scale = torch.tensor(source, dtype=torch.float32) / target
+        places = torch.arange(*wanted.indices(target), dtype=torch.float32) + 0.5
+        centre = (places * scale - 0.5).clamp_(min=0)
+        first = centre.to(torch.int64).clamp_(max=source - 1)
+        return first, (first + 1).clamp(max=source - 1), centre - first
+
+    (top, bottom, down) = find_taps(frames.shape[1], size[0], rows)
+    (left, right, across) = find_taps(frames.shape[2], size[1], columns)
+    down, across = down[:, None, None], across[:, None]
+    out = torch.empty((len(frames), len(top), len(left), 3), dtype=torch.uint8)
+    for frame, target in zip(frames, out, strict=True):
+        upper, lower = (
+            frame[row][:, left] * (1 - across) + frame[row][:, right] * across
+            for row in (top, bottom)
+        )
+        target.copy_((upper * (1 - down) + lower * down).round_())
+    return out
 
 
 def crop_corners(
@@ -145,14 +176,23 @@ def normalise(
     return values.permute(0, 4, 1, 2, 3).to(dtype)
 
 
+def _cv2_taps(
+    source: int, target: int, wanted: slice, *, clamp_weights: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    first, last, _ = wanted.indices(target)
+    return _find_cv2_taps(source, target, first, last, clamp_weights=clamp_weights)
+
+
 @lru_cache(maxsize=64)
-def _cv2_taps(source: int, target: int, *, clamp_weights: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """First source position and the integer weights of the two neighbours, for each target pixel.
+def _find_cv2_taps(
+    source: int, target: int, begin: int, end: int, *, clamp_weights: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """First source position and integer weights of two neighbours, for target pixels of a range.
 
     `clamp_weights`: along the width OpenCV moves taps beyond the border to it, with weight 0 for
     the second; along the height it keeps the weights and clamps the two rows instead.
     """
-    centre = (torch.arange(target, dtype=torch.float64) + 0.5) * (source / target) - 0.5
+    centre = (torch.arange(begin, end, dtype=torch.float64) + 0.5) * (source / target) - 0.5
     centre = centre.to(torch.float32)
     first = centre.floor()
     fraction = centre - first

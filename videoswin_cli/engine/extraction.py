@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from videoswin_cli.data.dataset import FailedVideo
+from videoswin_cli.data.decoding.container import MAX_PIXELS
 from videoswin_cli.data.decoding.open import DecoderChoice
 from videoswin_cli.data.sampling import Stride
 from videoswin_cli.data.sources import expand_inputs
@@ -75,6 +76,7 @@ def extract(
     stream: int | None = None,
     allow_truncated: bool = False,
     all_files: bool = False,
+    max_pixels: int = MAX_PIXELS,
     workers: int | None = 0,
     batch_size: int | None = None,
 ) -> FeatureTable:
@@ -96,6 +98,7 @@ def extract(
             decoder=decoder,
             stream=stream,
             allow_truncated=allow_truncated,
+            max_pixels=max_pixels,
             workers=workers,
             batch_size=batch_size,
         ),

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from videoswin_cli.data.dataset import FailedVideo
+from videoswin_cli.data.decoding.container import MAX_PIXELS
 from videoswin_cli.data.decoding.open import DecoderChoice
 from videoswin_cli.data.segments import make_segment
 from videoswin_cli.data.sources import expand_inputs
@@ -76,6 +77,7 @@ def predict(
     stream: int | None = None,
     allow_truncated: bool = False,
     all_files: bool = False,
+    max_pixels: int = MAX_PIXELS,
     logits: bool = False,
     start_seconds: float | None = None,
     end_seconds: float | None = None,
@@ -101,6 +103,7 @@ def predict(
         decoder=decoder,
         stream=stream,
         allow_truncated=allow_truncated,
+        max_pixels=max_pixels,
         workers=workers,
         batch_size=batch_size,
     )

@@ -5,6 +5,7 @@ from typing import Literal, get_args
 
 import torch
 
+from videoswin_cli.data.decoding.container import MAX_PIXELS
 from videoswin_cli.data.decoding.open import DecoderChoice, OpenOptions
 from videoswin_cli.errors import UsageError
 
@@ -26,11 +27,17 @@ class RunOptions:
     decoder: DecoderChoice = "auto"
     stream: int | None = None  # of the file, as ffprobe counts; None: the one that FFmpeg takes
     allow_truncated: bool = False  # read what is there of a file whose end is missing
+    max_pixels: int = MAX_PIXELS  # of a picture, width x height; files of larger ones are refused
     workers: int | None = 0  # decoding processes; None: as many as suit the run
     batch_size: int | None = None  # views a forward pass; None: what suits the device
 
     def __post_init__(self) -> None:
-        for name, least in (("workers", 0), ("batch_size", 1), ("stream", 0)):
+        for name, least in (
+            ("workers", 0),
+            ("batch_size", 1),
+            ("stream", 0),
+            ("max_pixels", 1),
+        ):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UsageError(f"{name} {value}: expected {least} or more")
@@ -40,7 +47,10 @@ class RunOptions:
     @property
     def opening(self) -> OpenOptions:
         return OpenOptions(
-            decoder=self.decoder, stream=self.stream, allow_truncated=self.allow_truncated
+            decoder=self.decoder,
+            stream=self.stream,
+            allow_truncated=self.allow_truncated,
+            max_pixels=self.max_pixels,
         )
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from videoswin_cli.csv_text import to_csv
+from videoswin_cli.csv_text import join_notes, to_csv
 from videoswin_cli.files import to_json, write_whole
 from videoswin_cli.records import Prediction
 from videoswin_cli.visible import for_stream, visible
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Format = Literal["table", "json", "jsonl", "csv"]
 CSV_COLUMNS = (
     "path", "model", "views", "decoder", "frames", "fps", "rank", "label", "index", "prob", "error",
+    "notes",
 )  # fmt: skip
 _BAR_CELLS = 24
 
@@ -49,10 +50,9 @@ def open_report(format: Format, out: Path | None = None) -> Iterator[Callable[[P
 def _fields(prediction: Prediction) -> dict[str, Any]:
     """One object as README shows it; `logits` only where they were asked for."""
     fields = asdict(prediction)
-    del fields["notes"]  # these are for people, on stderr
     if prediction.logits is None:
         del fields["logits"]
-    return {**fields, "error": fields.pop("error")}
+    return fields
 
 
 @contextmanager
@@ -87,9 +87,10 @@ def _csv_rows(prediction: Prediction, shown: Callable[[str], str]) -> list[tuple
         prediction.decoder, prediction.frames, prediction.fps,
     )  # fmt: skip
     if prediction.error is not None:
-        return [(*video, None, None, None, None, shown(prediction.error))]
+        return [(*video, None, None, None, None, shown(prediction.error), None)]
+    notes = shown(join_notes(prediction.notes)) or None
     return [
-        (*video, rank, shown(score.label), score.index, score.prob, None)
+        (*video, rank, shown(score.label), score.index, score.prob, None, notes)
         for rank, score in enumerate(prediction.top, start=1)
     ]
 

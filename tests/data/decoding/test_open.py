@@ -38,7 +38,7 @@ KINDS = {
     "uneven.mkv": ({"times": UNEVEN}, "decord"),
     "hevc.mp4": ({"codec": "libx265"}, "decord"),
     "vp9.webm": ({"codec": "libvpx-vp9"}, "decord"),
-    "one-key.avi": ({"codec": "mpeg4", "gop": 100}, "decord"),
+    "one-key.avi": ({"codec": "mpeg4", "gop": 100}, "pyav"),
     "av1.mp4": ({"codec": "libsvtav1", "size": (64, 64)}, "pyav"),
     "open.mp4": ({"open_gop": True}, "pyav"),
     "open-hevc.mp4": ({"codec": "libx265", "open_gop": True}, "pyav"),

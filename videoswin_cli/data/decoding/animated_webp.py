@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videoswin_cli.data.decoding.clock import Timing, set_clock
+from videoswin_cli.data.decoding.container import MAX_PIXELS, check_pixels
 from videoswin_cli.data.decoding.frame_index import FrameIndex
 from videoswin_cli.data.decoding.orientation import UPRIGHT
 from videoswin_cli.data.decoding.packets import PacketFacts
@@ -25,30 +26,50 @@ _LEAST_DURATION = 10  # ms, of a frame that states none
 
 def is_animated_webp(path: str | Path) -> bool:
     """Whether a file says so in its head. Source: WebP container specification, VP8X chunk."""
-    try:
-        with Path(path).open("rb") as file:
-            head = file.read(21)
-    except OSError:
-        return False
+    head = _read_head(path)
     return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20:] and head[20] & 2)
 
 
+def _read_head(path: str | Path) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(30)
+    except OSError:
+        return b""
+
+
 @contextmanager
-def open_animated_webp(path: str | Path) -> "Iterator[tuple[FrameIndex, WebpReader]]":
+def open_animated_webp(
+    path: str | Path, *, max_pixels: int = MAX_PIXELS
+) -> "Iterator[tuple[FrameIndex, WebpReader]]":
     """The frames of an animated WebP, and what reads them.
 
     Raises:
-        VideoError: it is damaged.
+        VideoError: it is damaged, or its canvas has more than `max_pixels`.
     """
-    from PIL import Image
-
+    head = _read_head(path)
+    width, height = (1 + int.from_bytes(head[at : at + 3], "little") for at in (24, 27))
+    check_pixels(str(path), (width, height), max_pixels)
+    if Path(path).stat().st_size < 8 + int.from_bytes(head[4:8], "little"):
+        raise VideoError(f"{path}: the file is cut off: its header promises more bytes")
     try:
-        image = Image.open(path)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        image = _open_large(path)
+    except (OSError, ValueError, SyntaxError) as error:
         raise VideoError(f"{path}: not a readable animated WebP ({error})") from error
     with image:
         index = _index(str(path), image)
         yield index, WebpReader(index, image)
+
+
+def _open_large(path: str | Path) -> "Image":
+    """An image of any size: the limit of Pillow is not that of the user."""
+    import warnings
+
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(path)
 
 
 class WebpReader:

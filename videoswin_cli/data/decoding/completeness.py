@@ -6,10 +6,14 @@ segment or a table of packets reaches beyond the end of the file, or that there 
 a block, is no matter of opinion.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from videoswin_cli.data.decoding.endings import Parts, find_ending
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -24,6 +28,7 @@ class Loss:
     """Video that belongs to a file and is not in it, as far as its container can tell."""
 
     cut_off: bool = False  # the end is missing
+    doubt: str | None = None  # why the end may be missing, where that cannot be proven
     before: frozenset[int] = frozenset()  # packets in front of which something is missing
 
 
@@ -37,7 +42,7 @@ def find_loss(source: "PacketSource", *, end_slot: int, gaps: bool) -> Loss:
     """
     kind = source.container.format.name
     places, stream = source.places, source.stream
-    cut_off, lost = False, []
+    cut_off, doubt, lost = False, None, []
     # Unbuffered: only the heads of the parts are read, a few bytes each.
     with Path(source.path).open("rb", buffering=0) as file:
         size = file.seek(0, 2)
@@ -52,18 +57,23 @@ def find_loss(source: "PacketSource", *, end_slot: int, gaps: bool) -> Loss:
             cut_off, indexed, sized = _look_at_riff(file, size)
             cut_off = cut_off or (sized and not indexed and end_slot < stream.frames)
             lost = _list_unread(stream.index_entries, places, AVI_HEAD) if indexed else []
-    return _judge(lost, places, cut_off=cut_off)
+        else:
+            parts = Parts(file=file, size=size, places=places, sizes=source.sizes)
+            ending = find_ending(kind, parts)
+            cut_off, doubt, lost = ending.cut_off, ending.doubt, list(ending.holes)
+    return _judge(lost, places, cut_off=cut_off, doubt=doubt)
 
 
-def _judge(lost: Sequence[int], places: Sequence[int], *, cut_off: bool) -> Loss:
+def _judge(lost: Sequence[int], places: Sequence[int], *, cut_off: bool, doubt: str | None) -> Loss:
     """From the places in the file where something is missing."""
-    last = max(places, default=-1)
-    before = (
-        next(number for number, place in enumerate(places) if place > hole)
-        for hole in lost
-        if hole < last
+    reached = list(accumulate(places, max))
+    last = reached[-1] if reached else -1
+    before = (bisect_right(reached, hole) for hole in lost if hole < last)
+    return Loss(
+        cut_off=cut_off or any(hole >= last for hole in lost),
+        doubt=doubt,
+        before=frozenset(before),
     )
-    return Loss(cut_off=cut_off or any(hole >= last for hole in lost), before=frozenset(before))
 
 
 def _list_unread(entries: Any, places: Sequence[int], head_bytes: int) -> list[int]:
@@ -121,6 +131,7 @@ def _walk_segment(
     A live recording does not know how long its segment and its clusters are. Source: RFC 8794,
     RFC 9559.
     """
+    places = sorted(ends)
     last, place, end = max(ends, default=0), 0, size
     while place < end:
         kind, body, length = _read_element(file, place)
@@ -128,8 +139,8 @@ def _walk_segment(
             return  # another file follows
         if kind not in _KNOWN:
             yield place
-            following = min((p for p in ends if p > place), default=None)
-            place = size if following is None else ends[following]
+            following = bisect_right(places, place)
+            place = size if following == len(places) else ends[places[following]]
             continue
         if length is not None and body + length > size:
             yield size

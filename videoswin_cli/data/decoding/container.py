@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from videoswin_cli.data.decoding.playlists import confine, refuse_playlist
 from videoswin_cli.errors import UsageError, VideoError
 
 if TYPE_CHECKING:
@@ -13,11 +14,14 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 CHECK_FILE = "Check that the file is complete and plays elsewhere."
+# Of a picture, width x height: twice those of 8K, 200 MB as RGB. A small file may claim far more.
+MAX_PIXELS = 1 << 26
+_ALIGNMENT_PIXELS = 1 << 23  # which decoders add to a picture, at most
 
 
 @contextmanager
 def open_container(
-    path: str | Path, *, stream: int | None = None
+    path: str | Path, *, stream: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> "Iterator[tuple[InputContainer, VideoStream]]":
     """An opened file and the video stream to read.
 
@@ -25,19 +29,20 @@ def open_container(
         path: the file.
         stream: number of the stream as `ffprobe` counts all streams of the file; by default the
             one that `choose_stream` takes.
+        max_pixels: of a picture, width x height; the decoder takes none that is larger.
 
     Raises:
-        VideoError: no such file, not a video, or no decoder for it.
+        VideoError: no such file, not a video, no decoder for it, or its pictures are too large.
         UsageError: `stream` is no video stream of this file.
     """
     import av
     from av.stream import Discard
 
     _check_file(path)
+    refuse_playlist(path)
     try:
-        # An absolute path is never taken for a protocol ("concat:...").
-        # Text in the metadata that is no UTF-8 stops PyAV unless told otherwise.
-        container = av.open(str(Path(path).absolute()), metadata_errors="ignore")
+        limit = {"max_pixels": str(max_pixels + _ALIGNMENT_PIXELS)}
+        container = _open(path, limit)
     except av.error.FFmpegError as error:
         raise VideoError(
             f"{path}: not a readable video file ({error.strerror}; {_describe_start(path)})",
@@ -45,13 +50,54 @@ def open_container(
         ) from error
     with container:
         chosen = choose_stream(str(path), container, wanted=stream)
+        check_pixels(str(path), _read_size(path, chosen), max_pixels)
         for other in container.streams:
             if other is not chosen:
                 other.discard = Discard.all  # sound is not needed: leave it unread where possible
         # Many videos are read at once, one a worker. It also keeps the number of packets that a
         # decoder swallows ahead of a frame small.
         chosen.codec_context.thread_count = 1
+        chosen.codec_context.options = limit
         yield container, chosen
+
+
+def check_pixels(shown: str, size: tuple[int, int], max_pixels: int) -> None:
+    """Hold (width, height) of the pictures of a file against a limit.
+
+    Raises:
+        VideoError: they are larger.
+    """
+    width, height = size
+    if width * height > max_pixels:
+        raise VideoError(
+            f"{shown}: its pictures are {width}x{height}, {width * height:,} pixels; the limit is"
+            f" {max_pixels:,} (--max-pixels)",
+            hint=f"Where the file can be trusted: --max-pixels {width * height}.",
+        )
+
+
+def _open(path: str | Path, options: "dict[str, str]") -> "InputContainer":
+    import av
+
+    # An absolute path is never taken for a protocol ("concat:...").
+    # Text in the metadata that is no UTF-8 stops PyAV unless told otherwise.
+    file = str(Path(path).absolute())
+    return av.open(file, metadata_errors="ignore", options=options, container_options=confine())
+
+
+def _read_size(path: str | Path, stream: "VideoStream") -> tuple[int, int]:
+    """(width, height) in px, (0, 0) where neither the header nor the first packets tell."""
+    import av
+
+    if stream.width and stream.height:
+        return stream.width, stream.height
+    # FFmpeg forgets a size that is above its limit. Without a look at packets it decodes nothing.
+    try:
+        with _open(path, {"probesize": "32", "analyzeduration": "1"}) as again:
+            other = again.streams[stream.index]
+            return getattr(other, "width", 0) or 0, getattr(other, "height", 0) or 0
+    except (av.error.FFmpegError, IndexError):
+        return 0, 0
 
 
 def choose_stream(
@@ -68,7 +114,7 @@ def choose_stream(
     from av.stream import Disposition
 
     kind = container.format.name
-    if kind.endswith("_pipe") or kind in {"image2", "ico"}:
+    if kind.endswith("_pipe") or kind == "ico":
         raise VideoError(f"{shown}: a single picture ({kind}), no video")
     if kind == "tty":  # FFmpeg films any *.txt as a terminal
         raise VideoError(f"{shown}: a text file, no video")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Any copied frame is one too many. decord takes exactly 0 for "no limit", hence not 0.
 _NO_COPIES = 1e-6
+# Of a picture. decord holds several of them, in more than one form.
+_MOST_PIXELS = 1 << 24
 # Seconds that decord's float32 timestamps may be off; a frame lasts far longer.
 _TIME_TOLERANCE = 2e-3
 
@@ -54,10 +56,12 @@ def find_obstacle(index: FrameIndex) -> str | None:
     mp4_or_matroska = mov or index.container.startswith("matroska,")
     if index.codec in {"av1", "libdav1d", "libaom-av1"}:
         return "its FFmpeg 4.1 has no AV1 decoder"
-    if not mp4_or_matroska and index.container != "avi":
+    if index.container == "avi":
+        return "in AVI it cannot seek, and says nothing of damage"
+    if not mp4_or_matroska:
         return f"it mixes up frames of {index.container} files"
-    if index.container == "avi" and len(index.marked_keys) > 1:
-        return "in AVI it cannot seek: it starts over and miscounts"
+    if index.height * index.width > _MOST_PIXELS:
+        return f"of pictures of more than {_MOST_PIXELS:,} pixels it takes too much memory"
     if index.streams > 1:
         return f"of {index.streams} video streams it may take another one"
     if index.orientation.mirrored:
@@ -145,8 +149,6 @@ class DecordReader:
         keys = {int(key) for key in self._video.get_key_indices()}
         if not keys - {0} <= self._index.closed:
             raise DecordFailedError(_UNPROVEN)
-        if self._index.container == "avi":
-            return  # there decord's timestamps are noise
         starts = np.asarray(self._video.get_frame_timestamp(range(len(times))))[:, 0]
         if not np.allclose(starts - starts[0], times - times[0], rtol=1e-6, atol=_TIME_TOLERANCE):
             raise DecordFailedError("its timestamps differ from those of the packets")

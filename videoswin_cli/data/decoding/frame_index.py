@@ -46,7 +46,8 @@ class FrameIndex:
     clock: Clock
     starts: tuple[int, ...]  # packets from which decoding can start, ascending
     first_frames: tuple[int, ...]  # number of the first frame that each of them gives
-    recoveries: tuple[tuple[int, int], ...]  # packets: a refresh begins, the picture is whole
+    # Packets, ascending: a refresh begins; the picture is whole after this or a later refresh.
+    recoveries: tuple[tuple[int, int], ...]
     closed: frozenset[int]  # packets from which all that is sent can be decoded, and shown after
     marked_keys: frozenset[int]  # packets that the container calls key frames
     hidden: bool  # some packets show no frame
@@ -59,15 +60,19 @@ class FrameIndex:
         """Position in `starts` of the last start from which frame `number` can be decoded."""
         return max(bisect_right(self.first_frames, number) - 1, 0)
 
+    def whole_after(self, packet: int) -> int:
+        """The packet at which the picture is whole again if one is damaged."""
+        count = len(self.clock.numbers)
+        after = bisect_right(self.recoveries, (packet, count))
+        return self.recoveries[after][1] if after < len(self.recoveries) else count
+
     def spoiled_by(self, first: int, last: int) -> Iterator[int]:
         """Frames that cannot be relied on where a packet, one of `first` to `last`, is damaged.
 
         They are those sent from there to the next packet at which the picture is whole again, and
         those sent after that but shown before it.
         """
-        numbers = self.clock.numbers
-        after = bisect_right(self.recoveries, (last, len(numbers)))
-        end = min((whole for _, whole in self.recoveries[after:]), default=len(numbers))
+        numbers, end = self.clock.numbers, self.whole_after(last)
         yield from (number for number in numbers[max(first, 0) : end] if number >= 0)
         for number in numbers[end + 1 :]:
             if number > numbers[end]:
@@ -89,11 +94,12 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
     if container.format.name == "avi":
         facts = list(_read_slots(source, facts))
     if first is None:
+        large = "" if stream.width else " Or its pictures are larger than --max-pixels allows."
         raise VideoError(
             f"{shown}: not one frame can be decoded"
             f" ({len(facts)} video packets in {container.size:,} bytes,"
             f" codec {name_codec(stream)})",
-            hint=CHECK_FILE,
+            hint=CHECK_FILE + large,
         )
     timing = _read_timing(container, stream, scan)
     clock = set_clock(facts, timing)
@@ -110,6 +116,8 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
         )
     if loss.cut_off or scan.broken_off or facts[-1].corrupt:
         found = _describe_rest(stream, facts, clock)
+    elif loss.doubt is not None:
+        notes.append(f"the file may be cut off: {loss.doubt}")
     if found is not None:
         if not allow_truncated:
             raise VideoError(
@@ -194,11 +202,13 @@ def _find_starts(
 
 def _find_recoveries(facts: Sequence[PacketFacts]) -> tuple[tuple[int, int], ...]:
     known = any(fact.access for fact in facts)  # else what the container calls key frames must do
-    return tuple(
+    begun = [
         (i, min(i + max(fact.recovery_frames, 0), len(facts)))
         for i, fact in enumerate(facts)
         if (fact.recovery_frames >= 0 if known else fact.key)
-    )
+    ]
+    earliest = [*accumulate((whole for _, whole in reversed(begun)), min)][::-1]
+    return tuple((i, whole) for (i, _), whole in zip(begun, earliest, strict=True))
 
 
 def _find_closed(facts: Sequence[PacketFacts], clock: Clock) -> frozenset[int]:
@@ -249,7 +259,8 @@ def _describe(container: "InputContainer", stream: "VideoStream", clock: Clock) 
 
 
 def _describe_rest(stream: "VideoStream", facts: Sequence[PacketFacts], clock: Clock) -> str:
-    promised = f" of the {stream.frames} that its header promises" if stream.frames else ""
+    more = stream.frames > len(facts)
+    promised = f" of the {stream.frames} that its header promises" if more else ""
     return (
         f"the file is cut off: it holds {len(facts)} frames{promised}, "
         f"{clock.end - clock.times[0]:.2f} s"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from videoswin_cli.data.decoding.animated_webp import is_animated_webp, open_animated_webp
+from videoswin_cli.data.decoding.container import MAX_PIXELS
 from videoswin_cli.data.decoding.decord_reader import DecordFailedError, DecordReader, load_decord
 from videoswin_cli.data.decoding.frame_index import FrameIndex, index_frames
 from videoswin_cli.data.decoding.packets import PacketSource, open_packets
@@ -38,6 +39,7 @@ class OpenOptions:
     decoder: DecoderChoice = "auto"
     stream: int | None = None
     allow_truncated: bool = False
+    max_pixels: int = MAX_PIXELS
 
     def open(self, path: str | Path) -> AbstractContextManager["Video"]:
         return open_video(
@@ -45,6 +47,7 @@ class OpenOptions:
             decoder=self.decoder,
             stream=self.stream,
             allow_truncated=self.allow_truncated,
+            max_pixels=self.max_pixels,
         )
 
 
@@ -158,6 +161,7 @@ def open_video(
     decoder: DecoderChoice = "auto",
     stream: int | None = None,
     allow_truncated: bool = False,
+    max_pixels: int = MAX_PIXELS,
 ) -> Iterator[Video]:
     """An opened video file.
 
@@ -168,10 +172,11 @@ def open_video(
         stream: number of the video stream, as `ffprobe` counts all streams of a file; by default
             the one that FFmpeg takes (default flag, then size).
         allow_truncated: read what is there of a file whose end is missing; its notes say so.
+        max_pixels: of a picture, width x height; files of larger ones are refused.
 
     Raises:
-        VideoError: not a video, not one frame can be decoded, not by the decoder named, or its end
-            is missing.
+        VideoError: not a video, not one frame can be decoded, not by the decoder named, its end
+            is missing, or its pictures are too large.
         UsageError: decord is named and not installed, there is no such decoder or stream.
     """
     if decoder not in ("auto", "decord", "pyav"):
@@ -182,10 +187,10 @@ def open_video(
             hint="Use --decoder pyav: it reads the same frames.",
         )
     if decoder != "decord" and is_animated_webp(path):
-        with open_animated_webp(path) as (index, webp_reader):
+        with open_animated_webp(path, max_pixels=max_pixels) as (index, webp_reader):
             yield Video(index, webp_reader)
         return
-    with open_packets(path, stream=stream) as source:
+    with open_packets(path, stream=stream, max_pixels=max_pixels) as source:
         index = index_frames(source, allow_truncated=allow_truncated)
         reader = _choose_reader(index, source, decoder)
         fallback = partial(PyAvReader, index, source) if decoder == "auto" else None

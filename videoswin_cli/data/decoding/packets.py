@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from videoswin_cli.data.decoding.container import decode_packet, open_container
+from videoswin_cli.data.decoding.container import MAX_PIXELS, decode_packet, open_container
 from videoswin_cli.data.decoding.random_access import Access, PacketKind, make_inspector
 
 if TYPE_CHECKING:
@@ -52,9 +52,12 @@ class PacketSource:
     container: "InputContainer"
     stream: "VideoStream"  # decode with its context: it is another one after `read_from`
 
-    def __init__(self, path: str | Path, stream: int | None, stack: ExitStack) -> None:
+    def __init__(
+        self, path: str | Path, stream: int | None, max_pixels: int, stack: ExitStack
+    ) -> None:
         self.path = str(path)
         self._wanted = stream
+        self._max_pixels = max_pixels
         self._stack = stack
         self._held: list[Packet[VideoStream]] | None = None
         self.places = array("q")  # of each packet in the file, -1 where it is not known
@@ -65,7 +68,7 @@ class PacketSource:
     def _open(self) -> None:
         self._stack.close()
         self.container, self.stream = self._stack.enter_context(
-            open_container(self.path, stream=self._wanted)
+            open_container(self.path, stream=self._wanted, max_pixels=self._max_pixels)
         )
 
     def scan(self) -> Scan:
@@ -145,10 +148,12 @@ class PacketSource:
 
 
 @contextmanager
-def open_packets(path: str | Path, *, stream: int | None = None) -> Iterator[PacketSource]:
+def open_packets(
+    path: str | Path, *, stream: int | None = None, max_pixels: int = MAX_PIXELS
+) -> Iterator[PacketSource]:
     """An opened file. Arguments and errors are those of `open_container`."""
     with ExitStack() as stack:
-        yield PacketSource(path, stream, stack)
+        yield PacketSource(path, stream, max_pixels, stack)
 
 
 def _describe_packet(packet: "Packet[VideoStream]", kind: PacketKind) -> PacketFacts:

@@ -27,11 +27,11 @@ class PyAvReader:
     def __init__(self, index: FrameIndex, source: PacketSource) -> None:
         self._index = index
         self._source = source
-        self._spoiled = {
-            number
-            for packet in index.corrupt
-            for number in index.spoiled_by(packet, packet + _MARKED_EARLY)
-        }
+        self._packets = {number: i for i, number in enumerate(index.clock.numbers) if number >= 0}
+        self._spoiled: set[int] = set()
+        self._damage: dict[int, int] = {}  # first packet of damage, by the packet that is whole
+        for packet in sorted(index.corrupt):
+            self._spoil(packet, packet + _MARKED_EARLY)
         self._frames: Iterator[tuple[int, VideoFrame]] = iter(())
         self._position = -1  # number of the last frame decoded
         self._start = -1  # where `_frames` started, as a position in `index.starts`; -1: nowhere
@@ -116,18 +116,23 @@ class PyAvReader:
     ) -> "Iterator[tuple[int, VideoFrame]]":
         """The frame and its number, if it is whole and part of the video."""
         self.decoded_frames += 1
-        numbers = self._index.clock.numbers
         if frame is None:
             # Where a packet makes no sense, the one before it ends in the damage, perhaps.
-            self._spoiled.update(self._index.spoiled_by(packet_number - 1, packet_number))
+            self._spoil(packet_number - 1, packet_number)
             return
         number = count if self._index.clock.counted else frame.pts
         if number is None:
             return  # cut off, or with nothing to refer to
-        if frame.is_corrupt and number in numbers:
-            packet_number = numbers.index(number)
-            self._spoiled.update(self._index.spoiled_by(packet_number, packet_number))
+        if frame.is_corrupt and number in self._packets:
+            self._spoil(self._packets[number], self._packets[number])
         yield number, frame
+
+    def _spoil(self, first: int, last: int) -> None:
+        """Give up the frames that damage in packets `first` to `last` reaches."""
+        whole = self._index.whole_after(last)
+        if first < self._damage.get(whole, whole):
+            self._damage[whole] = first
+            self._spoiled.update(self._index.spoiled_by(first, last))
 
 
 def _make_converter(index: FrameIndex) -> "Callable[[VideoFrame], NDArray[np.uint8]]":
