@@ -22,22 +22,22 @@ LAYERS = {
     "ranges": 0,
     "visible": 0,
     "csv_text": 0,
-    "locks": 0,
-    "config": 1,
-    "yaml_text": 1,
-    "files": 1,
     "encodings": 0,
-    "text_files": 1,
-    "delimited": 1,
+    "locks": 0,
     "transport": 0,
-    "fetch": 1,
-    "model": 2,
-    "data": 2,
-    "report": 2,
-    "engine": 3,
-    "synthesis": 3,
-    "training": 4,
-    "cli": 5,
+    "files": 1,
+    "config": 2,
+    "yaml_text": 2,
+    "text_files": 2,
+    "delimited": 2,
+    "fetch": 2,
+    "model": 3,
+    "data": 3,
+    "report": 3,
+    "engine": 4,
+    "synthesis": 4,
+    "training": 5,
+    "cli": 6,
 }
 HEAVY = {
     *("torch", "decord", "av", "requests", "numpy", "rich", "tqdm", "safetensors", "filelock"),
@@ -71,7 +71,7 @@ def part(module: str) -> str:
 
 def layer(module: str) -> int:
     """The package itself and `__main__` are doors: above everything."""
-    return LAYERS.get(part(module), 6)
+    return LAYERS.get(part(module), 7)
 
 
 def importers_of(package: str) -> set[str]:
@@ -184,7 +184,7 @@ def test_numpy_never_unpickles() -> None:
         assert "allow_pickle=False" in ast.unparse(call)
 
 
-@pytest.mark.parametrize("module", [name for name in FILES if layer(name) > 4])
+@pytest.mark.parametrize("module", [name for name in FILES if layer(name) > 5])
 def test_the_engine_is_imported_where_it_is_used(module: str) -> None:
     top = ast.parse(FILES[module].read_text(encoding="utf-8"))
     body = [node for node in top.body if isinstance(node, ast.Import | ast.ImportFrom)]

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from videoswin_cli.errors import UsageError, VideoSwinError
-from videoswin_cli.files import check_writable, read_csv, to_json, write_csv, write_whole
+from videoswin_cli.files import (
+    check_no_stream,
+    check_writable,
+    read_csv,
+    to_json,
+    write_csv,
+    write_whole,
+)
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -155,3 +162,25 @@ def test_what_refuses_a_file_is_wrong_usage_and_a_full_disk_is_not(
         raise OSError(number, os.strerror(number))
     assert type(caught.value) is kind
     assert caught.value.message == f"cannot write {tmp_path / 'a.txt'}: {os.strerror(number)}"
+
+
+def test_a_line_of_json_is_one_line_for_every_reader() -> None:
+    name = "a\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029.mp4"
+    text = to_json({"path": name})
+    assert len(text.splitlines()) == 1
+    assert json.loads(text) == {"path": name}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")
+def test_a_pipe_is_refused_but_one_of_the_shell(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="a pipe, socket or device"):
+        check_no_stream(tmp_path / "pipe", from_shell=True)
+    read, write = os.pipe()
+    try:
+        check_no_stream(Path(f"/dev/fd/{read}"), from_shell=True)
+        with pytest.raises(UsageError):
+            check_no_stream(Path(f"/dev/fd/{read}"))
+    finally:
+        os.close(read)
+        os.close(write)

@@ -109,13 +109,19 @@ def check_writable(
         raise UsageError(f"cannot write {named or path}: {error.strerror or error}") from error
 
 
-def check_no_stream(path: Path) -> None:
+def check_no_stream(path: Path, *, from_shell: bool = False) -> None:
     """Refuse a pipe, socket or device, which might be waited for without end.
+
+    Args:
+        path: of a file that is to be read.
+        from_shell: allow the pipes that a shell makes for `<(command)`, which end.
 
     Raises:
         UsageError: it is one.
     """
-    with suppress(OSError):  # no such file, or a name too long: whoever opens it says so
+    if from_shell and str(path).startswith(("/dev/fd/", "/proc/self/fd/")):
+        return
+    with suppress(OSError, ValueError):  # no such name: whoever opens it says so
         if _is_stream(path):
             raise UsageError(f"{path}: a pipe, socket or device", hint="give a file")
 
@@ -153,9 +159,12 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
 
 
+_LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
+
+
 def to_json(value: Any, *, indent: int | None = None) -> str:
-    """JSON as people read it. Bytes of a file name that are no UTF-8 become escapes."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    """JSON as people read it; what is no UTF-8, or ends a line for some readers, is an escape."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent).translate(_LINE_ENDS)
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from videoswin_cli.encodings import guess_encoding
 from videoswin_cli.errors import UsageError
+from videoswin_cli.files import check_no_stream
 
 _LARGEST = 2**29  # bytes of a file
 _MARKS = (  # UTF-32's before UTF-16's, which begins alike
@@ -32,6 +33,7 @@ def read_text(path: Path, *, what: str) -> str:
     Raises:
         UsageError: it cannot be read, is no text or in another encoding; says how to convert it.
     """
+    check_no_stream(path, from_shell=True)
     try:
         with path.open("rb") as file:
             data = file.read(_LARGEST + 1)

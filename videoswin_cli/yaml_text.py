@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from videoswin_cli.errors import UsageError
+from videoswin_cli.files import check_no_stream
 from videoswin_cli.ranges import shown
 
 MAX_BYTES = 256 << 10  # of a file; ours have 5 KiB
@@ -30,9 +31,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UsageError: the file is missing, is no YAML, is beyond a limit, has a key twice, or holds
             something else than a mapping.
     """
+    check_no_stream(path, from_shell=True)
     try:
-        if path.is_fifo() and not str(path).startswith(("/dev/", "/proc/")):  # those a shell made
-            raise UsageError(f"cannot read {path}: expected a file, found a pipe")
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name

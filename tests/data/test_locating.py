@@ -352,3 +352,10 @@ def test_hidden_and_still_files_are_not_meant_by_an_id(root: Path) -> None:
     assert video.path == "x/idea.mp4"
     ((video,), _) = look(root, ".trash/idea.mkv")
     assert video.path == ".trash/idea.mkv", "what is named counts"
+
+
+def test_the_files_of_activitynet_begin_with_v(root: Path) -> None:
+    (root / "v_abc.mp4").touch()
+    text = '{"database": {"abc": {"annotations": [{"label": "archery", "segment": [1, 2]}]}}}'
+    assert find(root, text) == [("v_abc.mp4#t=1,2", True, 2)]
+    assert find(root, "abc archery\n") == [("abc", False, 2)]

@@ -9,12 +9,12 @@ from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.errors import UsageError
 from videoswin_cli.training.examples import (
     Examples,
-    Source,
     deal_clips,
     describe_examples,
     find_clips,
     leave_out_broken,
 )
+from videoswin_cli.training.found_clips import Source
 
 
 def touch(folder: Path, *names: str) -> Path:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from videoswin_cli.errors import UsageError
-from videoswin_cli.training.examples import Found, Source, find_clips
+from videoswin_cli.training.examples import find_clips
+from videoswin_cli.training.found_clips import Found, Source
 
 ROWS = ("a,run,train", "b,walk,Training", "c,run,val", "d,walk,validation", "e,run,test")
 

@@ -167,7 +167,7 @@ def finetune(
 
     from videoswin_cli.cli.memory import keep_freed_memory
     from videoswin_cli.training import finetuning as engine
-    from videoswin_cli.training.examples import Source
+    from videoswin_cli.training.found_clips import Source
     from videoswin_cli.training.preparation import FinetuneOptions, rehearse
     from videoswin_cli.training.recipe import read_recipe
 

@@ -43,7 +43,9 @@ def locate(
         UsageError: `root` is no folder, or one video is listed with two labels.
     """
     search = NameSearch(root or _default_root(videos))
-    matches, notices = _check_tails([_find(search, row) for row in videos.rows])
+    matches, notices = _check_tails(
+        [_find(search, row, from_json=videos.format == "json") for row in videos.rows]
+    )
     found: dict[str, ListedVideo] = {}
     spellings: dict[str, set[str]] = defaultdict(set)
     repeated = 0
@@ -75,12 +77,16 @@ def locate(
     return list(found.values()), [*notices, *search.notices()]
 
 
-def _find(search: NameSearch, row: ListRow) -> _Found:
+def _find(search: NameSearch, row: ListRow, *, from_json: bool) -> _Found:
     for name in row.trimmed_names:
         match = search.find(name, row.label)
         if match.path is not None or match.ambiguous:
             return match, None
-    return search.find(row.name, row.label), row.segment
+    match = search.find(row.name, row.label)
+    if from_json and match.path is None and not match.ambiguous and "/" not in row.name:
+        activitynet = search.find(f"v_{row.name}", row.label)  # as its files are called
+        match = match if activitynet.path is None else activitynet
+    return match, row.segment
 
 
 def _check_tails(found: Sequence[_Found]) -> tuple[list[_Found], list[str]]:

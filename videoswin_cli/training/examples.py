@@ -1,35 +1,21 @@
 """What there is to learn from: classes, clips to train on and clips to validate on."""
 
 import math
-import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from types import MappingProxyType
 
 import torch
 
-from videoswin_cli.class_names import fold_name
 from videoswin_cli.data.broken import describe_broken, find_broken_videos
-from videoswin_cli.data.class_folders import find_parts, match_classes, read_class_folder
 from videoswin_cli.data.decoding.open import OpenOptions
-from videoswin_cli.data.lists import (
-    VideoList,
-    number_labels,
-    question_labels,
-    read_list,
-)
-from videoswin_cli.data.lists.splits import choose_split, describe_splits
-from videoswin_cli.data.locating import locate, name_missing
 from videoswin_cli.data.training_clips import seeded
 from videoswin_cli.errors import UsageError
-from videoswin_cli.model.label_files import list_labels
 from videoswin_cli.records import ListedVideo
+from videoswin_cli.training.class_tree import read_class_tree
+from videoswin_cli.training.found_clips import Found, Notice, Source, check_several, name_some
+from videoswin_cli.training.listed_clips import read_listed_clips
 
-Notice = Callable[[str], None]
-
-_FEW = 5  # examples named in a message
 _LOPSIDED = 10  # clips of the largest class over those of the smallest that are worth a word
 
 
@@ -58,30 +44,6 @@ def rarest_labels(clips: Sequence[ListedVideo]) -> list[int]:
     return [min(clip.labels, key=lambda label: (counts[label], label)) for clip in clips]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """Where the examples come from: a folder, or two lists."""
-
-    folder: Path | None = None
-    train_list: Path | None = None
-    val_list: Path | None = None
-    root: Path | None = None
-    labels: Path | None = None
-    val_share: float = 0.2  # of the clips of each class, where there is no `val`
-    multi_label: bool = False  # rows of a list may give a clip several classes
-    all_files: bool = False  # look into files of the folder whatever their names
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """Labelled clips before they are dealt out."""
-
-    classes: tuple[str, ...]
-    train: tuple[ListedVideo, ...]
-    val: tuple[ListedVideo, ...] | None  # None: a share of `train`, to be set aside
-    broken: tuple[tuple[str, str], ...] = ()  # path and reason of clips that were left out
-
-
 def find_clips(source: Source, *, notice: Notice) -> Found:
     """Find the clips and their classes; none is opened.
 
@@ -93,9 +55,9 @@ def find_clips(source: Source, *, notice: Notice) -> Found:
             "a class folder gives a clip one class", hint="--multi-label goes with --train-list"
         )
     if source.folder is not None:
-        found = _from_folder(source.folder, notice, all_files=source.all_files)
+        found = read_class_tree(source.folder, notice, all_files=source.all_files)
     else:
-        found = _from_lists(source, notice)
+        found = read_listed_clips(source, notice)
     _check_apart(found, notice)
     return found
 
@@ -181,7 +143,7 @@ def deal_clips(found: Found, *, val_share: float, seed: int) -> Examples:
     if val is None:
         train, val = _split(found.classes, found.train, val_share, seed)
     examples = Examples(classes=found.classes, train=train, val=val, broken=found.broken)
-    _check_several(examples.classes)
+    check_several(examples.classes)
     validated = examples.counts(val)
     for name, count, other in zip(examples.classes, examples.counts(train), validated, strict=True):
         if not count:
@@ -198,14 +160,6 @@ def deal_clips(found: Found, *, val_share: float, seed: int) -> Examples:
     return examples
 
 
-def _check_several(classes: Sequence[str]) -> None:
-    if len(classes) == 1:
-        raise UsageError(
-            f"there is one class, {classes[0]!r}: nothing to tell apart",
-            hint="expected DATA/CLASS/CLIP, or labels in a list, of two classes or more",
-        )
-
-
 def describe_examples(examples: Examples) -> list[str]:
     """Sentences for the user: sizes, imbalance, classes that are hardly there."""
     counts = examples.counts(examples.train)
@@ -220,101 +174,11 @@ def describe_examples(examples: Examples) -> list[str]:
         lines.append("the classes are far from balanced: see --balance sampler|loss")
     single = [names[label] for label in order if counts[label] == 1]
     if single:
-        lines.append(f"{len(single)} classes with a single training clip: {_some(single)}")
+        lines.append(f"{len(single)} classes with a single training clip: {name_some(single)}")
     unseen = [n for n, count in zip(names, examples.counts(examples.val), strict=True) if not count]
     if unseen:
-        lines.append(f"{len(unseen)} classes without a validation clip: {_some(unseen)}")
+        lines.append(f"{len(unseen)} classes without a validation clip: {name_some(unseen)}")
     return lines
-
-
-# --- folders --------------------------------------------------------------------------------------
-
-
-def _from_folder(folder: Path, notice: Notice, *, all_files: bool) -> Found:
-    if not folder.is_dir():
-        raise UsageError(
-            f"{folder} is {'a file' if folder.exists() else 'not there'}",
-            hint="expected DATA/CLASS/CLIP or DATA/train/CLASS/CLIP and DATA/val/CLASS/CLIP",
-        )
-    parts = find_parts(folder)
-    if "train" not in parts.folders:
-        videos = _read_classes(folder, notice, all_files=all_files)
-        classes = _sort_classes(videos)
-        return Found(classes=classes, train=_clips(videos, classes), val=None)
-    train_folder, val_folder = parts.folders["train"], parts.folders.get("val")
-    if val_folder is None:
-        there = " and ".join(path.name for _, path in sorted(parts.folders.items(), reverse=True))
-        raise UsageError(
-            f"{folder} has {there} but no val",
-            hint="add val/CLASS/CLIP (a test part is not validated on unless you call it val), or "
-            f"give {train_folder} to have it split",
-        )
-    idle = [*parts.others, *(p.name for part, p in parts.folders.items() if part == "test")]
-    if idle:
-        notice(f"not used, since {train_folder.name} and {val_folder.name} are: {_some(idle)}")
-    train = _read_classes(train_folder, notice, all_files=all_files)
-    val = _read_classes(val_folder, notice, all_files=all_files)
-    _check_folders_apart(train, val)
-    names, notices = match_classes(_sort_classes(train), _sort_classes(val))
-    for text in notices:
-        notice(text)
-    classes = tuple(sorted({*_sort_classes(train), *names.values()}))
-    return Found(
-        classes=classes,
-        train=_clips(train, classes, part=train_folder.name),
-        val=_clips(val, classes, part=val_folder.name, names=names),
-    )
-
-
-def _read_classes(folder: Path, notice: Notice, *, all_files: bool) -> VideoList:
-    videos = read_class_folder(folder, all_files=all_files)
-    for text in videos.notices:
-        notice(text)
-    return videos
-
-
-def _check_folders_apart(train: VideoList, val: VideoList) -> None:
-    """Raises UsageError where a link gives both parts one folder of clips."""
-    train_folders, val_folders = (
-        {os.path.realpath(Path(part.source, name)): name for name in _sort_classes(part)}
-        for part in (train, val)
-    )
-    if shared := sorted(train_folders.keys() & val_folders.keys()):
-        raise UsageError(
-            f"{shared[0]} would be both trained and validated on ({len(shared)} such folders)",
-            hint=f"look for links in {train.source} and {val.source}",
-        )
-
-
-def _sort_classes(videos: VideoList) -> tuple[str, ...]:
-    return tuple(sorted({str(row.label) for row in videos.rows}))
-
-
-def _clips(
-    videos: VideoList,
-    classes: Sequence[str],
-    *,
-    part: str | None = None,
-    names: Mapping[str, str] = MappingProxyType({}),
-) -> tuple[ListedVideo, ...]:
-    """Clips of class folders, which are where they were found.
-
-    Args:
-        videos: as found.
-        classes: all of them, in the order of their indices.
-        part: name of the folder above, to begin the paths with.
-        names: classes by the names of their folders, where they differ.
-    """
-    index = {name: number for number, name in enumerate(classes)}
-    return tuple(
-        ListedVideo(
-            path=row.name if part is None else f"{part}/{row.name}",
-            file=str(Path(videos.source) / row.name),
-            label=index[names.get(str(row.label), str(row.label))],
-            line=row.line,
-        )
-        for row in videos.rows
-    )
 
 
 def _split(
@@ -347,117 +211,3 @@ def _split(
         tuple(clip for clip in clips if clip.file not in aside),
         tuple(clip for clip in clips if clip.file in aside),
     )
-
-
-# --- lists ----------------------------------------------------------------------------------------
-
-
-def _from_lists(source: Source, notice: Notice) -> Found:
-    if source.train_list is None:
-        raise UsageError(
-            "no data", hint="give a folder of class folders, or --train-list and --val-list"
-        )
-    lists = _read_parts(source, notice)
-    classes = list_labels(source.labels) if source.labels else _name_classes(lists)
-    joined = [name for name in classes if ";" in name]
-    if joined and not source.labels:
-        notice(f"{joined[0]!r} is taken for one class; --multi-label takes it for several")
-    for first, *others in _spell_classes(lists):
-        if others:
-            notice(
-                f"{_some([repr(name) for name in others])} and {first!r} are taken for one class"
-            )
-    clips = [
-        _locate(part, classes, source.root, notice, multi_label=source.multi_label)
-        for part in lists
-    ]
-    train, *val = (tuple(part) for part in clips)
-    return Found(classes=classes, train=train, val=val[0] if val else None)
-
-
-def _read_parts(source: Source, notice: Notice) -> list[VideoList]:
-    """The training list and, where there is one, the validation list.
-
-    Of a list whose rows name several splits those of the part are taken; one list may hold both.
-    """
-    given = {"train": source.train_list, "val": source.val_list}
-    files = {part: file for part, file in given.items() if file is not None}
-    lists = {part: read_list(file, multi_label=source.multi_label) for part, file in files.items()}
-    for videos in lists.values():
-        for text in (
-            f"{videos.source}: {len(videos.rows)} rows ({videos.format})",
-            *videos.notices,
-        ):
-            notice(text)
-    whole = lists["train"]
-    if "val" not in lists and {"train", "val"} <= set(whole.splits):
-        lists["val"] = whole
-    for part, videos in lists.items():
-        if len(videos.splits) > 1:
-            rows = choose_split(videos.rows, videos.splits, part, source=videos.source)
-            lists[part] = replace(videos, rows=rows)
-            notice(
-                f"{videos.source} holds several splits, {describe_splits(videos.splits)}: the "
-                f"{len(rows)} rows of {part} are taken for {part}"
-            )
-    return list(lists.values())
-
-
-def _name_classes(lists: Sequence[VideoList]) -> tuple[str, ...]:
-    """Sorted names, or numbers up to the largest where the lists have numbers."""
-    labels = {row.label for part in lists for row in part.rows if row.label is not None}
-    if not labels:
-        return ()  # `number_labels` says what is wrong
-    if not all(isinstance(label, int) for label in labels):
-        return tuple(sorted(spellings[0] for spellings in _spell_classes(lists)))
-    _check_several([f"class {number}" for number in labels])
-    numbers = sorted(map(int, labels))
-    if absent := sorted(set(range(numbers[-1])) - set(numbers)):
-        hint = "labels are counted from 0; class names, all of them, can be given with --labels"
-        if any(part.format == "id-frames-label" for part in lists):
-            hint = (
-                "the number before the label is taken for a number of frames; where clips have "
-                "several labels say --multi-label"
-            )
-        raise UsageError(
-            f"no clip has label {absent[0]}: labels go from {numbers[0]} to {numbers[-1]}, "
-            f"{len(absent)} in between or below are nowhere",
-            hint=hint,
-        )
-    return tuple(f"class {n}" for n in numbers)
-
-
-def _locate(
-    videos: VideoList,
-    classes: Sequence[str],
-    root: Path | None,
-    notice: Notice,
-    *,
-    multi_label: bool = False,
-) -> list[ListedVideo]:
-    labels = number_labels(videos, classes)
-    doubts = [] if multi_label else question_labels(videos, labels, classes)
-    listed, notices = locate(videos, labels, root=root, multi_label=multi_label)
-    for text in (*doubts, *notices):
-        notice(text)
-    missing = sum(clip.file is None for clip in listed)
-    if missing:
-        raise UsageError(
-            f"{missing} of {len(listed)} clips of {videos.source} are not there: "
-            f"{name_missing(listed)}",
-            hint="is --root the folder that the names in the list are relative to?",
-        )
-    return listed
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_FEW]) + (", ..." if len(names) > _FEW else "")
-
-
-def _spell_classes(lists: Sequence[VideoList]) -> list[list[str]]:
-    """Spellings of each class that is named, the training list's first."""
-    spellings: dict[str, dict[str, None]] = defaultdict(dict)
-    for label in (row.label for part in lists for row in part.rows):
-        if label is not None:
-            spellings[fold_name(str(label))][str(label)] = None
-    return [list(names) for names in spellings.values()]

@@ -20,12 +20,12 @@ from videoswin_cli.records import Protocol as Sampling
 from videoswin_cli.training.estimate import estimate
 from videoswin_cli.training.examples import (
     Examples,
-    Source,
     deal_clips,
     describe_examples,
     find_clips,
     leave_out_broken,
 )
+from videoswin_cli.training.found_clips import Source
 from videoswin_cli.training.inputs import Reading
 from videoswin_cli.training.memory import check_memory
 from videoswin_cli.training.plan import Plan, make_plan

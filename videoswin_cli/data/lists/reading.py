@@ -3,7 +3,7 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -218,6 +218,16 @@ def _read_csv(path: Path, text: str, lines: Lines) -> Iterator[Entry]:
     return read_table(kept, delimiter, source=str(path))
 
 
+_UNNAMED_COLUMNS: Mapping[ListFormat, str] = {
+    "id-frames-label": "columns not used: the number of frames",
+    "moments": "columns not used: the two numbers behind the label",
+    "path-start-count-label": (
+        "the numbers before the label are taken for the first frame, counted from 0, and the "
+        "number of frames; -1 or 0 frames are the whole video"
+    ),
+}
+
+
 def _read_lines(
     path: Path, lines: Lines, format: ListFormat, notices: list[str]
 ) -> Iterator[ListRow]:
@@ -226,11 +236,8 @@ def _read_lines(
     file = HMDB51_FILE.fullmatch(path.name)
     if format == "hmdb51" and file is None:
         raise UsageError(f"{path}: an HMDB51 list is called CLASS_test_splitN.txt")
-    if format == "path-start-count-label":
-        notices.append(
-            "the numbers before the label are taken for the first frame, counted from 0, and the "
-            "number of frames; -1 or 0 frames are the whole video"
-        )
+    if (said := _UNNAMED_COLUMNS.get(format)) is not None:
+        notices.append(said)
     marked, comments = [], []
     for number, line in lines:
         where = f"{path}:{number}"

@@ -1,0 +1,49 @@
+"""Labelled clips before they are dealt out, and where they come from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from videoswin_cli.errors import UsageError
+from videoswin_cli.records import ListedVideo
+
+Notice = Callable[[str], None]
+
+_FEW = 5  # examples named in a message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the examples come from: a folder, or two lists."""
+
+    folder: Path | None = None
+    train_list: Path | None = None
+    val_list: Path | None = None
+    root: Path | None = None
+    labels: Path | None = None
+    val_share: float = 0.2  # of the clips of each class, where there is no `val`
+    multi_label: bool = False  # rows of a list may give a clip several classes
+    all_files: bool = False  # look into files of the folder whatever their names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Labelled clips before they are dealt out."""
+
+    classes: tuple[str, ...]
+    train: tuple[ListedVideo, ...]
+    val: tuple[ListedVideo, ...] | None  # None: a share of `train`, to be set aside
+    broken: tuple[tuple[str, str], ...] = ()  # path and reason of clips that were left out
+
+
+def check_several(classes: Sequence[str]) -> None:
+    """Raises UsageError where there is one class."""
+    if len(classes) == 1:
+        raise UsageError(
+            f"there is one class, {classes[0]!r}: nothing to tell apart",
+            hint="expected DATA/CLASS/CLIP, or labels in a list, of two classes or more",
+        )
+
+
+def name_some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_FEW]) + (", ..." if len(names) > _FEW else "")

@@ -1,0 +1,121 @@
+"""Labelled clips of one or two lists."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from videoswin_cli.class_names import fold_name
+from videoswin_cli.data.lists import VideoList, number_labels, question_labels, read_list
+from videoswin_cli.data.lists.splits import choose_split, describe_splits
+from videoswin_cli.data.locating import locate, name_missing
+from videoswin_cli.errors import UsageError
+from videoswin_cli.model.label_files import list_labels
+from videoswin_cli.records import ListedVideo
+from videoswin_cli.training.found_clips import Found, Notice, Source, check_several, name_some
+
+
+def read_listed_clips(source: Source, notice: Notice) -> Found:
+    if source.train_list is None:
+        raise UsageError(
+            "no data", hint="give a folder of class folders, or --train-list and --val-list"
+        )
+    lists = _read_parts(source, notice)
+    classes = list_labels(source.labels) if source.labels else _name_classes(lists)
+    joined = [name for name in classes if ";" in name]
+    if joined and not source.labels:
+        notice(f"{joined[0]!r} is taken for one class; --multi-label takes it for several")
+    for first, *others in _spell_classes(lists):
+        if others:
+            spelled = name_some([repr(name) for name in others])
+            notice(f"{spelled} and {first!r} are taken for one class")
+    clips = [
+        _locate(part, classes, source.root, notice, multi_label=source.multi_label)
+        for part in lists
+    ]
+    train, *val = (tuple(part) for part in clips)
+    return Found(classes=classes, train=train, val=val[0] if val else None)
+
+
+def _read_parts(source: Source, notice: Notice) -> list[VideoList]:
+    """The training list and, where there is one, the validation list.
+
+    Of a list whose rows name several splits those of the part are taken; one list may hold both.
+    """
+    given = {"train": source.train_list, "val": source.val_list}
+    files = {part: file for part, file in given.items() if file is not None}
+    lists = {part: read_list(file, multi_label=source.multi_label) for part, file in files.items()}
+    for videos in lists.values():
+        for text in (
+            f"{videos.source}: {len(videos.rows)} rows ({videos.format})",
+            *videos.notices,
+        ):
+            notice(text)
+    whole = lists["train"]
+    if "val" not in lists and {"train", "val"} <= set(whole.splits):
+        lists["val"] = whole
+    for part, videos in lists.items():
+        if len(videos.splits) > 1:
+            rows = choose_split(videos.rows, videos.splits, part, source=videos.source)
+            lists[part] = replace(videos, rows=rows)
+            notice(
+                f"{videos.source} holds several splits, {describe_splits(videos.splits)}: the "
+                f"{len(rows)} rows of {part} are taken for {part}"
+            )
+    return list(lists.values())
+
+
+def _name_classes(lists: Sequence[VideoList]) -> tuple[str, ...]:
+    """Sorted names, or numbers up to the largest where the lists have numbers."""
+    labels = {row.label for part in lists for row in part.rows if row.label is not None}
+    if not labels:
+        return ()  # `number_labels` says what is wrong
+    if not all(isinstance(label, int) for label in labels):
+        return tuple(sorted(spellings[0] for spellings in _spell_classes(lists)))
+    check_several([f"class {number}" for number in labels])
+    numbers = sorted(map(int, labels))
+    if absent := sorted(set(range(numbers[-1])) - set(numbers)):
+        hint = "labels are counted from 0; class names, all of them, can be given with --labels"
+        if any(part.format == "id-frames-label" for part in lists):
+            hint = (
+                "the number before the label is taken for a number of frames; where clips have "
+                "several labels say --multi-label"
+            )
+        raise UsageError(
+            f"no clip has label {absent[0]}: labels go from {numbers[0]} to {numbers[-1]}, "
+            f"{len(absent)} in between or below are nowhere",
+            hint=hint,
+        )
+    return tuple(f"class {n}" for n in numbers)
+
+
+def _locate(
+    videos: VideoList,
+    classes: Sequence[str],
+    root: Path | None,
+    notice: Notice,
+    *,
+    multi_label: bool = False,
+) -> list[ListedVideo]:
+    labels = number_labels(videos, classes)
+    doubts = [] if multi_label else question_labels(videos, labels, classes)
+    listed, notices = locate(videos, labels, root=root, multi_label=multi_label)
+    for text in (*doubts, *notices):
+        notice(text)
+    missing = sum(clip.file is None for clip in listed)
+    if missing:
+        raise UsageError(
+            f"{missing} of {len(listed)} clips of {videos.source} are not there: "
+            f"{name_missing(listed)}",
+            hint="is --root the folder that the names in the list are relative to?",
+        )
+    return listed
+
+
+def _spell_classes(lists: Sequence[VideoList]) -> list[list[str]]:
+    """Spellings of each class that is named, the training list's first."""
+    spellings: dict[str, dict[str, None]] = defaultdict(dict)
+    for label in (row.label for part in lists for row in part.rows):
+        if label is not None:
+            spellings[fold_name(str(label))][str(label)] = None
+    return [list(names) for names in spellings.values()]
