@@ -105,7 +105,7 @@ def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
 
 def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "mine.yaml")
-    with pytest.raises(UsageError, match="expected a file, found a pipe"):
+    with pytest.raises(UsageError, match="a pipe, socket or device"):
         read_yaml(tmp_path / "mine.yaml")
 
 

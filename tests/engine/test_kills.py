@@ -123,7 +123,19 @@ def before(action: Callable[[Path], None]) -> Callable[[Path], None]:
 
 
 @pytest.mark.usefixtures("stubs")
-@pytest.mark.parametrize("out", ["f.npy", "f.npz", "f.safetensors", "f/"])
+# The other kinds of output end by the same code, and each is killed some twenty times.
+slow = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        "f.npy",
+        pytest.param("f.npz", marks=slow),
+        pytest.param("f.safetensors", marks=slow),
+        "f/",
+    ],
+)
 def test_an_extraction(out: str, videos: Path, tiny: str, tmp_path: Path) -> None:
     changes = kill_everywhere(
         extract(videos, tiny, out, "--per", "window"), tmp_path, status=FAILED
@@ -132,7 +144,7 @@ def test_an_extraction(out: str, videos: Path, tiny: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("stubs")
-@pytest.mark.parametrize("out", ["f.npy", "f/"])
+@pytest.mark.parametrize("out", [pytest.param("f.npy", marks=slow), "f/"])
 def test_an_extraction_that_tries_failed_videos_again(
     out: str, videos: Path, tiny: str, tmp_path: Path
 ) -> None:
@@ -141,7 +153,7 @@ def test_an_extraction_that_tries_failed_videos_again(
 
 
 @pytest.mark.usefixtures("stubs")
-@pytest.mark.parametrize("out", ["f.npy", "f/"])
+@pytest.mark.parametrize("out", ["f.npy", pytest.param("f/", marks=slow)])
 def test_an_extraction_over_an_old_one(out: str, videos: Path, tiny: str, tmp_path: Path) -> None:
     old = before(extract(videos, tiny, out, "--dtype", "fp16"))
     action = extract(videos, tiny, out, "--overwrite")
@@ -149,7 +161,7 @@ def test_an_extraction_over_an_old_one(out: str, videos: Path, tiny: str, tmp_pa
 
 
 @pytest.mark.usefixtures("stubs")
-@pytest.mark.parametrize("suffix", ["npz", "pkl"])
+@pytest.mark.parametrize("suffix", ["npz", pytest.param("pkl", marks=slow)])
 def test_an_evaluation(suffix: str, videos: Path, tiny: str, tmp_path: Path) -> None:
     def action(folder: Path) -> None:
         source = ("--list", videos / "list.txt", "--model", tiny, "--workers", 0)

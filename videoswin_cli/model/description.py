@@ -44,8 +44,9 @@ def read_description(metadata: Mapping[str, str], path: Path) -> Description | N
         entry = to_record(_Entry, data, source=str(path))
         spec = parse_spec(entry.spec, source=str(path), folder=None)
     except (UsageError, ValueError, RecursionError) as error:
+        reason = str(error).removeprefix(f"{path}: ")[:300]
         raise CheckpointError(
-            f"{path}: its description {_FORMAT!r} cannot be read: {str(error)[:300]}",
+            f"{path}: its description {_FORMAT!r} cannot be read: {reason}",
             hint="Write the file anew with `videoswin convert`.",
         ) from error
     return Description(spec=spec, labels=entry.labels, training=entry.training)
