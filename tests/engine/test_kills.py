@@ -122,11 +122,11 @@ def before(action: Callable[[Path], None]) -> Callable[[Path], None]:
     return prepare
 
 
-@pytest.mark.usefixtures("stubs")
 # The other kinds of output end by the same code, and each is killed some twenty times.
 slow = pytest.mark.slow
 
 
+@pytest.mark.usefixtures("stubs")
 @pytest.mark.parametrize(
     "out",
     [

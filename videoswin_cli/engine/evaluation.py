@@ -298,7 +298,7 @@ def find_videos(
             f"only {found} of {len(listed)} videos found under "
             f"{root or Path(videos.source).parent}; missing are, for example: {examples}",
             hint="is --root the folder that the names in the list are relative to? "
-            f"--min-found {found / len(listed):.2f} would go on with these",
+            f"--min-found {found / len(listed):.2f} accepts these",
         )
     return list(options.shard.deal(listed[: options.limit]))
 
