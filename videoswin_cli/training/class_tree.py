@@ -13,6 +13,11 @@ from videoswin_cli.training.found_clips import Found, Notice, name_some
 
 
 def read_class_tree(folder: Path, notice: Notice, *, all_files: bool) -> Found:
+    """Clips of class folders; of a training and a validation part where there are both.
+
+    Raises:
+        UsageError: no such folder, no clips, or parts that cannot be told.
+    """
     if not folder.is_dir():
         raise UsageError(
             f"{folder} is {'a file' if folder.exists() else 'not there'}",

@@ -16,6 +16,11 @@ from videoswin_cli.training.found_clips import Found, Notice, Source, check_seve
 
 
 def read_listed_clips(source: Source, notice: Notice) -> Found:
+    """Clips of the training list, and of the validation list or the rows of that split.
+
+    Raises:
+        UsageError: no list, a wrong one, or clips that are not there.
+    """
     if source.train_list is None:
         raise UsageError(
             "no data", hint="give a folder of class folders, or --train-list and --val-list"
