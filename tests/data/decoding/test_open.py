@@ -20,6 +20,7 @@ from videoswin_cli.data.decoding.decord_reader import DecordFailedError, DecordR
 from videoswin_cli.data.decoding.frame_index import index_frames
 from videoswin_cli.data.decoding.open import Video, open_video
 from videoswin_cli.data.decoding.packets import open_packets
+from videoswin_cli.data.decoding.picture import read_picture
 from videoswin_cli.data.decoding.pyav_reader import PyAvReader
 from videoswin_cli.errors import UsageError, VideoError
 
@@ -463,3 +464,15 @@ def test_real_videos_give_the_golden_pixels(name, decoder):
         scattered = np.random.default_rng(0).permutation(len(images))[:20].tolist()
         for index in scattered:
             np.testing.assert_array_equal(video.read_frames([index])[0], images[index])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with (
+        pytest.raises(VideoError, match="neither a file nor a link to one"),
+        open_video(tmp_path / "pipe.mp4"),
+    ):
+        pass
+    with pytest.raises(VideoError, match="neither a file nor a link to one"):
+        read_picture(str(tmp_path / "pipe.mp4"))

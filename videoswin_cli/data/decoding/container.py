@@ -38,7 +38,7 @@ def open_container(
     import av
     from av.stream import Discard
 
-    _check_file(path)
+    check_file(path)
     refuse_playlist(path)
     try:
         limit = {"max_pixels": str(max_pixels + _ALIGNMENT_PIXELS)}
@@ -185,7 +185,8 @@ def _count_pixels(stream: "VideoStream") -> int:
     return 0 if stream.codec_context is None else stream.width * stream.height
 
 
-def _check_file(path: str | Path) -> None:
+def check_file(path: str | Path) -> None:
+    """Raises VideoError for what is no file with bytes in it; opening a pipe would wait."""
     file, shown = Path(path), str(path)
     if file.is_dir():
         raise VideoError(f"{shown}: this is a folder", hint="Name the video files in it.")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from videoswin_cli.data.decoding.animated_webp import is_animated_webp, open_animated_webp
-from videoswin_cli.data.decoding.container import MAX_PIXELS
+from videoswin_cli.data.decoding.container import MAX_PIXELS, check_file
 from videoswin_cli.data.decoding.decord_reader import DecordFailedError, DecordReader, load_decord
 from videoswin_cli.data.decoding.frame_index import FrameIndex, index_frames
 from videoswin_cli.data.decoding.packets import PacketSource, open_packets
@@ -186,6 +186,7 @@ def open_video(
             "decord is not installed (it has no wheels for this platform, perhaps)",
             hint="Use --decoder pyav: it reads the same frames.",
         )
+    check_file(path)
     if decoder != "decord" and is_animated_webp(path):
         with open_animated_webp(path, max_pixels=max_pixels) as (index, webp_reader):
             yield Video(index, webp_reader)

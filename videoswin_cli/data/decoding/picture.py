@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from videoswin_cli.data.decoding.container import MAX_PIXELS, check_pixels
+from videoswin_cli.data.decoding.container import MAX_PIXELS, check_file, check_pixels
 from videoswin_cli.errors import VideoError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def read_picture(path: str) -> "NDArray[np.uint8]":
     import numpy as np
     from PIL import Image, ImageOps
 
+    check_file(path)
     try:
         with Image.open(path) as image:
             check_pixels(path, image.size, MAX_PIXELS)
