@@ -1,5 +1,6 @@
 """Names of strangers: shown escaped on a terminal, kept as they are in a pipe."""
 
+import io
 import os
 import pty
 import shutil
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 from make_video import write_video
 from typer.testing import Result
+
+from videoswin_cli.cli.stdin import stdin_paths
+from videoswin_cli.data.sources import expand_inputs
 
 COMMAND = [sys.executable, "-m", "videoswin_cli"]
 STEERING = "\x1b]0;title\x07\x9b31m\u202e"
@@ -87,32 +91,32 @@ def piped(data: bytes, tiny: str, folder: Path) -> tuple[int, bytes, bytes]:
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"x\xff.mp4\n\ny.mp4\n",
-        b"x\xff.mp4\r\ny.mp4\r\n",
-        b"\xef\xbb\xbfx\xff.mp4\ny.mp4",
-        b"x\xff.mp4\0y.mp4\0",  # find -print0
-    ],
-)
-def test_paths_on_stdin_are_bytes(data: bytes, tiny: str, folder: Path, tmp_path: Path) -> None:
+def test_a_name_on_stdin_that_is_no_utf_8_is_a_video(
+    tiny: str, folder: Path, tmp_path: Path
+) -> None:
     for name in (b"x\xff.mp4", b"y.mp4"):
         shutil.copy(folder / NAME, os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
-    code, out, err = piped(data, tiny, tmp_path)
+    code, out, err = piped(b"x\xff.mp4\n\ny.mp4\n", tiny, tmp_path)
     assert (code, out.count(b"\n")) == (0, 3), err
     assert rb"x\udcff.mp4" in out
 
 
-def test_names_with_newlines_come_between_nuls(tiny: str, folder: Path) -> None:
-    code, out, err = piped(NAME.encode() + b"\0", tiny, folder)
-    assert (code, NAME.encode() in out) == (0, True), err
-
-
-def test_utf_16_on_stdin_is_read_by_its_mark(tiny: str, folder: Path, tmp_path: Path) -> None:
-    shutil.copy(folder / NAME, tmp_path / "größer.mp4")
-    code, out, err = piped("größer.mp4\r\n".encode("utf-16"), tiny, tmp_path)
-    assert (code, "größer.mp4".encode() in out) == (0, True), err
+@pytest.mark.parametrize(
+    ("data", "paths"),
+    [
+        (b"x\xff.mp4\n\ny.mp4\n", ["x\udcff.mp4", "y.mp4"]),
+        (b"x\xff.mp4\r\ny.mp4\r\n", ["x\udcff.mp4", "y.mp4"]),
+        (b"\xef\xbb\xbfx\xff.mp4\ny.mp4", ["x\udcff.mp4", "y.mp4"]),
+        (b"x\xff.mp4\0y.mp4\0", ["x\udcff.mp4", "y.mp4"]),  # find -print0
+        (b"x\ny.mp4\0", ["x\ny.mp4"]),
+        ("größer.mp4\r\n".encode("utf-16"), ["größer.mp4"]),
+    ],
+)
+def test_paths_on_stdin_are_bytes(
+    data: bytes, paths: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert list(expand_inputs(["-"], stdin=stdin_paths()).videos) == paths
 
 
 def test_endless_input_is_refused() -> None:
