@@ -174,3 +174,34 @@ def test_a_glob_of_lists_adds_up(tmp_path: Path) -> None:
 )
 def test_times_as_people_write_them(text: str, seconds: float) -> None:
     assert parse_seconds(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "told"),
+    [
+        ("path,label,start,duration", "a.mp4,x,1.5,1.4", "start without an end, and duration"),
+        ("path,label,start_frame,num_frames", "a.mp4,x,22,22", "start_frame without an end"),
+        ("path,label,start_ms,end_ms", "a.mp4,x,1500,2900", "a column of milliseconds"),
+        ("path,label,start,end", 'a.mp4,x,"1,5","2,9"', "with a point and no comma"),
+        ("classname,path,start,end,label", "x,a.mp4,1,2,-1", "label is -1 beside classname"),
+    ],
+)
+def test_parts_that_could_mean_two_things_are_refused(
+    header: str, cells: str, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "list.csv").write_text(f"{header}\n{cells}\n")
+    with pytest.raises(UsageError, match=told):
+        read_list(tmp_path / "list.csv")
+
+
+def test_the_separator_line_of_excel_is_no_row(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_bytes(b"\xef\xbb\xbfsep=;\r\npath;label\r\na.mp4;x\r\n")
+    (row,) = read_list(tmp_path / "list.csv").rows
+    assert (row.name, row.label, row.line) == ("a.mp4", "x", 3)
+
+
+def test_the_length_of_the_video_beside_whole_parts_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path,label,start,end,duration\na.mp4,x,1,2,9\n")
+    videos = read_list(tmp_path / "list.csv")
+    assert videos.rows[0].segment == Segment(start=1, end=2)
+    assert videos.notices == ("columns not used: duration",)

@@ -76,7 +76,7 @@ def test_json(content: object, expected: list[tuple[str, object]], tmp_path: Pat
          [("1", "Sliding Two Fingers Down"), ("2", "No, sir")]),
         ("1;3\n2;4\n", "id-label", [("1", 3), ("2", 4)]),
         ("d/a,run\nd/b,walk\n", "path-label", [("d/a", "run"), ("d/b", "walk")]),
-        ("classname,youtube_id,label\nrun,a,1\nrun,b,-1\n", "csv", [("a", "run"), ("b", "run")]),
+        ("classname,youtube_id,label\nrun,a,1\nrun,b,1\n", "csv", [("a", "run"), ("b", "run")]),
         ("id;label\n1;run\n", "csv", [("1", "run")]),
         ("a;b.mp4 0\nc;d.mp4 1\n", "path-label", [("a;b.mp4", 0), ("c;d.mp4", 1)]),
         ('"a.mp4","run"\n"b, c.mp4","sit, up"\n', "path-label",

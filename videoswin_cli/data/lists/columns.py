@@ -37,6 +37,12 @@ _ENDS = (
 _PAIRS = ("segment", "timestamps")  # [start, end] in seconds
 _FRAME_STARTS = ("startframe", "framestart", "beginframe")
 _FRAME_ENDS = ("endframe", "stopframe", "frameend", "framestop")
+# Beside a start without an end they may be the length of the part, or of the whole video.
+_LENGTHS = (
+    *("duration", "durationsec", "durationseconds", "durations", "length", "lengthsec"),
+    *("lengthseconds", "numframes", "nframes", "framecount", "totalframes", "frames", "count"),
+)
+_THOUSANDTHS = ("ms", "msec", "msecs", "millis", "millisecond", "milliseconds")
 _MEANINGS = (
     *(NAME_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS),
     *(_STARTS, _ENDS, _PAIRS, _FRAME_STARTS, _FRAME_ENDS),
@@ -81,6 +87,7 @@ def read_entries(
         keys = tuple(entry.values)
         if (columns := resolved.get(keys)) is None:
             columns = resolved[keys] = _resolve(keys)
+            _refuse_unclear_parts(keys, columns, f"{source}:{entry.line}")
             used.update(columns.span, columns.splits)
         filled.update((key, None) for key, value in entry.values.items() if not _is_empty(value))
         rows.append(_read_entry(entry, columns, used, source=source, multi_label=multi_label))
@@ -120,6 +127,30 @@ def _resolve(keys: Sequence[str]) -> _Columns:
     )
 
 
+def _refuse_unclear_parts(keys: Sequence[str], columns: _Columns, where: str) -> None:
+    """Raises UsageError for columns that cut a video in a way that is not read."""
+    lengths = [key for key in keys if fold_column(key) in _LENGTHS]
+    if lengths and len(columns.span) == 1 and columns.has_start and not _is_pair(columns):
+        raise UsageError(
+            f"{where}: {columns.span[0]} without an end, and {lengths[0]}: the length of the part, "
+            "or of the video?",
+            hint="write where the part ends, as time_end in seconds or end_frame, or take "
+            f"{lengths[0]} out: then the part goes to the end of the video",
+        )
+    for key in keys:
+        folded = fold_column(key)
+        mark = next((mark for mark in _THOUSANDTHS if folded.endswith(mark)), None)
+        if mark is not None and folded.removesuffix(mark) in (*_STARTS, *_ENDS):
+            raise UsageError(
+                f"{where}: {key}: expected seconds, found a column of milliseconds",
+                hint="divide by 1000 and call the columns time_start and time_end",
+            )
+
+
+def _is_pair(columns: _Columns) -> bool:
+    return fold_column(columns.span[0]) in _PAIRS
+
+
 def _read_entry(
     entry: Entry, columns: _Columns, used: set[str], *, source: str, multi_label: bool
 ) -> ListRow:
@@ -131,6 +162,13 @@ def _read_entry(
     used.update(key for key in (name_key, label_key) if key is not None)
     name = _read_name(values[name_key], where)
     label = None if label_key is None else _read_label(values[label_key], where, multi_label)
+    for key in columns.labels:
+        if key != label_key and str(values[key]).strip() in ("-1", "-1.0"):
+            raise UsageError(
+                f"{where}: {key} is -1 beside {label_key}: a part in which the class is not to be "
+                "seen, as HACS has them",
+                hint="take such rows out of the list",
+            )
     if columns.spoken and isinstance(label, str):
         label = label.replace("[", "").replace("]", "")
     segment = _read_segment(values, columns, where)

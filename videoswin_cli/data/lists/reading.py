@@ -164,11 +164,16 @@ def _read_json(path: Path, text: str, format: ListFormat | None) -> tuple[object
     return None, lines
 
 
+_SEPARATOR_LINES = ("sep=;", "sep=,", "sep=\t", "sep=|")  # Excel's word to itself
+
+
 def _leave_out_comments(path: Path, lines: Lines, notices: list[str]) -> Lines:
     """Lines that do not begin with `#` and a blank; a name may begin with a `#` alone.
 
     A first line that is the header of a table stays.
     """
+    if lines[0][1].lower() in _SEPARATOR_LINES and len(lines) > 1:
+        lines = lines[1:]
     first, *others = (line for _, line in lines)
     header = first[0] == "#" and find_delimiter(first, others[:_SAMPLE]) is not None
     kept: list[tuple[int, str]] = []

@@ -22,6 +22,8 @@ def parse_seconds(text: str) -> float:
     """
     if len(text) > _MOST_CHARACTERS:
         raise ValueError("a time of that many digits is none")
+    if "," in text:
+        raise ValueError(f"expected {EXPECTED_TIME}, with a point and no comma")
     if _TIME.fullmatch(text) is None:
         raise ValueError(f"expected {EXPECTED_TIME}")
     *units, last = text.split(":")
