@@ -451,7 +451,11 @@ def test_in_a_spawned_worker(clip):
 # --- real videos --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["demo.mp4", "test.avi"])
+@pytest.mark.parametrize(
+    ("name", "decoder"),
+    [("demo.mp4", "decord"), ("demo.mp4", "pyav"), ("test.avi", "pyav")],  # decord reads no AVI
+    indirect=["decoder"],
+)
 def test_real_videos_give_the_golden_pixels(name, decoder):
     folder = os.environ.get("VIDEOSWIN_TEST_VIDEOS")
     if not folder:
