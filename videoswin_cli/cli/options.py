@@ -145,7 +145,7 @@ BatchSize = Annotated[
 ]
 ListFile = Annotated[
     Path | None,
-    typer.Option("--list", metavar="FILE", help="List of videos; the formats are in the README."),
+    typer.Option("--list", metavar="FILE", help="List of videos; docs/lists.md has the forms."),
 ]
 Root = Annotated[
     Path | None,
