@@ -213,7 +213,7 @@ def _read_segment(values: Mapping[str, Any], columns: _Columns, where: str) -> S
         return None
     cells = [values[key] for key in columns.span]
     named = ", ".join(columns.span)
-    if fold_column(columns.span[0]) in _PAIRS:
+    if _is_pair(columns):
         (pair,) = cells
         if _is_empty(pair):
             return None
