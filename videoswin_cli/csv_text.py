@@ -1,5 +1,8 @@
 """Rows of text as CSV and back: every character of a field is read as it was written.
 
+For the files that this program writes; `delimited` reads those of others, where blanks around a
+cell do not count and any delimiter is possible.
+
 Python's own writer leaves a bare carriage return unquoted before 3.13, which every reader takes for
 the end of a row; its own reader refuses NUL before 3.11. Fields without such characters look as
 Python writes them.

@@ -1,5 +1,7 @@
 """Records of cells: CSV and its relatives, in lists and label files.
 
+For files that others write; `csv_text` reads back what this program writes, blanks included.
+
 Not Python's reader: that one takes a carriage return for a line end and refuses long cells.
 """
 
