@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from videoswin_cli.visible import for_stream, visible
+from videoswin_cli.visible import for_stream, name_some, visible
 
 
 class Terminal(io.StringIO):
@@ -31,3 +31,11 @@ def test_results_keep_their_lines_on_a_terminal_and_all_else_in_a_pipe() -> None
     text = "a\x1b[31m,\tb\n"
     assert for_stream(text, Terminal()) == "a\\x1b[31m,\tb\n"
     assert for_stream(text, io.StringIO()) == text
+
+
+def test_long_lists_of_names_are_cut_and_counted() -> None:
+    assert name_some([]) == ""
+    assert name_some(["a", "b"]) == "a, b"
+    assert name_some(list("abcde")) == "a, b, c, d, e"
+    assert name_some(list("abcdef")) == "a, b, c, d, e and 1 more"
+    assert name_some(list("abcdef"), 2) == "a, b and 4 more"

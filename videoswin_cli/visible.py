@@ -1,6 +1,7 @@
-"""Text of strangers on a terminal: what would steer it is shown as an escape instead."""
+"""Text of strangers as it is shown: what would steer a terminal as an escape, long lists cut."""
 
 import re
+from collections.abc import Sequence
 from typing import TextIO
 
 _STEERING = re.compile(
@@ -23,6 +24,12 @@ def visible(text: str, *, keep: str = "") -> str:
 def for_stream(text: str, stream: TextIO) -> str:
     """Result lines as they are to be written to `stream`: as they are, unless it is a terminal."""
     return visible(text, keep="\n\t") if stream.isatty() else text
+
+
+def name_some(names: Sequence[str], most: int = 5) -> str:
+    """The first names, separated by commas, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _escape(character: str) -> str:

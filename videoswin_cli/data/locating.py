@@ -10,6 +10,7 @@ from videoswin_cli.data.lists import ListRow, VideoList
 from videoswin_cli.data.name_search import Match, NameSearch
 from videoswin_cli.errors import UsageError
 from videoswin_cli.records import ListedVideo, Segment
+from videoswin_cli.visible import name_some
 
 _FEW = 5  # examples that a message names
 _LONGEST = 200  # characters of each
@@ -107,11 +108,10 @@ def _check_tails(found: Sequence[_Found]) -> tuple[list[_Found], list[str]]:
         checked.append((match, segment))
     if not stripped:
         return checked, []
-    shown = ", ".join(f"{start} ({count})" for start, count in stripped.most_common(_FEW))
-    more = ", ..." if len(stripped) > _FEW else ""
+    shown = name_some([f"{start} ({count})" for start, count in stripped.most_common()])
     return checked, [
         f"{stripped.total()} rows have absolute paths that are not there; their files were found "
-        f"under the root without {shown}{more}"
+        f"under the root without {shown}"
     ]
 
 

@@ -21,6 +21,7 @@ from videoswin_cli.data.video_files import VIDEO_SUFFIXES, find_videos
 from videoswin_cli.data.walking import LeftOut, describe_left_out
 from videoswin_cli.errors import UsageError
 from videoswin_cli.records import ListedVideo
+from videoswin_cli.visible import name_some
 
 _FEW = 3  # files that an ambiguous name shows
 
@@ -209,5 +210,5 @@ def _choose(places: Sequence[str]) -> Match:
         return Match(path=places[0])
     if not places:
         return Match()
-    shown = ", ".join(places[:_FEW]) + (", ..." if len(places) > _FEW else "")
+    shown = name_some(places, _FEW)
     return Match(problem=f"ambiguous: {len(places)} files are meant: {shown}", ambiguous=True)

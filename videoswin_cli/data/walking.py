@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from videoswin_cli.errors import UsageError
+from videoswin_cli.visible import name_some
 
 _FEW = 5  # kinds, suffixes or folders that a notice names
 _LONGEST_SUFFIX = 12  # characters; what is longer is part of a name, not its kind
@@ -137,10 +138,9 @@ def describe_left_out(left_out: LeftOut, *, what: str, advice: str = "") -> str:
         text += "" if count == 1 else "s"
         texts.append(f"{text} ({_show_counts(left_out.files)}){f'; {advice}' if advice else ''}")
     if left_out.unreadable:
-        shown = ", ".join(text[-200:] for text in left_out.unreadable[:_FEW])
-        more = ", ..." if len(left_out.unreadable) > _FEW else ""
+        shown = name_some([text[-200:] for text in left_out.unreadable])
         count = len(left_out.unreadable)
-        texts.append(f"{_count(count, 'folder')} that cannot be read ({shown}{more})")
+        texts.append(f"{_count(count, 'folder')} that cannot be read ({shown})")
     if left_out.repeated:
         texts.append(f"{_count(left_out.repeated, 'link')} to folders that are read already")
     return f"left out: {'; '.join(texts)}" if texts else ""

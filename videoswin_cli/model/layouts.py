@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from videoswin_cli.errors import CheckpointError
 from videoswin_cli.records import Architecture
+from videoswin_cli.visible import name_some
 
 Layout = Literal["videoswin", "official", "mmaction2", "torchvision", "paddle", "image2d"]
 
@@ -23,7 +24,6 @@ _QKV = "layers.0.blocks.0.attn.qkv.weight"
 _TORCHVISION_QKV = "features.0.0.attn.qkv.weight"
 _TABLE = "relative_position_bias_table"
 _GEOMETRY = (".relative_position_index", ".attn_mask")
-_SHOWN = 5  # names of each kind in a message; all of them would fill the screen
 
 
 def detect_layout(tensors: Mapping[str, Tensor]) -> Layout:
@@ -239,8 +239,3 @@ def fit_problems(
             if name in canonical and tuple(canonical[name].shape) != tuple(shape)
         ),
     )
-
-
-def name_some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

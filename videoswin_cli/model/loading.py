@@ -14,9 +14,10 @@ from videoswin_cli.model.description import Description, read_description, to_me
 from videoswin_cli.model.finding import choose_network, find_network
 from videoswin_cli.model.fitting import fitting_models, likely_models
 from videoswin_cli.model.label_files import list_labels, read_labels
-from videoswin_cli.model.layouts import Layout, infer_architecture, name_some
+from videoswin_cli.model.layouts import Layout, infer_architecture
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.model.weights import ensure
+from videoswin_cli.visible import name_some
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _MOST_CLASSES = 1_000_000  # that names are made up for

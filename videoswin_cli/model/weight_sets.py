@@ -13,7 +13,8 @@ from torch import Tensor
 
 from videoswin_cli.errors import CheckpointError
 from videoswin_cli.model.checkpoint import RawCheckpoint
-from videoswin_cli.model.layouts import Layout, detect_layout, name_some
+from videoswin_cli.model.layouts import Layout, detect_layout
+from videoswin_cli.visible import name_some
 
 _ANCHOR = ("patch_embed", "proj", "weight")
 # Segments that wrappers put into names: DataParallel, torch.compile, FSDP, activation checkpoints.

@@ -13,8 +13,9 @@ from videoswin_cli.data.training_clips import seeded
 from videoswin_cli.errors import UsageError
 from videoswin_cli.records import ListedVideo
 from videoswin_cli.training.class_tree import read_class_tree
-from videoswin_cli.training.found_clips import Found, Notice, Source, check_several, name_some
+from videoswin_cli.training.found_clips import Found, Notice, Source, check_several
 from videoswin_cli.training.listed_clips import read_listed_clips
+from videoswin_cli.visible import name_some
 
 _LOPSIDED = 10  # clips of the largest class over those of the smallest that are worth a word
 

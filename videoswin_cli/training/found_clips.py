@@ -9,8 +9,6 @@ from videoswin_cli.records import ListedVideo
 
 Notice = Callable[[str], None]
 
-_FEW = 5  # examples named in a message
-
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
@@ -43,7 +41,3 @@ def check_several(classes: Sequence[str]) -> None:
             f"there is one class, {classes[0]!r}: nothing to tell apart",
             hint="expected DATA/CLASS/CLIP, or labels in a list, of two classes or more",
         )
-
-
-def name_some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_FEW]) + (", ..." if len(names) > _FEW else "")

@@ -24,6 +24,7 @@ from videoswin_cli.data.decoding.packets import PacketSource, open_packets
 from videoswin_cli.data.decoding.pyav_reader import PyAvReader
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.records import DecoderName, VideoInfo
+from videoswin_cli.visible import name_some
 
 if TYPE_CHECKING:
     import numpy as np
@@ -200,8 +201,8 @@ def open_video(
 
 def describe_missing(numbers: Sequence[int]) -> str:
     """Such as `3 of the wanted frames cannot be decoded (7, 8, 9)`."""
-    first = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
-    return f"{len(numbers)} of the wanted frames cannot be decoded ({first})"
+    named = name_some(list(map(str, numbers)))
+    return f"{len(numbers)} of the wanted frames cannot be decoded ({named})"
 
 
 def _choose_reader(index: FrameIndex, source: PacketSource, decoder: DecoderChoice) -> FrameReader:

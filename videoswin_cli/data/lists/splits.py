@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from videoswin_cli.data.lists.rows import ListRow
 from videoswin_cli.errors import UsageError
+from videoswin_cli.visible import name_some
 
 _SPELLINGS = {
     "training": "train",
@@ -49,5 +50,4 @@ def choose_split(
 
 def describe_splits(counts: Mapping[str, int]) -> str:
     """Names and sizes: `train (20 rows), val (5)`."""
-    shown = [f"{name} ({count})" for name, count in list(counts.items())[:10]]
-    return ", ".join(shown) + (", ..." if len(counts) > 10 else "")
+    return name_some([f"{name} ({count})" for name, count in counts.items()], 10)
