@@ -125,6 +125,10 @@ def test_two_spellings_of_one_part_are_refused(tmp_path: Path) -> None:
         (("train/a/1.mp4", "val/a/1.mp4", "extra/1.mp4"), "'train', 'val'"),
         (("one/a/1.mp4", "one/b/1.mp4", "two/A/1.mp4", "two/b/1.mp4"), "hold the same folders"),
         (
+            ("one/Pan_Left/1.mp4", "one/Zoom-In/1.mp4", "two/Pan_Left/1.mp4", "two/Zoom-In/1.mp4"),
+            "hold the same folders, 'Pan_Left', 'Zoom-In'",
+        ),
+        (
             ("one/a/1.mp4", "one/b/1.mp4", "one/c/1.mp4", "two/a/1.mp4", "two/b/1.mp4"),
             "hold the same folders, 'a', 'b'",
         ),
@@ -189,7 +193,10 @@ def test_two_spellings_within_a_part_are_two_classes_where_both_parts_have_them(
     assert notices == [
         "'Pan Left', 'pan_left' are taken for 2 classes, though they differ in spelling only"
     ]
-    assert match_classes(["pan_left", "Pan Left"], ["pan_left"])[0] == {"pan_left": "pan_left"}
+    assert match_classes(["pan_left", "Pan Left"], ["pan_left"]) == (
+        {"pan_left": "pan_left"},
+        notices,
+    )
 
 
 @pytest.mark.parametrize(

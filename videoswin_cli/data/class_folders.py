@@ -13,10 +13,10 @@ from videoswin_cli.data.lists import ListRow, VideoList
 from videoswin_cli.data.video_files import describe_left_out_videos, find_videos, no_video
 from videoswin_cli.data.walking import system_name_kind
 from videoswin_cli.errors import UsageError
+from videoswin_cli.visible import name_some
 
 Part = Literal["train", "val", "test"]
 
-_FEW = 5  # names that a message shows
 _SUITED_TO_EVAL: tuple[Part, ...] = ("train", "test", "val")  # the best one last
 _PART_NAMES: Mapping[str, Part] = {  # folded
     **dict.fromkeys(("train", "training", "train set", "trainset", "training set"), "train"),
@@ -105,11 +105,6 @@ def match_classes(train: Collection[str], val: Collection[str]) -> tuple[dict[st
     """
     trained, validated = _by_folded(train), _by_folded(val)
     names: dict[str, str] = {}
-    notices = [
-        f"{_join(own)} are taken for {len(own)} classes, though they differ in spelling only"
-        for own in (trained | validated).values()
-        if len(own) > 1
-    ]
     respelled = []
     for folded, own in validated.items():
         there = trained.get(folded, [])
@@ -121,27 +116,34 @@ def match_classes(train: Collection[str], val: Collection[str]) -> tuple[dict[st
             respelled.append(f"{own[0]!r} is {there[0]!r}")
         else:
             raise UsageError(
-                f"the validation part has {_join(own)}, the training part {_join(there)}: which of "
-                "them are one class?",
+                f"the validation part has {_quote(own)}, the training part {_quote(there)}: which "
+                "of them are one class?",
                 hint="give the folders of a class one name in both parts",
             )
+    notices = [
+        f"{_quote(own)} are taken for {len(own)} classes, though they differ in spelling only"
+        for own in _by_folded({*train, *names.values()}).values()
+        if len(own) > 1
+    ]
     if respelled:
-        shown = ", ".join(respelled[:_FEW]) + (", ..." if len(respelled) > _FEW else "")
         notices.append(
             f"{len(respelled)} class names are spelled otherwise in the validation part and are "
-            f"taken for one: {shown}"
+            f"taken for one: {name_some(respelled)}"
         )
     return names, notices
 
 
 def _check_classes(folder: Path, files: Sequence[Path]) -> None:
     """Raises UsageError where the subfolders are parts of a data set instead of classes."""
-    below: dict[str, set[str]] = defaultdict(set)  # folders in a class's folder
+    below: dict[str, set[str]] = defaultdict(set)  # folders in a class's folder, folded
+    spelled: dict[str, str] = {}  # the folded ones, as first found
     nested: dict[str, bool] = defaultdict(lambda: True)  # it has no video of its own
     for path in files:
         name, *inner = path.parts[:-1]
         nested[name] &= bool(inner)
         below[name] |= {fold_name(inner[0])} if inner else set()
+        if inner:
+            spelled.setdefault(fold_name(inner[0]), inner[0])
     named = [name for name in below if fold_name(name) in _PART_NAMES]
     parts = [name for name in named if below[name]]
     if len(named) == len(below) and (len(named) > 1 or all(nested.values())):
@@ -151,7 +153,7 @@ def _check_classes(folder: Path, files: Sequence[Path]) -> None:
     if parts:
         example = max(parts, key=lambda name: _SUITED_TO_EVAL.index(_PART_NAMES[fold_name(name)]))
         raise UsageError(
-            f"{folder} holds parts of a data set, {_join(parts)}, where class folders were "
+            f"{folder} holds parts of a data set, {_quote(parts)}, where class folders were "
             "expected",
             hint=f"give one of them, such as {folder / example}; to finetune, {folder} with a "
             "train and a val part of class folders",
@@ -163,8 +165,8 @@ def _check_classes(folder: Path, files: Sequence[Path]) -> None:
     )
     if alike and len(shared) > 1:
         raise UsageError(
-            f"the folders of {folder}, {_join(below)}, hold the same folders, "
-            f"{_join(sorted(shared))}: which of them are the classes?",
+            f"the folders of {folder}, {_quote(below)}, hold the same folders, "
+            f"{_quote(sorted(spelled[name] for name in shared))}: which of them are the classes?",
             hint=f"if the inner ones, give {folder / next(iter(below))}, or call the outer ones "
             "train and val; if the outer ones, take out the level between, or give a list",
         )
@@ -203,6 +205,5 @@ def _by_folded(names: Iterable[str]) -> dict[str, list[str]]:
     return dict(found)
 
 
-def _join(names: Iterable[str]) -> str:
-    names = [repr(name) for name in names]
-    return ", ".join(names[:_FEW]) + (", ..." if len(names) > _FEW else "")
+def _quote(names: Iterable[str]) -> str:
+    return name_some([repr(name) for name in names])
