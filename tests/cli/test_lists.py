@@ -98,6 +98,51 @@ def test_a_split_is_of_a_list(command: tuple[str, ...], run: Run, root: Path) ->
     assert "--split needs --list" in result.stderr
 
 
+VERBS = "path,verb,noun\npan-left/a.mp4,pan-left,cup\nzoom-in/b.mp4,zoom-in,cup\n"
+
+
+def test_the_column_of_the_class_can_be_chosen(run: Run, root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "verbs.csv"
+    path.write_text(VERBS)
+    result = eval_list(run, root, path)
+    assert result.exit_code == 2
+    assert "choose it with --label-column verb or noun" in " ".join(result.stderr.split())
+    result = eval_list(run, root, path, "--label-column", "verb")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["accuracy"]["top1"] == 100
+
+
+def test_ids_are_looked_for_in_the_folder_of_the_chosen_class(
+    run: Run, root: Path, tmp_path: Path
+) -> None:
+    videos, path, out = tmp_path / "videos", tmp_path / "ids.csv", tmp_path / "x.npy"
+    for name in ("pan-left", "zoom-in"):
+        (videos / name).mkdir(parents=True)
+        shutil.copy(SAMPLES / f"{name}.mp4", videos / name / "a.mp4")
+    path.write_text("id,verb\na,zoom-in\n")
+    fixed = ("extract", "--list", path, "--root", videos, "--model", "camera-motion", "--out", out)
+    assert run(*fixed).exit_code == 2, "two files are called so"
+    result = run(*fixed, "--label-column", "verb")
+    assert result.exit_code == 0, result.output
+    assert "zoom-in/a.mp4" in (tmp_path / "x.index.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("eval",), "--label-column needs --list"),
+        (("extract", "--out", "x.npy"), "--label-column needs --list"),
+        (("finetune",), "--label-column goes with --train-list"),
+    ],
+)
+def test_a_column_is_of_a_list(
+    command: tuple[str, ...], message: str, run: Run, root: Path
+) -> None:
+    result = run(*command, root, "--label-column", "verb")
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+
+
 def test_a_hostile_list_is_one_sentence(run: Run, root: Path, tmp_path: Path) -> None:
     path = tmp_path / "list"
     for text in ("[" * 100_000, "..\n", f"a.mp4 {'9' * 5000}\n", f"a{' ' * 30_000}b\n"):

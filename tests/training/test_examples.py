@@ -330,3 +330,15 @@ def test_segments_of_one_video_are_set_aside_together(tmp_path: Path) -> None:
     assert trained.isdisjoint(validated)
     assert len(found.train) + len(found.val) == 30
     assert len(validated) == 2
+
+
+def test_the_column_of_the_class_can_be_chosen_for_both_lists(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mp4", "b.mp4", "c.mp4", "d.mp4")
+    (tmp_path / "train.csv").write_text("path,verb,label\na.mp4,run,0\nb.mp4,walk,0\n")
+    (tmp_path / "val.csv").write_text("path,verb\nc.mp4,run\nd.mp4,walk\n")
+    lists = {"train_list": tmp_path / "train.csv", "val_list": tmp_path / "val.csv"}
+    found = find(**lists, label_column="verb")
+    assert found.classes == ("run", "walk")
+    assert [clip.label for clip in (*found.train, *found.val)] == [0, 1, 0, 1]
+    with pytest.raises(UsageError, match="has no column 'noun'"):
+        find(**lists, label_column="noun")

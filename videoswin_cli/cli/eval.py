@@ -37,6 +37,7 @@ def eval(
     root: options.Root = None,
     list_format: options.ListFormatOption = None,
     split: options.Split = None,
+    label_column: options.LabelColumn = None,
     from_dump: Annotated[
         list[Path] | None,
         typer.Option("--from-dump", metavar="FILE...", help="Score earlier dumps; no model runs."),
@@ -128,6 +129,8 @@ def eval(
         raise UsageError("--all-files is for a FOLDER; a list's names are taken as they stand")
     if split is not None and list_file is None:
         raise UsageError("--split needs --list: it chooses among the rows of a list")
+    if label_column is not None and list_file is None:
+        raise UsageError("--label-column needs --list: it names a column of the list")
     if resume and dump is None:
         raise UsageError("--resume needs --dump: that is where finished videos are kept")
     if dumps:
@@ -192,7 +195,13 @@ def eval(
         if (per_class or confusion) and engine.is_multi_label(chosen):
             raise _one_class_only()
         videos = engine.read_videos(
-            source, list_file, chosen, format=list_format, all_files=all_files, split=split
+            source,
+            list_file,
+            chosen,
+            format=list_format,
+            all_files=all_files,
+            split=split,
+            label_column=label_column,
         )
         with VideoBar() as bar:
             monitor = Monitor(notice=bar.notice, progress=bar)

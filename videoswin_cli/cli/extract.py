@@ -22,7 +22,7 @@ from videoswin_cli.records import ListedVideo
 from videoswin_cli.report.timing import describe_timing
 
 if TYPE_CHECKING:
-    from videoswin_cli.data.lists import ListFormat
+    from videoswin_cli.data.lists import VideoList
 
 _EXAMPLES = 5  # failed videos that are named; the index has all
 
@@ -48,6 +48,7 @@ def extract(
     root: options.Root = None,
     list_format: options.ListFormatOption = None,
     split: options.Split = None,
+    label_column: options.LabelColumn = None,
     model: options.Model = DEFAULT_MODEL,
     checkpoint: options.Checkpoint = None,
     weights_set: options.WeightsSet = None,
@@ -113,6 +114,8 @@ def extract(
         raise UsageError("--all-files is for folders; a list's names are taken as they stand")
     if split is not None and list_file is None:
         raise UsageError("--split needs --list: it chooses among the rows of a list")
+    if label_column is not None and list_file is None:
+        raise UsageError("--label-column needs --list: it names a column of the list")
     if overwrite and shard != "1/1":
         raise UsageError(
             "--overwrite with --shard would remove what the other shards wrote",
@@ -132,7 +135,10 @@ def extract(
             for number, path in enumerate(found.videos, start=1)
         ]
     else:
-        listed = _read_list(list_file, root, list_format, split)
+        videos = read_list(
+            list_file, format=list_format, labelled=False, split=split, label_column=label_column
+        )
+        listed = _locate(videos, root or list_file.parent, split)
 
     from videoswin_cli.engine.extraction import extract_to_files, make_stride
     from videoswin_cli.engine.feature_output import parse_output
@@ -202,10 +208,7 @@ def extract(
         raise typer.Exit(VideoError.exit_code)
 
 
-def _read_list(
-    file: Path, root: Path | None, list_format: "ListFormat | None", split: str | None
-) -> list[ListedVideo]:
-    videos = read_list(file, format=list_format, labelled=False, split=split)
+def _locate(videos: "VideoList", root: Path, split: str | None) -> list[ListedVideo]:
     notice(f"{videos.source}: {len(videos.rows)} rows ({videos.format})")
     for text in videos.notices:
         notice(text)
@@ -216,8 +219,7 @@ def _read_list(
     found = f"{len(listed) - missing} of {len(listed)} videos found"
     if missing == len(listed):
         raise UsageError(
-            f"{found} under {root or file.parent}; missing are, for example: "
-            f"{name_missing(listed)}",
+            f"{found} under {root}; missing are, for example: {name_missing(listed)}",
             hint="is --root the folder that the names in the list are relative to?",
         )
     for text in (*notices, f"{found}; missing: {name_missing(listed)}" if missing else found):

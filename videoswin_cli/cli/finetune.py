@@ -36,6 +36,7 @@ def finetune(
         ),
     ] = None,
     root: options.Root = None,
+    label_column: options.LabelColumn = None,
     labels: options.Labels = None,
     val_share: Annotated[
         float,
@@ -146,6 +147,8 @@ def finetune(
         raise UsageError("--all-files is for DATA; a list's names are taken as they stand")
     if val_list is not None and train_list is None:
         raise UsageError("--val-list goes with --train-list")
+    if label_column is not None and train_list is None:
+        raise UsageError("--label-column goes with --train-list: it names a column of the lists")
     if labels is not None and train_list is None:
         raise UsageError(
             "--labels goes with --train-list", hint="the folders of DATA are the classes"
@@ -179,6 +182,7 @@ def finetune(
             train_list=train_list,
             val_list=val_list,
             root=root,
+            label_column=label_column,
             labels=labels,
             val_share=val_share,
             multi_label=recipe.multi_label,

@@ -160,6 +160,15 @@ ListFormatOption = Annotated[
     ListFormat | None,
     typer.Option("--list-format", help="Of the list.", show_default="by its content"),
 ]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--label-column",
+        metavar="NAME",
+        help="Column of the list that names the class.",
+        show_default="by its usual names",
+    ),
+]
 Split = Annotated[
     str | None,
     typer.Option(

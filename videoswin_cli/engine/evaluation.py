@@ -88,10 +88,11 @@ def read_videos(
     format: ListFormat | None,
     all_files: bool = False,
     split: str | None = None,
+    label_column: str | None = None,
 ) -> VideoList:
     """The videos of a folder of class folders, or of a list as the model's labels are to be read.
 
-    `all_files`: look into files of the folder whatever their names.
+    `all_files`: look into files of the folder whatever their names; `label_column`: of the list.
 
     Raises:
         UsageError: there are none, no such model, or the list holds several splits and none is
@@ -100,7 +101,13 @@ def read_videos(
     if folder is not None:
         return read_class_folder(folder, all_files=all_files)
     assert file is not None
-    videos = read_list(file, format=format, multi_label=is_multi_label(options), split=split)
+    videos = read_list(
+        file,
+        format=format,
+        multi_label=is_multi_label(options),
+        split=split,
+        label_column=label_column,
+    )
     if split is None and len(videos.splits) > 1:
         raise UsageError(
             f"{videos.source} holds several splits: {describe_splits(videos.splits)}",

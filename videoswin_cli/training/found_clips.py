@@ -18,6 +18,7 @@ class Source:
     train_list: Path | None = None
     val_list: Path | None = None
     root: Path | None = None
+    label_column: str | None = None  # of the lists; None: by its usual names
     labels: Path | None = None
     val_share: float = 0.2  # of the clips of each class, where there is no `val`
     multi_label: bool = False  # rows of a list may give a clip several classes

@@ -50,7 +50,10 @@ def _read_parts(source: Source, notice: Notice) -> list[VideoList]:
     """
     given = {"train": source.train_list, "val": source.val_list}
     files = {part: file for part, file in given.items() if file is not None}
-    lists = {part: read_list(file, multi_label=source.multi_label) for part, file in files.items()}
+    lists = {
+        part: read_list(file, multi_label=source.multi_label, label_column=source.label_column)
+        for part, file in files.items()
+    }
     for videos in lists.values():
         for text in (
             f"{videos.source}: {len(videos.rows)} rows ({videos.format})",

@@ -4,7 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from videoswin_cli.data.lists import column_names
+from videoswin_cli.data.lists.label_columns import LabelColumns, find_label_columns
 from videoswin_cli.data.lists.names import check_name, trimmed_names
+from videoswin_cli.data.lists.parts import (
+    PERSONS,
+    find_boxes,
+    find_moments,
+    refuse_unclear_parts,
+    refuse_unread_parts,
+)
 from videoswin_cli.data.lists.rows import ListRow, to_label
 from videoswin_cli.data.lists.splits import name_split
 from videoswin_cli.data.lists.times import make_segment
@@ -12,42 +21,9 @@ from videoswin_cli.delimited import fold_column
 from videoswin_cli.errors import UsageError
 from videoswin_cli.records import Segment
 from videoswin_cli.text_files import shorten
+from videoswin_cli.visible import name_some
 
-# In order of preference, as `fold_column` has them: case, blanks, `_` and `-` do not matter.
-NAME_COLUMNS = (
-    *("path", "videopath", "filepath", "relativepath", "clippath", "filename", "file"),
-    *("videofile", "video", "videoname", "vidname", "clipname", "youtubeid", "videoid", "clipid"),
-    *("id", "name", "clip"),
-)
-LABEL_COLUMNS = (  # beside a name, a bare `label` may be a number of another kind (HACS: 1 or -1)
-    *("labelindex", "labelid", "labelidx", "classindex", "classid", "classidx", "target"),
-    *("template", "classname", "labelname", "label", "class", "classlabel", "category", "action"),
-    *("labels", "groundtruth"),
-)
-SPLIT_COLUMNS = ("split", "subset", "partition")
-_STARTS = (
-    *("timestart", "start", "starttime", "startsec", "startsecs", "startsecond", "startseconds"),
-    *("starttimestamp", "tstart", "begin", "begintime", "segmentstart", "clipstart"),
-)
-_ENDS = (
-    *("timeend", "end", "endtime", "endsec", "endsecs", "endsecond", "endseconds", "endtimestamp"),
-    *("stop", "stoptime", "stopsec", "stopsecs", "stopseconds", "stoptimestamp", "timestop"),
-    *("tend", "tstop", "segmentend", "clipend"),
-)
-_PAIRS = ("segment", "timestamps")  # [start, end] in seconds
-_FRAME_STARTS = ("startframe", "framestart", "beginframe")
-_FRAME_ENDS = ("endframe", "stopframe", "frameend", "framestop")
-# Beside a start without an end they may be the length of the part, or of the whole video.
-_LENGTHS = (
-    *("duration", "durationsec", "durationseconds", "durations", "length", "lengthsec"),
-    *("lengthseconds", "numframes", "nframes", "framecount", "totalframes", "frames", "count"),
-)
-_THOUSANDTHS = ("ms", "msec", "msecs", "millis", "millisecond", "milliseconds")
-_MEANINGS = (
-    *(NAME_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS),
-    *(_STARTS, _ENDS, _PAIRS, _FRAME_STARTS, _FRAME_ENDS),
-)
-KNOWN_COLUMNS = frozenset(name for names in _MEANINGS for name in names)
+_MOST_NAMED = 12  # columns in a notice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,13 +44,28 @@ class _Columns:
     span: tuple[str, ...]  # one column of pairs, or one or two of times or frames
     unit: Literal["seconds", "frames"]
     has_start: bool = True  # where the span has one column
-    spoken: bool = False  # the class is a template: "Putting [something] onto [something]"
+    is_pair: bool = False
+    moments: tuple[str, ...] = ()  # where there is no span
+    boxes: tuple[str, ...] = ()
+    persons: tuple[str, ...] = ()
 
 
 def read_entries(
-    entries: Iterable[Entry], *, source: str, multi_label: bool
+    entries: Iterable[Entry],
+    *,
+    source: str,
+    multi_label: bool,
+    labelled: bool = True,
+    label_column: str | None = None,
 ) -> tuple[list[ListRow], tuple[str, ...], tuple[str, ...]]:
-    """Rows of all entries; the columns that there are; what is to be said about them.
+    """Rows of all entries; the columns that there are; the notices about them.
+
+    Args:
+        entries: of a table or a JSON list.
+        source: of the list, for messages.
+        multi_label: a video may have several classes.
+        labelled: the classes are of interest, so columns that contradict each other are refused.
+        label_column: that names the class, instead of those that are usually called so.
 
     Raises:
         UsageError: an entry without a video, or with a value that is none; it names the line.
@@ -83,72 +74,86 @@ def read_entries(
     rows = []
     filled: dict[str, None] = {}  # columns that hold something anywhere, in order
     used: set[str] = set()
+    labels = LabelColumns(source)
+    persons: dict[tuple[str, Segment | None], str] = {}
     for entry in entries:
         keys = tuple(entry.values)
         if (columns := resolved.get(keys)) is None:
-            columns = resolved[keys] = _resolve(keys)
-            _refuse_unclear_parts(keys, columns, f"{source}:{entry.line}")
+            columns = resolved[keys] = _resolve(keys, label_column)
+            refuse_unclear_parts(keys, columns.span, f"{source}:{entry.line}")
             used.update(columns.span, columns.splits)
         filled.update((key, None) for key, value in entry.values.items() if not _is_empty(value))
-        rows.append(_read_entry(entry, columns, used, source=source, multi_label=multi_label))
-    notices = []
-    if frames := sorted({c.span for c in resolved.values() if c.unit == "frames" and c.span}):
-        notices.append(
-            f"{' and '.join(frames[0])} are taken for frames counted from 0, the last one not "
+        row = _read_entry(entry, columns, used, source=source, multi_label=multi_label)
+        if labelled and label_column is None:
+            labels.compare(entry.line, entry.values, columns.labels)
+        if columns.persons:
+            _refuse_second_person(row, entry, columns.persons[0], persons, source)
+        rows.append(row)
+    names = tuple(dict.fromkeys(key for keys in resolved for key in keys))
+    if label_column is not None and not any(columns.labels for columns in resolved.values()):
+        raise UsageError(
+            f"{source} has no column {label_column!r} (--label-column)",
+            hint=f"its columns: {name_some(list(map(_show, names)), _MOST_NAMED)}",
+        )
+    labels.check()
+    frames = sorted({(c.span, c.has_start) for c in resolved.values() if c.unit == "frames"})
+    notices = [_describe_frames(span, has_start) for span, has_start in frames[:1] if span]
+    idle = [key for key in filled if key not in used]
+    idle = [_show(key) for key in idle if fold_column(key) not in column_names.INDICES]
+    if idle:
+        notices.append(f"columns not used: {name_some(idle, _MOST_NAMED)}")
+    return rows, names, tuple(notices)
+
+
+def _show(name: str) -> str:
+    return name if name.isprintable() and len(name) < 100 else shorten(name)
+
+
+def _describe_frames(span: Sequence[str], has_start: bool) -> str:
+    if fold_column(span[0]) in column_names.SUPPORTS:
+        return f"{span[0]} is taken for the first and the last frame, counted from 1"
+    if len(span) == 2:
+        return (
+            f"{span[0]} and {span[1]} are taken for frames counted from 0, the last one not "
             "included"
         )
-    idle = [key for key in filled if key not in used and fold_column(key) not in _INDEX_COLUMNS]
-    if idle:
-        shown = ", ".join(key if key.isprintable() else shorten(key) for key in idle[:12])
-        notices.append(f"columns not used: {shown}{', ...' if len(idle) > 12 else ''}")
-    return rows, tuple(dict.fromkeys(key for keys in resolved for key in keys)), tuple(notices)
+    if has_start:
+        return (
+            f"{span[0]} is taken for the first frame, counted from 0; without a column for the "
+            "end each part goes to the end of its video"
+        )
+    return (
+        f"{span[0]} is taken for the frame after the last one, counted from 0; without a column "
+        "for the start each part begins where its video begins"
+    )
 
 
-_INDEX_COLUMNS = ("", "index", "unnamed0")  # as pandas writes them
-
-
-def _resolve(keys: Sequence[str]) -> _Columns:
+def _resolve(keys: Sequence[str], label_column: str | None) -> _Columns:
     known = {fold_column(key): key for key in reversed(keys)}  # of two spellings the first
 
     def present(candidates: Sequence[str]) -> tuple[str, ...]:
         return tuple(known[name] for name in candidates if name in known)
 
-    pairs, starts, ends = present(_PAIRS)[:1], present(_STARTS)[:1], present(_ENDS)[:1]
-    frames = present(_FRAME_STARTS)[:1], present(_FRAME_ENDS)[:1]
+    pairs = present(column_names.PAIRS)[:1]
+    starts, ends = present(column_names.STARTS)[:1], present(column_names.ENDS)[:1]
     seconds = pairs or (*starts, *ends)
+    first = present(column_names.FRAME_STARTS)[:1]
+    last = present(column_names.FRAME_ENDS)[:1]
+    supports = present(column_names.SUPPORTS)
+    frames = supports or (*first, *last)
+    span = seconds or frames
     return _Columns(
-        names=present(NAME_COLUMNS),
-        labels=present(LABEL_COLUMNS),
-        splits=present(SPLIT_COLUMNS)[:1],
-        span=seconds or (*frames[0], *frames[1]),
+        names=present(column_names.NAMES),
+        labels=find_label_columns(keys, label_column),
+        splits=present(column_names.SPLITS)[:1],
+        span=span,
         unit="seconds" if seconds else "frames",
-        has_start=bool(pairs or starts or (not seconds and frames[0])),
-        spoken="template" in known,
+        has_start=bool(pairs or starts or (not seconds and (supports or first))),
+        is_pair=span in (pairs, supports) and bool(span),
+        moments=() if span else find_moments(keys),
+        boxes=find_boxes(keys),
+        persons=present(PERSONS),
     )
-
-
-def _refuse_unclear_parts(keys: Sequence[str], columns: _Columns, where: str) -> None:
-    """Raises UsageError for columns that cut a video in a way that is not read."""
-    lengths = [key for key in keys if fold_column(key) in _LENGTHS]
-    if lengths and len(columns.span) == 1 and columns.has_start and not _is_pair(columns):
-        raise UsageError(
-            f"{where}: {columns.span[0]} without an end, and {lengths[0]}: the length of the part, "
-            "or of the video?",
-            hint="write where the part ends, as time_end in seconds or end_frame, or take "
-            f"{lengths[0]} out: then the part goes to the end of the video",
-        )
-    for key in keys:
-        folded = fold_column(key)
-        mark = next((mark for mark in _THOUSANDTHS if folded.endswith(mark)), None)
-        if mark is not None and folded.removesuffix(mark) in (*_STARTS, *_ENDS):
-            raise UsageError(
-                f"{where}: {key}: expected seconds, found a column of milliseconds",
-                hint="divide by 1000 and call the columns time_start and time_end",
-            )
-
-
-def _is_pair(columns: _Columns) -> bool:
-    return fold_column(columns.span[0]) in _PAIRS
 
 
 def _read_entry(
@@ -157,7 +162,14 @@ def _read_entry(
     values, where = entry.values, f"{source}:{entry.line}"
     name_key = next((key for key in columns.names if not _is_empty(values[key])), None)
     if name_key is None:
-        raise UsageError(f"{where}: no video named in {shorten(dict(values))}")
+        frames = "framedir" in map(fold_column, values)
+        raise UsageError(
+            f"{where}: no video named in {shorten(dict(values))}",
+            hint="folders of frames are not read: name the video files"
+            if frames
+            else "expected a column such as path, video, file_name or id",
+        )
+    refuse_unread_parts(values, columns.moments, columns.boxes, where)
     label_key = next((key for key in columns.labels if not _is_empty(values[key])), None)
     used.update(key for key in (name_key, label_key) if key is not None)
     name = _read_name(values[name_key], where)
@@ -167,10 +179,10 @@ def _read_entry(
             raise UsageError(
                 f"{where}: {key} is -1 beside {label_key}: a part in which the class is not to be "
                 "seen, as HACS has them",
-                hint="take such rows out of the list",
+                hint="remove such rows from the list",
             )
-    if columns.spoken and isinstance(label, str):
-        label = label.replace("[", "").replace("]", "")
+    if "template" in map(fold_column, columns.labels) and isinstance(label, str):
+        label = label.replace("[", "").replace("]", "")  # "Putting [something] onto [something]"
     segment = _read_segment(values, columns, where)
     split = values[columns.splits[0]] if columns.splits else None
     return ListRow(
@@ -181,6 +193,24 @@ def _read_entry(
         trimmed_names=trimmed_names(name, segment),
         split=None if _is_empty(split) else name_split(str(split)),
     )
+
+
+def _refuse_second_person(
+    row: ListRow,
+    entry: Entry,
+    column: str,
+    persons: dict[tuple[str, Segment | None], str],
+    source: str,
+) -> None:
+    person = str(entry.values[column])
+    first = persons.setdefault((row.name, row.segment), person)
+    if person != first:
+        raise UsageError(
+            f"{source}:{entry.line}: {shorten(row.name)} again, for another {column} "
+            f"({shorten(person)} after {shorten(first)}): the rows are about persons in a picture",
+            hint="a class belongs to the whole picture: cut the persons out beforehand, or keep "
+            "one row for each video or part",
+        )
 
 
 def _read_name(value: Any, where: str) -> str:
@@ -213,7 +243,7 @@ def _read_segment(values: Mapping[str, Any], columns: _Columns, where: str) -> S
         return None
     cells = [values[key] for key in columns.span]
     named = ", ".join(columns.span)
-    if _is_pair(columns):
+    if columns.is_pair:
         (pair,) = cells
         if _is_empty(pair):
             return None
@@ -224,7 +254,10 @@ def _read_segment(values: Mapping[str, Any], columns: _Columns, where: str) -> S
         cells = pair
     elif len(cells) == 1:
         cells = [*cells, None] if columns.has_start else [None, *cells]
-    return make_segment(*cells, unit=columns.unit, columns=named, where=where)
+    first_frame: Literal[0, 1] = 1 if fold_column(columns.span[0]) in column_names.SUPPORTS else 0
+    return make_segment(
+        *cells, unit=columns.unit, first_frame=first_frame, columns=named, where=where
+    )
 
 
 def _is_empty(value: Any) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from videoswin_cli.data.lists.lines import (
     READERS,
     Line,
+    has_decimals,
     has_label_first,
     has_name_first,
     is_one_path,
@@ -63,6 +64,13 @@ def guess_format(
         return "ucf101"
     if find_delimiter(lines[0], lines[1 : _BELOW_HEADER + 1]) is not None:
         return "csv"
+    if most(lines, has_decimals):
+        raise UsageError(
+            f"{path}: columns of numbers, without a header that says what they are, as in "
+            f"{lines[0][:80]!r}",
+            hint="add a header line, such as `path,start,end,label` for parts in seconds; boxes "
+            "in the picture (AVA) are not read",
+        )
     if most(lines, read_semicolon):
         return "id-label"
     if _are_started(lines):

@@ -4,7 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from videoswin_cli.data.lists.columns import LABEL_COLUMNS, NAME_COLUMNS, Entry
+from videoswin_cli.data.lists import column_names
+from videoswin_cli.data.lists.columns import Entry
+from videoswin_cli.data.lists.fiftyone import expand_labels
+from videoswin_cli.data.lists.json_tables import KEY, name_classes, read_json_table
 from videoswin_cli.data.lists.names import ends_as_video
 from videoswin_cli.data.lists.rows import is_index
 from videoswin_cli.data.lists.splits import name_split
@@ -16,16 +19,22 @@ _EXPECTED = "a list of objects like {'id': ..., 'label': ...}, or an object of t
 _LISTS = ("samples", "data", "videos", "annotations", "items", "clips", "entries", "rows")
 _BY_NAME = ("database", "videos", "annotations", "data", "clips")
 _SPLITS = ("train", "val", "test")
-_PATH_COLUMNS = NAME_COLUMNS[: NAME_COLUMNS.index("video")]  # that say more than the key
-_KEY = NAME_COLUMNS[0]  # the column that the key of an object stands for
+# Names that say more than the key of the object.
+_PATH_COLUMNS = column_names.NAMES[: column_names.NAMES.index("video")]
 
 
-def json_entries(data: object, path: Path) -> Iterator[Entry]:
+def json_entries(data: object, path: Path, notices: list[str]) -> Iterator[Entry]:
     """Entries of any of the shapes.
 
     A list of objects, or an object of lists, one a split or one only; objects by the name of the
     video (Kinetics, ActivityNet's `database`), each with one annotation or several; labels by the
-    name of the video (with FiftyOne's `classes` beside them or without); names by class.
+    name of the video (with FiftyOne's `classes` beside them or without); names by class; the
+    tables of `json_tables`.
+
+    Args:
+        data: of the file.
+        path: of the file, for messages and for the file that FiftyOne writes beside it.
+        notices: what is to be said about the file is added.
 
     Raises:
         UsageError: none of them.
@@ -38,13 +47,20 @@ def json_entries(data: object, path: Path) -> Iterator[Entry]:
     if isinstance(data.get("labels"), dict) and "classes" in data:
         yield from _from_fiftyone(data, path)
         return
+    if (rows := read_json_table(data, path, notices)) is not None:
+        yield from _from_list(rows, path)
+        return
     if all(name_split(key) in _SPLITS and isinstance(part, list) for key, part in data.items()):
         for key, part in data.items():
             yield from _from_list(part, path, common={"split": key})
         return
+    key = next(iter(data))
     parts = {key: value for key, value in data.items() if _is_list_of_objects(value)}
     if len(parts) == 1 and (key := next(iter(parts))).lower() in _LISTS:
-        yield from _from_list(parts[key], path)
+        yield from _from_list(name_classes(parts[key], "label", data.get("classes"), path), path)
+        return
+    if len(data) == 1 and key in _LISTS and _is_list_of_names(data[key]):
+        yield from _from_list(data[key], path)
         return
     if "annotations" in parts and len(parts) > 1:
         raise UsageError(
@@ -70,14 +86,16 @@ def read_json_lines(lines: Sequence[tuple[int, str]], path: Path) -> Iterator[En
         value = parse_json(line, source=f"{path}:{number}")
         if not isinstance(value, dict):
             raise UsageError(f"{path}:{number}: expected an object, found {shorten(value)}")
-        for entry in _flatten(value):
+        for entry in _flatten(value, f"{path}:{number}"):
             yield Entry(line=number, values=entry)
 
 
 def _is_one_entry(data: Mapping[str, Any]) -> bool:
     """JSON lines that are one line: the keys are columns, not names of videos."""
     keys = {fold_column(key) for key in data}
-    return bool(keys & set(NAME_COLUMNS)) and bool(keys & set(LABEL_COLUMNS) or len(keys) == 1)
+    return bool(keys & set(column_names.NAMES)) and bool(
+        keys & set(column_names.LABELS) or len(keys) == 1
+    )
 
 
 def _is_list_of_objects(value: object) -> bool:
@@ -96,13 +114,15 @@ def _from_list(
     for number, item in enumerate(items, start=1):
         if isinstance(item, str):
             item = {"path": item}
-        elif isinstance(item, list) and len(item) == 2:
+        elif isinstance(item, list) and _is_pair(item):
             item = dict(zip(("path", "label"), item, strict=True))
         if not isinstance(item, dict):
             raise UsageError(
-                f"{path}:{number}: expected {_EXPECTED}, found {shorten(item)} in the list"
+                f"{path}:{number}: expected {_EXPECTED}, found {shorten(item)} in the list",
+                hint="values alone are read as [path, label]; from pandas write a table with "
+                "orient='records'",
             )
-        for values in _flatten(item):
+        for values in _flatten(item, f"{path}:{number}"):
             yield Entry(line=number, values={**values, **(common or {})})
 
 
@@ -112,12 +132,12 @@ def _from_object(items: Mapping[str, Any], path: Path) -> Iterator[Entry]:
         if isinstance(item, dict) or _is_list_of_objects(item):
             for annotation in item if isinstance(item, list) else [item]:
                 named = any(fold_column(key) in _PATH_COLUMNS for key in annotation)
-                for values in _flatten(annotation):
-                    yield Entry(line=number, values=values if named else {_KEY: name, **values})
+                for values in _flatten(annotation, f"{path}:{number}"):
+                    yield Entry(line=number, values=values if named else {KEY: name, **values})
         elif _is_list_of_names(item) and not ends_as_video(name):
-            yield from (Entry(line=number, values={_KEY: each, "label": name}) for each in item)
+            yield from (Entry(line=number, values={KEY: each, "label": name}) for each in item)
         elif item is None or isinstance(item, str | int | float | list):
-            yield Entry(line=number, values={_KEY: name, "label": item})
+            yield Entry(line=number, values={KEY: name, "label": item})
         else:
             raise UsageError(f"{path}:{number}: expected {_EXPECTED}, found {shorten(item)}")
 
@@ -158,34 +178,31 @@ def _from_fiftyone(data: Mapping[str, Any], path: Path) -> Iterator[Entry]:
                         "classes of this file"
                     )
                 values["label"] = classes[label]
-            yield Entry(line=number, values={_KEY: files.get(name, name), **values})
+            yield Entry(line=number, values={KEY: files.get(name, name), **values})
 
 
-def _flatten(item: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _flatten(item: Mapping[str, Any], where: str) -> Iterator[Mapping[str, Any]]:
     """An object whose annotations, one or a list of them, are part of it."""
     found = item.get("annotations")
     if not isinstance(found, dict | list):
-        yield _with_label(item)
+        yield from expand_labels(item, where)
         return
     rest = {key: value for key, value in item.items() if key != "annotations"}
+    names = {key: rest[key] for key in rest if fold_column(key) in column_names.NAMES}
     annotations = found if isinstance(found, list) else [found]
     for annotation in annotations or [{}]:
         yield (
-            {**rest, **annotation}
+            {**rest, **annotation, **names}
             if isinstance(annotation, dict)
             else {**rest, "label": annotation}
         )
 
 
-def _with_label(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    """FiftyOne lets users choose the key of the class: the one whose value has a label inside."""
-    if any(fold_column(key) in LABEL_COLUMNS for key in item):
-        return item
-    inside = [key for key, value in item.items() if isinstance(value, dict) and "label" in value]
-    if len(inside) != 1:
-        return item
-    rest = {key: value for key, value in item.items() if key != inside[0]}
-    return {**rest, "label": item[inside[0]]["label"]}
+def _is_pair(item: Sequence[object]) -> bool:
+    """Whether a list is a path and a label, in this order."""
+    return len(item) == 2 and (
+        isinstance(item[0], str) and not (isinstance(item[1], str) and ends_as_video(item[1]))
+    )
 
 
 def _is_list_of_names(value: object) -> bool:

@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 from videoswin_cli.class_names import fold_name
+from videoswin_cli.data.lists.label_columns import suggest_label_columns
 from videoswin_cli.data.lists.rows import ListRow, VideoList
 from videoswin_cli.errors import UsageError
 from videoswin_cli.text_files import shorten
+from videoswin_cli.visible import name_some
 
 _SHOWN = 200  # characters of a name
 
@@ -124,8 +126,12 @@ def _check_label(videos: VideoList, row: ListRow) -> None:
         return
     hint = "accuracy needs the class of every video; for videos alone use predict or extract"
     if videos.columns and all(other.label is None for other in videos.rows):
-        shown = ", ".join(map(repr, videos.columns[:20]))
-        raise UsageError(f"{videos.source}: no column for the class among {shown}", hint=hint)
+        shown = name_some(list(map(repr, videos.columns)), 20)
+        names = suggest_label_columns(videos.columns) or ("NAME",)
+        raise UsageError(
+            f"{videos.source}: no column for the class among {shown}",
+            hint=f"choose it with --label-column {' or '.join(names[:6])}; {hint}",
+        )
     raise UsageError(
         f"{videos.source}:{row.line}: {_name(row)} has no label ({videos.format} list)", hint=hint
     )

@@ -14,6 +14,7 @@ from videoswin_cli.text_files import unquote
 _BLANKS = " \t"
 _SEPARATORS = " \t,"
 _AFTER_NAME = (" ", "\t", ",", ";")
+_DECIMAL = re.compile(r"[0-9]{1,9}\.[0-9]{1,18}")
 _UCF101 = re.compile(r"(?P<name>(?P<label>[^/\s]+)/v_(?P=label)_g\d+_c\d+\.\w+)(?:[ \t]+\d+)?")
 
 
@@ -149,6 +150,26 @@ def is_one_path(line: str) -> bool:
     if _closing_quote(line) == len(line) - 1:
         return True
     return ends_as_video(line) or not any(separator in line for separator in _SEPARATORS)
+
+
+def has_decimals(line: str) -> bool:
+    """Whether numbers with a fraction stand behind the name: times, or corners of boxes.
+
+    `3.0` is none: labels are written so, too.
+    """
+    if ends_as_video(line):
+        return False
+    for delimiter in (",", "\t", " "):
+        name, *cells = line.split(delimiter)
+        if delimiter == " " and not ends_as_video(name):
+            return False
+        if len(cells) > 1 and any(map(_is_decimal, cells[:-1])):
+            return True
+    return False
+
+
+def _is_decimal(cell: str) -> bool:
+    return _DECIMAL.fullmatch(cell.strip(_BLANKS)) is not None and not is_index(cell.strip(_BLANKS))
 
 
 def has_label_first(line: str) -> bool:

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from videoswin_cli.data.lists.columns import Entry, read_entries
@@ -45,6 +46,7 @@ def read_list(
     labelled: bool = True,
     multi_label: bool = False,
     split: str | None = None,
+    label_column: str | None = None,
 ) -> VideoList:
     """Read a list of videos.
 
@@ -57,21 +59,24 @@ def read_list(
             OpenMMLab has it), or `path 1;3;5` with `;` between indices or names. Each makes a row
             here.
         split: the rows of this split only, of a list that names splits.
+        label_column: of a table or of JSON objects that names the class; where it is None, the
+            one that is usually called so.
 
     Raises:
         UsageError: the file cannot be read, or a line is not of the format; it names the line.
     """
     path = Path(path)
+    read = partial(
+        _read_file,
+        format=format,
+        labelled=labelled,
+        multi_label=multi_label,
+        label_column=label_column,
+    )
     if glob.has_magic(str(path)) and not os.path.lexists(path):
-        videos = _join(
-            path,
-            [
-                _read_file(file, format, labelled=labelled, multi_label=multi_label)
-                for file in _matching(path)
-            ],
-        )
+        videos = _join(path, [read(file) for file in _matching(path)])
     else:
-        videos = _read_file(path, format, labelled=labelled, multi_label=multi_label)
+        videos = read(path)
     if split is None:
         return videos
     return replace(
@@ -108,7 +113,12 @@ def _join(path: Path, lists: Sequence[VideoList]) -> VideoList:
 
 
 def _read_file(
-    path: Path, format: ListFormat | None, *, labelled: bool, multi_label: bool
+    path: Path,
+    *,
+    format: ListFormat | None,
+    labelled: bool,
+    multi_label: bool,
+    label_column: str | None,
 ) -> VideoList:
     text = read_text(path, what="list")
     data, lines = _read_json(path, text, format)
@@ -121,13 +131,24 @@ def _read_file(
         chosen = format or _guess(path, lines, notices, labelled=labelled, multi_label=multi_label)
     if chosen in _TABLES:
         if data is not None:
-            entries = json_entries(data, path)
+            entries = json_entries(data, path, notices)
         elif chosen == "jsonl":
             entries = read_json_lines(lines, path)
         else:
             entries = _read_csv(path, text, lines)
-        rows, columns, said = read_entries(entries, source=str(path), multi_label=multi_label)
+        rows, columns, said = read_entries(
+            entries,
+            source=str(path),
+            multi_label=multi_label,
+            labelled=labelled,
+            label_column=label_column,
+        )
         notices.extend(said)
+    elif label_column is not None:
+        raise UsageError(
+            f"--label-column {label_column}: {path} ({chosen}) has no columns with names",
+            hint="a table needs a header line; --list-format csv reads the first line as one",
+        )
     else:
         rows = list(_read_lines(path, lines, chosen, notices))
     if multi_label:

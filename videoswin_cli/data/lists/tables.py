@@ -2,12 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from videoswin_cli.data.lists.columns import (
-    KNOWN_COLUMNS,
-    LABEL_COLUMNS,
-    NAME_COLUMNS,
-    Entry,
-)
+from videoswin_cli.data.lists import column_names
+from videoswin_cli.data.lists.columns import Entry
 from videoswin_cli.delimited import fold_column, split_records
 from videoswin_cli.errors import UsageError
 from videoswin_cli.text_files import shorten
@@ -23,15 +19,15 @@ def find_delimiter(line: str, following: Sequence[str]) -> str | None:
     A header names the video, and the class or what else is known; or it is of words that no line
     below has in the same column.
     """
-    if fold_column(line) in NAME_COLUMNS and following:
+    if fold_column(line) in column_names.NAMES and following:
         return NO_DELIMITER
     for delimiter in _DELIMITERS:
         cells = [cell.strip().strip("\"'") for cell in line.split(delimiter)]
         names = [fold_column(cell) for cell in cells]
-        if len(cells) < 2 or not set(names) & set(NAME_COLUMNS):
+        if len(cells) < 2 or not set(names) & set(column_names.NAMES):
             continue
-        if set(names) & set(LABEL_COLUMNS) - set(NAME_COLUMNS):
-            if delimiter != " " or set(names) <= KNOWN_COLUMNS:
+        if set(names) & set(column_names.LABELS) - set(column_names.NAMES):
+            if delimiter != " " or set(names) <= column_names.KNOWN:
                 return delimiter
         elif delimiter != " " and _are_column_names(cells, following, delimiter):
             return delimiter
@@ -41,7 +37,7 @@ def find_delimiter(line: str, following: Sequence[str]) -> str | None:
 def _are_column_names(cells: Sequence[str], following: Sequence[str], delimiter: str) -> bool:
     if not following or not all(_is_column_name(cell) for cell in cells if cell):
         return False
-    if sum(fold_column(cell) in KNOWN_COLUMNS for cell in cells) > 1:
+    if sum(fold_column(cell) in column_names.KNOWN for cell in cells) > 1:
         return True
     below = [[cell.strip() for cell in line.split(delimiter)] for line in following]
     return all(len(row) == len(cells) for row in below) and not any(

@@ -38,6 +38,7 @@ def make_segment(
     end: object,
     *,
     unit: Literal["seconds", "frames"],
+    first_frame: Literal[0, 1] = 0,
     columns: str,
     where: str,
 ) -> Segment | None:
@@ -47,6 +48,7 @@ def make_segment(
         start: of the part; empty: the start of the video.
         end: up to which, itself not in it; empty: the end of the video.
         unit: of both.
+        first_frame: number of a video's first frame; where it is 1, the end is in the part, too.
         columns: their names, for messages.
         where: file and line, for messages.
 
@@ -57,14 +59,17 @@ def make_segment(
         return None
     read = _read_seconds if unit == "seconds" else _read_frame
     try:
-        begin = 0.0 if _is_empty(start) else read(start)
+        begin = 0.0 if _is_empty(start) else read(start) - first_frame
+        if begin < 0:
+            raise ValueError("expected frame numbers, counted from 1")
         stop = None if _is_empty(end) else read(end)
     except ValueError as error:
         found = f"{shorten(start)} and {shorten(end)}"
         raise UsageError(f"{where}: {columns}: {error}, found {found}") from error
     if stop is not None and stop <= begin:
         raise UsageError(
-            f"{where}: {columns}: the end, {stop:.10g}, is not after the start, {begin:.10g}"
+            f"{where}: {columns}: the end, {stop:.10g}, is not after the start, "
+            f"{begin + first_frame:.10g}"
         )
     return Segment(start=begin, end=stop, unit=unit)
 
