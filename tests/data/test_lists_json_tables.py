@@ -92,6 +92,20 @@ def test_objects_by_name_and_paths_by_class_are_no_tables(
     assert [(row.name, row.label) for row in read(tmp_path, content).rows][:2] == expected
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"rows": [{"row": {"path": "a", "label": 0}, "truncated_cells": 5}], "features": [7]},
+        {"rows": [{"row": {"path": "a", "label": 0}}],
+         "features": [{"name": ["x"], "type": {"_type": "ClassLabel", "names": ["y"]}}]},
+        {"metainfo": [1], "data_list": [{"path": "a", "label": 0}]},
+        {"metainfo": {"classes": [{"name": "x"}]}, "data_list": [{"path": "a", "label": 0}]},
+    ],
+)  # fmt: skip
+def test_odd_values_beside_the_rows_are_passed_over(content: object, tmp_path: Path) -> None:
+    assert [(row.name, row.label) for row in read(tmp_path, content).rows] == [("a", 0)]
+
+
 def test_a_page_of_a_data_set_says_that_it_is_one(tmp_path: Path) -> None:
     videos = read(tmp_path, page([{"file_name": "a.mp4", "label": 1}], num_rows_total=300))
     (text,) = videos.notices
@@ -107,6 +121,7 @@ def test_a_page_of_a_data_set_says_that_it_is_one(tmp_path: Path) -> None:
          ":1: an OpenMMLab list whose labels are those of instances", "a class for each video"),
         ({"columns": ["path", "label"], "data": [["a.mp4", 0], ["b.mp4"]]},
          r":2: 1 values for the 2 columns of a table of pandas \(orient='split'\)", ""),
+        ({"columns": ["path", "path"], "data": [["a", "b"]]}, "a column twice among 'path'", ""),
         ([["a.mp4", 0, 3], ["b.mp4", 1, 3]], "found .'a.mp4', 0, 3. in the list",
          "orient='records'"),
         ([[0, "a.mp4"], [1, "b.mp4"]], "found .0, 'a.mp4'. in the list", "[path, label]"),

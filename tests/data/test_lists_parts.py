@@ -51,6 +51,9 @@ def test_a_row_of_ava_is_refused_with_what_it_says_and_what_to_do(tmp_path: Path
         ("middle_frame_timestamp", "902"),
         ("center_time", "3"),
         ("apex_frame", "12"),
+        ("gt_frame", "12"),
+        ("narration_timestamp", "00:00:01.089"),
+        ("labelled_frame_number", "12"),
         ("pts", "9000"),
         ("label_start_timestamp_seconds", "1.5"),
         ("start_idx", "12"),
@@ -70,7 +73,7 @@ def test_a_column_that_says_when_is_no_whole_video(column: str, cell: str, tmp_p
     ("column", "cell"),
     [
         ("timestamp", "2024-05-01 10:00:00"),
-        ("timestamp", "1714557600"),
+        ("upload_timestamp", "1714557600"),
         ("time", "morning"),
         ("frames", "120"),
         ("num_frames", "120"),

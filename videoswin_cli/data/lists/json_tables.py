@@ -12,6 +12,7 @@ from videoswin_cli.data.lists import column_names
 from videoswin_cli.delimited import fold_column
 from videoswin_cli.errors import UsageError
 from videoswin_cli.text_files import shorten
+from videoswin_cli.visible import name_some
 
 KEY = column_names.NAMES[0]  # the column that the key of an object stands for
 
@@ -45,8 +46,9 @@ def _from_dataset_server(data: Mapping[str, Any], path: Path, notices: list[str]
                     hint="download the videos and write their names and labels as CSV or JSON "
                     "lines",
                 )
-        cells = [c for c in item.get("truncated_cells") or () if isinstance(c, str)]
-        if cut := [cell for cell in cells if fold_column(cell) in column_names.KNOWN]:
+        cells = item.get("truncated_cells")
+        cut = [c for c in row if isinstance(cells, list) and c in cells]
+        if cut := [column for column in cut if fold_column(column) in column_names.KNOWN]:
             raise UsageError(
                 f"{path}:{number}: the dataset server cut off the value of {shorten(cut[0])}",
                 hint="load the data set itself and write its columns as CSV or JSON lines",
@@ -61,8 +63,9 @@ def _from_dataset_server(data: Mapping[str, Any], path: Path, notices: list[str]
     features = data.get("features")
     for feature in features if _are_objects(features) else ():
         kind = feature.get("type")
-        if isinstance(kind, dict) and kind.get("_type") == "ClassLabel":
-            rows = name_classes(rows, feature.get("name"), kind.get("names"), path)
+        column = feature.get("name")
+        if isinstance(kind, dict) and kind.get("_type") == "ClassLabel" and isinstance(column, str):
+            rows = name_classes(rows, column, kind.get("names"), path)
     return rows
 
 
@@ -92,6 +95,8 @@ def _from_split(data: Mapping[str, Any], path: Path, notices: list[str]) -> Obje
         return None
     if not isinstance(cells, list) or not all(isinstance(row, list) for row in cells):
         return None
+    if len(set(columns)) < len(columns):
+        raise UsageError(f"{path}: a column twice among {name_some(list(map(shorten, columns)))}")
     index = data.get("index")
     for number, row in enumerate(cells, start=1):
         if len(row) != len(columns):
@@ -146,7 +151,7 @@ def _from_index(data: Mapping[str, Any]) -> Objects | None:
     return rows if all(_have_name(list(row)) for row in rows) else None
 
 
-def name_classes(rows: Sequence[Mapping[str, Any]], column: Any, names: Any, path: Path) -> Objects:
+def name_classes(rows: Sequence[Mapping[str, Any]], column: str, names: Any, path: Path) -> Objects:
     """Rows whose labels by number are names; as they are where the file has no list of names.
 
     Raises:

@@ -15,10 +15,11 @@ _WHEN = "timestamps?|timecode|time|keyframe|frame|seconds?|secs?|ts|pts|moment|i
 _BOUNDS = "start|end|begin|stop|onset|offset|from|to"
 _OF_WHAT = (
     "video|clip|segment|action|activity|event|annotation|annotated|label|query|target|key|middle|"
-    "mid|center|centre|central|peak|apex|anchor|current|first|last"
+    "mid|center|centre|central|peak|apex|anchor|current|first|last|gt"
 )
 _TAIL = "index|idx|id|number|num|nr|no|position|pos|in|ms|msecs?|milliseconds?|s"
 _MOMENT = re.compile(rf"(?:{_OF_WHAT})*(?:{_WHEN}|{_BOUNDS})(?:{_WHEN}|{_BOUNDS})*(?:{_TAIL})*")
+_PLAIN = re.compile(r".*(?:timestamp|timecode|keyframe|frame(?:idx|index|id|number|no|nr))")
 _MOMENTS = ("t", "t0", "t1", "t2", "tmin", "tmax", "apex", "span", "interval", "timespan", "window")
 _DATE = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d|\d\d?[-/.]\d\d?[-/.]\d{4}")
 _UNIX_TIME = 1e8  # seconds; no video is that long
@@ -43,7 +44,8 @@ def find_moments(keys: Sequence[str]) -> tuple[str, ...]:
 def _is_moment(name: str) -> bool:
     if name in (*column_names.KNOWN, *column_names.LENGTHS) or len(name) > _LONGEST:
         return False
-    return name in _MOMENTS or _MOMENT.fullmatch(name) is not None
+    forms = (_MOMENT, _PLAIN)
+    return name in _MOMENTS or any(form.fullmatch(name) is not None for form in forms)
 
 
 def find_boxes(keys: Sequence[str]) -> tuple[str, ...]:
