@@ -60,7 +60,7 @@ def test_times_and_frames_make_a_segment(
         ("0x10,20", "expected seconds"),
         ("\u0663,10", "expected seconds"),
         ("1_0,20", "expected seconds"),
-        ("1:75,100", "more than 59 behind a colon"),
+        ("1:75,100", "more than 59 after a colon"),
         ("1:2:3:4,100", "expected seconds"),
         (f"{'9' * 5000},10", "a time of that many digits is none"),
         ("10,10", "the end, 10, is not after the start, 10"),

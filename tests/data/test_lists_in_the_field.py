@@ -81,7 +81,7 @@ def test_what_is_left_out_or_taken_for_granted_is_said() -> None:
     (frames,) = read_list(LISTS / "videomae2.csv").notices
     assert "taken for the first frame, counted from 0, and the number of frames" in frames
     (number,) = read_list(LISTS / "label_first.txt", labelled=False).notices
-    assert "a label stands behind the path" in number
+    assert "a label follows the path" in number
 
 
 def test_the_way_to_convert_is_named() -> None:

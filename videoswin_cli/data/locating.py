@@ -64,7 +64,7 @@ def locate(
                 raise UsageError(
                     f"{videos.source}:{row.line}: {key} has label {label} here and "
                     f"{found[key].label} in line {found[key].line}",
-                    hint="leave one of the two lines",
+                    hint="keep one of the two lines",
                 )
             continue
         file = None if match.path is None else str(search.root / match.path)

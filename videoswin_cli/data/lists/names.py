@@ -24,7 +24,7 @@ def check_name(name: str, *, where: str) -> str:
     last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
     if last in ("", ".", ".."):
         raise UsageError(
-            f"{where}: {shorten(name)} names no video", hint="fix the line or take it out"
+            f"{where}: {shorten(name)} names no video", hint="fix the line or remove it"
         )
     if "\0" in name or _holds_surrogates(name):
         raise UsageError(f"{where}: {shorten(name)} holds characters that no file name can have")

@@ -223,8 +223,8 @@ def _guess(
     format = guess_format(path, plain, labelled=labelled, multi_label=multi_label)
     if format == "paths" and most(plain, has_label_first):
         notices.append(
-            "the numbers at the start of the lines are taken for parts of the paths; a label "
-            "stands behind the path"
+            "the numbers at the start of the lines are read as parts of the paths; a label "
+            "follows the path"
         )
     return format
 
@@ -246,7 +246,7 @@ def _read_csv(path: Path, text: str, lines: Lines) -> Iterator[Entry]:
 
 _UNNAMED_COLUMNS: Mapping[ListFormat, str] = {
     "id-frames-label": "columns not used: the number of frames",
-    "moments": "columns not used: the two numbers behind the label",
+    "moments": "columns not used: the two numbers after the label",
     "path-start-count-label": (
         "the numbers before the label are taken for the first frame, counted from 0, and the "
         "number of frames; -1 or 0 frames are the whole video"
@@ -294,7 +294,7 @@ def _read_lines(
         number, line = marked[0]
         notices.append(
             f"line {number} begins with # and is read as a row: {shorten(line)}; a comment has a "
-            "blank behind the #"
+            "blank after the #"
         )
 
 

@@ -29,7 +29,7 @@ def parse_seconds(text: str) -> float:
     *units, last = text.split(":")
     parts = [*map(int, units), float(last)]
     if any(part >= 60 for part in parts[1:]):
-        raise ValueError("more than 59 behind a colon")
+        raise ValueError("more than 59 after a colon")
     return float(sum(part * 60**power for power, part in enumerate(reversed(parts))))
 
 
