@@ -13,6 +13,8 @@ from videoswin_cli.ranges import Range, shown
 
 Record = TypeVar("Record")
 
+PRIVATE_REDIRECTS_VARIABLE = "VIDEOSWIN_PRIVATE_REDIRECTS"
+
 _EXACT = 2**53  # floats up to here hold every integer
 _NAMES = {
     int: "a whole number",
@@ -46,7 +48,7 @@ def offline() -> bool:
 
 def private_redirects() -> bool:
     """Tell whether VIDEOSWIN_PRIVATE_REDIRECTS lets a public server redirect to a private one."""
-    return os.environ.get("VIDEOSWIN_PRIVATE_REDIRECTS", "").lower() in ("1", "true", "yes")
+    return os.environ.get(PRIVATE_REDIRECTS_VARIABLE, "").lower() in ("1", "true", "yes")
 
 
 def required_keys(kind: type[Any]) -> set[str]:
