@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import LABELS, write_model
+from tiny import LABELS
 from torch import Tensor
 
 from videoswin_cli.errors import CheckpointError, UsageError
@@ -14,13 +14,6 @@ from videoswin_cli.model.checkpoint import read_checkpoint
 from videoswin_cli.model.loading import LoadedModel, describe, load, name_model
 
 Tensors = dict[str, Tensor]
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    write_model(path)
-    return str(path)
 
 
 @pytest.fixture(scope="module")
