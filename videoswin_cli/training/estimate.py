@@ -10,11 +10,13 @@ from torch import Tensor
 from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.training.memory import activation_bytes, shrink_clip
 from videoswin_cli.training.optimizer import group_parameters, make_optimizer, set_lr
 from videoswin_cli.training.plan import Plan
 from videoswin_cli.training.start import freeze
 
 _GIB = 2**30
+_MOST_MEASURED = 2**30  # bytes of activations of the clip that is measured on a CPU
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +56,8 @@ class Estimate:
 def estimate(spec: ModelSpec, plan: Plan, runtime: Runtime, dtype: torch.dtype) -> Estimate:
     """Take two steps of a network with made weights, and look at the second one.
 
-    On a CPU with one clip, whose time is that of each clip of a batch; on a GPU with a whole
-    micro-batch.
+    On a CPU with one clip, whose time is that of each clip of a batch, and a smaller one where it
+    is large; on a GPU with a whole micro-batch.
 
     Raises:
         RuntimeError: out of memory.
@@ -71,7 +73,9 @@ def estimate(spec: ModelSpec, plan: Plan, runtime: Runtime, dtype: torch.dtype) 
     optimizer = make_optimizer(network, group_parameters(network, recipe), recipe)
     set_lr(optimizer, 0.0)
     count = 1 if runtime.on_cpu else plan.batch_size
-    side, frames = spec.protocol.crop_size, spec.protocol.clip_frames
+    measured = shrink_clip(spec, most=_MOST_MEASURED) if runtime.on_cpu else spec
+    times = activation_bytes(spec) / activation_bytes(measured)
+    side, frames = measured.protocol.crop_size, measured.protocol.clip_frames
     clips = torch.zeros(count, 3, frames, side, side, device=runtime.device)
     mixed = nullcontext() if dtype == torch.float32 else torch.autocast(runtime.device.type, dtype)
     kept = _Kept(network)
@@ -94,10 +98,10 @@ def estimate(spec: ModelSpec, plan: Plan, runtime: Runtime, dtype: torch.dtype) 
     trained = sum(count for count, learns in sizes if learns)
     copies = 4 if recipe.ema else 3  # gradient, two moments, average
     return Estimate(
-        step_seconds=training / count * plan.step_clips / plan.devices,
-        forward_seconds=forward / count,
+        step_seconds=times * training / count * plan.step_clips / plan.devices,
+        forward_seconds=times * forward / count,
         state_bytes=4 * (sum(count for count, _ in sizes) + copies * trained),
-        activation_bytes=kept.total // count * plan.batch_size,
+        activation_bytes=int(times * kept.total / count) * plan.batch_size,
     )
 
 
