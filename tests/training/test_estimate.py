@@ -51,6 +51,9 @@ def test_a_large_clip_is_measured_on_a_smaller_one(monkeypatch: pytest.MonkeyPat
     assert set(seen) == {(1, 3, 16, 32, 32)}
     assert part.activation_bytes == pytest.approx(whole.activation_bytes, rel=0.2)
     assert part.state_bytes == whole.state_bytes
+    assert (whole.smaller, part.smaller) == ("", "16x32x32")
+    text = part.describe(plan, val_clips=1, clip_seconds=0, workers=1)
+    assert "; measured here on a clip of 16x32x32)" in text
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from videoswin_cli.training.plan import Plan
 from videoswin_cli.training.start import freeze
 
 _GIB = 2**30
-_MOST_MEASURED = 2**30  # bytes of activations of the clip that is measured on a CPU
+_MOST_MEASURED = 2**29  # bytes of activations of the clip that is measured on a CPU
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,7 @@ class Estimate:
     forward_seconds: float  # a clip, without gradients
     state_bytes: int  # weights, gradients, optimizer, averaged weights
     activation_bytes: int  # kept for the backward pass, for `batch_size` clips
+    smaller: str = ""  # clip that it was measured on, where that is not one of the run
 
     def describe(self, plan: Plan, *, val_clips: int, clip_seconds: float, workers: int) -> str:
         """A sentence for the user.
@@ -41,13 +42,14 @@ class Estimate:
         step = max(self.step_seconds, reading * plan.step_clips / plan.devices)
         looked = max(self.forward_seconds, reading) / plan.devices  # seconds a clip
         seconds = plan.steps * step + plan.recipe.epochs * val_clips * looked
+        where = f"measured here{f' on a clip of {self.smaller}' if self.smaller else ''}"
         parts = f"{_duration(step)} a step"
         if plan.recipe.freeze == "backbone":
             seconds = (plan.train_clips + val_clips) * looked
             parts = f"{_duration(looked)} a clip, once"
         gib = self.state_bytes / _GIB, self.activation_bytes / _GIB
         return (
-            f"about {_duration(seconds)} in all ({parts}; measured here) and {sum(gib):.1f} GiB of "
+            f"about {_duration(seconds)} in all ({parts}; {where}) and {sum(gib):.1f} GiB of "
             f"memory a device ({gib[0]:.1f} weights, gradients and optimizer, {gib[1]:.1f} "
             "activations)"
         )
@@ -102,6 +104,7 @@ def estimate(spec: ModelSpec, plan: Plan, runtime: Runtime, dtype: torch.dtype) 
         forward_seconds=times * forward / count,
         state_bytes=4 * (sum(count for count, _ in sizes) + copies * trained),
         activation_bytes=int(times * kept.total / count) * plan.batch_size,
+        smaller="" if measured == spec else f"{frames}x{side}x{side}",
     )
 
 
