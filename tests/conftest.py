@@ -8,6 +8,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core: threads would be in
 
 import pytest
 from plain_machine import make_home
+from tiny import write_model
 
 VIDEOS = ("demo.mp4", "test.avi", "test.mp4", "example.avi")
 
@@ -19,6 +20,14 @@ def _plain_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
 
     os.environ["VIDEOSWIN_HOME"] = str(make_home(tmp_path_factory.mktemp("machine") / "home"))
     assert this_machine() == Machine(convolution=1.0, bf16=1.0)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A weight file of `tiny.TINY`, which no test changes."""
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    write_model(path)
+    return str(path)
 
 
 @pytest.fixture(scope="session")

@@ -137,7 +137,10 @@ class Exchange:
         if is_public(address):
             self._public = True
         elif self._public and not self._private_redirects:
-            raise RedirectError(f"a redirect from a public address to {address}, which is not")
+            raise RedirectError(
+                f"a redirect from a public address to {address}, which is not "
+                "(--allow-private-redirects follows it)"
+            )
 
     def _end_when_due(self) -> None:
         while (left := self._due - time.monotonic()) > 0:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from colors import write_colors
 from make_video import truncate_video, write_audio, write_video
-from tiny import write_model
 from typer.testing import CliRunner, Result
 
 from videoswin_cli.cli.app import app
@@ -20,13 +19,6 @@ def _apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VIDEOSWIN_HOME", str(tmp_path / "own"))
     monkeypatch.setenv("VIDEOSWIN_OFFLINE", "1")
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    write_model(path)
-    return str(path)
 
 
 @pytest.fixture(scope="session")

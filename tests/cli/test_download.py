@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from videoswin_cli import fetch as fetch_module
 from videoswin_cli.cli import download as module
+from videoswin_cli.cli.app import app as videoswin
+from videoswin_cli.config import PRIVATE_REDIRECTS_VARIABLE, private_redirects
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import ModelSpec, load_spec
 
@@ -113,3 +115,28 @@ def test_wrong_usage_fetches_nothing(server: FaultServer, args: list[str]) -> No
     with pytest.raises(UsageError):
         run(*args)
     assert not server.asked
+
+
+def test_private_redirects_are_allowed_for_one_command_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(PRIVATE_REDIRECTS_VARIABLE, raising=False)
+    asked: list[bool] = []
+
+    def ensure(*_: object, **__: object) -> Path:
+        asked.append(private_redirects())
+        return Path("here")
+
+    monkeypatch.setattr("videoswin_cli.model.weights.ensure", ensure)
+    for more in ([], ["--allow-private-redirects"], []):
+        assert run(NAMES[0], *more)[0] == 0
+    assert asked == [False, True, False]
+    monkeypatch.setenv(PRIVATE_REDIRECTS_VARIABLE, "0")
+    assert run(NAMES[0], "--allow-private-redirects")[0] == 0
+    assert os.environ[PRIVATE_REDIRECTS_VARIABLE] == "0"
+
+
+@pytest.mark.parametrize("command", ["download", "predict", "eval", "extract", "finetune"])
+def test_every_command_that_fetches_can_allow_private_redirects(command: str) -> None:
+    found = CliRunner().invoke(videoswin, [command, "--help"], env={"COLUMNS": "200"})
+    assert "--allow-private-redirects" in found.output

@@ -465,6 +465,17 @@ def test_dumps_of_different_precisions_are_warned_of(
         run("eval", "--list", listed / "list.txt", "--model", tiny, *more)
     merged = run("eval", "--from-dump", *dumps, "--model", tiny)
     assert "warning: the dumps are of different precisions: bf16, fp32" in merged.stderr
+    assert "different weights" not in merged.stderr
+    (meta,) = tmp_path.glob("2.npz.meta.json")
+    said = json.loads(meta.read_text())
+    meta.write_text(json.dumps(said | {"weights_sha256": "0123456789abcdef", "weights_set": "ema"}))
+    mixed = run("eval", "--from-dump", *dumps, "--model", tiny)
+    assert mixed.exit_code == merged.exit_code
+    told = (
+        f"the dumps are of different weights ({dumps[0]}: tiny, sha256 "
+        f"{said['weights_sha256'][:8]}; {dumps[1]}: tiny, sha256 01234567, set ema)"
+    )
+    assert told in " ".join(mixed.stderr.split())
 
 
 def test_two_shards(videos: Path, tiny: str, undisturbed: Path, tmp_path: Path) -> None:

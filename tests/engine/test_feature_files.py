@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import sixty
 from make_video import write_video
-from tiny import write_model
 
 from videoswin_cli import extract
 from videoswin_cli.data.sampling import Stride
@@ -31,13 +30,6 @@ from videoswin_cli.errors import UsageError, VideoSwinError
 from videoswin_cli.files import read_csv
 from videoswin_cli.model.loading import load
 from videoswin_cli.records import ListedVideo
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    write_model(path)
-    return str(path)
 
 
 @pytest.fixture(scope="module")

@@ -606,8 +606,8 @@ def test_torchscript_is_refused(tmp_path: Path) -> None:
         (bytes(257) + b"ustar", "tar archive"),
         (b"hello world", "no weight file, 11 bytes.*b'hello world'"),
         (b"\x80\xff", "no weight file, 2 bytes"),
-        (b"\x80\x04", "Paddle file.*cannot be read, 2 bytes"),
-        (b"\x80\x04garbage", "Paddle file.*cannot be read"),
+        (b"\x80\x04", "a pickle by its first bytes, but cannot be read, 2 bytes"),
+        (b"\x80\x04garbage", "a pickle by its first bytes, but cannot be read"),
         (b"\x80\x02" + b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", "old-style file"),
         (b"\x80\x04\x8e" + b"\xff" * 8, "cannot be read"),  # a string of 2**64 - 1 bytes
         (b"\xff\xff\0\0\0\0\0\0{", "safetensors file.*cannot be read, 9 bytes"),
@@ -632,14 +632,22 @@ def test_a_file_cut_short(tmp_path: Path, write: Writer, kept: float) -> None:
     with pytest.raises(CheckpointError, match="cannot be read") as caught:
         read_checkpoint(path)
     assert str(path.stat().st_size) in caught.value.message
-    assert "Fetch" in caught.value.hint
+    assert "fetch" in caught.value.hint
 
 
 def test_a_zip_file_of_something_else(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "w", "w") as archive:
         archive.writestr("folder/readme.txt", "hello")
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    with pytest.raises(CheckpointError, match=r"but none that torch\.save wrote") as e:
         read_checkpoint(tmp_path / "w")
+    assert "etch" not in e.value.hint
+
+
+def test_a_whole_file_that_asks_for_too_much_is_not_to_be_fetched_again(tmp_path: Path) -> None:
+    (tmp_path / "w").write_bytes(b"\x80\x04" + b"]" * 600 + b"a" * 599 + b".")
+    with pytest.raises(CheckpointError, match="a pickle of 1202 bytes, refused: obj") as caught:
+        read_checkpoint(tmp_path / "w")
+    assert "etch" not in caught.value.hint
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:

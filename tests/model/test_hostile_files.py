@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny import write_model
 from torch import Tensor
 
 from videoswin_cli.errors import CheckpointError, UsageError
@@ -37,13 +36,6 @@ def _little_memory() -> Any:
     resource.setrlimit(resource.RLIMIT_AS, (16 * GIB, before[1]))
     yield
     resource.setrlimit(resource.RLIMIT_AS, before)
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    write_model(path)
-    return str(path)
 
 
 @pytest.fixture(scope="module")

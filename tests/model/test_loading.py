@@ -349,7 +349,7 @@ def test_a_missing_tensor_is_told(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"extra.weight": (3,)}, "1 unexpected: extra.weight"),
+        ({"backbone.extra.weight": (3,)}, "1 unexpected: extra.weight"),
         ({"backbone.layers.0.blocks.2.norm1.weight": (24,)}, "layers.0.blocks.2.norm1.weight"),
         ({"backbone.norm.bias": (5,)}, r"norm.bias \(\(5,\), expected \(192,\)\)"),
         (
@@ -358,7 +358,7 @@ def test_a_missing_tensor_is_told(
         ),
         ({"cls_head.fc_cls.bias": (9,)}, r"head.bias \(\(9,\), expected \(16,\)\)"),
         (
-            {"backbone.layers.0.blocks.0.attn.proj.weight": (25, 24), "extra": (1,)},
+            {"backbone.layers.0.blocks.0.attn.proj.weight": (25, 24), "backbone.extra": (1,)},
             r"1 unexpected: extra; 1 of another shape: layers.0.blocks.0.attn.proj.weight",
         ),
         ({"backbone.patch_embed.proj.weight": (24, 3, 4, 4, 4)}, "patch_embed.proj.weight"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import LABELS, write_model
+from tiny import LABELS
 from torch import Tensor
 
 from videoswin_cli.errors import CheckpointError, UsageError
@@ -14,13 +14,6 @@ from videoswin_cli.model.checkpoint import read_checkpoint
 from videoswin_cli.model.loading import LoadedModel, describe, load, name_model
 
 Tensors = dict[str, Tensor]
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    write_model(path)
-    return str(path)
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +81,17 @@ PLACES: dict[str, Callable[[Tensors], Any]] = {
         "cls_head": {n.replace("head.", "fc_cls."): v for n, v in t.items() if n[:5] == "head."},
     },
     "head of another name": lambda t: renamed(official(t), "cls_head.fc_cls.", "classifier."),
+    "head after dropout": lambda t: renamed(official(t), "cls_head.fc_cls.", "head.1."),
+    "head in a sequential": lambda t: renamed(official(t), "cls_head.fc_cls.", "cls_head.fc.1."),
+    "first of a sequential": lambda t: renamed(official(t), "cls_head.fc_cls.", "fc.0."),
+    "third of a sequential": lambda t: renamed(t, "head.", "classifier.2."),
+    "mmaction2's in a sequential": lambda t: renamed(official(t), "fc_cls.", "fc_cls.1."),
+    "nested head": lambda t: renamed(official(t), "cls_head.fc_cls.", "head.fc_cls.1."),
+    "official's in a sequential": lambda t: renamed(t, "head.", "head.fc.1."),
+    "sequential beside": lambda t: {
+        f"model.{n.replace('head.', 'fc.1.')}" if n[:5] == "head." else f"model.encoder.{n}": v
+        for n, v in t.items()
+    },
     "head beside": lambda t: {
         f"model.{n.replace('head.', 'fc.')}" if n[:5] == "head." else f"model.encoder.{n}": v
         for n, v in t.items()
@@ -126,11 +130,68 @@ def test_what_a_training_program_adds_is_left_out_and_named(
     assert "loss.weight, " in model.summary or "state_dict.loss.weight" in model.summary
 
 
+@pytest.mark.parametrize("prefix", ["", "model."])
+@pytest.mark.parametrize(
+    "name", ["prototypes.weight", "memory_bank", "mask_token", "fc_noun.weight", "proj.0.bias"]
+)
+def test_what_is_beside_the_backbone_and_its_head_is_left_out_and_named(
+    prefix: str, name: str, tiny: str, values: Tensors, tmp_path: Path
+) -> None:
+    content = under(prefix, official(values) | {name: torch.zeros(7, 8, dtype=torch.int64)})
+    model = load(tiny, checkpoint=saved(tmp_path, content))
+    assert shift_of(model, values) == 0
+    assert model.labels == LABELS
+    assert f"left out 1 tensor not of the network: {prefix}{name}" in model.summary
+
+
+def test_a_missing_tensor_is_told_whatever_is_beside_the_backbone(
+    tiny: str, values: Tensors, tmp_path: Path
+) -> None:
+    content = official(values) | {"prototypes.weight": torch.zeros(8)}
+    del content["backbone.norm.weight"]
+    with pytest.raises(CheckpointError, match=r"1 missing: norm\.weight"):
+        load(tiny, checkpoint=saved(tmp_path, content))
+
+
+@pytest.mark.parametrize("place", ["head.{}", "cls_head.fc_cls.{}", "fc.{}"])
+@pytest.mark.parametrize("hidden", [8, 5])
+def test_a_head_of_several_layers_is_refused_for_what_it_is(
+    place: str, hidden: int, tiny: str, values: Tensors, tmp_path: Path
+) -> None:
+    body = {n: v for n, v in official(values).items() if not n.startswith("cls_head.")}
+    first, second = (place.format(index) for index in (0, 2))
+    content = body | {
+        f"{first}.weight": torch.ones(hidden, 16),
+        f"{first}.bias": torch.ones(hidden),
+        f"{second}.weight": torch.ones(7, hidden),
+        f"{second}.bias": torch.ones(7),
+    }
+    with pytest.raises(CheckpointError, match=r"has 2 layers .*expected one linear") as caught:
+        load(tiny, checkpoint=saved(tmp_path, content))
+    assert "features" in caught.value.hint
+
+
+@pytest.mark.parametrize("between", ["fc.0", "neck"])
+def test_a_head_beside_is_none_where_a_layer_stands_before_it(
+    between: str, tiny: str, values: Tensors, tmp_path: Path
+) -> None:
+    content = {f"{between}.weight": torch.ones(16), f"{between}.bias": torch.ones(16)} | {
+        n.replace("head.", "fc.1.") if n[:5] == "head." else f"encoder.{n}": v
+        for n, v in values.items()
+    }
+    model = load(tiny, checkpoint=saved(tmp_path, content))
+    assert model.labels == ()
+    assert "left out 4 tensors" in model.summary
+
+
 @pytest.mark.parametrize(
     ("name", "shape", "told"),
     [
         ("backbone.adapter.weight", (3,), "1 unexpected: adapter.weight"),
-        ("neck.weight", (3, 3), "1 unexpected: neck.weight"),
+        ("neck.weight", (3, 3), "1 unexpected: neck.weight"),  # between backbone and head
+        ("fc_norm.weight", (16,), "1 unexpected: fc_norm.weight"),
+        ("head.norm.weight", (16,), "has 2 layers"),
+        ("layers.2.norm.weight", (16,), "1 unexpected: layers.2.norm.weight"),
         ("backbone.layers.0.blocks.2.norm1.weight", (8,), "1 unexpected: layers.0.blocks.2"),
         ("backbone.norm.bias", (5,), "1 of another shape: norm.bias"),
     ],
@@ -277,6 +338,24 @@ def test_of_two_networks_one_must_be_chosen(
     for name, shift in (("student", 0), ("teacher", 1)):
         model = load(tiny, checkpoint=path, weights_set=name)
         assert shift_of(model, headless) == shift
+
+
+def test_sets_of_like_names_are_told_apart_by_their_paths(
+    tiny: str, values: Tensors, tmp_path: Path
+) -> None:
+    content = {"student": {"model": values}, "teacher": {"model": shifted(values)}}
+    path = saved(tmp_path, {"state_dict": content})
+    told = "'model' could be 2 sets of plain weights: student, teacher"
+    with pytest.raises(CheckpointError, match=told):
+        load(tiny, checkpoint=path, weights_set="model")
+    with pytest.raises(CheckpointError, match="no set of weights named 'ema'"):
+        load(tiny, checkpoint=path, weights_set="ema")
+    for name in ("teacher", "teacher.model", "state_dict.teacher.model"):
+        assert shift_of(load(tiny, checkpoint=path, weights_set=name), values) == 1
+    average = {"ema": shifted(values)}
+    path = saved(tmp_path, {"student": {"model": values}, **average})
+    for name in ("student", "student.model", "model"):
+        assert shift_of(load(tiny, checkpoint=path, weights_set=name), values) == 0
 
 
 def test_two_networks_of_equal_weights_are_one(tiny: str, values: Tensors, tmp_path: Path) -> None:

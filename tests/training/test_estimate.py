@@ -9,7 +9,9 @@ from tiny import PROTOCOL, TINY
 from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.training import estimate as module
 from videoswin_cli.training.estimate import Estimate, estimate
+from videoswin_cli.training.memory import activation_bytes
 from videoswin_cli.training.plan import make_plan
 from videoswin_cli.training.recipe import read_recipe
 
@@ -33,6 +35,25 @@ def test_memory_follows_from_the_recipe() -> None:
     assert cost("batch_size=8").activation_bytes == 2 * plain.activation_bytes
     assert cost("batch_size=4", "checkpointing=true").activation_bytes < plain.activation_bytes / 2
     assert min(plain.step_seconds, plain.forward_seconds) > 0
+
+
+def test_a_large_clip_is_measured_on_a_smaller_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = replace(SPEC, protocol=replace(PROTOCOL, clip_frames=64))
+    plan = make_plan(read_recipe(None, ["batch_size=4"]), train_clips=80, devices=1)
+    whole = estimate(spec, plan, CPU, torch.float32)
+    monkeypatch.setattr(module, "_MOST_MEASURED", activation_bytes(spec) // 4)
+    seen: list[tuple[int, ...]] = []
+    forward = Swin3D.forward
+    monkeypatch.setattr(
+        Swin3D, "forward", lambda self, clips: seen.append(clips.shape) or forward(self, clips)
+    )
+    part = estimate(spec, plan, CPU, torch.float32)
+    assert set(seen) == {(1, 3, 16, 32, 32)}
+    assert part.activation_bytes == pytest.approx(whole.activation_bytes, rel=0.2)
+    assert part.state_bytes == whole.state_bytes
+    assert (whole.smaller, part.smaller) == ("", "16x32x32")
+    text = part.describe(plan, val_clips=1, clip_seconds=0, workers=1)
+    assert "; measured here on a clip of 16x32x32)" in text
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.training import memory
 from videoswin_cli.training.estimate import _Kept
-from videoswin_cli.training.memory import activation_bytes, check_memory, machine_bytes
+from videoswin_cli.training.memory import activation_bytes, check_memory, machine_bytes, shrink_clip
 from videoswin_cli.training.recipe import read_recipe
 
 MOTION = load_spec("camera-motion")
@@ -42,5 +42,26 @@ def test_the_memory_is_that_of_the_narrowest_limit(monkeypatch: pytest.MonkeyPat
     held = machine_bytes()
     assert held is not None
     assert held > 1 << 28
+    monkeypatch.setattr(memory, "_mapped_bytes", lambda: 2345)  # what is left of a `ulimit -v`
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (12345, 12345))
-    assert machine_bytes() == 12345
+    assert machine_bytes() == 10000
+    monkeypatch.setattr(memory, "_mapped_bytes", lambda: 99999)
+    assert machine_bytes() == 0
+
+
+def test_what_is_mapped_is_more_than_torch_has_allocated() -> None:
+    before = memory._mapped_bytes()
+    kept = torch.empty(1 << 28)
+    assert memory._mapped_bytes() - before >= kept.nbytes // 2
+
+
+@pytest.mark.parametrize("changes", [{"clip_frames": 1024}, {"crop_size": 1024}, {}])
+def test_a_large_clip_is_made_small_but_never_below_a_window(changes: dict[str, int]) -> None:
+    spec = replace(MOTION, protocol=replace(MOTION.protocol, **changes))
+    most = 1 << 28
+    small = shrink_clip(spec, most=most)
+    assert activation_bytes(small) <= most
+    assert (small == spec) == (activation_bytes(spec) <= most)
+    tiny = shrink_clip(spec, most=1)
+    assert tiny.protocol.clip_frames == 16  # 8 tokens of 2 frames
+    assert 28 <= tiny.protocol.crop_size < 56  # 7 tokens of 4 px

@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 from formula import image_shapes
-from tiny import PROTOCOL, TINY, write_model
+from tiny import PROTOCOL, TINY
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import flatten_spec, load_spec
@@ -24,13 +24,6 @@ def start(
     recipe = read_recipe(None, list(changes))
     spec = plan_spec(model, recipe, CLASSES, name="mine", scratch=scratch)
     return make_start(model, spec, recipe, CLASSES, checkpoint=checkpoint, scratch=scratch)
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    write_model(path)
-    return str(path)
 
 
 @pytest.fixture

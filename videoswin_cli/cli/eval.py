@@ -102,6 +102,7 @@ def eval(
     allow_truncated: options.AllowTruncated = False,
     all_files: options.AllFiles = False,
     max_pixels: options.MaxPixels = MAX_PIXELS,
+    allow_private_redirects: options.AllowPrivateRedirects = False,
     workers: options.Workers = None,
     batch_size: options.BatchSize = None,
     format: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",

@@ -94,6 +94,7 @@ def extract(
     allow_truncated: options.AllowTruncated = False,
     all_files: options.AllFiles = False,
     max_pixels: options.MaxPixels = MAX_PIXELS,
+    allow_private_redirects: options.AllowPrivateRedirects = False,
     workers: options.Workers = None,
     batch_size: options.BatchSize = None,
 ) -> None:

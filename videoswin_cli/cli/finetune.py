@@ -129,6 +129,7 @@ def finetune(
     allow_truncated: options.AllowTruncated = False,
     all_files: options.AllFiles = False,
     max_pixels: options.MaxPixels = MAX_PIXELS,
+    allow_private_redirects: options.AllowPrivateRedirects = False,
     workers: options.Workers = None,
 ) -> None:
     """Train a model on classes of your own.

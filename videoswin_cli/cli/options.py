@@ -1,10 +1,12 @@
 """Options that several commands share."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from videoswin_cli.config import PRIVATE_REDIRECTS_VARIABLE
 from videoswin_cli.data.lists import ListFormat, times
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
@@ -141,6 +143,32 @@ BatchSize = Annotated[
         metavar="N",
         help="Views a forward pass.",
         show_default="1 on a CPU, 8 on a GPU",
+    ),
+]
+
+
+def _set_private_redirects(ctx: typer.Context, allowed: bool) -> bool:
+    """Sets it for this command; decoding processes, which fetch videos, inherit it."""
+    if allowed:
+        before = os.environ.get(PRIVATE_REDIRECTS_VARIABLE)
+        os.environ[PRIVATE_REDIRECTS_VARIABLE] = "1"
+        ctx.call_on_close(lambda: _restore(before))
+    return allowed
+
+
+def _restore(before: str | None) -> None:
+    if before is None:
+        os.environ.pop(PRIVATE_REDIRECTS_VARIABLE, None)
+    else:
+        os.environ[PRIVATE_REDIRECTS_VARIABLE] = before
+
+
+AllowPrivateRedirects = Annotated[
+    bool,
+    typer.Option(
+        "--allow-private-redirects",
+        callback=_set_private_redirects,
+        help="Follow redirects from a public server to this machine or a private network.",
     ),
 ]
 ListFile = Annotated[

@@ -42,6 +42,7 @@ def predict(
     allow_truncated: options.AllowTruncated = False,
     all_files: options.AllFiles = False,
     max_pixels: options.MaxPixels = MAX_PIXELS,
+    allow_private_redirects: options.AllowPrivateRedirects = False,
     format: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write there, not to stdout.")

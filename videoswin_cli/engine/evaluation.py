@@ -256,22 +256,37 @@ def evaluate_dumps(files: Sequence[Path], options: EvalOptions, *, named: bool) 
 def _describe_dumps(files: Sequence[Path]) -> Description:
     """What is written beside the dumps of their run; nothing where it is not there or differs."""
     found = _read_descriptions(files)
-    if len(found) < len(files):
+    if len(found) < len(set(files)):
         return {}
-    first, *others = found
+    first, *others = found.values()
     return first if all(other == first for other in others) else {}
 
 
 def _warn_of_mixing(files: Sequence[Path]) -> list[str]:
-    found = {str(each["precision"]) for each in _read_descriptions(files) if "precision" in each}
-    if len(found) < 2:
-        return []
-    return [f"the dumps are of different precisions: {', '.join(sorted(found))}"]
+    """What the dumps differ in, though one figure is made of all: weights, then precision."""
+    warnings = []
+    found = _read_descriptions(files)
+    weights = {
+        file: tuple(each.get(key) for key in ("model", "weights_sha256", "weights_set"))
+        for file, each in found.items()
+    }
+    if len(set(weights.values())) > 1:
+        first = {values: file for file, values in reversed(weights.items())}
+        named = "; ".join(
+            f"{file}: {model}, sha256 {str(digest)[:8]}" + (f", set {chosen}" if chosen else "")
+            for (model, digest, chosen), file in reversed(first.items())
+        )
+        warnings.append(f"the dumps are of different weights ({named}): one figure is made of all")
+    precisions = {str(each["precision"]) for each in found.values() if "precision" in each}
+    if len(precisions) > 1:
+        warnings.append(f"the dumps are of different precisions: {', '.join(sorted(precisions))}")
+    return warnings
 
 
-def _read_descriptions(files: Sequence[Path]) -> list[Description]:
-    beside = (description_of(file) for file in files)
-    return [read_description(file) for file in beside if file.exists()]
+def _read_descriptions(files: Sequence[Path]) -> dict[Path, Description]:
+    """Of those that have one beside them."""
+    beside = ((file, description_of(file)) for file in files)
+    return {file: read_description(text) for file, text in beside if text.exists()}
 
 
 def find_videos(

@@ -14,7 +14,7 @@ from videoswin_cli.config import (
     to_record,
 )
 from videoswin_cli.errors import UsageError
-from videoswin_cli.model.limits import find_problems
+from videoswin_cli.model.limits import ARCHITECTURE_RANGES, PROTOCOL_RANGES, find_problems
 from videoswin_cli.ranges import Range, find_outside, shown
 from videoswin_cli.records import Architecture, Protocol
 from videoswin_cli.yaml_text import read_yaml
@@ -88,6 +88,7 @@ RECIPE_RANGES = {
     "drop_path_rate": Range(0, 1),
     "label_smoothing": Range(0, 1),
 }
+_RANGES = ARCHITECTURE_RANGES | PROTOCOL_RANGES | PUBLICATION_RANGES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,14 +165,16 @@ def parse_spec(data: dict[str, Any], *, source: str, folder: Path | None) -> Mod
 
     def part(kind: type[Any]) -> Any:
         chosen = {key: data[key] for key in parts[kind] & data.keys()}
-        return to_record(kind, chosen, source=source)
+        return to_record(kind, chosen, source=source, ranges=_RANGES)
 
     architecture, protocol = part(Architecture), part(Protocol)
     if problem := next(find_problems(architecture, protocol), None):
         raise UsageError(f"{source}: {problem}")
     recipe = {key.removeprefix("recipe_"): data[key] for key in recipe_keys & data.keys()}
     header, publication = part(_Header), part(Publication)
-    published = to_record(Recipe, recipe, source=source) if has_recipe else None
+    published = None
+    if has_recipe:
+        published = to_record(Recipe, recipe, source=source, ranges=RECIPE_RANGES, prefix="recipe_")
     for found in _publication_problems(publication, published):
         raise UsageError(f"{source}: {found}")
     return ModelSpec(

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from videoswin_cli.errors import CheckpointError, VideoSwinError
 from videoswin_cli.files import check_no_stream, write_whole
-from videoswin_cli.model.rebuilding import Array, RefusedError, Strange
+from videoswin_cli.model.pickle_scan import LimitError
+from videoswin_cli.model.rebuilding import Array, MalformedError, RefusedError, Strange
 from videoswin_cli.model.torch_files import load_pickle, load_torch
-from videoswin_cli.model.unpickling import PICKLE_STARTS, UnreadableError
+from videoswin_cli.model.unpickling import PICKLE_STARTS, ForeignError, UnreadableError
 
 _ZIP = b"PK\x03\x04"
 _TORCH_LEGACY = b"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"  # torch.serialization.MAGIC_NUMBER
@@ -32,7 +33,7 @@ _LOOKS_LIKE = (
     (0, b"RIFF", "an AVI or WAV file"),
 )
 
-_FETCH_AGAIN = "Fetch the file again and compare its size with the publisher's."
+_FETCH_AGAIN = "If it should be weights, fetch it again: compare its size with the publisher's."
 _FORMATS = "Expected a weight file: safetensors, PyTorch (.pth, .pt) or Paddle (.pdparams)."
 
 _MAX_LEVELS = 12  # mappings inside each other that tensors are looked for in
@@ -68,11 +69,11 @@ def read_checkpoint(path: str | os.PathLike[str]) -> RawCheckpoint:
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= _SAFETENSORS_MAX_HEADER:
         kind, read = "a safetensors file", _read_safetensors
     elif head.startswith(_ZIP):
-        kind, read = "a zip file written by torch.save", _read_torch
+        kind, read = "a zip file of torch.save", _read_torch
     elif _TORCH_LEGACY in head[:32]:
-        kind, read = "an old-style file written by torch.save", _read_torch
+        kind, read = "an old-style file of torch.save", _read_torch
     elif head.startswith(PICKLE_STARTS):
-        kind, read = "a Paddle file", lambda path: (load_pickle(path), {})
+        kind, read = "a pickle", lambda path: (load_pickle(path), {})
     else:
         raise _not_a_weight_file(path, head)
     try:
@@ -155,14 +156,22 @@ def _read_torch(path: Path) -> tuple[object, dict[str, str]]:
 
 
 def _unreadable(path: Path, kind: str, error: Exception) -> CheckpointError:
-    reason = str(error).strip().partition("\n")[0] or type(error).__name__
-    if "TorchScript" in reason:
+    if isinstance(error, ForeignError):
         return CheckpointError(
-            f"{path}: a TorchScript program, not weights; it was not opened",
-            hint=f"{_FORMATS} From a loaded module, save `module.state_dict()`.",
+            f"{path}: {error}", hint=f"{_FORMATS} From a module, save `module.state_dict()`."
         )
+    reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    size = path.stat().st_size
+    cause = error.__cause__ or error
+    if isinstance(cause, LimitError | MalformedError):
+        return CheckpointError(
+            f"{path}: {kind} of {size} bytes, refused: {reason}",
+            hint="no training program writes such a file: ask its publisher for safetensors",
+        )
+    if isinstance(cause, OSError):
+        return CheckpointError(f"{path}: cannot be read: {reason}", hint="Check its permissions.")
     return CheckpointError(
-        f"{path}: starts like {kind}, but cannot be read, {path.stat().st_size} bytes: {reason}",
+        f"{path}: {kind} by its first bytes, but cannot be read, {size} bytes: {reason}",
         hint=_FETCH_AGAIN,
     )
 
@@ -202,7 +211,7 @@ def _find_tensors(content: object) -> tuple[dict[str, Tensor], dict[str, str]]:
                 continue
             name = path + key
             if len(name) > _MAX_NAME:
-                raise ValueError(f"a name of {len(name)} characters; the limit is {_MAX_NAME}")
+                raise LimitError(f"a name of {len(name)} characters; the limit is {_MAX_NAME}")
             if isinstance(value, Mapping):
                 if level < _MAX_LEVELS and not key.startswith("optim"):
                     pending.append((f"{name}.", level + 1, value))

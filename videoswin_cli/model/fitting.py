@@ -10,6 +10,7 @@ from torch import Tensor
 
 from videoswin_cli.errors import CheckpointError
 from videoswin_cli.model.catalog import ModelSpec, list_specs
+from videoswin_cli.model.heads import explain_head
 from videoswin_cli.model.layouts import (
     Layout,
     fit_problems,
@@ -75,6 +76,11 @@ def check_fit(
     shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     if problems := fit_problems(tensors, shapes):
         names = [other for other in likely_models(tensors, layout) if other != name]
+        if why := explain_head(tensors):
+            raise CheckpointError(
+                f"{path} does not fit {name}: {why}",
+                hint="without the tensors of its head the file gives features",
+            )
         raise CheckpointError(
             f"{path} does not fit {name}: {problems}",
             hint=f"it fits {', '.join(names[:4])}"

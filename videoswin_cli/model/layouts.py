@@ -123,8 +123,8 @@ def _inflate_table(name: str, table: Tensor, *, window_size: tuple[int, int, int
 
 
 def _rename(key: str) -> str:
-    if key.startswith(("cls_head.fc_cls.", "head.fc.")):
-        return f"head.{key.rpartition('.')[2]}"
+    if match := re.fullmatch(r"(?:cls_head\.fc_cls|head\.fc)\.(weight|bias)", key):
+        return f"head.{match[1]}"
     return re.sub(r"^norm3\.", "norm.", key.removeprefix("backbone."))
 
 

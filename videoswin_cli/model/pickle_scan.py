@@ -101,9 +101,9 @@ def check_pickle(data: IO[bytes], *, size: int) -> None:
         size: bytes of the whole file.
 
     Raises:
-        LimitError: a memo index or frame beyond the file's size, objects nested too deeply, or keys
+        LimitError: a memo index beyond the file's size, objects nested too deeply, or keys
             that are too large.
-        ValueError, LookupError: no pickle, or a damaged one.
+        ValueError, LookupError: no pickle, or one that was cut or damaged.
     """
     scan = _Scan(size)
     argument: Any
@@ -117,7 +117,7 @@ def check_pickle(data: IO[bytes], *, size: int) -> None:
             scan.stack.append(scan.memo[int(argument)])
         elif name == "FRAME":
             if argument > size:
-                raise LimitError(f"a frame of {argument} bytes in a file of {size}")
+                raise ValueError(f"a frame of {argument} bytes in a file of {size}")  # a cut one
         elif name == "DUP":
             scan.stack.append(scan.stack[-1])
         elif name == "POP":

@@ -16,7 +16,11 @@ class RefusedError(Exception):
 
 
 class DamagedError(ValueError):
-    """Says what of a pickle makes no sense."""
+    """Says what of a file makes no sense; a cut or a flipped bit may be why."""
+
+
+class MalformedError(DamagedError):
+    """Says what a whole pickle asks for that none that a training program wrote asks for."""
 
 
 # Every class here has a `__setstate__` and every function is wrapped in an object with one, so that
@@ -51,7 +55,7 @@ class _Dtype:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         if state[1] not in ("<", ">", "=", "|"):
-            raise DamagedError("numbers of an unknown byte order")
+            raise MalformedError("numbers of an unknown byte order")
         self.order = state[1]
 
 
@@ -67,7 +71,7 @@ class Array:
         _version, shape, dtype, fortran, raw = state
         if isinstance(dtype, _Dtype) and dtype.code in _NUMBERS:
             if not isinstance(raw, bytes | bytearray):
-                raise DamagedError(f"an array whose data are {type(raw).__name__}, not bytes")
+                raise MalformedError(f"an array whose data are {type(raw).__name__}, not bytes")
             self._take(2 * len(raw))
             # The copy makes it writable, as torch wants it; pickle keeps `raw` for itself.
             order: Literal["C", "F"] = "F" if fortran else "C"
@@ -128,21 +132,21 @@ def _rebuild_tensor(
     # Not torch's own function, which would keep the file's backward hooks and make the storage as
     # large as the shape says.
     if not isinstance(storage, Storage) or len(size) != len(stride) or len(size) > _MAX_AXES:
-        raise DamagedError("a tensor without its numbers")
+        raise MalformedError("a tensor without its numbers")
     if not all(type(n) is int and n >= 0 for n in (offset, *size, *stride)):
-        raise DamagedError("a tensor whose shape or steps are no whole numbers from 0 up")
+        raise MalformedError("a tensor whose shape or steps are no whole numbers from 0 up")
     own = (value for value in more if isinstance(value, torch.dtype))
     dtype = storage.dtype or next(own, torch.uint8)
     count = storage.untyped.nbytes() // dtype.itemsize
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if all(size) and last >= count:
-        raise DamagedError(f"a tensor of shape {tuple(size)} from {count} stored numbers")
+        raise MalformedError(f"a tensor of shape {tuple(size)} from {count} stored numbers")
     return torch.empty(0, dtype=dtype).set_(storage.untyped, offset, size, stride)
 
 
 def _to_tuple(value: object) -> tuple[object, ...]:
     if not isinstance(value, tuple):  # a tuple of anything else would be a copy
-        raise DamagedError(f"a tuple of {type(value).__name__}")
+        raise MalformedError(f"a tuple of {type(value).__name__}")
     return value
 
 

@@ -18,7 +18,7 @@ import torch
 
 from videoswin_cli.model.pickle_scan import LimitError, check_pickle
 from videoswin_cli.model.rebuilding import DamagedError, Storage, StorageType
-from videoswin_cli.model.unpickling import RestrictedUnpickler, UnreadableError, reading
+from videoswin_cli.model.unpickling import ForeignError, RestrictedUnpickler, reading
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _ALIGNED = 64  # bytes; torch.save begins each tensor at a multiple
@@ -58,12 +58,12 @@ def check_unpacked(archive: zipfile.ZipFile, *, size: int, times: int, small: in
     """Compare what the entries of a zip file unpack to with the size of the file.
 
     Raises:
-        UnreadableError: they say that they are more than `times` the file, and more than `small`.
+        LimitError: they say that they are more than `times` the file, and more than `small`.
     """
     unpacked = sum(entry.file_size for entry in archive.infolist())
     limit = small + times * size
     if unpacked > limit:
-        raise UnreadableError(
+        raise LimitError(
             f"its entries unpack to {unpacked} bytes; the limit for a file of {size} is {limit}"
         )
 
@@ -83,8 +83,10 @@ def _load_zip(path: Path, *, mapped: bool) -> object:
         check_unpacked(archive, size=size, times=_UNPACKED, small=_SMALL)
         entries = {entry.filename: entry for entry in archive.infolist()}
         if any(name.endswith("constants.pkl") for name in entries):
-            raise UnreadableError("TorchScript")
+            raise ForeignError("a TorchScript program, not weights; it was not opened")
         roots = [name.removesuffix("data.pkl") for name in entries if _is_content(name)]
+        if not roots:
+            raise ForeignError("a zip file, but none that torch.save wrote: it has no data.pkl")
         if len(roots) != 1:
             raise DamagedError(f"{len(roots)} entries named data.pkl, expected one")
         root = roots[0]
@@ -143,7 +145,7 @@ def _read_entry(
 def _check_count(kind: StorageType, count: int, held: int) -> None:
     claimed = count * (kind.dtype.itemsize if kind.dtype else 1)
     if not 0 <= claimed <= held:
-        raise LimitError(f"a storage of {claimed} bytes, of which the file has {held}")
+        raise DamagedError(f"a storage of {claimed} bytes, of which the file has {held}")
 
 
 def _fill(storage: torch.UntypedStorage, data: bytes) -> None:

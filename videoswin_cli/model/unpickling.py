@@ -20,7 +20,7 @@ from torch import Tensor
 
 from videoswin_cli.model import rebuilding
 from videoswin_cli.model.pickle_scan import LimitError
-from videoswin_cli.model.rebuilding import DamagedError, RefusedError, Storage, StorageType
+from videoswin_cli.model.rebuilding import MalformedError, RefusedError, Storage, StorageType
 
 PICKLE_STARTS = tuple(pickle.PROTO + bytes([n]) for n in range(pickle.HIGHEST_PROTOCOL + 1))
 
@@ -46,6 +46,10 @@ _SMALL = 1 << 26  # bytes that any file may copy
 
 class UnreadableError(Exception):
     """Says why a file cannot be read: it is damaged, or asks for more than it may."""
+
+
+class ForeignError(UnreadableError):
+    """Says what a whole file is that is none of weights."""
 
 
 @contextmanager
@@ -124,9 +128,9 @@ class RestrictedUnpickler(pickle.Unpickler):
             raise RefusedError(f"the persistent object {name}")
         kind, key, _device, count, *more = saved[1:]
         if not (isinstance(kind, StorageType) and isinstance(key, str) and type(count) is int):
-            raise DamagedError("a storage of unknown type")
+            raise MalformedError("a storage of unknown type")
         if any(value is not None for value in more):
-            raise DamagedError("a storage that is a view of another one")
+            raise MalformedError("a storage that is a view of another one")
         return self._load_storage(kind, key, count)
 
     def _take(self, count: int) -> None:
@@ -136,6 +140,6 @@ class RestrictedUnpickler(pickle.Unpickler):
 
     def _unpack(self, raw: bytes) -> object:
         if self._load_bytes is None or not isinstance(raw, bytes):
-            raise DamagedError("a storage inside of a storage")
+            raise MalformedError("a storage inside of a storage")
         self._take(2 * len(raw))
         return self._load_bytes(raw)

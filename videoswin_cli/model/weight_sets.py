@@ -13,6 +13,7 @@ from torch import Tensor
 
 from videoswin_cli.errors import CheckpointError
 from videoswin_cli.model.checkpoint import RawCheckpoint
+from videoswin_cli.model.heads import CONTAINERS, has_own_head, list_heads
 from videoswin_cli.model.layouts import Layout, detect_layout
 from videoswin_cli.visible import name_some
 
@@ -41,12 +42,13 @@ _FOREIGN_WORDS = frozenset(
     }
 )
 _MOST_SETS = 100
-_HEADS = (
-    *("head", "cls_head.fc_cls", "head.fc", "cls_head", "cls_head.fc", "head.fc_cls", "fc"),
-    *("fc_cls", "classifier", "classification_head", "linear"),
+# Words in names of layers between a backbone and a head: without them the answers are others.
+_BETWEEN_WORDS = frozenset(
+    {
+        *("neck", "necks", "adapter", "adapters", "bottleneck", "pool", "pooling", "pooler"),
+        *("norm", "ln", "bn", "temporal", "fusion", "decoder", "transformer", "lstm", "gru"),
+    }
 )
-_OWN_HEADS = ("head.weight", "cls_head.fc_cls.weight", "head.fc.weight")
-_NORMS = ("norm.weight", "backbone.norm.weight", "norm3.weight", "backbone.norm3.weight")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,16 +116,21 @@ def choose_set(
         CheckpointError: no such set, or several to choose from.
     """
     if wanted is not None:
-        named = [s for s in sets if wanted in (s.name, s.root.rstrip("."))]
-        if not named and wanted in ("ema", "model"):
-            named = [s for s in sets if s.averaged == (wanted == "ema")]
-        if len(named) == 1:
-            return named[0]
-        what = f"{len(named)} sets" if named else "no set"
-        raise CheckpointError(
-            f"{what} of weights named {wanted!r}; the file has {list_sets(sets)}",
-            hint="choose one with --weights-set NAME",
+        averaged = {"ema": True, "model": False}.get(wanted)
+        readings = (
+            [s for s in sets if wanted in (s.name, s.root.rstrip("."))],
+            [s for s in sets if s.averaged == averaged],
+            [s for s in sets if f".{wanted}." in f".{s.root}"],
         )
+        found = next((named for named in readings if named), [])
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            what = f"no set of weights named {wanted!r}; the file has {list_sets(sets)}"
+        else:
+            kind = {"ema": " averaged", "model": " plain"}.get(wanted, "")
+            what = f"{wanted!r} could be {len(found)} sets of{kind} weights: {list_sets(found)}"
+        raise CheckpointError(what, hint="choose one with --weights-set NAME")
     plain = [s for s in sets if s.preferred] or [s for s in sets if not s.averaged] or list(sets)
     fitting = [s for s in plain if fits(s)] if len(plain) > 1 else plain
     candidates = fitting or plain
@@ -209,36 +216,49 @@ def _find_head(
     found: WeightSet, everything: Mapping[str, Tensor], left_out: Sequence[str]
 ) -> WeightSet:
     """Takes in a head of another name, or from beside the network, where one fits by its shape."""
-    if not any(name in found.tensors for name in _OWN_HEADS):
+    if not has_own_head(found.tensors):
         parent = re.sub(r"[^.]+\.$", "", found.root)
         beside = {name: everything[name] for name in left_out if name in everything}
+        pools = [(found.tensors, "")]
+        if not any(_is_between(name.removeprefix(parent)) for name in beside):
+            pools.append((beside, parent))
         heads = [
             (pool, key)
-            for pool, front in ((found.tensors, ""), (beside, parent))
-            for key in (front + name for name in _HEADS)
-            if _is_head(pool.get(f"{key}.weight"), pool.get(f"{key}.bias"), found)
+            for pool, front in pools
+            for key in list_heads(pool, front, found.tensors, turned=found.layout == "paddle")
         ]
         if len(heads) == 1:
             pool, key = heads[0]
             taken = {part: pool[f"{key}.{part}"] for part in ("weight", "bias")}
-            tensors = dict(found.tensors)
-            if pool is found.tensors:
-                for part in taken:
-                    del tensors[f"{key}.{part}"]
+            names = [f"{key}.{part}" for part in taken]
+            tensors = {n: t for n, t in found.tensors.items() if n not in names or pool is beside}
             tensors |= {f"head.{part}": tensor for part, tensor in taken.items()}
             found = replace(found, tensors=tensors)
-            left_out = [n for n in left_out if n not in (f"{key}.weight", f"{key}.bias")]
-    return replace(found, left_out=tuple(left_out))
+            left_out = [n for n in left_out if n not in names]
+    return _leave_out_beside(found, left_out)
 
 
-def _is_head(weight: Tensor | None, bias: Tensor | None, found: WeightSet) -> bool:
-    norms = [found.tensors[name] for name in _NORMS if name in found.tensors]
-    if weight is None or bias is None or weight.ndim != 2 or bias.ndim != 1 or not norms:
-        return False
-    width, classes = norms[0].numel(), len(bias)
-    return tuple(weight.shape) == (
-        (width, classes) if found.layout == "paddle" else (classes, width)
+def _leave_out_beside(found: WeightSet, left_out: Sequence[str]) -> WeightSet:
+    """Without what stands beside `backbone.` and is neither head nor between it and the head."""
+    everything = (*found.tensors, *found.strange)
+    if not any(name.startswith("backbone.") for name in everything):
+        return replace(found, left_out=tuple(left_out))
+    beside = {
+        name
+        for name in everything
+        if name.partition(".")[0] not in _OWN_PARTS | CONTAINERS and not _is_between(name)
+    }
+    return replace(
+        found,
+        tensors={name: tensor for name, tensor in found.tensors.items() if name not in beside},
+        strange={name: kind for name, kind in found.strange.items() if name not in beside},
+        left_out=(*left_out, *(found.root + name for name in everything if name in beside)),
     )
+
+
+def _is_between(name: str) -> bool:
+    first = name.partition(".")[0]
+    return not _BETWEEN_WORDS.isdisjoint(re.split("_", first.lower()))
 
 
 def _give_names(sets: list[WeightSet], *, mmengine: bool) -> list[WeightSet]:

@@ -10,11 +10,13 @@ from torch import Tensor
 from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.training.memory import activation_bytes, shrink_clip
 from videoswin_cli.training.optimizer import group_parameters, make_optimizer, set_lr
 from videoswin_cli.training.plan import Plan
 from videoswin_cli.training.start import freeze
 
 _GIB = 2**30
+_MOST_MEASURED = 2**29  # bytes of activations of the clip that is measured on a CPU
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,7 @@ class Estimate:
     forward_seconds: float  # a clip, without gradients
     state_bytes: int  # weights, gradients, optimizer, averaged weights
     activation_bytes: int  # kept for the backward pass, for `batch_size` clips
+    smaller: str = ""  # clip that it was measured on, where that is not one of the run
 
     def describe(self, plan: Plan, *, val_clips: int, clip_seconds: float, workers: int) -> str:
         """A sentence for the user.
@@ -39,13 +42,14 @@ class Estimate:
         step = max(self.step_seconds, reading * plan.step_clips / plan.devices)
         looked = max(self.forward_seconds, reading) / plan.devices  # seconds a clip
         seconds = plan.steps * step + plan.recipe.epochs * val_clips * looked
+        where = f"measured here{f' on a clip of {self.smaller}' if self.smaller else ''}"
         parts = f"{_duration(step)} a step"
         if plan.recipe.freeze == "backbone":
             seconds = (plan.train_clips + val_clips) * looked
             parts = f"{_duration(looked)} a clip, once"
         gib = self.state_bytes / _GIB, self.activation_bytes / _GIB
         return (
-            f"about {_duration(seconds)} in all ({parts}; measured here) and {sum(gib):.1f} GiB of "
+            f"about {_duration(seconds)} in all ({parts}; {where}) and {sum(gib):.1f} GiB of "
             f"memory a device ({gib[0]:.1f} weights, gradients and optimizer, {gib[1]:.1f} "
             "activations)"
         )
@@ -54,8 +58,8 @@ class Estimate:
 def estimate(spec: ModelSpec, plan: Plan, runtime: Runtime, dtype: torch.dtype) -> Estimate:
     """Take two steps of a network with made weights, and look at the second one.
 
-    On a CPU with one clip, whose time is that of each clip of a batch; on a GPU with a whole
-    micro-batch.
+    On a CPU with one clip, whose time is that of each clip of a batch, and a smaller one where it
+    is large; on a GPU with a whole micro-batch.
 
     Raises:
         RuntimeError: out of memory.
@@ -71,7 +75,9 @@ def estimate(spec: ModelSpec, plan: Plan, runtime: Runtime, dtype: torch.dtype) 
     optimizer = make_optimizer(network, group_parameters(network, recipe), recipe)
     set_lr(optimizer, 0.0)
     count = 1 if runtime.on_cpu else plan.batch_size
-    side, frames = spec.protocol.crop_size, spec.protocol.clip_frames
+    measured = shrink_clip(spec, most=_MOST_MEASURED) if runtime.on_cpu else spec
+    times = activation_bytes(spec) / activation_bytes(measured)
+    side, frames = measured.protocol.crop_size, measured.protocol.clip_frames
     clips = torch.zeros(count, 3, frames, side, side, device=runtime.device)
     mixed = nullcontext() if dtype == torch.float32 else torch.autocast(runtime.device.type, dtype)
     kept = _Kept(network)
@@ -94,10 +100,11 @@ def estimate(spec: ModelSpec, plan: Plan, runtime: Runtime, dtype: torch.dtype) 
     trained = sum(count for count, learns in sizes if learns)
     copies = 4 if recipe.ema else 3  # gradient, two moments, average
     return Estimate(
-        step_seconds=training / count * plan.step_clips / plan.devices,
-        forward_seconds=forward / count,
+        step_seconds=times * training / count * plan.step_clips / plan.devices,
+        forward_seconds=times * forward / count,
         state_bytes=4 * (sum(count for count, _ in sizes) + copies * trained),
-        activation_bytes=kept.total // count * plan.batch_size,
+        activation_bytes=int(times * kept.total / count) * plan.batch_size,
+        smaller="" if measured == spec else f"{frames}x{side}x{side}",
     )
 
 

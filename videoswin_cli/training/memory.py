@@ -5,6 +5,7 @@ The estimate is within a fifth of what `training/estimate.py` then measures.
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from videoswin_cli.errors import UsageError
@@ -44,6 +45,26 @@ def activation_bytes(spec: ModelSpec) -> int:
     return int(4 * numbers)
 
 
+def shrink_clip(spec: ModelSpec, *, most: int) -> ModelSpec:
+    """The model with clips that keep at most so many bytes, but are a window long and wide.
+
+    What is measured on them grows with the activations: all but attention, whose share is small,
+    is linear in the tokens, and attention is within windows.
+    """
+    a = spec.architecture
+    least = [patch * window for patch, window in zip(a.patch_size, a.window_size, strict=True)]
+    while activation_bytes(spec) > most:
+        p = spec.protocol
+        if p.clip_frames // 2 >= least[0]:
+            smaller = replace(p, clip_frames=p.clip_frames // 2)
+        elif p.crop_size // 2 >= max(least[1:]):
+            smaller = replace(p, crop_size=p.crop_size // 2)
+        else:
+            break
+        spec = replace(spec, protocol=smaller)
+    return spec
+
+
 def machine_bytes() -> int | None:
     """Memory of this machine, or what its container or shell leaves of it; None: not known."""
     limits = []
@@ -56,5 +77,13 @@ def machine_bytes() -> int | None:
 
         soft, _ = resource.getrlimit(resource.RLIMIT_AS)
         if soft != resource.RLIM_INFINITY:
-            limits.append(soft)
+            limits.append(max(0, soft - _mapped_bytes()))  # libraries count too
     return min(limits, default=None)
+
+
+def _mapped_bytes() -> int:
+    """Address space of this process; 0 where it is not known."""
+    with suppress(ValueError, OSError, AttributeError):
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    return 0

@@ -93,7 +93,7 @@ def read_recipe(path: Path | None = None, changes: Sequence[str] = ()) -> Recipe
 
 
 def _check(data: dict[str, Any], *, source: str) -> Recipe:
-    recipe = to_record(Recipe, data, source=source)
+    recipe = to_record(Recipe, data, source=source, ranges=RANGES)
     if problem := next(_problems(recipe), None):
         raise UsageError(f"{source}: {problem}")
     return recipe
