@@ -14,6 +14,8 @@ from videoswin_cli.training.recordings import Recordings, find_recordings
 
 _LONGEST = 1000  # characters of a path that a pattern is looked for in
 _FEW = 3  # recordings that a notice shows
+_SAME = "are the same files under other names"
+_COPIES = "are copies, byte by byte"
 
 
 def check_rule(rule: str) -> None:
@@ -49,18 +51,13 @@ def group_clips(found: Found, rule: str, notice: Notice) -> Found:
     if found.val is not None:
         _tell_shared(found, names, notice)
         return found
-    if not recordings:
-        return _join(found, find_same(clip.file or "" for clip in clips), notice, what=_SAME)
     for each in recordings:
         notice(f"{_describe(each)}; a recording stays on one side of the split (--group)")
-    titles = ", ".join(each.title for each in recordings)
-    groups = {clip.path: names.get(video_path(clip), video_path(clip)) for clip in clips}
-    found = replace(found, groups=groups, grouped_by=titles)
+    if recordings:
+        titles = ", ".join(each.title for each in recordings)
+        groups = {clip.path: names.get(video_path(clip), video_path(clip)) for clip in clips}
+        found = replace(found, groups=groups, grouped_by=titles)
     return _join(found, find_same(clip.file or "" for clip in clips), notice, what=_SAME)
-
-
-_SAME = "are the same files under other names"
-_COPIES = "are copies, byte by byte"
 
 
 def join_copies(found: Found, notice: Notice) -> Found:
