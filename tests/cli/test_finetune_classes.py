@@ -45,7 +45,7 @@ def test_what_is_trained_as_10_is_answered_10(
     assert [score.label for score in sorted(answers[0].top, key=lambda s: s.index)] == [
         *("1", "2", "10")
     ]
-    hits = {name: 0 for name in NAMES}
+    hits = dict.fromkeys(NAMES, 0)
     for answer in answers:
         hits[answer.top[0].label] += Path(answer.path).parent.name == answer.top[0].label
     assert sum(hits.values()) > 18

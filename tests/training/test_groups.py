@@ -250,10 +250,11 @@ def test_one_file_in_both_given_parts_is_refused_and_a_copy_is_told(tmp_path: Pa
         deal([], folder=tmp_path)
     (tmp_path / "val/a/3.mp4").unlink()
     (tmp_path / "val/a/3.mp4").write_bytes((tmp_path / "train/a/1.mp4").read_bytes())
+    (tmp_path / "val/b/4.mp4").write_bytes((tmp_path / "train/a/1.mp4").read_bytes())
     said: list[str] = []
-    assert len(deal(said, folder=tmp_path).val) == 3
+    assert len(deal(said, folder=tmp_path).val) == 4
     assert said == [
-        "1 validation clips copy training clips, byte by byte, such as val/a/3.mp4 of "
+        "2 validation clips copy training clips, byte by byte, such as val/a/3.mp4 of "
         "train/a/1.mp4: accuracy on new videos may be lower"
     ]
 

@@ -73,14 +73,15 @@ def join_copies(found: Found, notice: Notice) -> Found:
     copies = find_equal(files)
     if found.val is None:
         return _join(found, copies, notice, what=_COPIES)
-    trained = defaultdict(list)
+    number = {file: n for n, files in enumerate(copies) for file in files}
+    trained: dict[int | None, list[ListedVideo]] = defaultdict(list)
     for clip in found.train:
-        trained[clip.file or ""].append(clip)
-    alike = {file: other for files in copies for file in files for other in files if other != file}
+        trained[number.get(clip.file or "")].append(clip)
     both = [
         (clip, own)
         for clip in found.val
-        for own in trained.get(alike.get(clip.file or "", ""), ())
+        if clip.file in number
+        for own in trained[number[clip.file]]
         if overlap(clip, own)
     ]
     if both:
