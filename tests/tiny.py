@@ -32,10 +32,11 @@ PROTOCOL = replace(
 LABELS = ("run", "jump", "größer", "走る", "sit, stand", 'say "hi"', "walk")
 
 
-def write_model(path: Path) -> None:
+def write_model(path: Path, *, labels: tuple[str, ...] = LABELS) -> None:
     """A self-describing weight file of a random tiny network."""
     torch.manual_seed(0)
-    spec = replace(load_spec("swin-tiny-k400"), name="tiny", architecture=TINY, protocol=PROTOCOL)
-    network = Swin3D(**asdict(TINY)).eval()
-    model = LoadedModel(network=network, spec=spec, labels=LABELS, weights=path, layout="videoswin")
+    sizes = replace(TINY, num_classes=len(labels))
+    spec = replace(load_spec("swin-tiny-k400"), name="tiny", architecture=sizes, protocol=PROTOCOL)
+    network = Swin3D(**asdict(sizes)).eval()
+    model = LoadedModel(network=network, spec=spec, labels=labels, weights=path, layout="videoswin")
     save(path, model)

@@ -204,3 +204,23 @@ def test_a_state_that_would_run_code_is_refused(tmp_path: Path) -> None:
     torch.save({"progress": Call()}, tmp_path / "state.pt")
     with pytest.raises(UsageError, match=r"builtins\.print"):
         read_recipe_of(tmp_path / "state.pt")
+
+
+def test_a_run_without_recordings_may_be_of_an_older_version(
+    tmp_path: Path, content: Content
+) -> None:
+    """Which said nothing of groups; and one with them says what to do."""
+    torch.save(content, tmp_path / "state.pt")
+    load_state(tmp_path / "state.pt", DESCRIPTION | {"groups": None}, steps=STEPS)
+    with pytest.raises(UsageError, match="groups is None there and 'NAME-001' here") as caught:
+        load_state(tmp_path / "state.pt", DESCRIPTION | {"groups": "NAME-001"}, steps=STEPS)
+    assert caught.value.hint.startswith("give --group as that run had it, or none")
+
+
+def test_classes_in_another_order_are_shown(tmp_path: Path, content: Content) -> None:
+    saved = DESCRIPTION | {"classes": ["1", "10", "2"]}
+    torch.save(content | {"description": saved}, tmp_path / "state.pt")
+    with pytest.raises(UsageError) as caught:
+        load_state(tmp_path / "state.pt", saved | {"classes": ["1", "2", "10"]}, steps=STEPS)
+    there, here = (f"[{name}] in place 1 (3 in another order)" for name in ("'10'", "'2'"))
+    assert f"classes is {there} there and {here} here" in caught.value.message

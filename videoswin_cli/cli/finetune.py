@@ -44,6 +44,15 @@ def finetune(
             "--val-share", min=0.01, max=0.9, help="Of each class, where we split.", metavar="SHARE"
         ),
     ] = 0.2,
+    group: Annotated[
+        str,
+        typer.Option(
+            "--group",
+            metavar="auto|none|REGEX",
+            help="Where we split, clips of one recording stay on one side: found by their names, "
+            "not at all, or by what REGEX finds in the path.",
+        ),
+    ] = "auto",
     model: options.Model = DEFAULT_MODEL,
     checkpoint: options.Checkpoint = None,
     weights_set: options.WeightsSet = None,
@@ -186,6 +195,7 @@ def finetune(
             label_column=label_column,
             labels=labels,
             val_share=val_share,
+            group=group,
             multi_label=recipe.multi_label,
             all_files=all_files,
         ),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from videoswin_cli.class_names import fold_name
+from videoswin_cli.class_names import fold_name, sort_names, whole_number
 from videoswin_cli.data.lists import ListRow, VideoList
 from videoswin_cli.data.video_files import describe_left_out_videos, find_videos, no_video
 from videoswin_cli.data.walking import system_name_kind
@@ -95,7 +95,7 @@ def match_classes(train: Collection[str], val: Collection[str]) -> tuple[dict[st
     """Names of the validation part's classes in the training part, and what was noticed.
 
     Names that differ by case, spaces, `_`, `-` or Unicode form between the parts are one class;
-    within a part they are two.
+    within a part they are two. `01` and `1` are not one.
 
     Returns:
         For each class of `val` its name in `train`, or its own where there is none.
@@ -108,10 +108,11 @@ def match_classes(train: Collection[str], val: Collection[str]) -> tuple[dict[st
     respelled = []
     for folded, own in validated.items():
         there = trained.get(folded, [])
+        there = there or _equal_numbers(own, trained.values())
         exact = [name for name in own if name in there]
         if len(exact) == len(own) or not there:
             names |= {name: name for name in own}
-        elif len(own) == len(there) == 1:
+        elif len(own) == len(there) == 1 and folded in trained:
             names[own[0]] = there[0]
             respelled.append(f"{own[0]!r} is {there[0]!r}")
         else:
@@ -200,10 +201,16 @@ def _subfolders(folder: Path) -> list[str]:
 
 def _by_folded(names: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(names):
+    for name in sort_names(names):
         found[fold_name(name)].append(name)
     return dict(found)
 
 
 def _quote(names: Iterable[str]) -> str:
     return name_some([repr(name) for name in names])
+
+
+def _equal_numbers(own: Sequence[str], classes: Iterable[Sequence[str]]) -> list[str]:
+    """Those of the classes that write the number of one of `own` otherwise."""
+    numbers = {whole_number(name) for name in own} - {None}
+    return [name for names in classes for name in names if whole_number(name) in numbers]

@@ -118,6 +118,12 @@ def _first_extra(entries: list[Any], others: list[Any]) -> str:
     """Such as `['a.mp4', ...] (3 of 20)`: lists may be long."""
     known = set(others)
     extra = [entry for entry in entries if entry not in known]
+    if entries != others and set(entries) == known:
+        pairs = enumerate(zip(entries, others, strict=False))
+        place = next(
+            (n for n, (one, other) in pairs if one != other), min(len(entries), len(others))
+        )
+        return f"{entries[place : place + 1]} in place {place} ({len(entries)} in another order)"
     some = str(extra[:2])[:-1] + (", ...]" if len(extra) > 2 else "]")
     return f"{some} ({len(extra)} of {len(entries)})"
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from videoswin_cli.class_names import sort_names
 from videoswin_cli.data.class_folders import find_parts, match_classes, read_class_folder
 from videoswin_cli.data.lists import VideoList
 from videoswin_cli.errors import UsageError
@@ -46,7 +47,7 @@ def read_class_tree(folder: Path, notice: Notice, *, all_files: bool) -> Found:
     names, notices = match_classes(_sort_classes(train), _sort_classes(val))
     for text in notices:
         notice(text)
-    classes = tuple(sorted({*_sort_classes(train), *names.values()}))
+    classes = sort_names([*_sort_classes(train), *names.values()])
     return Found(
         classes=classes,
         train=_clips(train, classes, part=train_folder.name),
@@ -75,7 +76,7 @@ def _check_folders_apart(train: VideoList, val: VideoList) -> None:
 
 
 def _sort_classes(videos: VideoList) -> tuple[str, ...]:
-    return tuple(sorted({str(row.label) for row in videos.rows}))
+    return sort_names(str(row.label) for row in videos.rows)
 
 
 def _clips(

@@ -1,20 +1,25 @@
 """What there is to learn from: classes, clips to train on and clips to validate on."""
 
-import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
-import torch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from videoswin_cli.data.broken import describe_broken, find_broken_videos
 from videoswin_cli.data.decoding.open import OpenOptions
-from videoswin_cli.data.training_clips import seeded
 from videoswin_cli.errors import UsageError
 from videoswin_cli.records import ListedVideo
 from videoswin_cli.training.class_tree import read_class_tree
-from videoswin_cli.training.found_clips import Found, Notice, Source, check_several
+from videoswin_cli.training.duplicates import find_same
+from videoswin_cli.training.found_clips import (
+    Found,
+    Notice,
+    Source,
+    check_several,
+    overlap,
+)
+from videoswin_cli.training.groups import check_rule, group_clips
 from videoswin_cli.training.listed_clips import read_listed_clips
+from videoswin_cli.training.splitting import split_clips
 from videoswin_cli.visible import name_some
 
 _LOPSIDED = 10  # clips of the largest class over those of the smallest that are worth a word
@@ -28,6 +33,8 @@ class Examples:
     train: tuple[ListedVideo, ...]
     val: tuple[ListedVideo, ...]
     broken: tuple[tuple[str, str], ...] = ()  # path and reason of clips that were left out
+    groups: Mapping[str, str] = field(default_factory=dict)  # by path; empty: each file alone
+    grouped_by: str | None = None  # what tells the recordings that clips are of
 
     def counts(self, clips: Sequence[ListedVideo]) -> list[int]:
         """Clips of each class."""
@@ -39,18 +46,13 @@ def _count(clips: Sequence[ListedVideo], classes: int) -> list[int]:
     return [found[label] for label in range(classes)]
 
 
-def rarest_labels(clips: Sequence[ListedVideo]) -> list[int]:
-    """Of each clip the class that the fewest clips have."""
-    counts = Counter(label for clip in clips for label in clip.labels)
-    return [min(clip.labels, key=lambda label: (counts[label], label)) for clip in clips]
-
-
 def find_clips(source: Source, *, notice: Notice) -> Found:
     """Find the clips and their classes; none is opened.
 
     Raises:
         UsageError: what is wrong, with the file and the fix.
     """
+    check_rule(source.group)
     if source.folder is not None and source.multi_label:
         raise UsageError(
             "a class folder gives a clip one class", hint="--multi-label goes with --train-list"
@@ -60,37 +62,35 @@ def find_clips(source: Source, *, notice: Notice) -> Found:
     else:
         found = read_listed_clips(source, notice)
     _check_apart(found, notice)
-    return found
+    return group_clips(found, source.group, notice)
 
 
 def _check_apart(found: Found, notice: Notice) -> None:
     """Refuse what is in both parts; two segments of one video may be, and are named."""
-    trained: dict[str | None, list[ListedVideo]] = defaultdict(list)
+    if found.val is None:
+        return
+    names = find_same(clip.file or "" for clip in (*found.train, *found.val))
+    one_name = {name: several[0] for several in names for name in several}
+    trained: dict[str, list[ListedVideo]] = defaultdict(list)
     for clip in found.train:
-        trained[clip.file].append(clip)
-    validated = [clip for clip in found.val or () if clip.file in trained]
-    both = [clip for clip in validated if any(_overlap(clip, t) for t in trained[clip.file])]
-    if both:
+        trained[one_name.get(clip.file or "", clip.file or "")].append(clip)
+    both = [
+        (clip, own)
+        for clip in found.val
+        for own in trained.get(one_name.get(clip.file or "", clip.file or ""), ())
+    ]
+    if shared := {clip.path: own.path for clip, own in both if overlap(clip, own)}:
+        path, other = next(iter(shared.items()))
+        also = "" if other == path else f" ({other} is the same file)"
         raise UsageError(
-            f"{len(both)} clips are both trained and validated on, such as {both[0].path}",
+            f"{len(shared)} clips are both trained and validated on, such as {path}{also}",
             hint="take them out of one of the two",
         )
-    if validated:
+    if both:
         notice(
-            f"{len(validated)} validation clips are segments of videos that are trained on too, "
-            f"such as {validated[0].path}: accuracy on new videos may be lower"
+            f"{len({clip.path for clip, _ in both})} validation clips are segments of videos that "
+            f"are trained on too, such as {both[0][0].path}: accuracy on new videos may be lower"
         )
-
-
-def _overlap(a: ListedVideo, b: ListedVideo) -> bool:
-    """Whether two rows of one file share frames, as far as their units tell."""
-    if a.segment is None or b.segment is None or a.segment.unit != b.segment.unit:
-        return True
-    starts_before = [
-        one.start < (math.inf if other.end is None else other.end)
-        for one, other in ((a.segment, b.segment), (b.segment, a.segment))
-    ]
-    return all(starts_before)
 
 
 def leave_out_broken(
@@ -142,8 +142,15 @@ def deal_clips(found: Found, *, val_share: float, seed: int) -> Examples:
     """
     train, val = found.train, found.val
     if val is None:
-        train, val = _split(found.classes, found.train, val_share, seed)
-    examples = Examples(classes=found.classes, train=train, val=val, broken=found.broken)
+        train, val = split_clips(found, val_share, seed)
+    examples = Examples(
+        classes=found.classes,
+        train=train,
+        val=val,
+        broken=found.broken,
+        groups=found.groups,
+        grouped_by=found.grouped_by,
+    )
     check_several(examples.classes)
     validated = examples.counts(val)
     for name, count, other in zip(examples.classes, examples.counts(train), validated, strict=True):
@@ -155,8 +162,10 @@ def deal_clips(found: Found, *, val_share: float, seed: int) -> Examples:
             )
     if not val:
         raise UsageError(
-            "there is no clip to validate on: no class has clips of more than one video",
-            hint="add clips, or give them with DATA/val/CLASS or --val-list",
+            "there is no clip to validate on: no class has clips of more than one "
+            + ("recording" if found.grouped_by else "video"),
+            hint="add clips, or give them with DATA/val/CLASS or --val-list"
+            + ("; --group none splits recordings" if found.grouped_by else ""),
         )
     return examples
 
@@ -179,36 +188,12 @@ def describe_examples(examples: Examples) -> list[str]:
     unseen = [n for n, count in zip(names, examples.counts(examples.val), strict=True) if not count]
     if unseen:
         lines.append(f"{len(unseen)} classes without a validation clip: {name_some(unseen)}")
+    groups: dict[int, set[str]] = defaultdict(set)
+    for clip in (*examples.train, *examples.val):
+        for label in clip.labels:
+            groups[label].add(examples.groups.get(clip.path, clip.path))
+    whole = [n for n in order if names[n] in unseen and counts[n] > 1 and len(groups[n]) == 1]
+    if whole:
+        named = name_some([names[label] for label in whole])
+        lines.append(f"{len(whole)} of these have clips of one group only: {named}")
     return lines
-
-
-def _split(
-    classes: tuple[str, ...], clips: Sequence[ListedVideo], val_share: float, seed: int
-) -> tuple[tuple[ListedVideo, ...], tuple[ListedVideo, ...]]:
-    """Set a share of each class aside for validation; of two clips or more at least one.
-
-    A clip of several classes counts with the rarest. All segments of a video stay together.
-    """
-    by_class: dict[int, list[ListedVideo]] = defaultdict(list)
-    for clip, label in zip(clips, rarest_labels(clips), strict=True):
-        by_class[label].append(clip)
-    in_file: dict[str | None, Counter[int]] = defaultdict(Counter)  # segments of one video
-    for label, own in by_class.items():
-        for clip in own:
-            in_file[clip.file][label] += 1
-    left = Counter({label: len(own) for label, own in by_class.items()})
-    aside: set[str | None] = set()
-    for label, own in by_class.items():
-        count = min(max(1, round(val_share * len(own))), len(own) - 1)
-        order = torch.randperm(len(own), generator=seeded(seed, "split", classes[label]))
-        for place in order.tolist():
-            file = own[place].file
-            if left[label] <= len(own) - count:
-                break
-            if file not in aside and all(left[n] > taken for n, taken in in_file[file].items()):
-                aside.add(file)
-                left -= in_file[file]
-    return (
-        tuple(clip for clip in clips if clip.file not in aside),
-        tuple(clip for clip in clips if clip.file in aside),
-    )

@@ -17,7 +17,6 @@ from videoswin_cli.engine.metrics import confusions
 from videoswin_cli.engine.processes import find_processes, joined
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.report.evaluation import FIGURES
-from videoswin_cli.training.examples import rarest_labels
 from videoswin_cli.training.loop import deal_steps
 from videoswin_cli.training.order import ClipOrder
 from videoswin_cli.training.preparation import FinetuneOptions, Watcher, prepare
@@ -31,6 +30,7 @@ from videoswin_cli.training.run_folder import (
     write_metrics,
 )
 from videoswin_cli.training.session import Session, averaged_weights, open_session
+from videoswin_cli.training.splitting import rarest_labels
 from videoswin_cli.training.state import Progress
 from videoswin_cli.training.validation import validate
 

@@ -1,7 +1,8 @@
 """Labelled clips before they are dealt out, and where they come from."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from videoswin_cli.errors import UsageError
@@ -21,6 +22,7 @@ class Source:
     label_column: str | None = None  # of the lists; None: by its usual names
     labels: Path | None = None
     val_share: float = 0.2  # of the clips of each class, where there is no `val`
+    group: str = "auto"  # which clips stay together: also `none`, or a regular expression
     multi_label: bool = False  # rows of a list may give a clip several classes
     all_files: bool = False  # look into files of the folder whatever their names
 
@@ -33,6 +35,8 @@ class Found:
     train: tuple[ListedVideo, ...]
     val: tuple[ListedVideo, ...] | None  # None: a share of `train`, to be set aside
     broken: tuple[tuple[str, str], ...] = ()  # path and reason of clips that were left out
+    groups: Mapping[str, str] = field(default_factory=dict)  # by path; empty: each file alone
+    grouped_by: str | None = None  # what tells the recordings that clips are of
 
 
 def check_several(classes: Sequence[str]) -> None:
@@ -42,3 +46,14 @@ def check_several(classes: Sequence[str]) -> None:
             f"there is one class, {classes[0]!r}: nothing to tell apart",
             hint="expected DATA/CLASS/CLIP, or labels in a list, of two classes or more",
         )
+
+
+def overlap(a: ListedVideo, b: ListedVideo) -> bool:
+    """Whether two clips of one video share frames, as far as their units tell."""
+    if a.segment is None or b.segment is None or a.segment.unit != b.segment.unit:
+        return True
+    starts_before = [
+        one.start < (math.inf if other.end is None else other.end)
+        for one, other in ((a.segment, b.segment), (b.segment, a.segment))
+    ]
+    return all(starts_before)

@@ -3,9 +3,8 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from videoswin_cli.class_names import fold_name
+from videoswin_cli.class_names import fold_name, sort_names
 from videoswin_cli.data.lists import VideoList, number_labels, question_labels, read_list
 from videoswin_cli.data.lists.splits import choose_split, describe_splits
 from videoswin_cli.data.locating import locate, name_missing
@@ -27,7 +26,7 @@ def read_listed_clips(source: Source, notice: Notice) -> Found:
             "no data", hint="give a folder of class folders, or --train-list and --val-list"
         )
     lists = _read_parts(source, notice)
-    classes = list_labels(source.labels) if source.labels else _name_classes(lists)
+    classes = list_labels(source.labels) if source.labels else _name_classes(lists, notice)
     joined = [name for name in classes if ";" in name]
     if joined and not source.labels:
         notice(f"{joined[0]!r} is taken for one class; --multi-label takes it for several")
@@ -35,10 +34,7 @@ def read_listed_clips(source: Source, notice: Notice) -> Found:
         if others:
             spelled = name_some([repr(name) for name in others])
             notice(f"{spelled} and {first!r} are taken for one class")
-    clips = [
-        _locate(part, classes, source.root, notice, multi_label=source.multi_label)
-        for part in lists
-    ]
+    clips = [_locate(part, classes, source, notice) for part in lists]
     train, *val = (tuple(part) for part in clips)
     return Found(classes=classes, train=train, val=val[0] if val else None)
 
@@ -74,41 +70,50 @@ def _read_parts(source: Source, notice: Notice) -> list[VideoList]:
     return list(lists.values())
 
 
-def _name_classes(lists: Sequence[VideoList]) -> tuple[str, ...]:
-    """Sorted names, or numbers up to the largest where the lists have numbers."""
+def _name_classes(lists: Sequence[VideoList], notice: Notice) -> tuple[str, ...]:
+    """The names of the lists, sorted; `class 0` and so on where they number classes from 0.
+
+    Other numbers are names themselves: classes 1 to 10, say, or some of a larger data set.
+
+    Raises:
+        UsageError: one class only, or numbers that may be something else than labels.
+    """
     labels = {row.label for part in lists for row in part.rows if row.label is not None}
     if not labels:
         return ()  # `number_labels` says what is wrong
     if not all(isinstance(label, int) for label in labels):
-        return tuple(sorted(spellings[0] for spellings in _spell_classes(lists)))
+        return sort_names(spellings[0] for spellings in _spell_classes(lists))
     check_several([f"class {number}" for number in labels])
     numbers = sorted(map(int, labels))
-    if absent := sorted(set(range(numbers[-1])) - set(numbers)):
-        hint = "labels are counted from 0; class names, all of them, can be given with --labels"
-        if any(part.format == "id-frames-label" for part in lists):
-            hint = (
-                "the number before the label is taken for a number of frames; where clips have "
-                "several labels say --multi-label"
-            )
+    if numbers == list(range(len(numbers))):
+        return tuple(f"class {n}" for n in numbers)
+    if any(part.format == "id-frames-label" for part in lists):
+        absent = sorted(set(range(numbers[-1])) - set(numbers))
         raise UsageError(
             f"no clip has label {absent[0]}: labels go from {numbers[0]} to {numbers[-1]}, "
             f"{len(absent)} in between or below are nowhere",
-            hint=hint,
+            hint="the number before the label is taken for a number of frames; where clips have "
+            "several labels say --multi-label; else leave out the number of frames",
         )
-    return tuple(f"class {n}" for n in numbers)
+    notice(
+        f"the {len(numbers)} labels, from {numbers[0]} to {numbers[-1]}, do not count classes from "
+        f"0 and are taken for class names: {name_some(list(map(str, numbers)))}; --labels gives "
+        "names to classes counted from 0"
+    )
+    return tuple(map(str, numbers))
 
 
 def _locate(
-    videos: VideoList,
-    classes: Sequence[str],
-    root: Path | None,
-    notice: Notice,
-    *,
-    multi_label: bool = False,
+    videos: VideoList, classes: Sequence[str], source: Source, notice: Notice
 ) -> list[ListedVideo]:
-    labels = number_labels(videos, classes)
-    doubts = [] if multi_label else question_labels(videos, labels, classes)
-    listed, notices = locate(videos, labels, root=root, multi_label=multi_label)
+    own = {name: number for number, name in enumerate(classes)}
+    doubts: list[str] = []
+    if not source.labels and all(str(row.label) in own for row in videos.rows):
+        labels = [own[str(row.label)] for row in videos.rows]  # the classes are named by the lists
+    else:
+        labels = number_labels(videos, classes)
+        doubts = [] if source.multi_label else question_labels(videos, labels, classes)
+    listed, notices = locate(videos, labels, root=source.root, multi_label=source.multi_label)
     for text in (*doubts, *notices):
         notice(text)
     missing = sum(clip.file is None for clip in listed)

@@ -26,6 +26,7 @@ from videoswin_cli.training.examples import (
     leave_out_broken,
 )
 from videoswin_cli.training.found_clips import Source
+from videoswin_cli.training.groups import join_copies
 from videoswin_cli.training.inputs import Reading
 from videoswin_cli.training.memory import check_memory
 from videoswin_cli.training.plan import Plan, make_plan
@@ -90,6 +91,7 @@ def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Prepa
     found = leave_out_broken(
         found, opening=options.opening, workers=options.workers, notice=watcher.notice
     )
+    found = join_copies(found, watcher.notice)
     examples = deal_clips(found, val_share=options.source.val_share, seed=recipe.seed)
     for text in describe_examples(examples):
         watcher.notice(text)

@@ -78,12 +78,16 @@ def _begin(session: Session) -> None:
     with write_whole(out / "config.yaml") as part:
         part.write_text(to_yaml(session.recipe), encoding="utf-8")
     examples = session.examples
+    columns = ["path", "label", "split"]
     rows = [
-        (clip.path, ";".join(examples.classes[label] for label in clip.labels), name)
+        [clip.path, ";".join(examples.classes[label] for label in clip.labels), name]
         for name, clips in (("train", examples.train), ("val", examples.val))
         for clip in clips
     ]
-    write_csv(out / "splits.csv", ("path", "label", "split"), rows)
+    if examples.groups:
+        columns.append("group")
+        rows = [[*row, examples.groups[row[0]]] for row in rows]
+    write_csv(out / "splits.csv", columns, rows)
 
 
 def _restore(session: Session, state: Path) -> None:

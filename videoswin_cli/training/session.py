@@ -154,6 +154,7 @@ def _describe(
         "weights_set": start.model.weights_set,
         "recipe": {k: list(v) if isinstance(v, tuple) else v for k, v in kept.items()},
         "processes": processes.size,
+        "groups": examples.grouped_by,
         "classes": list(examples.classes),
         "train": [clip.path for clip in examples.train],
         "val": [clip.path for clip in examples.val],

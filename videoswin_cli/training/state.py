@@ -85,7 +85,9 @@ def load_state(
         UsageError: it is damaged, or of another run.
     """
     content = _read(path, mmap=False)
-    check_equal(content["description"], description, where=str(path), hint=_OTHER)
+    grouped = content["description"].get("groups") == description.get("groups")
+    hint = _OTHER if grouped else f"give --group as that run had it, or none; {_OTHER}"
+    check_equal(content["description"], description, where=str(path), hint=hint)
     progress = _check_progress(content["progress"], path, steps=steps)
     return progress, {name: content[name] for name in _TENSORS}
 

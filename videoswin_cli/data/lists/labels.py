@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from videoswin_cli.class_names import fold_name
 from videoswin_cli.data.lists.label_columns import suggest_label_columns
-from videoswin_cli.data.lists.rows import ListRow, VideoList
+from videoswin_cli.data.lists.rows import MOST_DIGITS, ListRow, VideoList, is_index
 from videoswin_cli.errors import UsageError
 from videoswin_cli.text_files import shorten
 from videoswin_cli.visible import name_some
@@ -18,32 +18,33 @@ def number_labels(videos: VideoList, classes: Sequence[str]) -> list[int]:
     """Class index of every row, by number or by name.
 
     Names are compared as they are, then without regard to case, `_`, `-` and Unicode form where
-    that leaves one class.
+    that leaves one class. Numbers are indices, unless classes are called by numbers: see
+    `_are_indices`.
 
     Raises:
         UsageError: a row without a label, out of range, of an unknown class, or whose number is
             also the name of another class; it names the line.
     """
-    exact = {name: number for number, name in enumerate(classes)}
     for row in videos.rows:
         _check_label(videos, row)
-    by_number = all(_is_number(row.label) for row in videos.rows)
-    if by_number and all(str(row.label) in exact for row in videos.rows):
-        by_number = _are_numbers(videos, exact)
-    if by_number:
+    called = _numbered_names(classes)
+    if all(_is_number(row.label) for row in videos.rows) and _are_indices(videos, classes, called):
         return [_check_range(videos, row, int(row.label or 0), classes) for row in videos.rows]
+    exact: dict[int | str, list[int]] = {name: [number] for number, name in enumerate(classes)}
+    exact |= called
     forms = Counter(map(fold_name, classes))
-    folded = {form: number for name, number in exact.items() if forms[form := fold_name(name)] == 1}
-    found: dict[str, int] = {}
+    folded = {form: n for n, name in enumerate(classes) if forms[form := fold_name(name)] == 1}
+    found: dict[int | str | None, int] = {}
     for row in videos.rows:
-        name = str(row.label)
-        if name not in found:
-            found[name] = _find_name(videos, row, classes, exact, folded)
-    return [found[str(row.label)] for row in videos.rows]
+        if row.label not in found:
+            found[row.label] = _find_name(videos, row, classes, exact, folded)
+    return [found[row.label] for row in videos.rows]
 
 
 def question_labels(videos: VideoList, numbers: Sequence[int], classes: Sequence[str]) -> list[str]:
-    """Notices about rows whose number contradicts the folder that the video is in.
+    """Notices on numbers that could be meant otherwise.
+
+    They were taken for indices and could be names, or contradict the folder of the video.
 
     A folder counts where it is called like a class and its rows have one label, most of all its
     own; a folder of several labels is called so by chance.
@@ -53,8 +54,10 @@ def question_labels(videos: VideoList, numbers: Sequence[int], classes: Sequence
             its classes from 1, or in another order than the model.
     """
     by_folder: dict[int, list[tuple[ListRow, int]]] = defaultdict(list)
-    for row, number, own in _compare_with_folders(videos, numbers, classes):
+    compared = _compare_with_folders(videos, numbers, classes)
+    for row, number, own in compared if videos.format != "folder" else ():
         by_folder[own].append((row, number))
+    taken = _describe_indices(videos, numbers, classes)
     wrong: list[tuple[ListRow, int, int]] = []
     total = 0
     for own, found in by_folder.items():
@@ -63,14 +66,14 @@ def question_labels(videos: VideoList, numbers: Sequence[int], classes: Sequence
             total += len(found)
             wrong += [(row, number, own) for row, number in found if number != own]
     if not wrong:
-        return []
+        return taken
     row, number, own = wrong[0]
     text = (
         f"{videos.source}:{row.line}: {_name(row)} has label {number}, which is "
         f"{classes[number]!r}, and lies in the folder of {classes[own]!r}, {own}"
     )
     if 2 * len(wrong) <= total or len({own for *_, own in wrong}) < 2:
-        return [f"{len(wrong)} of {total} labels are not those of their folders: {text}"]
+        return [*taken, f"{len(wrong)} of {total} labels are not those of their folders: {text}"]
     if all(number - own == 1 for _, number, own in wrong):
         hint = "the labels of this list seem to be counted from 1: subtract 1 from each"
     else:
@@ -79,6 +82,24 @@ def question_labels(videos: VideoList, numbers: Sequence[int], classes: Sequence
             "numbers, or give the names in its order with --labels"
         )
     raise UsageError(f"{text}; so it is with {len(wrong)} of {total} rows", hint=hint)
+
+
+def _describe_indices(
+    videos: VideoList, numbers: Sequence[int], classes: Sequence[str]
+) -> list[str]:
+    """A notice where numbers were taken for indices, though they could be meant as names."""
+    labels = [row.label for row in videos.rows]
+    if not all(map(_is_number, labels)) or [int(label or 0) for label in labels] != list(numbers):
+        return []
+    called = _numbered_names(classes)
+    if videos.format == "folder":
+        same, what = bool(called), "the names of the class folders"
+    else:
+        same = all(called.get(number) == [number] for number in set(numbers)) or not called
+        what = f"the labels of {videos.source}"
+    if same:
+        return []
+    return [f"{what} are taken for class indices: {labels[0]} is {classes[numbers[0]]!r}"]
 
 
 def _compare_with_folders(
@@ -102,16 +123,37 @@ def _is_number(label: int | str | None) -> bool:
     )
 
 
-def _are_numbers(videos: VideoList, exact: Mapping[str, int]) -> bool:
-    """Of labels that are all names of classes, too: whether they are meant as numbers."""
+def _numbered_names(classes: Sequence[str]) -> dict[int | str, list[int]]:
+    """Indices of the classes that are called by a number, by that number: `7`, `007` or `7.0`."""
+    called: dict[int | str, list[int]] = defaultdict(list)
+    for index, name in enumerate(classes):
+        if is_index(name) and len(digits := name.partition(".")[0]) <= MOST_DIGITS:
+            called[int(digits)].append(index)
+    return dict(called)
+
+
+def _are_indices(
+    videos: VideoList, classes: Sequence[str], called: Mapping[int | str, Sequence[int]]
+) -> bool:
+    """Whether labels that are all numbers are indices, not names of classes.
+
+    Class folders are names wherever the model has such names. The numbers of a list are names
+    where all of them are and one is too large for an index.
+
+    Raises:
+        UsageError: they could be either, and would be different classes.
+    """
     if videos.format == "folder":
-        return False
-    row = next((row for row in videos.rows if exact[str(row.label)] != int(row.label or 0)), None)
-    if row is None:
+        return not called
+    rows = {int(row.label or 0): row for row in reversed(videos.rows)}
+    if not rows.keys() <= called.keys() or all(called[number] == [number] for number in rows):
         return True
+    if max(rows) >= len(classes):
+        return False
+    number, row = next((n, r) for n, r in reversed(rows.items()) if called[n] != [n])
     raise UsageError(
-        f"{videos.source}:{row.line}: {row.label} is the name of class {exact[str(row.label)]}, "
-        f"and class {row.label} has another name",
+        f"{videos.source}:{row.line}: {number} is the name of class {called[number][0]}, "
+        f"and class {number} has another name",
         hint="rename the classes with --labels so that no name is a number, and number the rows",
     )
 
@@ -141,6 +183,13 @@ def _check_range(videos: VideoList, row: ListRow, label: int, classes: Sequence[
     if label < len(classes):
         return label
     numbers = [int(other.label) for other in videos.rows if other.label is not None]
+    if videos.format == "folder":
+        raise UsageError(
+            f"{videos.source} has a class folder {row.label}, the model {len(classes)} classes, "
+            f"0 to {len(classes) - 1}, the first of which is {classes[0]!r}",
+            hint="call the folders as the model calls its classes, or give the names of its "
+            "classes with --labels",
+        )
     from_one = min(numbers) == 1 and max(numbers) == len(classes)
     raise UsageError(
         f"{videos.source}:{row.line}: label {label} of {_name(row)} is out of range: the model has "
@@ -156,17 +205,21 @@ def _find_name(
     videos: VideoList,
     row: ListRow,
     classes: Sequence[str],
-    exact: Mapping[str, int],
+    exact: Mapping[int | str, Sequence[int]],
     folded: Mapping[str, int],
 ) -> int:
-    name = str(row.label)
-    if (number := exact.get(name, folded.get(fold_name(name)))) is not None:
+    label = row.label or 0
+    name = str(label)
+    if len(found := exact.get(label, ())) == 1:
+        return found[0]
+    if not found and (number := folded.get(fold_name(name))) is not None:
         return number
-    names = Counter(str(other.label) for other in videos.rows)
-    unknown = sum(other not in exact and fold_name(other) not in folded for other in names)
-    if similar := [each for each in classes if fold_name(each) == fold_name(name)]:
+    names = Counter(other.label or 0 for other in videos.rows)
+    unknown = sum(other not in exact and fold_name(str(other)) not in folded for other in names)
+    similar = [classes[number] for number in found]
+    if similar := similar or [each for each in classes if fold_name(each) == fold_name(name)]:
         hint = f"it could be {' or '.join(map(repr, similar[:3]))}: write it as one of them"
-    elif _is_number(row.label):
+    elif isinstance(label, int):
         hint = "the list has numbers and names: write one or the other"
     else:
         near = get_close_matches(fold_name(name)[:200], [fold_name(c) for c in classes], n=3)

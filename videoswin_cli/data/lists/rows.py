@@ -24,7 +24,7 @@ ListFormat = Literal[
 ]
 LIST_FORMATS: tuple[ListFormat, ...] = get_args(ListFormat)
 
-_MOST_DIGITS = 18  # of a label
+MOST_DIGITS = 18  # of a label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ def to_label(text: str | None, *, where: str) -> int | str | None:
     digits = text.partition(".")[0]
     if digits.startswith("-"):
         return None
-    if len(digits) > _MOST_DIGITS:
+    if len(digits) > MOST_DIGITS:
         raise UsageError(f"{where}: a label of {len(digits)} digits", hint="fix the line")
     return int(digits)
 

@@ -1,0 +1,82 @@
+"""Files that are one under several names, and files that are equal byte by byte."""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+_END_BYTES = 1 << 16  # of a file's start and of its end that are compared first
+_THREADS = 8  # they wait for the disk, or for a file server
+
+_Look = Callable[[str], Hashable | None]  # None: nothing to compare
+
+
+def find_same(files: Iterable[str]) -> list[list[str]]:
+    """Names that lead to one file, through links or hard links or in several spellings."""
+    return _divide([list(dict.fromkeys(files))], _place)
+
+
+def find_equal(files: Iterable[str]) -> list[list[str]]:
+    """Files of equal bytes. Whole files are read only where sizes and both ends are equal."""
+    sets = [list(dict.fromkeys(files))]
+    for look in (_size, _hash_ends, _hash_whole):
+        sets = _divide(sets, look)
+    return sets
+
+
+def _divide(sets: Sequence[Sequence[str]], look: _Look) -> list[list[str]]:
+    """The files of each set that look alike, where there are two or more."""
+    files = [file for alike in sets for file in alike]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        seen = dict(zip(files, pool.map(look, files), strict=True))
+    divided: list[list[str]] = []
+    for alike in sets:
+        parts: dict[Hashable, list[str]] = defaultdict(list)
+        for file in alike:
+            if seen[file] is not None:
+                parts[seen[file]].append(file)
+        divided += [part for part in parts.values() if len(part) > 1]
+    return divided
+
+
+def _place(file: str) -> Hashable | None:
+    try:
+        status = os.stat(file)  # noqa: PTH116 - a hundred thousand of them
+    except (OSError, ValueError):
+        return None
+    if not status.st_ino:  # a file system without numbers for its files
+        return os.path.realpath(file)
+    # Size and time, too: some network file systems give a number twice.
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _size(file: str) -> int | None:
+    try:
+        return Path(file).stat().st_size or None
+    except (OSError, ValueError):
+        return None
+
+
+def _hash_ends(file: str) -> bytes | None:
+    try:
+        with Path(file).open("rb") as opened:
+            digest = hashlib.blake2b(opened.read(_END_BYTES))
+            end = opened.seek(0, os.SEEK_END)
+            opened.seek(max(end - _END_BYTES, 0))
+            digest.update(opened.read(_END_BYTES))
+            return digest.digest()
+    except OSError:
+        return None
+
+
+def _hash_whole(file: str) -> bytes | None:
+    digest = hashlib.blake2b()
+    try:
+        with Path(file).open("rb") as opened:
+            while block := opened.read(1 << 20):
+                digest.update(block)
+    except OSError:
+        return None
+    return digest.digest()
