@@ -14,7 +14,7 @@ from videoswin_cli.training.events import Events
 from videoswin_cli.training.examples import Examples
 from videoswin_cli.training.inputs import ClipInputs, FeatureInputs, Inputs, mark_classes
 from videoswin_cli.training.loop import Stepper
-from videoswin_cli.training.loss import Loss, balance_weights
+from videoswin_cli.training.loss import Loss, balance_weights, positive_weights
 from videoswin_cli.training.optimizer import AveragedWeights, group_parameters, make_optimizer
 from videoswin_cli.training.plan import Plan
 from videoswin_cli.training.preparation import (
@@ -106,7 +106,10 @@ def open_session(
             augmentation=choose_augmentation(recipe, examples.classes),
             seed=recipe.seed,
         )
-    weights = balance_weights(examples.counts(examples.train))
+    counts = examples.counts(examples.train)
+    weights = positive_weights(counts, len(examples.train))
+    if not recipe.multi_label:
+        weights = balance_weights(counts)
     stepper = Stepper(
         inputs,
         optimizer,
