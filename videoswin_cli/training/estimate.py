@@ -12,7 +12,7 @@ from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.training.optimizer import group_parameters, make_optimizer, set_lr
 from videoswin_cli.training.plan import Plan
-from videoswin_cli.training.start import freeze
+from videoswin_cli.training.start import freeze, train_mode
 
 _GIB = 2**30
 
@@ -77,7 +77,7 @@ def estimate(spec: ModelSpec, plan: Plan, runtime: Runtime, dtype: torch.dtype) 
     kept = _Kept(network)
     training = 0.0
     for _ in range(2):
-        network.train()
+        train_mode(network)
         begun = _now(runtime)
         with mixed, kept:
             loss = network(clips).float().sum()

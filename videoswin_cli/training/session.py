@@ -26,7 +26,7 @@ from videoswin_cli.training.preparation import (
     settle_precision,
 )
 from videoswin_cli.training.recipe import Recipe
-from videoswin_cli.training.start import Start, make_start
+from videoswin_cli.training.start import Start, make_start, train_mode
 from videoswin_cli.training.state import Progress, read_recipe_of
 
 
@@ -85,7 +85,8 @@ def open_session(
         scratch=options.scratch,
     )
     watcher.notice("; ".join((start.transfer.summary, *start.model.remarks)))
-    network = start.model.network.to(runtime.device).train()
+    network = start.model.network.to(runtime.device)
+    train_mode(network)
     groups = group_parameters(network, recipe)
     optimizer = make_optimizer(network, groups, recipe)
     inputs: Inputs
