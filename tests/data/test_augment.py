@@ -92,6 +92,21 @@ def test_operations_keep_shape_and_type(operation: module.Operation, strength: f
         assert (found.shape, found.dtype) == (clip.shape, clip.dtype)
 
 
+@pytest.mark.parametrize("operation", module._OPERATIONS)
+def test_the_strongest_operations_leave_a_picture(operation: module.Operation) -> None:
+    """At 10 of 10, with either sign, none makes one colour of it or wraps round at 255."""
+    ramp = torch.arange(256).to(torch.uint8)[None, None, :, None]
+    clip = ramp.expand(2, 64, 256, 3).contiguous()
+    for seed in range(8):
+        found = operation(clip, 1.0, draw(seed))
+        assert len(found.unique()) >= 12
+        middle = found[0, 32, 118:138, 0].int()  # what no shift, shear or turn takes away
+        steps = middle.diff()
+        assert steps.sign().unique().numel() <= 2, "it rises or falls, and never jumps back"
+    for edge in (0, 255):
+        assert operation(torch.full_like(clip, edge), 1.0, draw()).shape == clip.shape
+
+
 def test_operations_of_no_strength_change_nothing() -> None:
     clip = still_clip()
     adaptive = (module._auto_contrast, module._equalise)
@@ -122,8 +137,8 @@ def test_a_histogram_is_made_flat() -> None:
         found = operation(clip, 1.0, draw())
         assert found.min() == 0
         assert found.max() == 255
-    flat = torch.full((2, 8, 8, 3), 77, dtype=torch.uint8)
-    assert torch.equal(module._auto_contrast(flat, 1.0, draw()), flat)
+        flat = torch.full((2, 8, 8, 3), 77, dtype=torch.uint8)
+        assert torch.equal(operation(flat, 1.0, draw()), flat)
 
 
 @pytest.mark.parametrize(

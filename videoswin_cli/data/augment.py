@@ -151,7 +151,10 @@ def _equalise(clip: Tensor, strength: float, draw: _Draw) -> Tensor:
         counts = torch.bincount(channel.flatten().int(), minlength=256).double()
         shares = counts.cumsum(0)
         first = shares[counts.nonzero()[0, 0]]
-        table = (shares - first) / (shares[-1] - first).clamp(min=1) * 255
+        if first == shares[-1]:  # one value, which has no histogram to spread
+            channels.append(channel)
+            continue
+        table = (shares - first) / (shares[-1] - first) * 255
         channels.append(table.round().clamp(0, 255).to(torch.uint8)[channel.long()])
     return torch.stack(channels, dim=-1)
 
