@@ -51,7 +51,7 @@ class Recipe:
     balance: Literal["none", "sampler", "loss"]
     crop_area: tuple[float, float]
     crop_aspect: tuple[float, float]
-    flip: Literal["auto"] | bool
+    flip: Literal["auto", "swap"] | bool
     color_jitter: float
     rand_augment: int
     rand_augment_strength: float

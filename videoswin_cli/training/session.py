@@ -28,6 +28,7 @@ from videoswin_cli.training.preparation import (
 from videoswin_cli.training.recipe import Recipe
 from videoswin_cli.training.start import Start, make_start, train_mode
 from videoswin_cli.training.state import Progress, read_recipe_of
+from videoswin_cli.training.targets import Targets
 
 
 @dataclass
@@ -104,7 +105,7 @@ def open_session(
             network,
             examples.train,
             reading=reading,
-            augmentation=choose_augmentation(recipe, examples.classes),
+            augmentation=choose_augmentation(recipe, prepared.flips),
             seed=recipe.seed,
         )
     counts = examples.counts(examples.train)
@@ -120,7 +121,10 @@ def open_session(
             class_weights=weights if recipe.balance == "loss" else None,
         ),
         plan,
-        targets=mark_classes(examples.train, len(examples.classes)),
+        targets=Targets(
+            marks=mark_classes(examples.train, len(examples.classes)),
+            partners=prepared.flips.partners,
+        ),
         device=runtime.device,
         dtype=reading.dtype,
         processes=processes,
