@@ -174,6 +174,6 @@ def _problems(recipe: Recipe) -> Iterator[str]:
         yield "freeze: a frozen backbone's features are computed once: set mixup and cutmix to 0"
     stages = recipe.freeze.removeprefix("stages:")
     if recipe.freeze not in ("none", "backbone") and not (
-        recipe.freeze.startswith("stages:") and re.fullmatch("[0-9]{1,3}", stages)
+        recipe.freeze.startswith("stages:") and re.fullmatch("[1-9][0-9]{0,2}", stages)
     ):
-        yield f"freeze: expected none, backbone or stages:K, found {shown(recipe.freeze)}"
+        yield f"freeze: expected none, backbone or stages:K from 1, found {shown(recipe.freeze)}"
