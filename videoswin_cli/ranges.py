@@ -26,11 +26,11 @@ class Range:
 
 
 def find_outside(record: object, ranges: Mapping[str, Range]) -> Iterator[str]:
-    """Fields of `record` outside their range, as key, range and value. None is no number."""
+    """Fields of `record` outside their range, as key, range and value. None and words pass."""
     for key, allowed in ranges.items():
         value = getattr(record, key)
         numbers = value if isinstance(value, tuple) else (value,)
-        if value is None or all(number in allowed for number in numbers):
+        if value is None or isinstance(value, str) or all(number in allowed for number in numbers):
             continue
         if isinstance(value, tuple):
             yield f"{key}: expected numbers {allowed}, found {shown(list(value))}"

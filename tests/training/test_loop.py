@@ -1,6 +1,6 @@
 """Single steps: their gradients, their failures, their memory."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from videoswin_cli.training.loss import Loss
 from videoswin_cli.training.optimizer import group_parameters, make_optimizer
 from videoswin_cli.training.plan import make_plan
 from videoswin_cli.training.recipe import Recipe, read_recipe
+from videoswin_cli.training.targets import Targets
 
 EXACT = ("batch_size=8", "drop_path_rate=0", "head_dropout=0", "clip_grad_norm=0", "lr=0.1",
          "lr_batch=8", "warmup_epochs=0")  # fmt: skip
@@ -51,14 +52,19 @@ def clips(count: int) -> list[TrainingClip]:
     ]
 
 
-def make(network: torch.nn.Module, recipe: Recipe, notices: list[str]) -> Stepper:
+def make(
+    network: torch.nn.Module,
+    recipe: Recipe,
+    notices: list[str],
+    partners: tuple[int, ...] | None = None,
+) -> Stepper:
     targets = F.one_hot(torch.arange(8) % 7, 7).float()
     return Stepper(
         ClipInputs(network, [], reading=READING, augmentation=Augmentation(), seed=0),
         make_optimizer(network, group_parameters(network, recipe), recipe),
         Loss(label_smoothing=0.0, class_weights=None),
         make_plan(recipe, train_clips=8, devices=1),
-        targets=targets,
+        targets=Targets(marks=targets, partners=partners),
         device=torch.device("cpu"),
         dtype=torch.float32,
         processes=Processes(),
@@ -85,6 +91,22 @@ def test_a_step_is_the_gradient_of_the_mean_loss() -> None:
     loss.backward()
     assert result.loss == pytest.approx(loss.item(), abs=1e-6)
     assert result.lr == pytest.approx(0.1)
+    for name, expected in gradients(reference).items():
+        assert torch.allclose(gradients(network)[name], expected, atol=1e-6), name
+
+
+def test_a_mirrored_clip_is_learned_as_its_partner_class() -> None:
+    """Classes 0 and 1 are mirror images; of the clips 0, 1 and 2 the first two are mirrored."""
+    network, reference = fresh(), fresh()
+    items = clips(8)
+    items[:3] = [replace(clip, flipped=number < 2) for number, clip in enumerate(items[:3])]
+    stepper = make(network, read_recipe(None, EXACT), [], partners=(1, 0, 2, 3, 4, 5, 6))
+    result = stepper.step(0, items)
+    frames = torch.stack([clip.frames for clip in items])
+    inputs = normalise(frames, mean=PROTOCOL.mean, std=PROTOCOL.std, dtype=torch.float32)
+    loss = F.cross_entropy(reference(inputs), torch.tensor([1, 0, 2, 3, 4, 5, 6, 0]))
+    loss.backward()
+    assert result.loss == pytest.approx(loss.item(), abs=1e-6)
     for name, expected in gradients(reference).items():
         assert torch.allclose(gradients(network)[name], expected, atol=1e-6), name
 

@@ -49,3 +49,20 @@ def test_a_step_may_hold_more_clips_than_there_are() -> None:
     assert plan.steps == 2
     assert [plan.last_of_epoch(step) for step in range(2)] == [True, True]
     assert plan.epoch_of(2) == 4
+
+
+def test_the_rate_falls_in_a_run_of_one_epoch() -> None:
+    plan = make_plan(read_recipe(None, ["epochs=1"]), train_clips=120, devices=1)
+    assert (plan.steps, plan.warmup_steps) == (15, 5)
+    assert "= 15 steps, 5 of them warm-up, a third of the run" in plan.describe()[2]
+    usual = make_plan(read_recipe(), train_clips=120, devices=1)
+    assert (usual.steps, usual.warmup_steps) == (225, 15)
+    assert usual.describe()[2].endswith("225 steps, 15 of them warm-up")
+
+
+def test_the_last_step_is_never_warm_up() -> None:
+    for clips in range(1, 40):
+        for warmup in ("auto", 0.5, 0.99):
+            recipe = read_recipe(None, ["epochs=1", f"warmup_epochs={warmup}"])
+            plan = make_plan(recipe, train_clips=clips, devices=1)
+            assert 0 <= plan.warmup_steps < plan.steps

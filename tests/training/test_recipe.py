@@ -45,9 +45,17 @@ def test_what_was_resolved_is_read_again(tmp_path: Path) -> None:
         ("mixup=-1", "mixup: expected a number from 0 to 1000, found -1"),
         ("crop_area=[0.5, 1.5]", r"crop_area: expected numbers above 0 to 1, found \[0.5, 1.5\]"),
         ("crop_aspect=[2, 1]", "crop_aspect: expected two rising numbers"),
-        ("freeze=all", "freeze: expected none, backbone or stages:K, found 'all'"),
+        ("freeze=all", "freeze: expected none, backbone or stages:K from 1, found 'all'"),
         ("freeze=stages:x", "freeze: expected none"),
+        ("freeze=stages:0", "stages:K from 1, found 'stages:0'"),
         ("flip=maybe", "flip"),
+        ("rand_augment_strength=10.5", "expected a number from 0 to 10, found 10.5"),
+        ("rand_augment_strength=-1", "rand_augment_strength: expected a number from 0 to 10"),
+        ("rand_augment=21", "rand_augment: expected a number from 0 to 20, found 21"),
+        ("color_jitter=1.5", "color_jitter: expected a number from 0 to 1, found 1.5"),
+        ("warmup_epochs=15", r"a warm-up of 15 epochs never ends in a run of 15 \(epochs\)"),
+        ("warmup_epochs=soon", r"`\$\.warmup_epochs`"),
+        ("warmup_epochs=-1", "warmup_epochs: expected a number from 0 to 100000, found -1"),
         ("clip_frames=0", "clip_frames: expected a number from 1 to 1024, found 0"),
         ("lr=[", "not a value"),
     ],
@@ -60,3 +68,29 @@ def test_wrong_changes_are_told(change: str, message: str) -> None:
 @pytest.mark.parametrize(("freeze", "stages"), [("none", 0), ("stages:2", 2), ("backbone", None)])
 def test_frozen_stages(freeze: str, stages: int | None) -> None:
     assert read_recipe(None, [f"freeze={freeze}"]).frozen_stages == stages
+
+
+def test_strengths_at_their_bounds_are_taken() -> None:
+    for value in ("0", "10"):
+        recipe = read_recipe(None, ["rand_augment=2", f"rand_augment_strength={value}"])
+        assert recipe.rand_augment_strength == float(value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "epochs"),
+    [
+        ([], 1.0),
+        (["epochs=3"], 1.0),
+        (["epochs=1"], 1 / 3),
+        (["epochs=1", "warmup_epochs=0.5"], 0.5),
+        (["epochs=1", "warmup_epochs=0"], 0.0),
+        (["epochs=40", "warmup_epochs=5"], 5.0),
+    ],
+)
+def test_the_warm_up_ends_before_the_run(changes: list[str], epochs: float) -> None:
+    assert read_recipe(None, changes).warmup == pytest.approx(epochs)
+
+
+def test_a_warm_up_as_long_as_the_run_names_both() -> None:
+    with pytest.raises(UsageError, match=r"warm-up of 5 epochs .* run of 1 \(epochs\).*=auto fits"):
+        read_recipe(None, ["epochs=1", "warmup_epochs=5"])

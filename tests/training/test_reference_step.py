@@ -26,6 +26,7 @@ from videoswin_cli.training.loss import Loss
 from videoswin_cli.training.optimizer import group_parameters, make_optimizer
 from videoswin_cli.training.plan import make_plan
 from videoswin_cli.training.recipe import read_recipe
+from videoswin_cli.training.targets import Targets
 
 SPEC = load_spec("swin-tiny-k400-torchvision")
 PROTOCOL = replace(SPEC.protocol, crop_size=112)
@@ -69,7 +70,7 @@ def our_step(tensors: dict[str, Tensor], targets: Tensor) -> tuple[float, dict[s
         make_optimizer(network, group_parameters(network, recipe), recipe),
         Loss(label_smoothing=SMOOTHING, class_weights=None),
         make_plan(recipe, train_clips=20, devices=1),
-        targets=targets,
+        targets=Targets(marks=targets),
         device=torch.device("cpu"),
         dtype=torch.float32,
         processes=Processes(),

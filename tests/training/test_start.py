@@ -9,11 +9,15 @@ import yaml
 from formula import image_shapes
 from tiny import PROTOCOL, TINY
 
+from videoswin_cli.data.augment import Augmentation
+from videoswin_cli.data.decoding.open import OpenOptions
+from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import flatten_spec, load_spec
 from videoswin_cli.model.checkpoint import read_checkpoint
+from videoswin_cli.training.inputs import ClipInputs, Reading
 from videoswin_cli.training.recipe import read_recipe
-from videoswin_cli.training.start import Start, freeze, make_start, plan_spec
+from videoswin_cli.training.start import Start, freeze, make_start, plan_spec, train_mode
 
 CLASSES = ("a", "b", "c")
 
@@ -104,6 +108,37 @@ def test_frozen_parts(freeze: str, trained: set[str], tiny: str) -> None:
         if parameter.requires_grad
     }
     assert found == trained
+
+
+@pytest.mark.parametrize(
+    ("freeze", "still"), [("none", 0), ("stages:1", 1), ("stages:2", 2), ("backbone", 2)]
+)
+def test_frozen_stages_answer_as_in_evaluation(freeze: str, still: int, tiny: str) -> None:
+    """Drop path is off in them and on in all others; after a validation too."""
+    network = start(tiny, f"freeze={freeze}", "drop_path_rate=0.9").model.network
+    reading = Reading(
+        sampling=PROTOCOL,
+        opening=OpenOptions(),
+        runtime=Runtime(device=torch.device("cpu"), dtype=torch.float32),
+        dtype=torch.float32,
+        workers=0,
+        batch_size=1,
+    )
+    inputs = ClipInputs(network, [], reading=reading, augmentation=Augmentation(), seed=0)
+    torch.manual_seed(0)
+    clips = torch.randn(8, 3, 4, 32, 32)
+
+    def answers(stage: int) -> torch.Tensor:
+        return network.forward_features(clips, stage=stage)
+
+    network.eval()
+    evaluated = [answers(stage) for stage in (1, 2)]
+    for begin in (lambda: train_mode(network), lambda: list(inputs.answers([]))):
+        begin()
+        for stage in (1, 2):
+            assert torch.equal(answers(stage), evaluated[stage - 1]) == (stage <= still)
+            assert torch.equal(answers(stage), answers(stage)) == (stage <= still)
+        assert network.training, "dropout of the head stays on"
 
 
 def test_what_cannot_be(tiny: str) -> None:

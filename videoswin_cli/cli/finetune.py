@@ -94,6 +94,14 @@ def finetune(
             help="As --set balance=...: each class equally often, or rare ones weigh more.",
         ),
     ] = None,
+    flip: Annotated[
+        Literal["yes", "no", "auto", "swap"] | None,
+        typer.Option(
+            "--flip",
+            help="As --set flip=...: mirrored clips; auto: as the class names allow; swap: left "
+            "and right exchange their classes.",
+        ),
+    ] = None,
     multi_label: Annotated[
         bool,
         typer.Option(
@@ -171,6 +179,7 @@ def finetune(
         "batch_size": batch_size,
         "freeze": freeze,
         "balance": balance,
+        "flip": flip,
         "multi_label": multi_label or None,
         "precision": precision,
         "seed": seed,

@@ -18,7 +18,6 @@ from videoswin_cli.data.transforms import resize
 from videoswin_cli.records import ResizeRule
 
 _TRIES = 10  # for a crop that fits, as torchvision and the references have it
-_LEFT_RIGHT = ("left", "right", "clockwise", "counterclockwise", "anticlockwise")
 _GREY = 128
 
 
@@ -35,21 +34,14 @@ class Augmentation:
     erasing: float = 0.0  # share of clips
 
 
-def direction_words(labels: Sequence[str]) -> list[str]:
-    """Class names that a mirror image would make wrong."""
-    found = []
-    for label in labels:
-        words = "".join(c if c.isalnum() else " " for c in label.casefold()).split()
-        if any(word in _LEFT_RIGHT for word in words):
-            found.append(label)
-    return found
-
-
 def augment(
     parts: Iterable[Tensor], augmentation: Augmentation, size: int, generator: torch.Generator, *,
     rule: ResizeRule,
-) -> Tensor:  # fmt: skip
-    """Parts of a clip, frames of any but one size -> augmented frames (T, size, size, 3)."""
+) -> tuple[Tensor, bool]:  # fmt: skip
+    """Parts of a clip, frames of any but one size -> augmented frames, and whether mirrored.
+
+    Frames are (T, size, size, 3) then.
+    """
     draw = _Draw(generator)
     resized, crop = [], None
     for frames in parts:
@@ -61,7 +53,8 @@ def augment(
         cropped = frames[:, top : top + height, left : left + width]
         resized.append(resize(cropped, (size, size), rule=rule))
     clip = torch.cat(resized)
-    if augmentation.flip and draw.chance(0.5):
+    flipped = augmentation.flip and draw.chance(0.5)
+    if flipped:
         clip = clip.flip(2)
     if augmentation.color_jitter:
         clip = jitter_colors(clip, augmentation.color_jitter, draw)
@@ -70,7 +63,7 @@ def augment(
         clip = operation(clip, augmentation.rand_augment_strength / 10, draw)
     if draw.chance(augmentation.erasing):
         clip = erase(clip, draw)
-    return clip.contiguous()
+    return clip.contiguous(), flipped
 
 
 class _Draw:
@@ -151,7 +144,10 @@ def _equalise(clip: Tensor, strength: float, draw: _Draw) -> Tensor:
         counts = torch.bincount(channel.flatten().int(), minlength=256).double()
         shares = counts.cumsum(0)
         first = shares[counts.nonzero()[0, 0]]
-        table = (shares - first) / (shares[-1] - first).clamp(min=1) * 255
+        if first == shares[-1]:  # one value, which has no histogram to spread
+            channels.append(channel)
+            continue
+        table = (shares - first) / (shares[-1] - first) * 255
         channels.append(table.round().clamp(0, 255).to(torch.uint8)[channel.long()])
     return torch.stack(channels, dim=-1)
 

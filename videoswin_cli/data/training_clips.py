@@ -23,6 +23,7 @@ class TrainingClip:
 
     video: int  # number in the list
     frames: Tensor  # uint8 (clip frames, crop size, crop size, 3)
+    flipped: bool = False  # mirrored, so that left is right
     seconds: float  # that opening, decoding and augmenting took
 
 
@@ -50,17 +51,19 @@ class TrainingClips:
         part = self.parts[number]
         try:
             with self.opening.open(part.path) as video:
-                frames = self._read(video, part.segment, seeded(self.seed, "clip", draw))
+                frames, flipped = self._read(video, part.segment, seeded(self.seed, "clip", draw))
         except VideoSwinError as error:
             reason = error.message.removeprefix(f"{part.path}: ")
             return FailedVideo(path=part.path, reason=reason)
         seconds = time.perf_counter() - begun
-        return TrainingClip(video=number, frames=frames, seconds=seconds)
+        return TrainingClip(video=number, frames=frames, flipped=flipped, seconds=seconds)
 
     def failed(self, key: tuple[int, int], reason: str) -> FailedVideo:
         return FailedVideo(path=self.parts[key[0]].path, reason=reason)
 
-    def _read(self, video: Video, segment: Segment | None, generator: torch.Generator) -> Tensor:
+    def _read(
+        self, video: Video, segment: Segment | None, generator: torch.Generator
+    ) -> tuple[Tensor, bool]:
         share = torch.rand((), generator=generator).item()
         span = find_span(video, segment)
         bounds = varying_bounds(video, span.first, span.count)

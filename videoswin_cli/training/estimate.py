@@ -13,7 +13,7 @@ from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.training.memory import activation_bytes, shrink_clip
 from videoswin_cli.training.optimizer import group_parameters, make_optimizer, set_lr
 from videoswin_cli.training.plan import Plan
-from videoswin_cli.training.start import freeze
+from videoswin_cli.training.start import freeze, train_mode
 
 _GIB = 2**30
 _MOST_MEASURED = 2**29  # bytes of activations of the clip that is measured on a CPU
@@ -83,7 +83,7 @@ def estimate(spec: ModelSpec, plan: Plan, runtime: Runtime, dtype: torch.dtype) 
     kept = _Kept(network)
     training = 0.0
     for _ in range(2):
-        network.train()
+        train_mode(network)
         begun = _now(runtime)
         with mixed, kept:
             loss = network(clips).float().sum()

@@ -24,6 +24,7 @@ from videoswin_cli.model.inference_plan import InferencePlan
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.records import ListedVideo
 from videoswin_cli.records import Protocol as Sampling
+from videoswin_cli.training.start import train_mode
 
 _NEWS_SECONDS = 30.0  # between two words on how far the features are
 
@@ -147,7 +148,7 @@ class ClipInputs:
     def answers(self, clips: Sequence[ListedVideo]) -> Iterator[Tensor | FailedVideo]:
         self.trained.eval()
         yield from self._reading.look(clips, self._network)
-        self.trained.train()
+        train_mode(self._network)
 
 
 class FeatureInputs:

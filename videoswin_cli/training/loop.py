@@ -7,7 +7,7 @@ from itertools import islice
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from videoswin_cli.data.dataset import FailedVideo
@@ -19,6 +19,7 @@ from videoswin_cli.training.inputs import CachedClip, Inputs, Item
 from videoswin_cli.training.loss import Loss, mix
 from videoswin_cli.training.optimizer import schedule, set_lr
 from videoswin_cli.training.plan import Plan
+from videoswin_cli.training.targets import Targets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ class Stepper:
         loss: Loss,
         plan: Plan,
         *,
-        targets: Tensor,
+        targets: Targets,
         device: torch.device,
         dtype: torch.dtype,
         processes: Processes,
@@ -55,7 +56,7 @@ class Stepper:
             )
         self._loss = loss
         self._plan = plan
-        self._targets = targets  # (clips of the list, classes)
+        self._targets = targets
         self._device = device
         self._processes = processes
         self._notice = notice
@@ -107,7 +108,7 @@ class Stepper:
                 inputs = self._inputs.batch(batch)
                 # Where all were broken a row that counts for nothing stands in: other processes
                 # wait for our gradients.
-                targets = self._targets[[clip.video for clip in batch] or [0]].to(self._device)
+                targets = self._targets.of(batch).to(self._device)
                 generator = seeded(recipe.seed, "mix", number, self._processes.rank, start)
                 inputs, targets = mix(inputs, targets, recipe, generator)
                 with self._inputs.autocast():

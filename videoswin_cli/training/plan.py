@@ -43,11 +43,14 @@ class Plan:
             lr = f"{recipe.lr:g} x {self.step_clips} / {recipe.lr_batch} = {self.lr:g}"
         else:
             lr = f"{self.lr:g}, not scaled"
+        short = (
+            ", a third of the run" if recipe.warmup_epochs == "auto" and recipe.warmup < 1 else ""
+        )
         return [
             clips,
             f"learning rate {lr} for the head, x {recipe.backbone_lr_mult:g} for the backbone",
             f"{recipe.epochs} epochs x {self.train_clips} clips / {self.step_clips} = {self.steps} "
-            f"steps, {self.warmup_steps} of them warm-up",
+            f"steps, {self.warmup_steps} of them warm-up{short}",
         ]
 
 
@@ -55,13 +58,15 @@ def make_plan(recipe: Recipe, *, train_clips: int, devices: int) -> Plan:
     """Clips a step, and the learning rate and the number of steps that follow from them."""
     step_clips = devices * recipe.batch_size * recipe.accumulate
     lr = recipe.lr * step_clips / recipe.lr_batch if recipe.scale_lr else recipe.lr
+    steps = math.ceil(recipe.epochs * train_clips / step_clips)
     return Plan(
         devices=devices,
         batch_size=recipe.batch_size,
         accumulate=recipe.accumulate,
         train_clips=train_clips,
-        steps=math.ceil(recipe.epochs * train_clips / step_clips),
-        warmup_steps=round(recipe.warmup_epochs * train_clips / step_clips),
+        steps=steps,
+        # of so few steps that rounding would leave none after it the last one is not warm-up
+        warmup_steps=min(round(recipe.warmup * train_clips / step_clips), steps - 1),
         lr=lr,
         recipe=recipe,
     )

@@ -7,8 +7,9 @@ from typing import Protocol
 
 import torch
 
-from videoswin_cli.data.augment import Augmentation, direction_words
+from videoswin_cli.data.augment import Augmentation
 from videoswin_cli.data.decoding.open import OpenOptions
+from videoswin_cli.data.directions import Flips, choose_flips
 from videoswin_cli.data.feeding import count_workers
 from videoswin_cli.data.training_clips import TrainingClip, TrainingClips
 from videoswin_cli.engine.precision import is_fast_in_bf16
@@ -75,6 +76,7 @@ class Prepared:
     examples: Examples
     plan: Plan
     spec: ModelSpec  # of the model to be
+    flips: Flips
 
 
 def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Prepared:
@@ -88,6 +90,7 @@ def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Prepa
     spec = plan_spec(
         options.model, recipe, found.classes, name=options.out.name, scratch=options.scratch
     )
+    flips = _settle_flips(recipe, found.classes)
     found = leave_out_broken(
         found, opening=options.opening, workers=options.workers, notice=watcher.notice
     )
@@ -98,11 +101,19 @@ def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Prepa
     plan = make_plan(recipe, train_clips=len(examples.train), devices=find_processes().size)
     for text in plan.describe():
         watcher.notice(text)
-    mirrored = direction_words(examples.classes)
-    if recipe.flip == "auto" and mirrored:
-        watcher.notice(f"no flips: {mirrored[0]!r} would be wrong in a mirror")
+    watcher.notice(flips.reason)
     watcher.notice(_describe_clips(spec.protocol))
-    return Prepared(recipe=recipe, examples=examples, plan=plan, spec=spec)
+    return Prepared(recipe=recipe, examples=examples, plan=plan, spec=spec, flips=flips)
+
+
+def _settle_flips(recipe: Recipe, classes: Sequence[str]) -> Flips:
+    if recipe.freeze == "backbone":
+        return Flips(
+            on=False,
+            reason="no flips: the features of a frozen backbone are computed "
+            "once, without augmentation",
+        )
+    return choose_flips(recipe.flip, classes)
 
 
 def _describe_clips(sampling: Sampling) -> str:
@@ -130,7 +141,7 @@ def rehearse(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> None
     clips = TrainingClips(
         [examples.train[0].part],
         protocol=spec.protocol,
-        augmentation=choose_augmentation(recipe, examples.classes),
+        augmentation=choose_augmentation(recipe, prepared.flips),
         opening=options.opening,
         seed=recipe.seed,
     )
@@ -199,15 +210,12 @@ def settle_precision(
     return recipe
 
 
-def choose_augmentation(recipe: Recipe, classes: Sequence[str]) -> Augmentation:
-    """That of the recipe; with `flip: auto` no flips where class names hold left or right."""
-    flip = recipe.flip
-    if flip == "auto":
-        flip = not direction_words(classes)
+def choose_augmentation(recipe: Recipe, flips: Flips) -> Augmentation:
+    """That of the recipe, with the flips that the names of the classes allow."""
     return Augmentation(
         crop_area=recipe.crop_area,
         crop_aspect=recipe.crop_aspect,
-        flip=flip,
+        flip=flips.on,
         color_jitter=recipe.color_jitter,
         rand_augment=recipe.rand_augment,
         rand_augment_strength=recipe.rand_augment_strength,

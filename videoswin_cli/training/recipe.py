@@ -33,7 +33,7 @@ class Recipe:
     layer_decay: float
     clip_grad_norm: float
     epochs: int
-    warmup_epochs: float
+    warmup_epochs: Literal["auto"] | float
     warmup_start: float
     patience: int
     batch_size: int
@@ -51,7 +51,7 @@ class Recipe:
     balance: Literal["none", "sampler", "loss"]
     crop_area: tuple[float, float]
     crop_aspect: tuple[float, float]
-    flip: Literal["auto"] | bool
+    flip: Literal["auto", "swap"] | bool
     color_jitter: float
     rand_augment: int
     rand_augment_strength: float
@@ -72,6 +72,11 @@ class Recipe:
         if self.freeze == "backbone":
             return None
         return 0 if self.freeze == "none" else int(self.freeze.removeprefix("stages:"))
+
+    @property
+    def warmup(self) -> float:
+        """Epochs of warm-up; `auto` is one, at most a third of the run."""
+        return min(1.0, self.epochs / 3) if self.warmup_epochs == "auto" else self.warmup_epochs
 
 
 def read_recipe(path: Path | None = None, changes: Sequence[str] = ()) -> Recipe:
@@ -139,7 +144,7 @@ RANGES = {
     "label_smoothing": _SHARE,
     "crop_area": Range(0, 1, without_low=True),
     "crop_aspect": Range(0, 100, without_low=True),
-    "color_jitter": Range(0, 10),
+    "color_jitter": Range(0, 1),  # beyond it brightness is black or white more often than not
     "rand_augment": Range(0, 20),  # the paper's best has 2
     "rand_augment_strength": Range(0, 10),
     "erasing": _SHARE,
@@ -160,10 +165,15 @@ def _problems(recipe: Recipe) -> Iterator[str]:
         low, high = getattr(recipe, name)
         if low > high:
             yield f"{name}: expected two rising numbers, found {low}, {high}"
+    if recipe.warmup >= recipe.epochs:
+        yield (
+            f"warmup_epochs: a warm-up of {recipe.warmup:g} epochs never ends in a run of "
+            f"{recipe.epochs} (epochs): the learning rate would not fall; warmup_epochs=auto fits"
+        )
     if recipe.freeze == "backbone" and (recipe.mixup or recipe.cutmix):
         yield "freeze: a frozen backbone's features are computed once: set mixup and cutmix to 0"
     stages = recipe.freeze.removeprefix("stages:")
     if recipe.freeze not in ("none", "backbone") and not (
-        recipe.freeze.startswith("stages:") and re.fullmatch("[0-9]{1,3}", stages)
+        recipe.freeze.startswith("stages:") and re.fullmatch("[1-9][0-9]{0,2}", stages)
     ):
-        yield f"freeze: expected none, backbone or stages:K, found {shown(recipe.freeze)}"
+        yield f"freeze: expected none, backbone or stages:K from 1, found {shown(recipe.freeze)}"

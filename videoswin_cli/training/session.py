@@ -14,7 +14,7 @@ from videoswin_cli.training.events import Events
 from videoswin_cli.training.examples import Examples
 from videoswin_cli.training.inputs import ClipInputs, FeatureInputs, Inputs, mark_classes
 from videoswin_cli.training.loop import Stepper
-from videoswin_cli.training.loss import Loss, balance_weights
+from videoswin_cli.training.loss import Loss, balance_weights, positive_weights
 from videoswin_cli.training.optimizer import AveragedWeights, group_parameters, make_optimizer
 from videoswin_cli.training.plan import Plan
 from videoswin_cli.training.preparation import (
@@ -26,8 +26,9 @@ from videoswin_cli.training.preparation import (
     settle_precision,
 )
 from videoswin_cli.training.recipe import Recipe
-from videoswin_cli.training.start import Start, make_start
+from videoswin_cli.training.start import Start, make_start, train_mode
 from videoswin_cli.training.state import Progress, read_recipe_of
+from videoswin_cli.training.targets import Targets
 
 
 @dataclass
@@ -85,7 +86,8 @@ def open_session(
         scratch=options.scratch,
     )
     watcher.notice("; ".join((start.transfer.summary, *start.model.remarks)))
-    network = start.model.network.to(runtime.device).train()
+    network = start.model.network.to(runtime.device)
+    train_mode(network)
     groups = group_parameters(network, recipe)
     optimizer = make_optimizer(network, groups, recipe)
     inputs: Inputs
@@ -103,10 +105,13 @@ def open_session(
             network,
             examples.train,
             reading=reading,
-            augmentation=choose_augmentation(recipe, examples.classes),
+            augmentation=choose_augmentation(recipe, prepared.flips),
             seed=recipe.seed,
         )
-    weights = balance_weights(examples.counts(examples.train))
+    counts = examples.counts(examples.train)
+    weights = positive_weights(counts, len(examples.train))
+    if not recipe.multi_label:
+        weights = balance_weights(counts)
     stepper = Stepper(
         inputs,
         optimizer,
@@ -116,7 +121,10 @@ def open_session(
             class_weights=weights if recipe.balance == "loss" else None,
         ),
         plan,
-        targets=mark_classes(examples.train, len(examples.classes)),
+        targets=Targets(
+            marks=mark_classes(examples.train, len(examples.classes)),
+            partners=prepared.flips.partners,
+        ),
         device=runtime.device,
         dtype=reading.dtype,
         processes=processes,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from videoswin_cli.data.training_clips import seeded
 from videoswin_cli.errors import UsageError
@@ -152,3 +153,16 @@ def freeze(network: Swin3D, recipe: Recipe) -> None:
         place = {"patch_embed": 0, "layers": stage + 1, "norm": len(network.layers) + 1}.get(part)
         if place is not None and stages and place <= stages:
             parameter.requires_grad_(False)
+
+
+def train_mode(network: nn.Module) -> None:
+    """Training mode, but for the parts that are frozen: they answer as in evaluation.
+
+    Drop path would otherwise go on in them, as noise that nothing can learn to bear. mmaction2's
+    `frozen_stages` does the same.
+    """
+    network.train()
+    for module in network.modules():
+        parameters = list(module.parameters())
+        if parameters and not any(p.requires_grad for p in parameters):
+            module.eval()
