@@ -44,7 +44,16 @@ def test_classes_that_a_mirror_exchanges_are_learned(
 ) -> None:
     """Half of the clips are mirrored: under their old names the loss would stay at log 2."""
     learn = ("--epochs", 6, "--workers", 0, "--set", "lr=0.02", "--set", "scale_lr=false")
-    more = ("--set", "backbone_lr_mult=1", "--set", "crop_area=[0.5,1]", "--set", "head_dropout=0")
+    more = (
+        "--flip",
+        "swap",
+        "--set",
+        "backbone_lr_mult=1",
+        "--set",
+        "crop_area=[0.5,1]",
+        "--set",
+        "head_dropout=0",
+    )
     result = run("finetune", ramps, "--model", tiny, "--out", tmp_path / "o", *learn, *more)
     assert result.exit_code == 0, result.output
     assert "\nflips exchange the classes 'SwipeLeft' and 'SwipeRight'\n" in result.stderr
@@ -57,7 +66,7 @@ def test_classes_that_a_mirror_exchanges_are_learned(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--flip", "auto"), "flips exchange the classes 'SwipeLeft' and 'SwipeRight'"),
+        ((), "no flips: a mirror exchanges 'SwipeLeft' and 'SwipeRight'; --flip swap does too"),
         (("--flip", "swap"), "flips exchange the classes 'SwipeLeft' and 'SwipeRight'"),
         (("--flip", "no"), "no flips, as asked for"),
         (("--set", "flip=false"), "no flips, as asked for"),

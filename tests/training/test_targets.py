@@ -27,7 +27,7 @@ def test_a_mirrored_clip_from_left_to_right_goes_from_right_to_left() -> None:
     """By value: Something-Something's class 86 becomes 87, and back; others stay."""
     path = configs_folder() / "labels" / "sthv2.txt"
     labels = path.read_text(encoding="utf-8").splitlines()
-    flips = choose_flips("auto", labels)
+    flips = choose_flips("swap", labels)
     videos = [
         ListedVideo(path=str(label), file=None, label=label, line=1)
         for label in (86, 87, 93, 167, 50)

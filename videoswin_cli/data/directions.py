@@ -24,11 +24,11 @@ class Flips:
 def choose_flips(wanted: Literal["auto", "swap"] | bool, classes: Sequence[str]) -> Flips:
     """Decide by the names of the classes.
 
-    With `auto` clips are mirrored where no name holds a direction. Where names do, and each is
-    certain to be the mirror image of one other class (they differ by exchanged directions only),
-    clips are mirrored and then belong to that other class, as with mmaction2's `flip_label_map`
-    for Something-Something. In all other cases none is mirrored: that is the safe error. `swap`
-    also exchanges names that may be meant so (turn_L, turn_R).
+    With `auto` clips are mirrored where no name holds a direction; else none is, which is the safe
+    error: names do not prove that a mirror makes the one class of the other (left-click). With
+    `swap` a mirrored clip belongs to the class whose name differs by exchanged directions only, as
+    with mmaction2's `flip_label_map` for Something-Something; also where the names may be meant
+    otherwise (turn_L, turn_R).
 
     Raises:
         UsageError: with `swap`, a class of a direction without one certain mirror image.
@@ -49,6 +49,9 @@ def choose_flips(wanted: Literal["auto", "swap"] | bool, classes: Sequence[str])
         return Flips(on=False, reason=f"no flips: {problem}")
     if not found.certain:
         return Flips(on=True, reason="flips: no class name holds a direction")
+    if wanted == "auto":
+        pairs = _show_pairs(classes, found.certain)
+        return Flips(on=False, reason=f"no flips: a mirror exchanges {pairs}; --flip swap does too")
     return Flips(
         on=True,
         partners=tuple(found.certain.get(label, label) for label in range(len(classes))),
