@@ -68,8 +68,8 @@ class Stepper:
         Raises:
             VideoSwinError: no memory for a single clip, or for one of several processes.
         """
-        recipe = self._plan.recipe
-        lr = self._plan.lr_of(number)
+        recipe, plan = self._plan.recipe, self._plan
+        lr = plan.lr_of(number)
         set_lr(self.optimizer, lr)
         clips = [item for item in items if not isinstance(item, FailedVideo)]
         while True:
