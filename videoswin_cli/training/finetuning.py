@@ -9,7 +9,7 @@ from pathlib import Path
 
 from videoswin_cli.data.feeding import feed
 from videoswin_cli.engine.metrics import confusions
-from videoswin_cli.engine.processes import find_processes, joined
+from videoswin_cli.engine.processes import Processes, find_processes, joined
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.report.evaluation import FIGURES
 from videoswin_cli.training.determinism import compute_deterministically
@@ -61,19 +61,26 @@ def finetune(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Fine
     processes = find_processes()
     if not processes.first:
         watcher = _Silent()
-    device = processes.device(options.device)
     check_output(options)
     if recipe.deterministic:
         compute_deterministically()
     with joined(processes):
-        prepared = prepare(options, recipe, watcher)
-        session = open_session(options, prepared, processes, device, watcher)
-        with lock_folder(options.out, processes):
-            open_folder(session)
-            with closing(session.events):
-                interrupted = _run(session)
-        if not processes.first:
-            return None
+        # All that holds on to the group of processes goes with this call: torch may hang where
+        # the group outlives its end.
+        return _finetune(options, recipe, watcher, processes)
+
+
+def _finetune(
+    options: FinetuneOptions, recipe: Recipe, watcher: Watcher, processes: Processes
+) -> Finetuned | None:
+    prepared = prepare(options, recipe, watcher)
+    session = open_session(options, prepared, processes, processes.device(options.device), watcher)
+    with lock_folder(options.out, processes):
+        open_folder(session)
+        with closing(session.events):
+            interrupted = _run(session)
+    if not processes.first:
+        return None
     return Finetuned(
         best=options.out / "best.safetensors",
         best_epoch=session.progress.best_epoch,
