@@ -93,15 +93,8 @@ def test_auto_goes_on_in_the_precision_of_the_run(
     assert "training on cpu in bf16" in resumed.stderr
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        signal.SIGKILL,
-        # What these do inside one process is tested above.
-        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow  # whole processes; test_stops.py has the same inside one
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_run_that_was_ended_goes_on_inside_the_epoch(
     number: signal.Signals, data: Path, tiny: str, undisturbed: Path, tmp_path: Path
 ) -> None:

@@ -103,8 +103,8 @@ def finetune(
         bool,
         typer.Option(
             "--deterministic",
-            help="Refuse operations that may differ from run to run. On a CPU runs are equal "
-            "without it.",
+            help="Refuse operations that may differ from run to run; sets CUBLAS_WORKSPACE_CONFIG. "
+            "On a CPU runs are equal without it.",
         ),
     ] = False,
     out: Annotated[
