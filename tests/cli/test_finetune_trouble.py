@@ -87,6 +87,10 @@ def test_a_run_is_not_overwritten_nor_mixed(
     done = run(*command, "--resume", "auto")
     assert done.exit_code == 0
     assert "resuming after step 6 of 6" in done.stderr
+    more = run(*command, "--resume", "auto", "--epochs", 3)
+    assert more.exit_code == 0, more.output
+    assert "3 epochs for 2: the learning rate follows the cosine to step 9" in more.stderr
+    assert "epoch 3 of 3" in more.stderr
 
 
 def test_two_runs_do_not_share_a_folder(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
