@@ -6,6 +6,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,15 @@ def signalled(event: str, number: int) -> Iterator[None]:
         setattr(kind, event, method)
 
 
+def wait_for_both(folder: Path, rank: int, number: int) -> None:
+    marks = [folder / f"{number}.{each}" for each in (0, 1)]
+    marks[rank].touch()
+    deadline = time.monotonic() + 120
+    while not all(mark.exists() for mark in marks):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def main(rank: int, folder: Path, ports: Iterator[str]) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
     os.environ["MASTER_PORT"] = next(ports)
@@ -55,6 +65,7 @@ def main(rank: int, folder: Path, ports: Iterator[str]) -> None:
         else:
             done = join(folder, out)
         assert done is None or done.interrupted, (number, "not stopped")
+        wait_for_both(folder, rank, number)  # the first one may still write the state
         os.environ["MASTER_PORT"] = next(ports)
         done = join(folder, out)
         assert done is None or not done.interrupted, (number, "stopped")
