@@ -64,10 +64,10 @@ def test_a_signal_saves_and_the_run_goes_on(
         patch.setattr(Stepper, "step", interrupted)
         result = run(*lines[1])
     assert result.exit_code == 130, result.output
-    assert "interrupted; go on with --resume auto" in result.stderr
+    assert "interrupted; --resume auto resumes" in result.stderr
     resumed = run(*lines[1], "--resume", "auto")
     assert resumed.exit_code == 0, resumed.output
-    assert "going on after step 2 of 6" in resumed.stderr
+    assert "resuming after step 2 of 6" in resumed.stderr
     check_equal(tmp_path / "b", tmp_path / "a")
 
 
@@ -93,15 +93,8 @@ def test_auto_goes_on_in_the_precision_of_the_run(
     assert "training on cpu in bf16" in resumed.stderr
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        signal.SIGKILL,
-        # What these do inside one process is tested above.
-        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow  # whole processes; test_stops.py has the same inside one
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_run_that_was_ended_goes_on_inside_the_epoch(
     number: signal.Signals, data: Path, tiny: str, undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -114,10 +107,10 @@ def test_a_run_that_was_ended_goes_on_inside_the_epoch(
         assert process.returncode == -9
     else:
         assert process.returncode == 130, errors
-        assert "interrupted; go on with --resume auto" in errors
+        assert "interrupted; --resume auto resumes" in errors
     done = sixty.run([*command, "--resume", "auto"], tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "going on after step" in done.stderr
+    assert "resuming after step" in done.stderr
     check_equal(out, undisturbed)
     pictures = [(folder / "confusion.png").read_bytes() for folder in (out, undisturbed)]
     assert pictures[0] == pictures[1]
@@ -157,7 +150,7 @@ def test_it_stops_where_nothing_gets_better(
     command = ("finetune", data, "--model", tiny, "--out", out, "--workers", 0, "--epochs", 9)
     result = run(*command, *still)
     assert result.exit_code == 0, result.output
-    assert "no better for 2 epochs: stopping" in result.stderr
+    assert "no better for 2 epochs: stopped" in result.stderr
     with (out / "metrics.csv").open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3"]
     assert "best after epoch 1" in result.stderr

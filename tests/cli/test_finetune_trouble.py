@@ -86,7 +86,11 @@ def test_a_run_is_not_overwritten_nor_mixed(
     assert (tmp_path / "o/best.safetensors").read_bytes() == before
     done = run(*command, "--resume", "auto")
     assert done.exit_code == 0
-    assert "going on after step 6 of 6" in done.stderr
+    assert "resuming after step 6 of 6" in done.stderr
+    more = run(*command, "--resume", "auto", "--epochs", 3)
+    assert more.exit_code == 0, more.output
+    assert "3 epochs for 2: the learning rate follows the cosine to step 9" in more.stderr
+    assert "epoch 3 of 3" in more.stderr
 
 
 def test_two_runs_do_not_share_a_folder(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
@@ -124,6 +128,6 @@ def test_a_full_disk_keeps_the_state_before(
     assert [path for path in (tmp_path / "o").iterdir() if path.name.endswith(".part")] == []
     resumed = run(*command, "--resume", "auto")
     assert resumed.exit_code == 0, resumed.output
-    assert "going on after step 3 of 6" in resumed.stderr
+    assert "resuming after step 3 of 6" in resumed.stderr
     assert run(*command[:-1], "scale_lr=false", "--out", tmp_path / "p").exit_code == 0
     check_equal(tmp_path / "o", tmp_path / "p")

@@ -121,8 +121,8 @@ def finetune(
         bool,
         typer.Option(
             "--deterministic",
-            help="Refuse operations that may differ from run to run. On a CPU runs are equal "
-            "without it.",
+            help="Refuse operations that may differ from run to run; sets CUBLAS_WORKSPACE_CONFIG. "
+            "On a CPU runs are equal without it.",
         ),
     ] = False,
     out: Annotated[
@@ -134,7 +134,9 @@ def finetune(
     resume: Annotated[
         str | None,
         typer.Option(
-            "--resume", metavar="auto|FILE", help="Go on with state.pt, of --out if there is one."
+            "--resume",
+            metavar="auto|FILE",
+            help="Resume from state.pt, of --out if there is one; more --epochs train longer.",
         ),
     ] = None,
     dry_run: Annotated[
@@ -194,7 +196,8 @@ def finetune(
     from videoswin_cli.training.recipe import read_recipe
 
     keep_freed_memory()
-    recipe = read_recipe(config, [*(changes or []), *named_changes])
+    all_changes = [*(changes or []), *named_changes]
+    recipe = read_recipe(config, all_changes)
     chosen = FinetuneOptions(
         source=Source(
             folder=data,
@@ -214,6 +217,7 @@ def finetune(
         scratch=scratch,
         out=folder,
         resume=_find_state(resume, folder),
+        asked=frozenset(change.partition("=")[0].strip() for change in all_changes),
         device=device,
         opening=OpenOptions(
             decoder=decoder,
@@ -231,7 +235,7 @@ def finetune(
     if done is None:
         return  # the first process tells
     if done.interrupted:
-        notice(f"interrupted; go on with --resume auto ({folder / 'state.pt'})")
+        notice(f"interrupted; --resume auto resumes {folder / 'state.pt'}")
         raise typer.Exit(_INTERRUPTED)
     rows = done.progress.epochs
     figures = {key: title for key, title in FIGURES.items() if key in rows[0]}
@@ -256,6 +260,6 @@ def _find_state(resume: str | None, out: Path) -> Path | None:
     if state.exists():
         return state
     if resume == "auto":
-        notice(f"no {state} to go on with: starting anew")
+        notice(f"no {state} to resume: starting anew")
         return None
     raise UsageError(f"no such file: {state}")

@@ -11,6 +11,9 @@ class Events:
     def write(self, group: str, values: Mapping[str, float], step: int) -> None:
         """Values called GROUP/NAME, after so many steps."""
 
+    def flush(self) -> None:
+        """All that was written is on disk: a state that is saved next has its curves."""
+
     def close(self) -> None:
         """No more will come."""
 
@@ -19,17 +22,20 @@ class _EventFile(Events):
     def __init__(self, folder: Path, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        # What a killed run wrote of later steps is hidden.
-        self._writer = SummaryWriter(str(folder), purge_step=step + 1)
+        # What a killed run wrote from this step on is hidden.
+        self._writer = SummaryWriter(str(folder), purge_step=step)
 
     def write(self, group: str, values: Mapping[str, float], step: int) -> None:
         for name, value in values.items():
             self._writer.add_scalar(f"{group}/{name}", value, step)
+
+    def flush(self) -> None:
+        self._writer.flush()
 
     def close(self) -> None:
         self._writer.close()
 
 
 def open_events(folder: Path, *, step: int) -> Events:
-    """An event file in `folder` of what comes after `step`; nothing without TensorBoard."""
+    """An event file in `folder` of what comes from `step` on; nothing without TensorBoard."""
     return Events() if find_spec("tensorboard") is None else _EventFile(folder, step)

@@ -1,23 +1,20 @@
 """Clips in, a trained model out: what `videoswin finetune` runs."""
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-import torch.distributed as dist
-
 from videoswin_cli.data.feeding import feed
 from videoswin_cli.engine.metrics import confusions
-from videoswin_cli.engine.processes import find_processes, joined
+from videoswin_cli.engine.processes import Processes, find_processes, joined
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.report.evaluation import FIGURES
-from videoswin_cli.training.loop import deal_steps
+from videoswin_cli.training.determinism import compute_deterministically
+from videoswin_cli.training.due import Due, find_due, find_wait
+from videoswin_cli.training.loop import StepResult, deal_steps
 from videoswin_cli.training.order import ClipOrder
 from videoswin_cli.training.preparation import FinetuneOptions, Watcher, prepare
 from videoswin_cli.training.recipe import Recipe
@@ -25,19 +22,23 @@ from videoswin_cli.training.run_folder import (
     check_output,
     lock_folder,
     open_folder,
-    save_model,
     save_session,
-    write_metrics,
+    write_epoch,
 )
 from videoswin_cli.training.session import Session, averaged_weights, open_session
+from videoswin_cli.training.soundness import check_loss, check_scale
 from videoswin_cli.training.splitting import rarest_labels
 from videoswin_cli.training.state import Progress
-from videoswin_cli.training.validation import validate
+from videoswin_cli.training.stopping import agree, catch_signals
+from videoswin_cli.training.validation import Validation, validate
+
+_NAMED = 5  # unreadable clips in a message; failed.jsonl has all
+_MORE = "--resume auto with more --epochs continues it"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finetuned:
-    """What a run came to."""
+    """A run at its end: its best weights and its history."""
 
     best: Path
     best_epoch: int
@@ -51,7 +52,7 @@ def finetune(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Fine
     """Train, validate after every epoch, keep the best.
 
     Returns:
-        What came out; None in all processes but the first.
+        Its end; None in all processes but the first.
 
     Raises:
         UsageError: data, recipe or output that do not fit.
@@ -60,17 +61,26 @@ def finetune(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Fine
     processes = find_processes()
     if not processes.first:
         watcher = _Silent()
-    device = processes.device(options.device)
     check_output(options)
+    if recipe.deterministic:
+        compute_deterministically()
     with joined(processes):
-        prepared = prepare(options, recipe, watcher)
-        session = open_session(options, prepared, processes, device, watcher)
-        with lock_folder(options.out, processes):
-            open_folder(session)
-            with closing(session.events):
-                interrupted = _train(session)
-        if not processes.first:
-            return None
+        # All that holds on to the group of processes goes with this call: torch may hang where
+        # the group outlives its end.
+        return _finetune(options, recipe, watcher, processes)
+
+
+def _finetune(
+    options: FinetuneOptions, recipe: Recipe, watcher: Watcher, processes: Processes
+) -> Finetuned | None:
+    prepared = prepare(options, recipe, watcher)
+    session = open_session(options, prepared, processes, processes.device(options.device), watcher)
+    with lock_folder(options.out, processes):
+        open_folder(session)
+        with closing(session.events):
+            interrupted = _run(session)
+    if not processes.first:
+        return None
     return Finetuned(
         best=options.out / "best.safetensors",
         best_epoch=session.progress.best_epoch,
@@ -81,29 +91,39 @@ def finetune(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Fine
     )
 
 
-def _train(session: Session) -> bool:
-    """All steps that are left. Returns whether it was interrupted."""
-    progress, plan, recipe = session.progress, session.plan, session.recipe
-    session.watcher.begin(progress.step, plan.steps)
+def _run(session: Session) -> bool:
+    """All that is due. Returns whether it was interrupted."""
+    progress, plan = session.progress, session.plan
+    if find_due(progress, plan) is None:
+        session.watcher.notice(f"nothing is left to train; {_MORE}")
+    else:
+        session.watcher.begin(progress.step, plan.steps)
     order = ClipOrder(
         rarest_labels(session.examples.train),
-        seed=recipe.seed,
-        balanced=recipe.balance == "sampler",
+        seed=session.recipe.seed,
+        balanced=session.recipe.balance == "sampler",
     )
-    with _catch_signals() as stopped:
-        while progress.step < plan.steps:
-            if _train_epoch(session, order, stopped):
+    with catch_signals() as caught:
+
+        def stopped() -> bool:
+            (stop,) = _agree(session, caught())
+            return stop
+
+        while due := find_due(progress, plan):
+            if due is Due.TRAINING:
+                done = not stopped() and _train_epoch(session, order, caught)
+            else:
+                done = _validate_epoch(session, stopped)
+            if not done:
+                save_session(session)
                 return True
-            _end_epoch(session)
-            waited = plan.epoch_of(progress.step) - progress.best_epoch
-            if recipe.patience and waited >= recipe.patience:
-                session.watcher.notice(f"no better for {waited} epochs: stopping")
-                break
+    if waited := find_wait(progress, plan):
+        session.watcher.notice(f"no better for {waited} epochs: stopped; {_MORE}")
     return False
 
 
-def _train_epoch(session: Session, order: ClipOrder, stopped: Callable[[], bool]) -> bool:
-    """Steps up to the end of the pass. Returns whether it was interrupted."""
+def _train_epoch(session: Session, order: ClipOrder, caught: Callable[[], bool]) -> bool:
+    """Steps up to the end of the pass. Returns whether it got there."""
     progress, plan = session.progress, session.plan
     end = progress.step
     while not plan.last_of_epoch(end):
@@ -122,14 +142,7 @@ def _train_epoch(session: Session, order: ClipOrder, stopped: Callable[[], bool]
         for step_items in deal_steps(items, clips=share):
             waited = time.monotonic() - begun
             result = session.stepper.step(progress.step, step_items)
-            if session.averaged is not None:
-                session.averaged.update(session.start.model.network, progress.step)
-            _check_finite(result.loss, f"the loss of step {progress.step + 1}")
-            progress.step += 1
-            progress.losses.append(result.loss)
-            for failure in result.failed:
-                progress.failures[failure.path] = failure.reason
-            session.events.write("step", {"loss": result.loss, "lr": result.lr}, progress.step)
+            _count_step(session, result)
             spent = time.monotonic() - begun
             begun = time.monotonic()
             session.watcher.advance(
@@ -138,18 +151,33 @@ def _train_epoch(session: Session, order: ClipOrder, stopped: Callable[[], bool]
                 clips_per_second=plan.step_clips / spent,
                 wait_share=waited / spent,
             )
-            if _any(stopped(), session):
-                save_session(session)
-                return True
-            if begun - saved > session.recipe.save_minutes * 60:
+            late = begun - saved > session.recipe.save_minutes * 60
+            stop, save = _agree(session, caught(), late)
+            if stop:
+                return False
+            if save:
                 save_session(session)
                 saved = time.monotonic()
-    return False
+    return True
 
 
-def _end_epoch(session: Session) -> None:
-    """Validate, tell, and keep what is the best so far."""
-    progress, plan, out = session.progress, session.plan, session.options.out
+def _count_step(session: Session, result: StepResult) -> None:
+    """Raises VideoSwinError where nothing can be learned any more."""
+    progress = session.progress
+    check_loss(result.loss, f"the loss of step {progress.step + 1}", session)
+    if result.skipped:
+        check_scale(session)
+    elif session.averaged is not None:
+        session.averaged.update(session.start.model.network, progress.step)
+    progress.step += 1
+    progress.losses.append(result.loss)
+    for failure in result.failed:
+        progress.failures[failure.path] = failure.reason
+    session.events.write("step", {"loss": result.loss, "lr": result.lr}, progress.step)
+
+
+def _validate_epoch(session: Session, stopped: Callable[[], bool]) -> bool:
+    """Validate, and keep what is the best so far. Returns False where it was stopped."""
     with averaged_weights(session):
         found = validate(
             session.inputs,
@@ -157,86 +185,72 @@ def _end_epoch(session: Session) -> None:
             session.processes,
             classes=len(session.examples.classes),
             multi_label=session.recipe.multi_label,
+            stopped=stopped,
         )
-        failures = session.processes.gather(list(progress.failures.items()))
-        epoch = plan.epoch_of(progress.step)
-        better = torch.zeros(1)
-        if found is not None:
-            _check_finite(found.loss, "the validation loss")
-            progress.failures = dict(failures)
-            begun = int(progress.epochs[-1]["step"]) if progress.epochs else 0
-            losses = progress.losses[begun:]
-            row = {
-                "epoch": epoch,
-                "step": progress.step,
-                "train_loss": sum(losses) / len(losses),
-                "val_loss": found.loss,
-                **found.figures,
-            }
-            best, *_ = found.figures.values()
-            progress.epochs.append(row)
-            session.events.write("epoch", row, progress.step)
-            session.watcher.notice(
-                f"epoch {epoch} of {session.recipe.epochs}: training loss {row['train_loss']:.4f}, "
-                f"validation loss {found.loss:.4f}, "
-                + ", ".join(f"{FIGURES[k]} {value:.2f} %" for k, value in found.figures.items())
-            )
-            ahead = (best, -found.loss) > (progress.best, -progress.best_loss)
-            better = torch.tensor([float(ahead)])
-            save_model(session, out / "last.safetensors", row)
-            if better:
-                progress.best, progress.best_loss = best, found.loss
-                counts = confusions(found.videos)
-                progress.confusions = [(true, got, n) for (true, got), n in counts.items()]
-                save_model(session, out / "best.safetensors", row)
-            write_metrics(session)
-    if session.processes.size > 1:
-        better = better.to(session.runtime.device)
-        dist.broadcast(better, src=0)
-    if better.item():
-        progress.best_epoch = plan.epoch_of(progress.step)
-    save_session(session)
+    if found is None:
+        return False
+    _report_failures(session, found)
+    check_loss(found.loss, "the validation loss", session)
+    row = _count_epoch(session, found)
+    session.events.write("epoch", row, session.progress.step)
+    session.watcher.notice(
+        f"epoch {row['epoch']} of {session.recipe.epochs}: training loss {row['train_loss']:.4f}, "
+        f"validation loss {found.loss:.4f}, "
+        + ", ".join(f"{FIGURES[k]} {value:.2f} %" for k, value in found.figures.items())
+    )
+    save_session(session)  # first: the files follow from it, should this be the last that is done
+    write_epoch(session)
+    return True
 
 
-def _check_finite(loss: float, what: str) -> None:
-    """Raises VideoSwinError where the weights are spoilt; what was saved before stays."""
-    if not math.isfinite(loss):
+def _report_failures(session: Session, found: Validation) -> None:
+    """Name validation clips that could not be read, once.
+
+    Raises:
+        VideoSwinError: none could be read.
+    """
+    progress, failures = session.progress, found.failures
+    new = [f"{path} ({why})" for path, why in failures.items() if path not in progress.failures]
+    if len(failures) == len(found.videos):
+        save_session(session)
         raise VideoSwinError(
-            f"{what} is {loss}: the training has diverged",
-            hint="a lower --set lr, --set clip_grad_norm=1, a longer warm-up, or --precision fp32",
+            f"none of the {len(failures)} validation clips can be read any more: "
+            f"{'; '.join([f'{path} ({why})' for path, why in failures.items()][:_NAMED])}",
+            hint="put them back; --resume auto then validates the epoch, whose weights are saved",
+        )
+    progress.failures |= failures
+    if new:
+        more = f" and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
+        session.watcher.notice(
+            f"{len(failures)} of {len(found.videos)} validation clips cannot be read and count as "
+            f"wrong: {'; '.join(new[:_NAMED])}{more}"
         )
 
 
-def _any(flag: bool, session: Session) -> bool:
-    """Whether the flag is up in any process: all must stop at the same step."""
-    if session.processes.size == 1:
-        return flag
-    value = torch.tensor([float(flag)], device=session.runtime.device)
-    dist.all_reduce(value)
-    return bool(value.item())
+def _count_epoch(session: Session, found: Validation) -> dict[str, int | float]:
+    """Its row of metrics.csv, which joins the progress."""
+    progress = session.progress
+    begun = int(progress.epochs[-1]["step"]) if progress.epochs else 0
+    losses = progress.losses[begun:]
+    row = {
+        "epoch": session.plan.epoch_of(progress.step),
+        "step": progress.step,
+        "train_loss": sum(losses) / len(losses),
+        "val_loss": found.loss,
+        **found.figures,
+    }
+    progress.epochs.append(row)
+    best, *_ = found.figures.values()
+    if (best, -found.loss) > (progress.best, -progress.best_loss):
+        progress.best, progress.best_loss = best, found.loss
+        progress.best_epoch = int(row["epoch"])
+        counts = confusions(found.videos)
+        progress.confusions = [(true, got, n) for (true, got), n in counts.items()]
+    return row
 
 
-@contextmanager
-def _catch_signals() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM end the run after the current step; a second one at once."""
-    seen: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def remember(number: int, frame: object) -> None:
-        seen.append(number)
-        if len(seen) > 1:
-            raise KeyboardInterrupt
-
-    for number in before:
-        signal.signal(number, remember)
-    try:
-        yield lambda: bool(seen)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _agree(session: Session, *flags: bool) -> list[bool]:
+    return agree(*flags, processes=session.processes, device=session.runtime.device)
 
 
 class _Silent:

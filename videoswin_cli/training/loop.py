@@ -17,7 +17,7 @@ from videoswin_cli.engine.processes import Processes
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.training.inputs import CachedClip, Inputs, Item
 from videoswin_cli.training.loss import Loss, mix
-from videoswin_cli.training.optimizer import schedule, set_lr
+from videoswin_cli.training.optimizer import set_lr
 from videoswin_cli.training.plan import Plan
 from videoswin_cli.training.targets import Targets
 
@@ -28,6 +28,7 @@ class StepResult:
     lr: float
     clips: int  # of this process
     failed: tuple[FailedVideo, ...]
+    skipped: bool = False  # its fp16 gradients overflowed, so the weights stay as they were
 
 
 class Stepper:
@@ -69,12 +70,7 @@ class Stepper:
             VideoSwinError: no memory for a single clip, or for one of several processes.
         """
         recipe, plan = self._plan.recipe, self._plan
-        lr = plan.lr * schedule(
-            number,
-            steps=plan.steps,
-            warmup_steps=plan.warmup_steps,
-            warmup_start=recipe.warmup_start,
-        )
+        lr = plan.lr_of(number)
         set_lr(self.optimizer, lr)
         clips = [item for item in items if not isinstance(item, FailedVideo)]
         while True:
@@ -93,10 +89,14 @@ class Stepper:
             self.scaler.unscale_(self.optimizer)
             trained = [p for group in self.optimizer.param_groups for p in group["params"]]
             nn.utils.clip_grad_norm_(trained, recipe.clip_grad_norm)
+        scale = self.scaler.get_scale()
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        skipped = self.scaler.get_scale() < scale
         failed = tuple(item for item in items if isinstance(item, FailedVideo))
-        return StepResult(loss=self._mean(total), lr=lr, clips=len(clips), failed=failed)
+        return StepResult(
+            loss=self._mean(total), lr=lr, clips=len(clips), failed=failed, skipped=skipped
+        )
 
     def _backward(self, number: int, clips: Sequence[TrainingClip | CachedClip]) -> float:
         """Gradients of the mean loss over the clips of all processes. Returns our share of it."""

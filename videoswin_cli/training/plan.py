@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from videoswin_cli.training.optimizer import schedule
 from videoswin_cli.training.recipe import Recipe
 
 
@@ -31,6 +32,15 @@ class Plan:
     def last_of_epoch(self, step: int) -> bool:
         """Whether step `step`, from 0, completes a pass; the last one always does."""
         return self.epoch_of(step + 1) > self.epoch_of(step) or step + 1 == self.steps
+
+    def lr_of(self, step: int) -> float:
+        """Learning rate of the head in step `step`, from 0."""
+        return self.lr * schedule(
+            step,
+            steps=self.steps,
+            warmup_steps=self.warmup_steps,
+            warmup_start=self.recipe.warmup_start,
+        )
 
     def describe(self) -> list[str]:
         """Sentences for the user, with the sums."""

@@ -62,7 +62,8 @@ class FinetuneOptions:
     weights_set: str | None = None  # of several in one file
     scratch: bool = False
     out: Path
-    resume: Path | None = None  # state to go on with
+    resume: Path | None = None  # state of the run to be resumed
+    asked: frozenset[str] = frozenset()  # keys of the recipe that were given one by one
     device: str = "auto"
     opening: OpenOptions = field(default_factory=OpenOptions)
     workers: int | None = None

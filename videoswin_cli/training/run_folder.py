@@ -1,5 +1,6 @@
-"""The folder of a run: what is written there, and read again when the run goes on."""
+"""The folder of a run: what is written there, and read again when the run is resumed."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +11,13 @@ from videoswin_cli.engine.processes import Processes
 from videoswin_cli.errors import UsageError
 from videoswin_cli.files import check_writable, write_csv, write_failure, write_whole
 from videoswin_cli.model.loading import save
+from videoswin_cli.training.due import find_due, is_validated
 from videoswin_cli.training.events import open_events
 from videoswin_cli.training.preparation import FinetuneOptions
 from videoswin_cli.training.recipe import to_yaml
-from videoswin_cli.training.session import Session
-from videoswin_cli.training.state import load_state, save_state
+from videoswin_cli.training.session import Session, averaged_weights
+from videoswin_cli.training.soundness import check_sound
+from videoswin_cli.training.state import load_state, read_recipe_of, save_state
 from videoswin_cli.training.state_checks import check_optimizer, check_scaler, check_weights
 
 
@@ -23,12 +26,20 @@ def check_output(options: FinetuneOptions) -> None:
     out = options.out
     there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     check_writable(there / "state.pt", named=out)
-    if options.resume is None and any(
-        (out / name).exists() for name in ("state.pt", "best.safetensors")
-    ):
+    if _is_in_place(options):
+        return
+    if (out / "state.pt").exists():
         raise UsageError(
-            f"{out} holds a run", hint="--resume auto goes on with it; or choose another --out"
+            f"{out} holds a run", hint="--resume auto resumes it; or choose another --out"
         )
+    if (out / "best.safetensors").exists():
+        raise UsageError(f"{out} holds a run whose state.pt is gone", hint="choose another --out")
+
+
+def _is_in_place(options: FinetuneOptions) -> bool:
+    """Whether a run is resumed in its own folder."""
+    state = options.out / "state.pt"
+    return options.resume is not None and state.exists() and options.resume.samefile(state)
 
 
 @contextmanager
@@ -59,21 +70,28 @@ def lock_folder(out: Path, processes: Processes) -> Iterator[None]:
 
 
 def open_folder(session: Session) -> None:
-    """Begin a run, or go on with one.
+    """Begin a run, or resume one: the folder then holds what its state says.
 
     Raises:
-        UsageError: the state is damaged or of another run.
+        UsageError: the state is damaged or of another run, or nothing is left to train and the best
+            weights are gone.
     """
     if session.options.resume is not None:
         _restore(session, session.options.resume)
-    elif session.processes.first:
-        _begin(session)
+        _find_best(session)
     if session.processes.first:
+        _describe_run(session)
         session.events = open_events(session.options.out, step=session.progress.step)
+        if session.progress.step:
+            _repeat_events(session)
+        if is_validated(session.progress):
+            write_epoch(session)
+        elif session.progress.epochs:
+            _write_metrics(session)
     session.processes.wait()
 
 
-def _begin(session: Session) -> None:
+def _describe_run(session: Session) -> None:
     out = session.options.out
     with write_whole(out / "config.yaml") as part:
         part.write_text(to_yaml(session.recipe), encoding="utf-8")
@@ -91,7 +109,12 @@ def _begin(session: Session) -> None:
 
 
 def _restore(session: Session, state: Path) -> None:
-    session.progress, tensors = load_state(state, session.description, steps=session.plan.steps)
+    session.progress, tensors = load_state(
+        state,
+        session.description,
+        steps=session.plan.steps,
+        may_differ=session.options.asked & {"epochs", "patience"},
+    )
     network, stepper = session.start.model.network, session.stepper
     averaged = session.averaged.tensors if session.averaged else {}
     try:
@@ -106,12 +129,90 @@ def _restore(session: Session, state: Path) -> None:
     stepper.scaler.load_state_dict(tensors["scaler"])
     if session.averaged is not None:
         session.averaged.load(tensors["averaged"])
+    if _is_in_place(session.options):
+        session.saved_step = session.progress.step
     session.watcher.notice(
-        f"going on after step {session.progress.step} of {session.plan.steps}, {state}"
+        f"resuming after step {session.progress.step} of {session.plan.steps}, {state}"
+    )
+    _extend(session, state)
+
+
+def _extend(session: Session, state: Path) -> None:
+    """Where more epochs are asked for: patience counts anew, and the learning rate may rise."""
+    before = read_recipe_of(state) or {}
+    plan, progress = session.plan, session.progress
+    if before.get("epochs") == session.recipe.epochs or not progress.step:
+        return
+    if progress.epochs:
+        progress.waits_from = int(progress.epochs[-1]["epoch"])
+    if progress.step < plan.steps:
+        last = session.stepper.optimizer.param_groups[0]
+        rate = last["lr"] / last["lr_mult"] if last["lr_mult"] else math.nan
+        session.watcher.notice(
+            f"{session.recipe.epochs} epochs for {before.get('epochs')}: the learning rate follows "
+            f"the cosine to step {plan.steps} from here on; it was {rate:.3g} in step "
+            f"{progress.step}, it is {plan.lr_of(progress.step):.3g} in the next one"
+        )
+
+
+def _find_best(session: Session) -> None:
+    """Forget the best epoch where its weights are gone and the state holds those of another.
+
+    Raises:
+        UsageError: there is no epoch to come that could be better.
+    """
+    progress, best = session.progress, session.options.out / "best.safetensors"
+    (there,) = session.processes.share([best.exists()] if session.processes.first else [])
+    last = int(progress.epochs[-1]["epoch"]) if progress.epochs else 0
+    writable = is_validated(progress) and progress.best_epoch == last
+    if there or writable or not progress.best_epoch:
+        return
+    problem = f"{best} of epoch {progress.best_epoch} is gone"
+    if find_due(progress, session.plan) is None:
+        raise UsageError(
+            f"{problem}, and the state holds the weights of epoch {last}",
+            hint="last.safetensors is of that epoch; more --epochs write a new best",
+        )
+    session.watcher.notice(f"{problem}: the best of the epochs to come takes its place")
+    progress.best, progress.best_loss, progress.confusions = -math.inf, math.inf, []
+    progress.best_epoch, progress.waits_from = 0, last
+
+
+def _repeat_events(session: Session) -> None:
+    """Write those of the last step again, which were hidden with what came later."""
+    progress = session.progress
+    values = {"loss": progress.losses[-1], "lr": session.plan.lr_of(progress.step - 1)}
+    session.events.write("step", values, progress.step)
+    if is_validated(progress):
+        session.events.write("epoch", progress.epochs[-1], progress.step)
+
+
+def write_epoch(session: Session) -> None:
+    """Write what follows from the state after a validation, in the first process.
+
+    Raises:
+        VideoSwinError: the disk is full.
+    """
+    if not session.processes.first:
+        return
+    out, progress = session.options.out, session.progress
+    row = progress.epochs[-1]
+    with averaged_weights(session):
+        _save_model(session, out / "last.safetensors", row)
+        if row["epoch"] == progress.best_epoch:
+            _save_model(session, out / "best.safetensors", row)
+    _write_metrics(session)
+
+
+def _write_metrics(session: Session) -> None:
+    rows = session.progress.epochs
+    names = list(rows[0])
+    write_csv(
+        session.options.out / "metrics.csv", names, [[row[name] for name in names] for row in rows]
     )
 
 
-def save_model(session: Session, path: Path, metrics: dict[str, float]) -> None:
+def _save_model(session: Session, path: Path, metrics: dict[str, float]) -> None:
     training = {
         "metrics": metrics,
         "recipe": session.description["recipe"],
@@ -123,13 +224,22 @@ def save_model(session: Session, path: Path, metrics: dict[str, float]) -> None:
 
 
 def save_session(session: Session) -> None:
-    """Write state.pt, in the first process. Raises VideoSwinError on a full disk."""
+    """Write state.pt, in the first process; all must be here.
+
+    Raises:
+        VideoSwinError: the training has diverged, or the disk is full.
+    """
+    check_sound(session)
+    progress = session.progress
+    failures = session.processes.share(list(progress.failures.items()))
+    progress.failures = dict(sorted(failures))
     if not session.processes.first:
         return
+    session.events.flush()
     save_state(
         session.options.out / "state.pt",
         description=session.description,
-        progress=session.progress,
+        progress=progress,
         tensors={
             "network": session.start.model.network.state_dict(),
             "optimizer": session.stepper.optimizer.state_dict(),
@@ -137,11 +247,4 @@ def save_session(session: Session) -> None:
             "averaged": session.averaged.tensors if session.averaged else {},
         },
     )
-
-
-def write_metrics(session: Session) -> None:
-    rows = session.progress.epochs
-    names = list(rows[0])
-    write_csv(
-        session.options.out / "metrics.csv", names, [[row[name] for name in names] for row in rows]
-    )
+    session.saved_step = progress.step

@@ -49,6 +49,7 @@ class Session:
     watcher: Watcher
     events: Events
     progress: Progress = field(default_factory=Progress)
+    saved_step: int | None = None  # of the state on disk
 
 
 def open_session(
@@ -74,8 +75,6 @@ def open_session(
     prepared = replace(prepared, recipe=recipe)
     examples, plan, spec = prepared.examples, prepared.plan, prepared.spec
     reading = choose_reading(options, prepared, runtime)
-    if recipe.deterministic:
-        torch.use_deterministic_algorithms(True)
     start = make_start(
         options.model,
         spec,
@@ -154,7 +153,7 @@ def _describe(
     start: Start,
     processes: Processes,
 ) -> Description:
-    """What must be the same for a run to be gone on with."""
+    """What must be the same for a run to be resumed."""
     kept = {key: value for key, value in asdict(recipe).items() if key != "save_minutes"}
     return {
         "start": options.model,
@@ -181,6 +180,9 @@ def averaged_weights(session: Session) -> Iterator[None]:
     with torch.no_grad():
         for name, tensor in session.averaged.tensors.items():
             parameters[name].copy_(tensor)
+    try:
         yield
-        for name, tensor in own.items():
-            parameters[name].copy_(tensor)
+    finally:
+        with torch.no_grad():
+            for name, tensor in own.items():
+                parameters[name].copy_(tensor)

@@ -1,6 +1,7 @@
 """What an interrupted run is resumed with: weights, optimizer and place, in one file."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from videoswin_cli.model.unpickling import UnreadableError
 
 _HINT = "give the state.pt that a run left in its folder"
 _OTHER = (
-    "a run goes on as it began, with its data, its recipe and as many processes; for anything else "
-    "choose another --out, and start there from its last.safetensors if it has one"
+    "a run is resumed with its data, its recipe and as many processes, but for more --epochs and "
+    "another --set patience; for anything else choose another --out, and start there from its "
+    "last.safetensors if it has one"
 )
 START_ANEW = (
     "it cannot be resumed: start from its last whole epoch, with --model last.safetensors of its "
@@ -35,7 +37,8 @@ class Progress:
     step: int = 0  # steps done
     best: float = float("-inf")  # validation figure
     best_loss: float = float("inf")  # of that validation, which decides between equal figures
-    best_epoch: int = 0
+    best_epoch: int = 0  # 0: none yet, or its file is gone
+    waits_from: int = 0  # epoch from which patience counts, if that is later than the best one
     epochs: list[dict[str, int | float]] = field(default_factory=list)  # rows of metrics.csv
     losses: list[float] = field(default_factory=list)  # of each step
     confusions: list[tuple[int, int, int]] = field(default_factory=list)  # of the best epoch
@@ -72,7 +75,7 @@ def _find_cause(error: RuntimeError) -> OSError:
 
 
 def load_state(
-    path: Path, description: Description, *, steps: int
+    path: Path, description: Description, *, steps: int, may_differ: Iterable[str] = ()
 ) -> tuple[Progress, dict[str, Any]]:
     """Read it again; the tensors are not compared with anything yet.
 
@@ -80,16 +83,30 @@ def load_state(
         path: of the file.
         description: of the run that wants to be resumed.
         steps: of that run, from start to end.
+        may_differ: keys of the recipe; fewer epochs are refused all the same.
 
     Raises:
         UsageError: it is damaged, or of another run.
     """
     content = _read(path, mmap=False)
+    wanted = _allow(content["description"], description, may_differ)
     grouped = content["description"].get("groups") == description.get("groups")
     hint = _OTHER if grouped else f"give --group as that run had it, or none; {_OTHER}"
-    check_equal(content["description"], description, where=str(path), hint=hint)
+    check_equal(content["description"], wanted, where=str(path), hint=hint)
     progress = _check_progress(content["progress"], path, steps=steps)
     return progress, {name: content[name] for name in _TENSORS}
+
+
+def _allow(found: Description, wanted: Description, keys: Iterable[str]) -> Description:
+    """The wanted description, with what it may have otherwise as it was found."""
+    there, here = found.get("recipe"), wanted["recipe"]
+    if not isinstance(there, dict):
+        return wanted
+    allowed = {key: there[key] for key in keys if key in there}
+    epochs = allowed.get("epochs")
+    if not isinstance(epochs, int) or epochs > here["epochs"]:
+        allowed.pop("epochs", None)
+    return wanted | {"recipe": here | allowed}
 
 
 def read_recipe_of(path: Path | None) -> Description | None:
@@ -140,7 +157,8 @@ def _check_progress(data: object, path: Path, *, steps: int) -> Progress:
     if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
         raise UsageError(f"{path}: its progress is no mapping", hint=START_ANEW)
     keys = {f.name for f in fields(Progress)}
-    check_keys(data, known=keys, required=keys, source=f"{path}, progress")
+    required = keys - {"waits_from"}  # which older states lack
+    check_keys(data, known=keys, required=required, source=f"{path}, progress")
     progress = to_record(Progress, data, source=f"{path}, progress")
     if not 0 <= progress.step <= steps:
         raise UsageError(f"{path}: step {progress.step} of {steps}", hint=START_ANEW)
@@ -154,7 +172,8 @@ def _check_progress(data: object, path: Path, *, steps: int) -> Progress:
         raise UsageError(f"{path}: epochs that end at the steps {places[:5]}", hint=START_ANEW)
     if len({tuple(row) for row in progress.epochs}) > 1:
         raise UsageError(f"{path}: epochs with other figures than the first", hint=START_ANEW)
-    if not 0 <= progress.best_epoch <= len(progress.epochs) or math.isnan(progress.best):
+    epochs = {0, *(row.get("epoch") for row in progress.epochs)}
+    if progress.best_epoch not in epochs or math.isnan(progress.best):
         raise UsageError(
             f"{path}: best after epoch {progress.best_epoch} of {len(progress.epochs)}, "
             f"{progress.best}",

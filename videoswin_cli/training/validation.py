@@ -1,7 +1,7 @@
 """How good a network is on the validation clips: every clip once, whatever the processes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from videoswin_cli.data.dataset import FailedVideo
@@ -19,15 +19,21 @@ from videoswin_cli.training.inputs import Inputs, mark_classes
 from videoswin_cli.training.loss import Loss
 
 _TOP = 5
+_STOP_EVERY = 8  # clips of a process between two questions of several whether to stop
 
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """What came out."""
+    """Scores, mean loss and figures of all validation clips."""
 
     videos: tuple[ScoredVideo, ...]
     loss: float
     figures: dict[str, float]  # in percent, by key of `FIGURES`; the first one tells the best epoch
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Reasons by path of the clips that could not be read."""
+        return {video.path: video.error for video in self.videos if video.error is not None}
 
 
 def validate(
@@ -37,15 +43,31 @@ def validate(
     *,
     classes: int,
     multi_label: bool,
+    stopped: Callable[[], bool],
 ) -> Validation | None:
-    """Accuracy, or mean average precision, over all clips; None in all processes but the first.
+    """Accuracy, or mean average precision, over all clips, in all processes.
 
     A failed clip counts as wrong, or as what has no class at all.
+
+    Args:
+        inputs: answers to the clips.
+        clips: of which each process looks at its share.
+        processes: that validate together.
+        classes: their number.
+        multi_label: whether a clip may have several.
+        stopped: asked now and then, by all processes equally often; True ends it.
+
+    Returns:
+        None where it was stopped.
     """
     mine = list(processes.shard.deal(clips))
+    every = _STOP_EVERY if processes.size > 1 else 1
     loss = Loss(multi_label=multi_label, label_smoothing=0.0, class_weights=None)
     scored = []
-    for clip, logits in zip(mine, inputs.answers(mine), strict=True):
+    for number, (clip, logits) in enumerate(zip(mine, inputs.answers(mine), strict=True)):
+        # Every process has this many clips, and some have one more.
+        if number < len(clips) // processes.size and number % every == 0 and stopped():
+            return None
         assert clip.label is not None
         if isinstance(logits, FailedVideo):
             failed = ScoredVideo(
@@ -68,9 +90,7 @@ def validate(
         )
         targets = mark_classes([clip], len(probs))
         scored.append((video, float(loss(logits[None], targets))))
-    everybody = {video.path: (video, loss) for video, loss in processes.gather(scored)}
-    if not processes.first:
-        return None
+    everybody = {video.path: (video, loss) for video, loss in processes.share(scored)}
     videos = tuple(everybody[clip.path][0] for clip in clips)
     losses = [loss for video, loss in everybody.values() if video.error is None]
     return Validation(

@@ -1,0 +1,124 @@
+"""Trainings of six clips, which take a second, and their folders held against each other."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from colors import write_color
+from tiny import write_model
+
+from videoswin_cli.model.torch_files import load_torch
+from videoswin_cli.training.finetuning import Finetuned, finetune
+from videoswin_cli.training.found_clips import Source
+from videoswin_cli.training.preparation import FinetuneOptions
+from videoswin_cli.training.recipe import read_recipe
+
+# Two epochs of two steps of three clips; `drop_path_rate` and `head_dropout` are on.
+CHANGES = ("epochs=2", "batch_size=3", "lr=0.02", "scale_lr=false", "ema=0.9")
+STEPS = 4
+VAL_CLIPS = 3
+
+
+@dataclass
+class Notices:
+    """A watcher that keeps what it is told."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def notice(self, text: str) -> None:
+        self.texts.append(text)
+
+    def begin(self, step: int, steps: int) -> None:
+        pass
+
+    def advance(self, **figures: float) -> None:
+        pass
+
+
+def write_few(folder: Path) -> Path:
+    """`data` with three clips of each of three classes, and `tiny.safetensors`."""
+    for channel, name in ((1, "green"), (0, "red"), (2, "walk")):
+        for number in range(3):
+            write_color(folder / "data" / name / f"{number}.mp4", channel, 10 * channel + number)
+    write_model(folder / "tiny.safetensors")
+    return folder
+
+
+def train(few: Path, out: Path, *changes: str, **more: Any) -> Finetuned:
+    """As `join`, in the only process."""
+    done = join(few, out, *changes, **more)
+    assert done is not None
+    return done
+
+
+def join(
+    few: Path,
+    out: Path,
+    *changes: str,
+    notices: Notices | None = None,
+    asked: Iterable[str] = (),
+    model: Path | None = None,
+) -> Finetuned | None:
+    """Begin a run, or resume the one that `out` holds."""
+    state = out / "state.pt"
+    options = FinetuneOptions(
+        source=Source(folder=few / "data", val_share=0.3),
+        model=str(model or few / "tiny.safetensors"),
+        out=out,
+        resume=state if state.exists() else None,
+        asked=frozenset(asked),
+        device="cpu",
+        workers=0,
+    )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # several would wait for each other longer than they compute
+    try:
+        return finetune(options, read_recipe(None, [*CHANGES, *changes]), notices or Notices())
+    finally:
+        torch.set_num_threads(threads)
+
+
+def read_state(out: Path) -> Any:
+    return load_torch(out / "state.pt", mmap=False)
+
+
+def check_same_files(one: Path, two: Path) -> None:
+    """Equal names and bytes; of the state equal content, as its bytes tell when it was resumed."""
+    names = [
+        {path.name for path in out.iterdir() if not path.name.startswith("events.out.tfevents")}
+        for out in (one, two)
+    ]
+    assert names[0] == names[1]
+    for name in names[0] - {"state.pt"}:
+        assert (one / name).read_bytes() == (two / name).read_bytes(), name
+    _check_same(read_state(one), read_state(two))
+
+
+def read_scalars(out: Path) -> dict[str, list[tuple[int, float]]]:
+    """Steps and values by tag, as TensorBoard shows them."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(out)).Reload()  # type: ignore[no-untyped-call]
+    tags = events.Tags()["scalars"]  # type: ignore[no-untyped-call]
+    return {
+        tag: [(e.step, e.value) for e in events.Scalars(tag)]  # type: ignore[no-untyped-call]
+        for tag in tags
+    }
+
+
+def _check_same(one: Any, two: Any) -> None:
+    assert type(one) is type(two)
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, two)
+    elif isinstance(one, dict):
+        assert list(one) == list(two)
+        for key in one:
+            _check_same(one[key], two[key])
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(two)
+        for pair in zip(one, two, strict=True):
+            _check_same(*pair)
+    else:
+        assert one == two

@@ -1,0 +1,261 @@
+"""Finished, extended and spoilt runs that are resumed, and runs that no longer learn."""
+
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from colors import check_equal
+from few_clips import STEPS, Notices, check_same_files, read_state, train, write_few
+
+from videoswin_cli.errors import UsageError, VideoSwinError
+from videoswin_cli.model.checkpoint import read_checkpoint
+from videoswin_cli.training import determinism
+from videoswin_cli.training.loop import Stepper
+
+STILL = ("lr=1e-12", "patience=1", "epochs=6", "ema=0")
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_few(tmp_path_factory.mktemp("few"))
+
+
+@pytest.fixture(scope="module")
+def finished(few: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("finished") / "o"
+    train(few, out)
+    return out
+
+
+@pytest.fixture
+def out(finished: Path, tmp_path: Path) -> Path:
+    """A finished run of one's own."""
+    return Path(shutil.copytree(finished, tmp_path / "o"))
+
+
+def test_a_finished_run_stays_as_it_is(few: Path, finished: Path, out: Path) -> None:
+    notices = Notices()
+    done = train(few, out, notices=notices)
+    assert not done.interrupted
+    assert any("nothing is left to train" in text for text in notices.texts)
+    check_same_files(out, finished)
+
+
+def test_a_run_that_stopped_early_stays_stopped(few: Path, tmp_path: Path) -> None:
+    out, notices = tmp_path / "o", Notices()
+    assert len(train(few, out, *STILL).progress.epochs) == 2
+    shutil.copytree(out, tmp_path / "before")
+    for _ in range(2):
+        assert len(train(few, out, *STILL, notices=notices).progress.epochs) == 2
+    assert any("no better for 1 epochs: stopped" in text for text in notices.texts)
+    check_same_files(out, tmp_path / "before")
+    more = train(few, out, *STILL, "epochs=9", asked=["epochs"])
+    assert len(more.progress.epochs) == 3, "patience counts anew"
+    patient = train(few, out, *STILL, "epochs=9", "patience=3", asked=["patience"])
+    assert len(patient.progress.epochs) == 5, "two epochs had passed without a better one"
+
+
+def test_more_epochs_follow_the_longer_cosine(few: Path, out: Path) -> None:
+    notices = Notices()
+    with pytest.raises(UsageError, match=r"\{'epochs': 2\} there and \{'epochs': 3\} here"):
+        train(few, out, "epochs=3")
+    with pytest.raises(UsageError, match=r"\{'epochs': 2\} there and \{'epochs': 1\} here"):
+        train(few, out, "epochs=1", asked=["epochs"])
+    done = train(few, out, "epochs=3", asked=["epochs"], notices=notices)
+    assert [row["step"] for row in done.progress.epochs] == [2, 4, 6]
+    (told,) = (text for text in notices.texts if "the cosine" in text)
+    # Two steps of warm-up, then a cosine to step 4 and to step 6.
+    last, following = (0.01 * (1 + math.cos(math.pi * share)) for share in (1 / 2, 2 / 4))
+    assert f"it was {last:.3g} in step 4, it is {following:.3g} in the next one" in told
+
+
+def test_what_was_deleted_is_written_again(few: Path, finished: Path, out: Path) -> None:
+    for name in ("metrics.csv", "last.safetensors", "splits.csv", "config.yaml"):
+        (out / name).unlink()
+    train(few, out)
+    check_same_files(out, finished)
+
+
+def test_a_best_epoch_whose_weights_are_gone_is_not_claimed(few: Path, tmp_path: Path) -> None:
+    out, notices = tmp_path / "o", Notices()
+    changes = (*STILL, "patience=0", "epochs=2")
+    assert train(few, out, *changes).best_epoch == 1
+    (out / "best.safetensors").unlink()
+    with pytest.raises(UsageError, match=r"best\.safetensors of epoch 1 is gone"):
+        train(few, out, *changes)
+    more = train(few, out, *changes, "epochs=3", asked=["epochs"], notices=notices)
+    assert more.best_epoch == 3
+    assert (out / "best.safetensors").exists()
+    assert any("the best of the epochs to come" in text for text in notices.texts)
+
+
+def test_another_run_is_not_written_over(few: Path, out: Path, tmp_path: Path) -> None:
+    (out / "state.pt").unlink()
+    with pytest.raises(UsageError, match=r"holds a run whose state\.pt is gone"):
+        train(few, out)
+
+
+@pytest.fixture
+def losing(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Path]:
+    """Clips of which validation ones vanish in step 3; gives where they are kept."""
+
+    def lose(count: int) -> Path:
+        folder = Path(shutil.copytree(few, tmp_path / "few"))
+        step = Stepper.step
+
+        def losing_step(stepper: Stepper, number: int, items: Any) -> Any:
+            if number == 2:
+                rows = (tmp_path / "o/splits.csv").read_text().splitlines()
+                paths = [row.split(",")[0] for row in rows if row.endswith(",val")]
+                for path in paths[:count]:
+                    (folder / "data" / path).rename(tmp_path / path.replace("/", "-"))
+            return step(stepper, number, items)
+
+        monkeypatch.setattr(Stepper, "step", losing_step)
+        return folder
+
+    return lose
+
+
+def test_unreadable_validation_clips_are_named(
+    losing: Callable[[int], Path], tmp_path: Path
+) -> None:
+    notices = Notices()
+    done = train(losing(1), tmp_path / "o", notices=notices)
+    ((path, reason),) = done.broken
+    told = f"1 of 3 validation clips cannot be read and count as wrong: {path} ({reason})"
+    assert told in notices.texts
+
+
+def test_validation_without_a_readable_clip_is_due_again(
+    losing: Callable[[int], Path], finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = losing(3), tmp_path / "o"
+    with pytest.raises(VideoSwinError, match="none of the 3 validation clips") as failure:
+        train(folder, out)
+    assert "diverged" not in failure.value.message
+    assert ".mp4 (" in failure.value.message
+    assert read_state(out)["progress"]["step"] == STEPS
+    monkeypatch.undo()
+    for clip in tmp_path.glob("*-*.mp4"):
+        clip.rename(folder / "data" / clip.name.replace("-", "/"))
+    train(folder, out)
+    check_equal(out, finished)
+
+
+def test_a_spoilt_first_step_is_not_saved(few: Path, tmp_path: Path) -> None:
+    """Its loss is that before the update, and its weights of 1e14 are finite."""
+    out = tmp_path / "o"
+    with pytest.raises(VideoSwinError, match=r"after step 1 .* diverged; nothing was saved") as no:
+        train(few, out, "lr=1e15", "clip_grad_norm=0", "ema=0")
+    assert "start anew and a lower --set lr" in no.value.hint
+    assert not (out / "state.pt").exists()
+    assert not train(few, out).interrupted
+
+
+@pytest.mark.parametrize("where", ["weights", "moments", "averages"])
+def test_spoilt_numbers_are_not_saved(
+    where: str, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, step = tmp_path / "o", Stepper.step
+    from videoswin_cli.training.optimizer import AveragedWeights
+
+    update = AveragedWeights.update
+
+    def spoil(stepper: Stepper, number: int, items: Any) -> Any:
+        result = step(stepper, number, items)
+        group = stepper.optimizer.param_groups[0]["params"]
+        if number == 3 and where == "weights":
+            group[0].data.fill_(math.inf)
+        if number == 3 and where == "moments":
+            stepper.optimizer.state[group[0]]["exp_avg_sq"].fill_(math.inf)
+        return result
+
+    def spoil_average(averaged: AveragedWeights, network: Any, number: int) -> None:
+        update(averaged, network, number)
+        if number == 3 and where == "averages":
+            averaged.tensors["head.bias"].fill_(math.nan)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Stepper, "step", spoil)
+        patch.setattr(AveragedWeights, "update", spoil_average)
+        with pytest.raises(VideoSwinError, match=r"diverged; .*state\.pt is that of step 3") as no:
+            train(few, out, "save_minutes=0")
+    last = out / "last.safetensors"
+    assert f"start anew from --model {last} --set keep_classes=true" in no.value.hint
+    assert not train(few, out, "save_minutes=0").interrupted, "the state before is sound"
+    train(few, tmp_path / "anew", "keep_classes=true", "lr=1e-12", "ema=0", model=last)
+    weights = [read_checkpoint(f / "last.safetensors").tensors for f in (out, tmp_path / "anew")]
+    assert torch.allclose(*(tensors["head.weight"] for tensors in weights), atol=1e-6)
+
+
+@pytest.fixture
+def overflowing(monkeypatch: pytest.MonkeyPatch) -> Callable[[set[int]], None]:
+    """An fp16 scaler, whose gradients overflow in some steps."""
+
+    def overflow(steps: set[int]) -> None:
+        make, step, now = Stepper.__init__, Stepper.step, [0]
+
+        def scaled(stepper: Stepper, *args: Any, **more: Any) -> None:
+            make(stepper, *args, **more)
+            stepper.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**-10)
+            parameter = stepper.optimizer.param_groups[0]["params"][0]
+            parameter.register_hook(lambda g: g * (math.inf if now[0] in steps else 1))
+
+        def counted(stepper: Stepper, number: int, items: Any) -> Any:
+            now[0] = number
+            return step(stepper, number, items)
+
+        monkeypatch.setattr(Stepper, "__init__", scaled)
+        monkeypatch.setattr(Stepper, "step", counted)
+
+    return overflow
+
+
+def test_steps_that_all_overflow_end_with_an_error(
+    few: Path, tmp_path: Path, overflowing: Callable[[set[int]], None]
+) -> None:
+    overflowing({0, 1, 2, 3})
+    with pytest.raises(VideoSwinError, match="step 4: the gradients overflow in fp16") as failure:
+        train(few, tmp_path / "o")
+    assert "--precision bf16" in failure.value.hint
+
+
+def test_a_skipped_step_does_not_count_for_the_averages(
+    few: Path,
+    tmp_path: Path,
+    overflowing: Callable[[set[int]], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from videoswin_cli.training.optimizer import AveragedWeights
+
+    overflowing({1})
+    updated: list[int] = []
+    monkeypatch.setattr(AveragedWeights, "update", lambda _, __, step: updated.append(step))
+    train(few, tmp_path / "o")
+    assert updated == [0, 2, 3]
+
+
+@pytest.fixture
+def nondeterministic_again() -> Iterator[None]:
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.usefixtures("nondeterministic_again")
+def test_cublas_has_a_workspace_with_which_it_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:2:16:8")
+    with pytest.raises(UsageError, match="products on a GPU may differ"):
+        determinism.compute_deterministically()
+    for given, then in ((":16:8", ":16:8"), (None, ":4096:8")):
+        if given is None:
+            monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+        else:
+            monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", given)
+        determinism.compute_deterministically()
+        assert determinism.os.environ["CUBLAS_WORKSPACE_CONFIG"] == then
+        assert torch.are_deterministic_algorithms_enabled()
