@@ -12,13 +12,12 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from videoswin_cli.data.feeding import feed
 from videoswin_cli.engine.metrics import confusions
 from videoswin_cli.engine.processes import find_processes, joined
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.report.evaluation import FIGURES
 from videoswin_cli.training.examples import rarest_labels
-from videoswin_cli.training.loop import deal_steps
+from videoswin_cli.training.loop import mean_loss
 from videoswin_cli.training.order import ClipOrder
 from videoswin_cli.training.preparation import FinetuneOptions, Watcher, prepare
 from videoswin_cli.training.recipe import Recipe
@@ -32,6 +31,7 @@ from videoswin_cli.training.run_folder import (
 )
 from videoswin_cli.training.session import Session, averaged_weights, open_session
 from videoswin_cli.training.state import Progress
+from videoswin_cli.training.step_items import feed_steps
 from videoswin_cli.training.validation import validate
 
 
@@ -112,19 +112,21 @@ def _train_epoch(session: Session, order: ClipOrder, stopped: Callable[[], bool]
     keys = []
     for step in range(progress.step, end + 1):
         first = step * plan.step_clips + session.processes.rank * share
-        keys += order.keys(range(first, first + share))
-    source, workers = session.inputs.source, min(session.inputs.workers, len(keys))
+        keys.append(order.keys(range(first, first + share)))
     begun = time.monotonic()
     saved = begun if progress.step else -math.inf  # a first save at once: a full disk shows early
-    # While a step computes the clips of the next one are decoded.
-    ahead = 1 + share // max(workers, 1)
-    with closing(feed(source, keys, workers=workers, ahead=ahead)) as items:
-        for step_items in deal_steps(items, clips=share):
-            waited = time.monotonic() - begun
+    notice = session.watcher.notice
+    with closing(
+        feed_steps(session.inputs, keys, batch_size=plan.batch_size, notice=notice)
+    ) as steps:
+        for step_items in steps:
             result = session.stepper.step(progress.step, step_items)
-            if session.averaged is not None:
-                session.averaged.update(session.start.model.network, progress.step)
-            _check_finite(result.loss, f"the loss of step {progress.step + 1}")
+            if result.clips_seen:
+                if session.averaged is not None:
+                    session.averaged.update(session.start.model.network, progress.step)
+                _check_finite(result.loss, f"the loss of step {progress.step + 1}")
+            else:
+                notice(f"step {progress.step + 1}: none of its clips can be read: skipped")
             progress.step += 1
             progress.losses.append(result.loss)
             for failure in result.failed:
@@ -136,7 +138,7 @@ def _train_epoch(session: Session, order: ClipOrder, stopped: Callable[[], bool]
                 loss=result.loss,
                 lr=result.lr,
                 clips_per_second=plan.step_clips / spent,
-                wait_share=waited / spent,
+                wait_share=step_items.wait_seconds / spent,
             )
             if _any(stopped(), session):
                 save_session(session)
@@ -169,7 +171,7 @@ def _end_epoch(session: Session) -> None:
             row = {
                 "epoch": epoch,
                 "step": progress.step,
-                "train_loss": sum(losses) / len(losses),
+                "train_loss": mean_loss(losses),
                 "val_loss": found.loss,
                 **found.figures,
             }

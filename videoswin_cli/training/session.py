@@ -72,7 +72,7 @@ def open_session(
     )
     prepared = replace(prepared, recipe=recipe)
     examples, plan, spec = prepared.examples, prepared.plan, prepared.spec
-    reading = choose_reading(options, prepared, runtime)
+    reading = replace(choose_reading(options, prepared, runtime), notice=watcher.notice)
     if recipe.deterministic:
         torch.use_deterministic_algorithms(True)
     start = make_start(
