@@ -6,6 +6,7 @@ A process that dies or stands still costs one video.
 import os
 import re
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -298,6 +299,7 @@ _say_once = cache(lambda notice, text: notice(text))
 def _start(loader: DataLoader[Packed]) -> Iterator[Packed]:
     before = set(active_children())
     reason = ""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "This DataLoader will create")  # more than cores
@@ -308,6 +310,8 @@ def _start(loader: DataLoader[Packed]) -> Iterator[Packed]:
         if "start new thread" not in str(error):
             raise
         reason = str(error)
+    finally:  # what torch built in part, and could not take down, is gone by now
+        sys.unraisablehook = hook
     if reason:
         for process in set(active_children()) - before:
             process.kill()

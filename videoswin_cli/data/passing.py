@@ -5,7 +5,9 @@ no file descriptor left for a piece of it, their bytes go through the pipe of th
 two more, and neither is needed.
 """
 
+import errno
 import io
+import os
 import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -68,7 +70,7 @@ def unpack(packed: Packed) -> Any:
         item = pickle.loads(packed.content)  # noqa: S301 - from our own process
     except (ConnectionError, FileNotFoundError):
         raise
-    except (OSError, RuntimeError) as error:  # "received 0 items of ancdata", for one
+    except (OSError, RuntimeError) as error:
         raise UnreachableError(_name_cause(error)) from error
     if isinstance(item, _Raised):
         raise item.error
@@ -88,4 +90,6 @@ def _name_cause(error: OSError | RuntimeError) -> str:
     """Such as `No space left on device (28)`, without the name of a file that is ever another."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if "ancdata" in str(error):  # what Python says where a descriptor cannot be received
+        return os.strerror(errno.EMFILE)
     return str(error).splitlines()[0].rpartition(": ")[2]
