@@ -9,7 +9,7 @@ from videoswin_cli.records import ListedVideo
 
 
 def listed(*files: Path) -> list[ListedVideo]:
-    return [ListedVideo(path=file.name, file=str(file), label=0) for file in files]
+    return [ListedVideo(path=file.name, file=str(file), label=0, line=1) for file in files]
 
 
 def test_size_and_time_tell_a_replaced_file(tmp_path: Path) -> None:
