@@ -3,6 +3,7 @@
     VideoSwinError          1  the run failed
     ├── UsageError          2  wrong usage or configuration: unknown model, missing file, bad YAML
     │   └── CheckpointError 2  a weight file that is unsafe, unreadable or does not fit the model
+    ├── MachineError        1  the machine lacks open files, disk or processes: no video is to blame
     ├── FetchError          4  a file could not be fetched, or its hash is wrong
     ├── VideoError          3  one video cannot be read; the others are done all the same
     └── ExpectationError    5  the accuracy is not the one that was expected
@@ -35,6 +36,10 @@ class UsageError(VideoSwinError):
 
 
 class CheckpointError(UsageError):
+    pass
+
+
+class MachineError(VideoSwinError):
     pass
 
 

@@ -60,7 +60,16 @@ def test_a_matrix_with_index_and_description(
     assert features.dtype == np.float32
     assert np.array_equal(features, expected.features, equal_nan=True)
     rows = read_index(tmp_path / "f.index.csv")
-    assert list(rows[0]) == ["row", "path", "start", "end", "status", "decoder", "notes"]
+    assert list(rows[0]) == [
+        "row",
+        "path",
+        "start",
+        "end",
+        "status",
+        "decoder",
+        "notes",
+        "file_stamp",
+    ]
     assert [row["row"] for row in rows] == ["0", "1", "2", "3"]
     names = ("a [1].mp4", "b.mp4", "sub/c.mp4", "text.mp4")
     assert [row["path"] for row in rows] == [str(folder / name) for name in names]

@@ -1,17 +1,22 @@
 """Items keep their order, and the death of a decoding process costs one of them."""
 
+import errno
 import multiprocessing
+import multiprocessing.synchronize
 import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
-from videoswin_cli.data import patience
+from videoswin_cli.data import passing, patience
 from videoswin_cli.data.feeding import count_workers, feed, feed_streams
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import MachineError, UsageError
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
@@ -318,3 +323,134 @@ def test_a_patience_that_is_no_number_is_an_error(
     monkeypatch.setenv(patience.VARIABLE, text)
     with pytest.raises(UsageError, match="VIDEOSWIN_PATIENCE"):
         list(feed(Numbers(), [1], workers=0))
+
+
+# --- what the machine lacks -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Picture:
+    number: int
+    frames: torch.Tensor
+
+
+class Pictures:
+    """Items with a tensor, as decoded clips are."""
+
+    def __getitem__(self, key: int) -> Picture:
+        return Picture(key, torch.full((64, 64, 3), key, dtype=torch.uint8))
+
+    def stream(self, key: int) -> Iterator[Picture]:
+        yield self[key]
+        yield self[key + 100]
+
+    def failed(self, key: int, reason: str) -> str:
+        return f"{key} {reason}"
+
+
+def numbers_of(items: Iterator[Picture]) -> list[int]:
+    found = []
+    for item in items:
+        assert isinstance(item, Picture), item
+        assert (item.frames == item.number).all()
+        found.append(item.number)
+    return found
+
+
+def say_nothing(text: str) -> None:
+    raise AssertionError(text)
+
+
+def check_all_come(notices: list[str]) -> None:
+    keys = list(range(7))
+    assert numbers_of(feed(Pictures(), keys, workers=2, notice=notices.append)) == keys
+    streams = feed_streams(Pictures(), keys, workers=2, notice=notices.append)
+    assert numbers_of(streams) == [n for key in keys for n in (key, key + 100)]
+
+
+def test_tensors_come_through_shared_memory() -> None:
+    assert numbers_of(feed(Pictures(), range(5), workers=2, notice=say_nothing)) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space (28)"),
+        OSError(errno.EMFILE, "Too many open files"),
+    ],
+)
+def test_without_shared_memory_every_item_comes_through_a_pipe(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(item: object) -> bytes:
+        raise error
+
+    monkeypatch.setattr(passing, "ForkingPickler", SimpleNamespace(dumps=fail))
+    notices: list[str] = []
+    check_all_come(notices)
+    (notice,) = notices  # once
+    assert "no shared memory for frames" in notice
+    assert ("ulimit -n" if isinstance(error, OSError) else "--shm-size") in notice
+
+
+def test_items_that_cannot_be_taken_out_of_shared_memory_are_made_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loads, calls = passing.pickle.loads, []
+
+    def fail(content: bytes) -> object:
+        calls.append(1)
+        if len(calls) == 3:
+            raise RuntimeError("received 0 items of ancdata")
+        return loads(content)
+
+    monkeypatch.setattr(passing, "pickle", SimpleNamespace(loads=fail))
+    notices: list[str] = []
+    check_all_come(notices)
+    assert len(notices) == 1
+    assert "Too many open files" in notices[0]
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
+def test_where_no_process_can_be_started_items_are_made_here(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fork", fail)
+    notices: list[str] = []
+    check_all_come(notices)
+    assert len(notices) == 1
+    assert notices[0].startswith(f"no process can be started ({os.strerror(number)})")
+
+
+def test_where_no_semaphore_can_be_made_items_are_made_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As with a full, a missing or a read-only /dev/shm."""
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(multiprocessing.synchronize.SemLock, "__init__", fail)
+    notices: list[str] = []
+    check_all_come(notices)
+    assert len(notices) == 1
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_failure_of_the_machine_ends_the_run_as_it_is(workers: int) -> None:
+    class Limited(Pictures):
+        def __getitem__(self, key: int) -> Picture:
+            if key == 3:
+                raise MachineError("Too many open files", hint="ulimit -n")
+            return super().__getitem__(key)
+
+    for items in (
+        feed(Limited(), range(6), workers=workers),
+        feed_streams(Limited(), range(6), workers=workers),
+    ):
+        with pytest.raises(MachineError, match=r"^Too many open files$") as caught:
+            list(items)
+        assert caught.value.hint == "ulimit -n"

@@ -110,6 +110,27 @@ def test_windows_of_the_torchvision_rule_are_of_its_frame_rate() -> None:
     ]
 
 
+@pytest.mark.parametrize("fps", [10, 15, 24, 25, 29.97, 30, 60])
+@pytest.mark.parametrize("stride", [1, 5, 7])
+def test_windows_of_a_frame_rate_start_exactly_where_the_stride_says(
+    fps: float, stride: int
+) -> None:
+    """Each is the first one, moved."""
+    times = even(300, fps)
+    *windows, last = slide_windows(TORCHVISION, times=times, stride=Stride(frames=stride))
+    assert [window[0] for window in windows] == [n * stride for n in range(len(windows))]
+    for window in windows:
+        assert window == tuple(window[0] + number for number in windows[0])
+    assert windows[-1][0] < last[0] <= windows[-1][0] + stride
+    assert 300 - last[-1] <= 2 * max(fps / 15, 1) + 1
+
+
+def test_a_stride_of_five_frames_is_one_at_half_the_frame_rate() -> None:
+    windows = slide_windows(TORCHVISION, times=even(80, 30), stride=Stride(frames=5))
+    assert [window[0] for window in windows] == [0, 5, 10, 15, 16]
+    assert windows[1] == tuple(range(5, 69, 2))
+
+
 def test_a_rule_that_spreads_its_frames_has_no_windows() -> None:
     with pytest.raises(UsageError, match="no windows to slide"):
         slide_windows(load_spec("swin-base-ssv2").protocol, times=even(100), stride=None)

@@ -153,7 +153,10 @@ def shared_list() -> object:
         ({**SAMPLE, "pred_score": torch.zeros(2, 2)}, "expected one row"),
         ({**SAMPLE, "pred_score": shared_list()}, "flat lists of numbers"),
         ({**SAMPLE, "pred_score": "x"}, "flat lists of numbers"),
-        ({**SAMPLE, "filename": 7}, "filename, error, decoder and notes: expected text"),
+        (
+            {**SAMPLE, "filename": 7},
+            "filename, error, decoder, notes and file_stamp: expected text",
+        ),
         ({}, "flat lists of numbers"),
         (7, "expected a dict, found int"),
     ],

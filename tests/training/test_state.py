@@ -99,7 +99,7 @@ def endless() -> object:
     return value
 
 
-NAN = float("nan")
+NAN, INF = float("nan"), float("inf")
 DAMAGE: dict[str, tuple[Callable[[Content], None], str]] = {
     "no description": (drop("description"), "missing key 'description'"),
     "no progress": (drop("progress"), "no state of a run"),
@@ -118,7 +118,7 @@ DAMAGE: dict[str, tuple[Callable[[Content], None], str]] = {
     "a step of 1e9": (put("progress", "step", value=10**9), "step 1000000000 of 6"),
     "a step below 0": (put("progress", "step", value=-1), "step -1 of 6"),
     "too few losses": (put("progress", "losses", value=[1.0]), "1 losses for 2 steps"),
-    "losses of NaN": (put("progress", "losses", value=[1.0, NAN]), "not finite"),
+    "losses of infinity": (put("progress", "losses", value=[1.0, INF]), "infinite ones"),
     "losses of text": (put("progress", "losses", value="ab"), "losses"),
     "an epoch to come": (put("progress", "epochs", 0, "step", value=5), "the steps"),
     "epochs of text": (put("progress", "epochs", value=["x"]), "epochs"),

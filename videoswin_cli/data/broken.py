@@ -5,9 +5,9 @@ from functools import partial
 
 from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.data.decoding.picture import read_picture
+from videoswin_cli.data.failures import name_reason
 from videoswin_cli.data.feeding import count_workers, feed
 from videoswin_cli.data.segments import find_span
-from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.records import VideoPart
 
 _FEW = 5  # of which each gets a line
@@ -62,8 +62,8 @@ class _Looked:
     def __getitem__(self, number: int) -> str | None:
         try:
             self._look(number)
-        except VideoSwinError as error:
-            return error.message.removeprefix(f"{self._paths[number]}: ")
+        except Exception as error:  # noqa: BLE001 - as in `iter_video`
+            return name_reason(error, self._paths[number])
         return None
 
     def failed(self, number: int, reason: str) -> str | None:

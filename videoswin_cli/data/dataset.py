@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from videoswin_cli.data.decoding.open import OpenOptions, Video, describe_missing
+from videoswin_cli.data.failures import name_reason
 from videoswin_cli.data.remote import local_copy
 from videoswin_cli.data.sampling import Bounds, loops, sample_clips
 from videoswin_cli.data.segments import find_span
 from videoswin_cli.data.sources import is_url
 from videoswin_cli.data.transforms import Box, crop_corners, resize, resized_size
-from videoswin_cli.errors import VideoError, VideoSwinError
+from videoswin_cli.errors import VideoError
 from videoswin_cli.records import Protocol, Segment, VideoInfo, VideoPart, Views
 
 Corners = tuple[tuple[int, int], ...]  # (top, left) in px
@@ -147,7 +148,11 @@ def read_video(
 def iter_video(
     path: str, read: Callable[[Video], Iterator[VideoViews]], *, opening: OpenOptions
 ) -> Generator[VideoViews | FailedVideo, None, None]:
-    """What `read` makes of the opened video, piece by piece; a failure in place of the rest."""
+    """What `read` makes of the opened video, piece by piece; a failure in place of the rest.
+
+    Raises:
+        MachineError: the machine is to blame.
+    """
     begun = time.perf_counter()
     try:
         file = local_copy(path) if is_url(path) else Path(path)
@@ -155,13 +160,8 @@ def iter_video(
             for views in read(video):
                 yield replace(views, seconds=time.perf_counter() - begun)
                 begun = time.perf_counter()
-    except VideoSwinError as error:
-        reason = error.message.removeprefix(f"{path}: ")  # the path stands beside it
-        yield FailedVideo(path=path, reason=reason)
-    except OSError as error:
-        yield FailedVideo(path=path, reason=error.strerror or str(error))
     except Exception as error:  # noqa: BLE001 - of a million videos one may be stranger than we know
-        yield FailedVideo(path=path, reason=f"{type(error).__name__}: {error}")
+        yield FailedVideo(path=path, reason=name_reason(error, path))
 
 
 def varying_bounds(video: Video, first: int, count: int) -> Bounds | None:

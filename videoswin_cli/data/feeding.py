@@ -6,25 +6,32 @@ A process that dies or stands still costs one video.
 import os
 import re
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache
 from itertools import islice
 from multiprocessing import active_children
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol, TypeVar
 
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from videoswin_cli.data.passing import Packed, UnreachableError, pack, unpack
 from videoswin_cli.data.patience import Patience, StalledError, read_patience
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import MachineError, UsageError
 
 Item = TypeVar("Item", covariant=True)
+Notice = Callable[[str], None]
 
 _AHEAD = 2  # items
 _DEATH = "the process that decoded it died: a crash in the decoder, or out of memory"
+
+
+def quiet(text: str) -> None:
+    pass
 
 
 class Source(Protocol[Item]):
@@ -57,7 +64,12 @@ def count_workers(videos: int, *, on_cpu: bool) -> int:
 
 
 def feed(
-    source: Source[Item], keys: Sequence[Any], *, workers: int, ahead: int = _AHEAD
+    source: Source[Item],
+    keys: Sequence[Any],
+    *,
+    workers: int,
+    ahead: int = _AHEAD,
+    notice: Notice = quiet,
 ) -> Generator[Item, None, None]:
     """Items of `source` in the order of `keys`, decoded by `workers` processes (0: here).
 
@@ -67,17 +79,31 @@ def feed(
     decoded are tried again, each in a process of its own, so that one video is lost and not the
     run: it comes as `source.failed(key, reason)`. The same holds where no item comes for too long
     (see `patience`); without other processes nobody watches.
+
+    What the machine lacks costs no item: without shared memory or descriptors for it frames go
+    through pipes, and without processes they are decoded here. `notice` has it once.
+
+    Raises:
+        MachineError: even the other way is closed.
     """
-    done, patience = 0, read_patience()
+    done, way = 0, _Way(ahead=ahead, patience=read_patience(), notice=notice)
     while done < len(keys):
+        if not workers:
+            yield from map(source.__getitem__, keys[done:])
+            return
         try:
-            for item in _load(source, keys[done:], workers, ahead, patience):
+            for item in way.load(_Keyed(source, way.shared), workers, keys[done:]):
                 done += 1
                 yield item
         except (_WorkerDiedError, StalledError):
             for key in keys[done : done + workers * ahead]:
                 done += 1
-                yield _load_alone(source, key, patience)
+                yield _load_alone(source, key, way)
+        except UnreachableError as error:
+            way = way.without_sharing(error)
+        except _NoProcessError as error:
+            way.say(f"{error}: decoding in this process, as with --workers 0")
+            workers = 0
 
 
 class StreamSource(Protocol[Item]):
@@ -89,46 +115,44 @@ class StreamSource(Protocol[Item]):
 
 
 def feed_streams(
-    source: StreamSource[Item], keys: Sequence[Any], *, workers: int, ahead: int = _AHEAD
+    source: StreamSource[Item],
+    keys: Sequence[Any],
+    *,
+    workers: int,
+    ahead: int = _AHEAD,
+    notice: Notice = quiet,
 ) -> Generator[Item, None, None]:
     """All items of all streams in the order of `keys`.
 
     Each of `workers` processes (0: here) makes every `workers`-th stream from its start to its end,
     up to `ahead` items before they are asked for. Where a process dies, its stream is made again
     in a new one, without the items that came already; if that dies too, `source.failed(key,
-    reason)` comes in place of the rest. So it is where no item comes for too long.
+    reason)` comes in place of the rest. So it is where no item comes for too long. What the machine
+    lacks costs no item, as in `feed`.
     """
-    if not workers:
-        for key in keys:
-            yield from source.stream(key)
-        return
-    lines = [_StreamLine(source, keys[n::workers], ahead) for n in range(min(workers, len(keys)))]
-    for number in range(len(keys)):
-        yield from lines[number % workers].next_stream()
+    way = _Way(ahead=ahead, patience=read_patience(), notice=notice)
+    count = min(workers, len(keys))
+    lines = [_StreamLine(source, keys[n::count], way) for n in range(count)]
+    for number, key in enumerate(keys):
+        yield from lines[number % count].next_stream() if lines else source.stream(key)
 
 
 class _StreamLine:
     """A process, and the streams that it makes one after the other."""
 
-    def __init__(self, source: StreamSource[Any], keys: Sequence[Any], ahead: int) -> None:
+    def __init__(self, source: StreamSource[Any], keys: Sequence[Any], way: "_Way") -> None:
         self._source = source
         self._keys = list(keys)  # of the streams that have not ended
-        self._ahead = ahead
-        self._patience = read_patience()
+        self._way = way
         self._items: Iterator[Any] = self._start(self._keys)
 
     def _start(self, keys: Sequence[Any], *, skip: int = 0) -> Iterator[Any]:
-        streams = _Streams(self._source, keys, skip)
-        return _iterate(
-            DataLoader(
-                streams,
-                batch_size=None,
-                num_workers=1,
-                prefetch_factor=self._ahead,
-                timeout=self._patience.look_seconds,
-            ),
-            self._patience,
-        )
+        streams = _Streams(self._source, keys, skip, self._way.shared)
+        try:
+            return self._way.load(streams, workers=1)
+        except _NoProcessError as error:
+            self._way.say(f"{error}: decoding in this process, as with --workers 0")
+            return streams.items()
 
     def next_stream(self) -> Iterator[Any]:
         """Items of the next stream."""
@@ -143,6 +167,10 @@ class _StreamLine:
                 alone = True  # it may have died of a later one, which it made ahead
                 self._items = self._start([key], skip=came)
                 continue
+            except UnreachableError as error:
+                self._way = self._way.without_sharing(error)
+                self._items = self._start([key] if alone else self._keys, skip=came)
+                continue
             if isinstance(item, _End):
                 break
             came += 1
@@ -156,101 +184,150 @@ class _End:
     """Comes after the last item of a stream."""
 
 
-class _Streams(IterableDataset[Any]):
+class _Streams(IterableDataset[Packed]):
     """What DataLoader wants: the items of several streams."""
 
-    def __init__(self, source: StreamSource[Any], keys: Sequence[Any], skip: int) -> None:
+    def __init__(
+        self, source: StreamSource[Any], keys: Sequence[Any], skip: int, shared: bool
+    ) -> None:
         self._source = source
         self._keys = list(keys)
         self._skip = skip
+        self._shared = shared
 
-    def __iter__(self) -> Iterator[Any]:
+    def items(self) -> Iterator[Any]:
+        """Items of each stream, and an end; `skip` of the first are left out."""
         for number, key in enumerate(self._keys):
             items = self._source.stream(key)
-            for item in items if number else islice(items, self._skip, None):
-                yield _shared(item, partial(self._source.failed, key))
+            yield from items if number else islice(items, self._skip, None)
             yield _End()
+
+    def __iter__(self) -> Iterator[Packed]:
+        return pack(self.items(), shared=self._shared)
+
+
+class _Keyed(Dataset[Packed]):
+    """What DataLoader wants: an item for a key."""
+
+    def __init__(self, source: Source[Any], shared: bool) -> None:
+        self._source = source
+        self._shared = shared
+
+    def __getitem__(self, key: Any) -> Packed:
+        return next(pack(map(self._source.__getitem__, [key]), shared=self._shared))
 
 
 class _WorkerDiedError(Exception):
     pass
 
 
-def _load_alone(source: Source[Item], key: Any, patience: Patience) -> Item:
+class _NoProcessError(Exception):
+    """A process cannot be started; the message is why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Way:
+    """How items come from processes."""
+
+    ahead: int  # items a process
+    patience: Patience
+    notice: Notice
+    shared: bool = True  # tensors go through shared memory where there is some
+
+    def load(
+        self, items: Dataset[Packed], workers: int, keys: Sequence[Any] | None = None
+    ) -> Iterator[Any]:
+        """Items from processes that start at once; their death is an error of ours.
+
+        Raises:
+            _NoProcessError: they cannot be started.
+        """
+        loader = DataLoader(
+            items,
+            batch_size=None,
+            sampler=keys,
+            num_workers=workers,
+            prefetch_factor=self.ahead,
+            timeout=self.patience.look_seconds,
+        )
+        before = set(active_children())
+        packed = _start(loader)
+        return self._unpack(packed, [p for p in active_children() if p not in before])
+
+    def _unpack(self, items: Iterator[Packed], workers: Sequence[BaseProcess]) -> Iterator[Any]:
+        watch = self.patience.watch(workers)
+        while True:
+            try:
+                packed = next(items)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                if "DataLoader timed out" in str(error):
+                    watch.look()
+                    continue
+                if "DataLoader worker (pid" not in str(error):  # "Caught ... in": of ours
+                    raise
+                raise _WorkerDiedError(_DEATH) from error
+            if packed.unshared:
+                self._tell_unshared(packed.unshared)
+            try:
+                item = unpack(packed)
+            except (OSError, EOFError) as error:  # it holds the memory of what it sent
+                raise _WorkerDiedError(_DEATH) from error
+            watch.rest()
+            yield item
+
+    def without_sharing(self, error: UnreachableError) -> "_Way":
+        self._tell_unshared(str(error))
+        return replace(self, shared=False)
+
+    def _tell_unshared(self, reason: str) -> None:
+        more = "ulimit -n 4096" if "open files" in reason else "docker run --shm-size=1g"
+        self.say(
+            f"no shared memory for frames ({reason}): they go through pipes, which is slower "
+            f"({more} gives more)"
+        )
+
+    def say(self, text: str) -> None:
+        """Print a sentence, once in a run."""
+        _say_once(self.notice, text)
+
+
+_say_once = cache(lambda notice, text: notice(text))
+
+
+def _start(loader: DataLoader[Packed]) -> Iterator[Packed]:
+    before = set(active_children())
+    reason = ""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
     try:
-        return next(_load(source, [key], 1, 1, patience))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "This DataLoader will create")  # more than cores
+            items = iter(loader)
+    except OSError as error:  # no semaphore, pipe or process
+        reason = error.strerror or str(error)
+    except RuntimeError as error:
+        if "start new thread" not in str(error):
+            raise
+        reason = str(error)
+    finally:  # what torch built in part, and could not take down, is gone by now
+        sys.unraisablehook = hook
+    if reason:
+        for process in set(active_children()) - before:
+            process.kill()
+        raise _NoProcessError(f"no process can be started ({reason})")
+    if threading.current_thread() is threading.main_thread():
+        # torch's handler raises wherever the main thread happens to be, in the network perhaps.
+        # Without it the death of a worker shows when its item is due.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    return items
+
+
+def _load_alone(source: Source[Item], key: Any, way: _Way) -> Item:
+    try:
+        item: Item = next(way.load(_Keyed(source, shared=False), 1, [key]))
     except (_WorkerDiedError, StalledError) as error:
         return source.failed(key, str(error))
-
-
-def _load(
-    source: Source[Item], keys: Sequence[Any], workers: int, ahead: int, patience: Patience
-) -> Iterator[Item]:
-    loader = DataLoader(
-        _Keyed(source),
-        batch_size=None,
-        sampler=list(keys),
-        num_workers=workers,
-        prefetch_factor=ahead if workers else None,
-        timeout=patience.look_seconds if workers else 0,
-    )
-    return _iterate(loader, patience)
-
-
-def _iterate(loader: DataLoader[Item], patience: Patience) -> Iterator[Item]:
-    """Items of a loader, whose processes start at once; their death is an error of ours."""
-    before = set(active_children())
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "This DataLoader will create")  # more than cores: asked
-        items = iter(loader)
-    if loader.num_workers and threading.current_thread() is threading.main_thread():
-        # torch's handler raises wherever the main thread happens to be, in the network perhaps.
-        # Without it the death of a worker shows below, when its item is due.
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    return _translate(items, patience, [p for p in active_children() if p not in before])
-
-
-def _translate(
-    items: Iterator[Item], patience: Patience, workers: Sequence[BaseProcess]
-) -> Iterator[Item]:
-    watch = patience.watch(workers)
-    while True:
-        try:
-            item = next(items)
-        except StopIteration:
-            return
-        except RuntimeError as error:
-            if "DataLoader timed out" in str(error):
-                watch.look()
-                continue
-            if "DataLoader worker (pid" not in str(error):  # "Caught ... in" is an error of ours
-                raise
-            raise _WorkerDiedError(_DEATH) from error
-        watch.rest()
-        yield item
-
-
-class _Keyed(Dataset[Item]):
-    """What DataLoader wants: an item for a key."""
-
-    def __init__(self, source: Source[Item]) -> None:
-        self._source = source
-
-    def __getitem__(self, key: Any) -> Item:
-        item = self._source[key]
-        if get_worker_info() is None:
-            return item
-        shared: Item = _shared(item, partial(self._source.failed, key))
-        return shared
-
-
-def _shared(item: Any, failed: Callable[[str], Any]) -> Any:
-    """The item, its tensors in memory that other processes can see."""
-    try:
-        for value in vars(item).values() if hasattr(item, "__dict__") else ():
-            if isinstance(value, Tensor):
-                value.share_memory_()  # type: ignore[no-untyped-call]
-    except RuntimeError as error:  # in torch's own thread for this it would hang the run
-        reason = str(error).splitlines()[0]
-        return failed(f"no shared memory to pass its frames on ({reason}): use --workers 0")
+    except _NoProcessError as error:  # here it could end the run
+        raise MachineError(str(error), hint="close other programs, or raise the limits") from None
     return item

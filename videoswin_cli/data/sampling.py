@@ -90,7 +90,8 @@ def slide_windows(
 ) -> Clips:
     """Frame numbers of clips that slide over a whole video.
 
-    Windows start at the first frame and `stride` apart; where frames are left behind the last one,
+    Windows start at the first frame and exactly `stride` apart: a model of a frame rate takes its
+    frames from there on, as if the video began there. Where frames are left behind the last window,
     another ends with the last frame (it overlaps more). A video shorter than a clip gives one
     window, which loops as in training.
 
@@ -117,14 +118,36 @@ def slide_windows(
     room = len(timeline) - (steps[-1] + 1)
     if room < 0:
         return (tuple(timeline[step % len(timeline)] for step in steps),)
+    if stride is not None and protocol.sampling == "torchvision":
+        return _slide_at_rate(protocol, times, stride, bounds, tail=tuple(timeline[room:]))
     if stride is None:
         starts = list(range(0, room + 1, len(steps) * interval))
     else:
-        places = (bisect_left(timeline, frame) for frame in _stride_frames(times, stride))
-        starts = list(dict.fromkeys(takewhile(lambda place: place <= room, places)))
+        starts = list(takewhile(lambda frame: frame <= room, _stride_frames(times, stride)))
     if room - starts[-1] >= interval:  # fewer frames than that are skipped anyway
         starts.append(room)
     return tuple(tuple(timeline[start + step] for step in steps) for start in starts)
+
+
+def _slide_at_rate(
+    protocol: Protocol,
+    times: Sequence[float],
+    stride: Stride,
+    bounds: Bounds | None,
+    *,
+    tail: tuple[int, ...],
+) -> Clips:
+    """Windows of the frame rate of a model; `tail` is that which ends with the video."""
+    size, fps = protocol.clip_frames, _average_fps(times)
+    windows = []
+    for first in _stride_frames(times, stride):
+        kept = _resample(protocol, len(times), fps, bounds, first=first, most=size + 1)
+        if len(kept) < size:
+            break
+        windows.append(tuple(kept[:size]))
+        if len(kept) == size:  # no frame is left behind it
+            tail = windows[-1]
+    return (*windows, tail) if tail[0] > windows[-1][0] else tuple(windows)
 
 
 def _stride_frames(times: Sequence[float], stride: Stride) -> Iterator[int]:
@@ -221,23 +244,35 @@ def _strided(protocol: Protocol, frames: int, starts: list[int]) -> Clips:
     return tuple(tuple((start + step) % frames for step in steps) for start in starts)
 
 
-def _resample(protocol: Protocol, frames: int, fps: float, bounds: Bounds | None) -> Sequence[int]:
+def _resample(
+    protocol: Protocol,
+    frames: int,
+    fps: float,
+    bounds: Bounds | None,
+    *,
+    first: int = 0,
+    most: int | None = None,
+) -> Sequence[int]:
     """Frames kept when a video is brought to the rate of a model by dropping or repeating some.
+
+    Those from frame `first` on, as if the video began there; not more than `most`.
 
     At a constant rate as torchvision does it, which takes the average rate for the rate of all. At
     another one it is the frame that is shown at that time: a model of motion has to see its speed.
     """
     frame_rate = protocol.frame_rate or fps
     if bounds is not None:
-        count = math.floor((bounds[-1] - bounds[0]) * frame_rate + _SAME_TIME)
-        ticks = (bounds[0] + i / frame_rate + _SAME_TIME for i in range(max(count, 1)))
+        count = math.floor((bounds[-1] - bounds[first]) * frame_rate + _SAME_TIME)
+        places = range(max(count, 1))[:most]
+        ticks = (bounds[first] + i / frame_rate + _SAME_TIME for i in places)
         return [bisect_right(bounds, tick, hi=frames) - 1 for tick in ticks]
     step = fps / frame_rate
     if step.is_integer():
-        return list(range(0, frames, int(step)))
-    count = math.floor(frames * frame_rate / fps)
+        return range(first, frames, int(step))[:most]
+    count = math.floor((frames - first) * frame_rate / fps)
     rounded_step = _float32(step)  # torchvision multiplies in float32, which shifts some frames
-    return [math.floor(_float32(i * rounded_step)) for i in range(count)] or [0]
+    offsets = [math.floor(_float32(i * rounded_step)) for i in range(count)[:most]]
+    return [first + offset for offset in offsets] or [first]
 
 
 def _linspace_floor(last: int, count: int) -> list[int]:

@@ -11,9 +11,9 @@ from torch import Tensor
 from videoswin_cli.data.augment import Augmentation, augment
 from videoswin_cli.data.dataset import FailedVideo, frames_at_once, varying_bounds
 from videoswin_cli.data.decoding.open import OpenOptions, Video
+from videoswin_cli.data.failures import name_reason
 from videoswin_cli.data.sampling import random_clip
 from videoswin_cli.data.segments import find_span
-from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.records import Protocol, Segment, VideoPart
 
 
@@ -52,9 +52,8 @@ class TrainingClips:
         try:
             with self.opening.open(part.path) as video:
                 frames, flipped = self._read(video, part.segment, seeded(self.seed, "clip", draw))
-        except VideoSwinError as error:
-            reason = error.message.removeprefix(f"{part.path}: ")
-            return FailedVideo(path=part.path, reason=reason)
+        except Exception as error:  # noqa: BLE001 - as in `iter_video`
+            return FailedVideo(path=part.path, reason=name_reason(error, part.path))
         seconds = time.perf_counter() - begun
         return TrainingClip(video=number, frames=frames, flipped=flipped, seconds=seconds)
 

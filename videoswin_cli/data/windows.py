@@ -20,7 +20,7 @@ from videoswin_cli.data.dataset import (
     varying_bounds,
 )
 from videoswin_cli.data.decoding.open import OpenOptions, Video
-from videoswin_cli.data.feeding import feed_streams
+from videoswin_cli.data.feeding import Notice, feed_streams, quiet
 from videoswin_cli.data.sampling import Stride, slide_windows
 from videoswin_cli.data.segments import find_span
 from videoswin_cli.errors import VideoError
@@ -123,11 +123,12 @@ def _find_gaps(frames: ResizedFrames, windows: Sequence[Sequence[int]]) -> Itera
 
 
 def read_windows(
-    dataset: WindowDataset, *, workers: int
+    dataset: WindowDataset, *, workers: int, notice: Notice = quiet
 ) -> Generator[VideoViews | FailedVideo, None, None]:
     """All pieces of all videos in order; the last piece of each has nothing `unread`.
 
     A video that cannot be read to its end is a `FailedVideo` there, and its other pieces are left.
     """
-    with closing(feed_streams(dataset, range(len(dataset.parts)), workers=workers)) as pieces:
+    numbers = range(len(dataset.parts))
+    with closing(feed_streams(dataset, numbers, workers=workers, notice=notice)) as pieces:
         yield from pieces

@@ -33,7 +33,7 @@ def check_row(row: object) -> dict[str, Any]:
         raise RowError(f"no key {missing[0]!r}")
     if not isinstance(row["path"], str):
         raise RowError(f"path {_brief(row['path'])}: expected text")
-    for key in ("error", "decoder"):
+    for key in ("error", "decoder", "file_stamp"):
         if not isinstance(row.get(key), str | None):
             raise RowError(f"{key} {_brief(row[key])}: expected text")
     notes = row.get("notes", ())
@@ -89,7 +89,7 @@ def check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
     Raises:
         RowError: they are not those of one dump.
     """
-    texts = dict.fromkeys(("paths", "errors", "decoders", "notes"), "U")
+    texts = dict.fromkeys(("paths", "errors", "decoders", "notes", "file_stamps"), "U")
     wanted = {**texts, "labels": "iu", "scores": "f"}
     if missing := [name for name in ("paths", "labels", "scores") if name not in arrays]:
         raise RowError(f"no array {missing[0]!r}")

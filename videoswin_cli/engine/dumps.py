@@ -36,7 +36,10 @@ from videoswin_cli.model.torch_files import load_pickle
 from videoswin_cli.model.unpickling import dump_pickle
 
 DumpFormat = Literal["jsonl", "npz", "pkl"]
-_ARRAYS = ("paths", "labels", "scores", "positives", "errors", "decoders", "notes")
+_ARRAYS = (
+    *("paths", "labels", "scores", "positives"),
+    *("errors", "decoders", "notes", "file_stamps"),
+)
 _READ_TOP = 100  # classes ranked of a dump that has the scores of all
 
 
@@ -81,6 +84,8 @@ def to_line(video: ScoredVideo, labels: Sequence[str]) -> str:
     row |= {"decoder": video.decoder, "top": top}
     if video.notes:
         row["notes"] = video.notes
+    if video.file_stamp:
+        row["file_stamp"] = video.file_stamp
     return to_json({**row, "error": video.error}) + "\n"
 
 
@@ -192,6 +197,7 @@ def from_row(row: dict[str, Any]) -> ScoredVideo:
         error=row.get("error"),
         decoder=row.get("decoder"),
         notes=tuple(map(str, row.get("notes", ()))),
+        file_stamp=row.get("file_stamp") or "",
     )
 
 
@@ -216,6 +222,7 @@ def _arrays(videos: Sequence[ScoredVideo], classes: int) -> dict[str, NDArray[An
         "errors": np.array([video.error or "" for video in videos], dtype=np.str_),
         "decoders": np.array([video.decoder or "" for video in videos], dtype=np.str_),
         "notes": np.array([join_notes(video.notes) for video in videos], dtype=np.str_),
+        "file_stamps": np.array([video.file_stamp for video in videos], dtype=np.str_),
     }
 
 
@@ -227,10 +234,10 @@ def _read_npz(path: Path) -> Iterator[ScoredVideo]:
     paths, labels, scores = arrays["paths"], arrays["labels"], arrays["scores"]
     nothing = np.full(len(paths), "")
     errors, decoders = arrays.get("errors", nothing), arrays.get("decoders", nothing)
-    notes = arrays.get("notes", nothing)
+    notes, stamps = arrays.get("notes", nothing), arrays.get("file_stamps", nothing)
     positives = arrays.get("positives", np.zeros((len(paths), 0), dtype=bool))
-    for name, label, marks, row, error, decoder, noted in zip(
-        paths, labels, positives, scores, errors, decoders, notes, strict=True
+    for name, label, marks, row, error, decoder, noted, stamp in zip(
+        paths, labels, positives, scores, errors, decoders, notes, stamps, strict=True
     ):
         failed = bool(np.isnan(row).all())
         video = ScoredVideo(
@@ -240,6 +247,7 @@ def _read_npz(path: Path) -> Iterator[ScoredVideo]:
             error=(str(error) or "no scores") if failed else None,
             decoder=str(decoder) or None,
             notes=split_notes(str(noted)),
+            file_stamp=str(stamp),
         )
         yield video if failed else _ranked(video, row)
 
@@ -268,6 +276,7 @@ def _sample(video: ScoredVideo, classes: int) -> dict[str, Any]:
         "error": error,
         "decoder": decoder,
         "notes": [sys.intern(note) for note in video.notes],
+        "file_stamp": sys.intern(video.file_stamp),
     }
 
 
@@ -289,11 +298,11 @@ def _read_pkl(path: Path) -> Iterator[ScoredVideo]:
             labels = labels.reshape(-1)
             error, decoder = sample.get("error"), sample.get("decoder")
             name = sample.get("filename", f"{path.name}#{number}")
-            notes = sample.get("notes", ())
+            notes, stamp = sample.get("notes", ()), sample.get("file_stamp", "")
             texts = isinstance(error, str | None) and isinstance(decoder, str | None)
             noted = isinstance(notes, list | tuple) and all(isinstance(n, str) for n in notes)
-            if not (texts and noted and isinstance(name, str)):
-                raise RowError("filename, error, decoder and notes: expected text")
+            if not (texts and noted and isinstance(name, str) and isinstance(stamp, str)):
+                raise RowError("filename, error, decoder, notes and file_stamp: expected text")
             check_scores(scores)
             for label in labels.tolist():
                 check_label(label, classes=len(scores))
@@ -307,6 +316,7 @@ def _read_pkl(path: Path) -> Iterator[ScoredVideo]:
             error=error,
             decoder=decoder,
             notes=tuple(notes),
+            file_stamp=stamp,
         )
         yield video if video.error else _ranked(video, scores.astype(np.float32))
 

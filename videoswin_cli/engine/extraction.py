@@ -36,6 +36,7 @@ from videoswin_cli.engine.features import (
     compute_rows,
     plan_features,
 )
+from videoswin_cli.engine.file_stamps import FileStamps, read_stamp
 from videoswin_cli.engine.journal import guarded, keep_description
 from videoswin_cli.engine.monitoring import Monitor
 from videoswin_cli.engine.precision import Record, resolve_auto
@@ -114,12 +115,13 @@ def extract(
     plan = plan_features(model.spec, replace(options, run=run))
     videos, parts = [], []
     parts_to_read = [VideoPart(path=path) for path in paths]
+    stamps = {path: read_stamp(path) for path in paths}
     rows = compute_rows(model, parts_to_read, plan, monitor=Monitor())
     for path in paths:
         own = list(_rows_of_one(rows))
         last = own[-1]
         if isinstance(last, FailedVideo):
-            videos.append(StoredVideo(path=path, error=last.reason))
+            videos.append(StoredVideo(path=path, error=last.reason, file_stamp=stamps[path]))
             parts.append(np.full((plan.failed_rows, *plan.shape), np.nan, dtype=plan.dtype))
             continue
         good = [part for part in own if isinstance(part, Rows)]
@@ -131,7 +133,14 @@ def extract(
             gaps |= {count + row: reason for row, reason in part.gaps.items()}
             count += len(part.times)
         videos.append(
-            StoredVideo(path=path, times=times, decoder=last.decoder, gaps=gaps, notes=notes)
+            StoredVideo(
+                path=path,
+                times=times,
+                decoder=last.decoder,
+                gaps=gaps,
+                notes=notes,
+                file_stamp=stamps[path],
+            )
         )
         parts += [part.features for part in good]
     return make_table(videos, np.concatenate(parts), _describe(model, plan), plan)
@@ -192,26 +201,37 @@ def extract_to_files(
         )
         plan = plan_features(loaded.spec, replace(options, run=run))
         description = _describe(loaded, plan)
-        paths = [video.path for video in listed]
+        paths, stamps = [video.path for video in listed], FileStamps(listed)
         part = str(shard) if processes.size == 1 else f"{shard}.{processes.shard}"
         writer: FeatureWriter | None = None
         if processes.first:
-            writer = open_output(output, description, plan, paths, part=part, overwrite=overwrite)
+            writer = open_output(
+                output,
+                description,
+                plan,
+                paths,
+                part=part,
+                overwrite=overwrite,
+                is_current=stamps.is_current,
+            )
         (nothing_left,) = processes.share([writer is None] if processes.first else [])
         if not processes.first and not nothing_left:
             writer = join_output(output, description, plan, part=part)
         with writer or nullcontext():
             found = read_all(output, description, plan)
             processes.wait()  # nobody writes before all have looked
-            done = {path for path, video in found.items() if video.error is None}
             mine = shard.deal(listed)
+            before = {path: video.file_stamp for path, video in found.items() if not video.error}
+            for text in stamps.describe({v.path: before[v.path] for v in mine if v.path in before}):
+                monitor.notice(text)
+            done = {path for path, stamp in before.items() if stamps.is_current(path, stamp)}
             skipped = sum(video.path in done for video in mine)
             if skipped:
                 monitor.notice(f"{skipped} of {len(mine)} videos were done before: skipped")
             pending = [video for video in processes.shard.deal(mine) if video.path not in done]
             monitor.begin(len(pending))
             if writer is not None:
-                _write(writer, loaded, plan, pending, monitor)
+                _write(writer, loaded, plan, pending, stamps, monitor)
             if not processes.first and writer is not None:
                 writer.close()
             timing = monitor.timing(processes)  # all have ended with this
@@ -305,8 +325,11 @@ def _write(
     model: LoadedModel,
     plan: Plan,
     pending: Sequence[ListedVideo],
+    stamps: FileStamps,
     monitor: Monitor,
 ) -> None:
+    for video in pending:
+        stamps[video.path]  # before any is read: one that is replaced later is seen to be another
     refused = {video.path: find_refusal(writer.output, video.path) for video in pending}
     readable = [v for v in pending if v.file is not None and refused[v.path] is None]
     begun = None
@@ -331,12 +354,12 @@ def _write(
         for part in _rows_of_one(rows):
             if isinstance(part, FailedVideo):
                 reason = part.reason
-                writer.fail(video.path, reason)
+                writer.fail(video.path, reason, stamp=stamps[video.path])
                 continue
             writer.add(part, video.path, state)
             monitor.note(video.path, part.notes)
             if part.last:
-                reason = writer.end(video.path, part.decoder)
+                reason = writer.end(video.path, part.decoder, stamp=stamps[video.path])
         monitor.advance(failed=reason is not None)
 
 

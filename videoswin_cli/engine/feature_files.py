@@ -7,7 +7,7 @@ there is resumed; the output appears when every video has its row.
 import errno
 import json
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ from videoswin_cli.files import remove_drafts, write_failure
 from videoswin_cli.model.checkpoint import write_safetensors
 
 _COMPLETE = "complete"  # in OUT.part: what is to be moved to its place is all there
-_COLUMNS = ("paths", "start", "end", "status", "decoder", "notes")  # of a table
+_COLUMNS = ("paths", "start", "end", "status", "decoder", "notes", "file_stamp")  # of a table
 _REMOVING = "removing"  # in OUT.part: what was there before is being removed
 
 
@@ -77,6 +77,7 @@ def _from_entry(entry: Entry, features: NDArray[Any] | None) -> StoredVideo:
         error=entry["error"],
         gaps=dict(entry.get("gaps", ())),
         notes=tuple(entry.get("notes", ())),
+        file_stamp=entry.get("file_stamp", ""),
         features=features,
     )
 
@@ -92,6 +93,7 @@ def open_output(
     *,
     part: str,
     overwrite: bool,
+    is_current: Callable[[str, str], bool] = lambda path, stamp: True,
 ) -> FeatureWriter | None:
     """Begin an output, or join the run that is under way; None where all of it is done.
 
@@ -104,6 +106,7 @@ def open_output(
         paths: all videos that are asked for.
         part: of this process.
         overwrite: remove what is there first.
+        is_current: whether what was computed of a path, with the stamp of its file, still holds.
 
     Raises:
         UsageError: what is there is of another run or not ours, or others are writing it.
@@ -118,7 +121,10 @@ def open_output(
             _remove_output(output, description)
         found = read_all(output, description, plan)
         _check_nothing_else(found, paths, output)
-        done = all(path in found and found[path].error is None for path in paths)
+        done = all(
+            path in found and found[path].error is None and is_current(path, found[path].file_stamp)
+            for path in paths
+        )
         if done and not output.part.exists():
             return None
         return FeatureWriter(output, description, plan, part=part)

@@ -17,7 +17,7 @@ from videoswin_cli.errors import UsageError
 from videoswin_cli.files import read_csv, write_csv
 from videoswin_cli.model.checkpoint import read_checkpoint
 
-INDEX_COLUMNS = ("row", "path", "start", "end", "status", "decoder", "notes")
+INDEX_COLUMNS = ("row", "path", "start", "end", "status", "decoder", "notes", "file_stamp")
 
 METADATA = "videoswin-features-1"  # key of our entry in the metadata of a safetensors file
 
@@ -32,6 +32,7 @@ class StoredVideo:
     error: str | None = None
     gaps: Mapping[int, str] = field(default_factory=dict)  # row -> why there is nothing but NaN
     notes: tuple[str, ...] = ()  # what is odd about it
+    file_stamp: str = ""  # size and time of the file that was read, where they are known
     features: NDArray[Any] | None = None  # (rows, ...), mapped; None in a folder
 
 
@@ -46,6 +47,7 @@ class FeatureTable:
     status: NDArray[np.str_]  # "ok", or why there is nothing
     decoder: NDArray[np.str_]
     notes: NDArray[np.str_]  # what is odd about the video, several notes joined by "; "
+    file_stamp: NDArray[np.str_]  # size in bytes and time in ns of the file that was read
     meta: Mapping[str, Any]  # model, weights, protocol, pooling, version
 
 
@@ -64,7 +66,8 @@ def read_table(path: Path) -> FeatureTable:
             columns = {key: np.array(v) for key, v in json.loads(raw.metadata[METADATA]).items()}
             columns["features"] = raw.tensors["features"].numpy()
         meta = json.loads(str(columns.pop("meta")))
-        columns.setdefault("notes", np.full(len(columns["paths"]), ""))  # of an older version
+        for later in ("notes", "file_stamp"):  # than the first version
+            columns.setdefault(later, np.full(len(columns["paths"]), ""))
         return FeatureTable(**columns, meta=meta)
     except (OSError, ValueError, KeyError, TypeError, UsageError) as error:
         raise UsageError(
@@ -77,7 +80,8 @@ def make_table(
 ) -> FeatureTable:
     """Columns of all rows of `videos`, whose features are at hand."""
     rows = [row for video in videos for row in _index_rows(video, plan)]
-    paths, start, end, status, decoder, notes = zip(*rows, strict=True) if rows else ((),) * 6
+    columns = zip(*rows, strict=True) if rows else ((),) * 7
+    paths, start, end, status, decoder, notes, stamps = columns
     return FeatureTable(
         features=features,
         paths=np.array(paths, dtype=np.str_),
@@ -86,6 +90,7 @@ def make_table(
         status=np.array(status, dtype=np.str_),
         decoder=np.array(decoder, dtype=np.str_),
         notes=np.array(notes, dtype=np.str_),
+        file_stamp=np.array(stamps, dtype=np.str_),
         meta=description,
     )
 
@@ -118,14 +123,16 @@ def _reserve(file: Path) -> None:
             os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
 
 
-def _index_rows(video: StoredVideo, plan: Plan) -> list[tuple[str, float, float, str, str, str]]:
+def _index_rows(
+    video: StoredVideo, plan: Plan
+) -> list[tuple[str, float, float, str, str, str, str]]:
     notes = join_notes(video.notes)
     if video.error is not None:
-        failed = (video.path, np.nan, np.nan, video.error, "", notes)
+        failed = (video.path, np.nan, np.nan, video.error, "", notes, video.file_stamp)
         return [failed] * plan.failed_rows
     decoder = video.decoder or ""
     return [
-        (video.path, start, end, video.gaps.get(row, "ok"), decoder, notes)
+        (video.path, start, end, video.gaps.get(row, "ok"), decoder, notes, video.file_stamp)
         for row, (start, end) in enumerate(video.times)
     ]
 
@@ -154,7 +161,7 @@ def read_index(file: Path) -> list[dict[str, Any]]:
     Raises:
         UsageError: it cannot be read, or lacks a column.
     """
-    rows = [{"notes": "", **row} for row in read_csv(file)]
+    rows = [{"notes": "", "file_stamp": "", **row} for row in read_csv(file)]
     if rows and (missing := set(INDEX_COLUMNS) - rows[0].keys()):
         raise UsageError(f"{file} has no column {min(missing)}")
     return rows
@@ -181,6 +188,7 @@ def group_rows(
                 decoder=str(own[0]["decoder"]),
                 gaps={n: str(row["status"]) for n, row in enumerate(own) if row["status"] != "ok"},
                 notes=split_notes(str(own[0]["notes"])),
+                file_stamp=str(own[0]["file_stamp"]),
                 features=None if features is None else features[first:end],
             )
         else:

@@ -98,7 +98,7 @@ class FeatureWriter(AbstractContextManager["FeatureWriter"]):
         if not rows.last and state is not None:
             self._journal.append(more)
 
-    def end(self, path: str, decoder: str) -> str | None:
+    def end(self, path: str, decoder: str, *, stamp: str = "") -> str | None:
         """The current video is complete. Gives why its file cannot have its name, where it cannot.
 
         Raises:
@@ -106,18 +106,20 @@ class FeatureWriter(AbstractContextManager["FeatureWriter"]):
         """
         draft, in_matrix = self._draft, self.output.kind != "folder"
         if not in_matrix and (reason := self._place(path, len(draft.times))) is not None:
-            self.fail(path, reason)
+            self.fail(path, reason, stamp=stamp)
             return reason
         entry: Entry = {"path": path, "error": None, "decoder": decoder, "times": draft.times}
         entry |= {"first": self._count, "gaps": list(draft.gaps.items()), "notes": draft.notes}
+        entry["file_stamp"] = stamp
         self._journal.append(entry)
         self._count += len(draft.times) if in_matrix else 0
         self.forget()
         return None
 
-    def fail(self, path: str, reason: str) -> None:
+    def fail(self, path: str, reason: str, *, stamp: str = "") -> None:
         """The current video cannot be read or written; what was added of it goes."""
         entry: Entry = {"path": path, "error": reason, "decoder": None, "times": []}
+        entry["file_stamp"] = stamp
         self._journal.append(entry | {"first": self._count, "notes": self._draft.notes})
         self.forget()
 

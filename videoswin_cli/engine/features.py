@@ -151,10 +151,10 @@ def compute_rows(
             opening=run.opening,
             begun=begun,
         )
-        videos = read_windows(windows, workers=workers)
+        videos = read_windows(windows, workers=workers, notice=monitor.notice)
     else:
         dataset = ViewDataset(parts, protocol=protocol, views=plan.views, opening=run.opening)
-        videos = feed(dataset, range(len(parts)), workers=workers)
+        videos = feed(dataset, range(len(parts)), workers=workers, notice=monitor.notice)
     outputs = forward_videos(
         videos,
         _feature_function(network, plan.options),

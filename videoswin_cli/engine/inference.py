@@ -51,6 +51,7 @@ def run_videos(
         UsageError: an option does not fit the model.
     """
     protocol = model.spec.protocol
+    monitor = monitor or Monitor()
     runtime, network = prepare(model, options)
     dataset = ViewDataset(
         parts,
@@ -60,7 +61,7 @@ def run_videos(
     )
     workers = choose_workers(options, runtime, videos=len(parts))
     return forward_videos(
-        feed(dataset, range(len(parts)), workers=workers),
+        feed(dataset, range(len(parts)), workers=workers, notice=monitor.notice),
         network,
         protocol=protocol,
         runtime=runtime,

@@ -149,6 +149,8 @@ def is_worked_on(folder: Path) -> bool:
 def read_journals(folder: Path) -> dict[str, tuple[str, Entry]]:
     """Path -> (part, last entry) over all journals of a folder, the good ones first.
 
+    A failed entry counts against a good one only if the file was replaced in between.
+
     Entries of a part of a video (`partial`) are for the process that wrote them.
     """
     entries: dict[str, tuple[str, Entry]] = {}
@@ -158,9 +160,14 @@ def read_journals(folder: Path) -> dict[str, tuple[str, Entry]]:
             if entry.get("partial"):
                 continue
             known = entries.get(entry["path"])
-            if known is None or known[1].get("error") or not entry.get("error"):
+            if known is None or not entry.get("error") or _replaces(entry, known[1]):
                 entries[entry["path"]] = (file.stem, entry)
     return entries
+
+
+def _replaces(failed: Entry, known: Entry) -> bool:
+    stamps = failed.get("file_stamp"), known.get("file_stamp")
+    return bool(known.get("error")) or (all(stamps) and stamps[0] != stamps[1])
 
 
 def discard(folder: Path) -> None:

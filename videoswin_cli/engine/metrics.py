@@ -22,6 +22,7 @@ class ScoredVideo:
     decoder: str | None = None
     more_labels: tuple[int, ...] = ()  # further classes that it has
     notes: tuple[str, ...] = ()  # what is odd about it
+    file_stamp: str = ""  # size and time of the file that was read, where they are known
 
     @property
     def labels(self) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ import numpy as np
 from videoswin_cli.data.dataset import FailedVideo
 from videoswin_cli.engine.aggregate import Average, average_views
 from videoswin_cli.engine.dumps import dump_format, from_row, read_dump, write_dump
+from videoswin_cli.engine.file_stamps import FileStamps
 from videoswin_cli.engine.inference import ViewOutputs, run_videos
 from videoswin_cli.engine.journal import (
     Entry,
@@ -72,13 +73,20 @@ class Scorer:
                 for path, video in self._done_before(journal).items()
                 if video.error is None and wanted.get(path) == video.labels
             }
+            stamps = FileStamps(listed)
+            for text in stamps.describe({path: done[path].file_stamp for path in done}):
+                self.monitor.notice(text)
+            done = {p: video for p, video in done.items() if stamps.is_current(p, video.file_stamp)}
             self.processes.wait()  # nobody writes before all have looked
             own = self.processes.shard.deal(listed)
             pending = [video for video in own if video.path not in done]
             if done and self.processes.first:
                 self.monitor.notice(f"{len(done)} of {len(listed)} videos were done before")
             fresh: list[Entry] = []
+            for video in pending:
+                stamps[video.path]  # before any is read
             for entry in self._compute(pending):
+                entry["file_stamp"] = stamps[entry["path"]]
                 if journal is not None:
                     journal.append(entry)
                 fresh.append(entry)

@@ -1,5 +1,6 @@
 """How a training went, as pictures: curves of loss and accuracy, and what is taken for what."""
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -66,11 +67,12 @@ def draw_confusion(
 
 
 def _smooth(values: Sequence[float], share: float = 0.95) -> list[float]:
-    """A running mean that forgets slowly, without the pull of its start."""
+    """A running mean that forgets slowly, without the pull of its start. NaN changes nothing."""
     smooth, mean, weight = [], 0.0, 0.0
     for value in values:
-        mean, weight = share * mean + (1 - share) * value, share * weight + (1 - share)
-        smooth.append(mean / weight)
+        if not math.isnan(value):
+            mean, weight = share * mean + (1 - share) * value, share * weight + (1 - share)
+        smooth.append(mean / weight if weight else value)
     return smooth
 
 

@@ -63,7 +63,7 @@ def make_camera_motion(
             raise write_failure(folder / motion, error) from error
     if workers is None:
         workers = count_workers(len(keys), on_cpu=False)
-    for made in feed(_Maker(folder, seed, files), keys, workers=workers):
+    for made in feed(_Maker(folder, seed, files), keys, workers=workers, notice=notice):
         if isinstance(made, VideoSwinError):
             raise made
         yield made

@@ -7,14 +7,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from videoswin_cli.data.feeding import feed
 from videoswin_cli.engine.metrics import confusions
 from videoswin_cli.engine.processes import Processes, find_processes, joined
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.report.evaluation import FIGURES
 from videoswin_cli.training.determinism import compute_deterministically
 from videoswin_cli.training.due import Due, find_due, find_wait
-from videoswin_cli.training.loop import StepResult, deal_steps
+from videoswin_cli.training.loop import StepResult, mean_loss
 from videoswin_cli.training.order import ClipOrder
 from videoswin_cli.training.preparation import FinetuneOptions, Watcher, prepare
 from videoswin_cli.training.recipe import Recipe
@@ -29,6 +28,7 @@ from videoswin_cli.training.session import Session, averaged_weights, open_sessi
 from videoswin_cli.training.soundness import check_loss, check_scale
 from videoswin_cli.training.splitting import rarest_labels
 from videoswin_cli.training.state import Progress
+from videoswin_cli.training.step_items import feed_steps
 from videoswin_cli.training.stopping import agree, catch_signals
 from videoswin_cli.training.validation import Validation, validate
 
@@ -132,15 +132,14 @@ def _train_epoch(session: Session, order: ClipOrder, caught: Callable[[], bool])
     keys = []
     for step in range(progress.step, end + 1):
         first = step * plan.step_clips + session.processes.rank * share
-        keys += order.keys(range(first, first + share))
-    source, workers = session.inputs.source, min(session.inputs.workers, len(keys))
+        keys.append(order.keys(range(first, first + share)))
     begun = time.monotonic()
     saved = begun if progress.step else -math.inf  # a first save at once: a full disk shows early
-    # While a step computes the clips of the next one are decoded.
-    ahead = 1 + share // max(workers, 1)
-    with closing(feed(source, keys, workers=workers, ahead=ahead)) as items:
-        for step_items in deal_steps(items, clips=share):
-            waited = time.monotonic() - begun
+    notice = session.watcher.notice
+    with closing(
+        feed_steps(session.inputs, keys, batch_size=plan.batch_size, notice=notice)
+    ) as steps:
+        for step_items in steps:
             result = session.stepper.step(progress.step, step_items)
             _count_step(session, result)
             spent = time.monotonic() - begun
@@ -149,7 +148,7 @@ def _train_epoch(session: Session, order: ClipOrder, caught: Callable[[], bool])
                 loss=result.loss,
                 lr=result.lr,
                 clips_per_second=plan.step_clips / spent,
-                wait_share=waited / spent,
+                wait_share=step_items.wait_seconds / spent,
             )
             late = begun - saved > session.recipe.save_minutes * 60
             stop, save = _agree(session, caught(), late)
@@ -164,11 +163,15 @@ def _train_epoch(session: Session, order: ClipOrder, caught: Callable[[], bool])
 def _count_step(session: Session, result: StepResult) -> None:
     """Raises VideoSwinError where nothing can be learned any more."""
     progress = session.progress
-    check_loss(result.loss, f"the loss of step {progress.step + 1}", session)
-    if result.skipped:
-        check_scale(session)
-    elif session.averaged is not None:
-        session.averaged.update(session.start.model.network, progress.step)
+    step = progress.step + 1
+    if not result.clips_seen:
+        session.watcher.notice(f"step {step}: none of its clips can be read: skipped")
+    else:
+        check_loss(result.loss, f"the loss of step {step}", session)
+        if result.skipped:
+            check_scale(session)
+        elif session.averaged is not None:
+            session.averaged.update(session.start.model.network, progress.step)
     progress.step += 1
     progress.losses.append(result.loss)
     for failure in result.failed:
@@ -235,7 +238,7 @@ def _count_epoch(session: Session, found: Validation) -> dict[str, int | float]:
     row = {
         "epoch": session.plan.epoch_of(progress.step),
         "step": progress.step,
-        "train_loss": sum(losses) / len(losses),
+        "train_loss": mean_loss(losses),
         "val_loss": found.loss,
         **found.figures,
     }

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from videoswin_cli.data.augment import Augmentation
 from videoswin_cli.data.dataset import FailedVideo, ViewDataset
 from videoswin_cli.data.decoding.open import OpenOptions
-from videoswin_cli.data.feeding import Source, feed
+from videoswin_cli.data.feeding import Source, feed, quiet
 from videoswin_cli.data.training_clips import TrainingClip, TrainingClips
 from videoswin_cli.data.transforms import normalise
 from videoswin_cli.data.views import resolve_views
@@ -75,6 +75,7 @@ class Reading:
     dtype: torch.dtype
     workers: int
     batch_size: int  # views a forward pass of validation
+    notice: Callable[[str], None] = quiet
 
     def autocast(self) -> AbstractContextManager[object]:
         if self.dtype == torch.float32:
@@ -97,7 +98,12 @@ class Reading:
         views = resolve_views("1x1", self.sampling)
         dataset = ViewDataset(parts, protocol=self.sampling, views=views, opening=self.opening)
         outputs = forward_videos(
-            feed(dataset, range(len(parts)), workers=min(self.workers, len(parts))),
+            feed(
+                dataset,
+                range(len(parts)),
+                workers=min(self.workers, len(parts)),
+                notice=self.notice,
+            ),
             precisely,
             protocol=self.sampling,
             runtime=self.runtime,

@@ -1,9 +1,9 @@
 """Steps of training: forward, backward, update. Items and validation come from elsewhere."""
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
@@ -21,14 +21,27 @@ from videoswin_cli.training.optimizer import set_lr
 from videoswin_cli.training.plan import Plan
 from videoswin_cli.training.targets import Targets
 
+Clip = TrainingClip | CachedClip
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    loss: float  # mean over the clips of all processes
+    """What a step learned from. Without a single readable clip nothing was updated."""
+
+    loss: float  # mean over `clips_seen`; NaN where there were none
     lr: float
-    clips: int  # of this process
-    failed: tuple[FailedVideo, ...]
-    skipped: bool = False  # its fp16 gradients overflowed, so the weights stay as they were
+    clips_seen: int  # clips of all processes that could be read
+    failed: tuple[FailedVideo, ...]  # of this process
+    skipped: bool = False  # no clip was seen, or fp16 gradients overflowed: the weights stay
+
+
+@dataclass
+class _Sums:
+    """Of the micro-batches of one step, in this process."""
+
+    loss: float = 0.0  # mean over the planned clips of this process
+    clips: int = 0  # that could be read
+    failed: list[FailedVideo] = field(default_factory=list)
 
 
 class Stepper:
@@ -63,8 +76,16 @@ class Stepper:
         self._notice = notice
         self._at_once = plan.batch_size
 
-    def step(self, number: int, items: Sequence[Item]) -> StepResult:
+    def step(self, number: int, items: Iterable[Item]) -> StepResult:
         """Learn from this process's clips of step `number`, from 0.
+
+        The loss and its gradient are means over the clips that could be read, in all processes.
+
+        Args:
+            number: of the step.
+            items: taken as the micro-batches need them, which are then dropped. After running out
+                of memory they are iterated again from the first one: a backward pass that breaks
+                off leaves a part of its gradient behind.
 
         Raises:
             VideoSwinError: no memory for a single clip, or for one of several processes.
@@ -72,65 +93,98 @@ class Stepper:
         recipe, plan = self._plan.recipe, self._plan
         lr = plan.lr_of(number)
         set_lr(self.optimizer, lr)
-        clips = [item for item in items if not isinstance(item, FailedVideo)]
-        while True:
+        sums = None
+        while sums is None:
             torch.manual_seed(
                 seeded(recipe.seed, "step", number, self._processes.rank).initial_seed()
             )
             self.optimizer.zero_grad(set_to_none=True)
-            try:
-                total = self._backward(number, clips)
-                break
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-                self._halve(error)
-        if recipe.clip_grad_norm:
-            self.scaler.unscale_(self.optimizer)
-            trained = [p for group in self.optimizer.param_groups for p in group["params"]]
-            nn.utils.clip_grad_norm_(trained, recipe.clip_grad_norm)
-        scale = self.scaler.get_scale()
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        skipped = self.scaler.get_scale() < scale
-        failed = tuple(item for item in items if isinstance(item, FailedVideo))
+            sums = self._accumulate(number, items)
+        loss, seen = self._add_up(sums)
+        updated = bool(seen) and self._update(plan.step_clips / seen)
         return StepResult(
-            loss=self._mean(total), lr=lr, clips=len(clips), failed=failed, skipped=skipped
+            loss=loss,
+            lr=lr,
+            clips_seen=seen,
+            failed=tuple(sums.failed),
+            skipped=not updated,
         )
 
-    def _backward(self, number: int, clips: Sequence[TrainingClip | CachedClip]) -> float:
-        """Gradients of the mean loss over the clips of all processes. Returns our share of it."""
+    def _accumulate(self, number: int, items: Iterable[Item]) -> _Sums | None:
+        """Gradients of all micro-batches, divided by the planned clips; None: out of memory."""
+        sums = _Sums()
+        for batch, more in _micro_batches(items, self._plan.batch_size, sums.failed):
+            if batch or self._processes.size > 1:  # the others wait for our gradients
+                try:
+                    sums.loss += self._backward(number, sums.clips, batch, more_to_come=more)
+                except RuntimeError as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    self._halve(error)
+                    return None
+            sums.clips += len(batch)
+            del batch  # before the next one is gathered
+        return sums
+
+    def _backward(
+        self, number: int, start: int, batch: Sequence[Clip], *, more_to_come: bool
+    ) -> float:
+        """Gradients of the loss of one micro-batch, whose first clip is the `start`-th readable.
+
+        Returns:
+            Its share of the mean over the planned clips of this process.
+        """
         recipe, total = self._plan.recipe, 0.0
-        starts = list(range(0, len(clips), self._at_once)) or [0]
-        for start in starts:
-            batch = clips[start : start + self._at_once]
-            with self._no_exchange(start != starts[-1]):
-                inputs = self._inputs.batch(batch)
-                # Where all were broken a row that counts for nothing stands in: other processes
-                # wait for our gradients.
-                targets = self._targets.of(batch).to(self._device)
-                generator = seeded(recipe.seed, "mix", number, self._processes.rank, start)
-                inputs, targets = mix(inputs, targets, recipe, generator)
+        inputs = self._inputs.batch(batch)
+        # Without a clip a row that counts for nothing stands in.
+        targets = self._targets.of(batch).to(self._device)
+        generator = seeded(recipe.seed, "mix", number, self._processes.rank, start)
+        # Mixed before it is divided: what does not fit into memory keeps its partners.
+        inputs, targets = mix(inputs, targets, recipe, generator)
+        for first in range(0, len(inputs), self._at_once):
+            piece = slice(first, first + self._at_once)
+            with self._no_exchange(more_to_come or piece.stop < len(inputs)):
                 with self._inputs.autocast():
-                    logits = self._parallel(inputs)
+                    logits = self._parallel(inputs[piece])
                 # DDP averages over the processes, so each divides by its own share only.
-                loss = self._loss(logits, targets).sum() * bool(batch)
+                loss = self._loss(logits, targets[piece]).sum() * bool(batch)
                 loss = loss / (self._plan.step_clips / self._processes.size)
                 self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         return total
+
+    def _update(self, factor: float) -> bool:
+        """Let the optimizer take its step with the gradient times `factor`.
+
+        Returns:
+            Whether it did: gradients that overflow in fp16 change no weight.
+        """
+        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+        if factor != 1:
+            for parameter in trained:
+                if parameter.grad is not None:
+                    parameter.grad.mul_(factor)
+        if self._plan.recipe.clip_grad_norm:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(trained, self._plan.recipe.clip_grad_norm)
+        scale = self.scaler.get_scale()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return self.scaler.get_scale() >= scale
 
     def _no_exchange(self, more_to_come: bool) -> AbstractContextManager[object]:
         if isinstance(self._parallel, DistributedDataParallel) and more_to_come:
             return self._parallel.no_sync()
         return nullcontext()
 
-    def _mean(self, share: float) -> float:
-        if self._processes.size == 1:
-            return share
-        value = torch.tensor([share], dtype=torch.float64, device=self._device)
-        dist.all_reduce(value)
-        return value.item() / self._processes.size
+    def _add_up(self, sums: _Sums) -> tuple[float, int]:
+        """Mean loss over the readable clips of all processes, and their number."""
+        loss, seen = sums.loss, sums.clips
+        if self._processes.size > 1:
+            values = torch.tensor([loss, seen], dtype=torch.float64, device=self._device)
+            dist.all_reduce(values)
+            loss, seen = values[0].item() / self._processes.size, int(values[1].item())
+        return (loss * (self._plan.step_clips / seen) if seen else math.nan), seen
 
     def _halve(self, error: RuntimeError) -> None:
         if self._at_once == 1 or self._processes.size > 1:
@@ -141,14 +195,33 @@ class Stepper:
             ) from error
         self._at_once = -(-self._at_once // 2)
         self._notice(
-            f"out of memory: going on with {self._at_once} clips at once and as many more "
-            "accumulated, so a step stays the same"
+            f"out of memory: {self._at_once} clips at once from now on; a step still learns from "
+            f"{self._plan.step_clips} clips"
         )
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
 
-def deal_steps(items: Iterator[Item], *, clips: int) -> Iterator[list[Item]]:
-    """So many items a step."""
-    while step := list(islice(items, clips)):
-        yield step
+def _micro_batches(
+    items: Iterable[Item], size: int, failed: list[FailedVideo]
+) -> Iterator[tuple[list[Clip], bool]]:
+    """Readable clips, `size` at a time, and whether more follow; without any, one empty batch.
+
+    What cannot be read is added to `failed`.
+    """
+    batch: list[Clip] = []
+    for item in items:
+        if isinstance(item, FailedVideo):
+            failed.append(item)
+            continue
+        if len(batch) == size:
+            yield batch, True
+            batch = []
+        batch.append(item)
+    yield batch, False
+
+
+def mean_loss(losses: Sequence[float]) -> float:
+    """Mean over the steps that saw a clip; NaN where none did."""
+    seen = [loss for loss in losses if not math.isnan(loss)]
+    return sum(seen) / len(seen) if seen else math.nan

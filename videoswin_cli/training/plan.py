@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from videoswin_cli.errors import UsageError
 from videoswin_cli.training.optimizer import schedule
 from videoswin_cli.training.recipe import Recipe
 
@@ -80,3 +81,13 @@ def make_plan(recipe: Recipe, *, train_clips: int, devices: int) -> Plan:
         lr=lr,
         recipe=recipe,
     )
+
+
+def check_partners(recipe: Recipe) -> None:
+    """Raises UsageError where clips are to be mixed and a micro-batch has only one."""
+    mixed = " and ".join(name for name in ("mixup", "cutmix") if getattr(recipe, name))
+    if mixed and recipe.batch_size == 1:
+        raise UsageError(
+            f"{mixed} with batch_size 1: a clip is mixed with another one of its micro-batch",
+            hint=f"--set batch_size=2 or more, or set {mixed} to 0",
+        )

@@ -30,7 +30,7 @@ from videoswin_cli.training.found_clips import Source
 from videoswin_cli.training.groups import join_copies
 from videoswin_cli.training.inputs import Reading
 from videoswin_cli.training.memory import check_memory
-from videoswin_cli.training.plan import Plan, make_plan
+from videoswin_cli.training.plan import Plan, check_partners, make_plan
 from videoswin_cli.training.recipe import Recipe
 from videoswin_cli.training.start import plan_spec
 
@@ -86,6 +86,7 @@ def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Prepa
     Raises:
         UsageError: what is wrong with the data or the recipe.
     """
+    check_partners(recipe)
     found = find_clips(options.source, notice=watcher.notice)
     deal_clips(found, val_share=options.source.val_share, seed=recipe.seed)  # refuses early
     spec = plan_spec(

@@ -74,7 +74,7 @@ def open_session(
     )
     prepared = replace(prepared, recipe=recipe)
     examples, plan, spec = prepared.examples, prepared.plan, prepared.spec
-    reading = choose_reading(options, prepared, runtime)
+    reading = replace(choose_reading(options, prepared, runtime), notice=watcher.notice)
     start = make_start(
         options.model,
         spec,

@@ -40,7 +40,7 @@ class Progress:
     best_epoch: int = 0  # 0: none yet, or its file is gone
     waits_from: int = 0  # epoch from which patience counts, if that is later than the best one
     epochs: list[dict[str, int | float]] = field(default_factory=list)  # rows of metrics.csv
-    losses: list[float] = field(default_factory=list)  # of each step
+    losses: list[float] = field(default_factory=list)  # of each step; NaN: no clip was read
     confusions: list[tuple[int, int, int]] = field(default_factory=list)  # of the best epoch
     failures: dict[str, str] = field(default_factory=dict)  # clips that could not be read
 
@@ -162,9 +162,9 @@ def _check_progress(data: object, path: Path, *, steps: int) -> Progress:
     progress = to_record(Progress, data, source=f"{path}, progress")
     if not 0 <= progress.step <= steps:
         raise UsageError(f"{path}: step {progress.step} of {steps}", hint=START_ANEW)
-    if len(progress.losses) != progress.step or not all(map(math.isfinite, progress.losses)):
+    if len(progress.losses) != progress.step or any(map(math.isinf, progress.losses)):
         raise UsageError(
-            f"{path}: {len(progress.losses)} losses for {progress.step} steps, or not finite",
+            f"{path}: {len(progress.losses)} losses for {progress.step} steps, or infinite ones",
             hint=START_ANEW,
         )
     places = [row.get("step", -1.0) for row in progress.epochs]

@@ -1,0 +1,49 @@
+"""A file that was replaced is told from one that was not."""
+
+import os
+from pathlib import Path
+
+from videoswin_cli.engine.file_stamps import FileStamps, read_stamp
+from videoswin_cli.engine.journal import Journal, read_journals
+from videoswin_cli.records import ListedVideo
+
+
+def listed(*files: Path) -> list[ListedVideo]:
+    return [ListedVideo(path=file.name, file=str(file), label=0, line=1) for file in files]
+
+
+def test_size_and_time_tell_a_replaced_file(tmp_path: Path) -> None:
+    same, longer, later = files = [tmp_path / name for name in ("same", "longer", "later")]
+    for file in files:
+        file.write_bytes(b"12")
+        os.utime(file, ns=(5, 5))
+    before = {file.name: read_stamp(str(file)) for file in files}
+    assert before["same"] == "2-5"
+    longer.write_bytes(b"123")
+    os.utime(longer, ns=(5, 5))
+    os.utime(later, ns=(5, 6))
+    stamps = FileStamps(listed(*files))
+    current = [name for name, stamp in before.items() if stamps.is_current(name, stamp)]
+    assert current == ["same"]
+    assert stamps.describe(before) == ["2 files were changed since: computed again"]
+    assert same.exists()
+
+
+def test_what_has_no_stamp_is_taken_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    file.touch()
+    stamps = FileStamps(listed(file))
+    assert stamps.is_current("a", "")
+    (text,) = stamps.describe({"a": "", "b": "1-2"})
+    assert text.startswith("1 results have no size and time")
+    assert read_stamp("https://example.org/a.mp4") == read_stamp(None) == ""
+
+
+def test_a_replaced_file_that_cannot_be_read_has_no_old_result(tmp_path: Path) -> None:
+    with Journal(tmp_path / "run", {}, part="1-of-1") as journal:
+        journal.append({"path": "a", "error": None, "file_stamp": "1-1"})
+        journal.append({"path": "a", "error": "damaged", "file_stamp": "1-2"})
+        journal.append({"path": "b", "error": None, "file_stamp": "1-1"})
+        journal.append({"path": "b", "error": "damaged", "file_stamp": "1-1"})
+    found = read_journals(tmp_path / "run")
+    assert [found[path][1]["error"] for path in "ab"] == ["damaged", None]
