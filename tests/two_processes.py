@@ -55,9 +55,9 @@ def wait_for_both(folder: Path, rank: int, number: int) -> None:
 def main(rank: int, folder: Path, ports: Iterator[str]) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
     os.environ["MASTER_PORT"] = next(ports)
-    join(folder, folder / "undisturbed")
+    join(folder, folder / "undisturbed/o")
     for number, (process, event, call) in enumerate(STOPS):
-        out = folder / str(number)
+        out = folder / str(number) / "o"  # its name is in the weight files
         os.environ["MASTER_PORT"] = next(ports)
         if rank == process:
             with signalled(event, call):

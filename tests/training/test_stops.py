@@ -131,4 +131,4 @@ def test_processes_stop_together_and_resume(few: Path, tmp_path: Path) -> None:
     errors = [run.communicate(timeout=300)[1] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], errors
     for number in range(len(two_processes.STOPS)):
-        check_same_files(tmp_path / "f" / str(number), tmp_path / "f/undisturbed")
+        check_same_files(tmp_path / "f" / str(number) / "o", tmp_path / "f/undisturbed/o")
