@@ -68,8 +68,8 @@ def test_more_epochs_follow_the_longer_cosine(few: Path, out: Path) -> None:
     done = train(few, out, "epochs=3", asked=["epochs"], notices=notices)
     assert [row["step"] for row in done.progress.epochs] == [2, 4, 6]
     (told,) = (text for text in notices.texts if "the cosine" in text)
-    # Two steps of warm-up, then a cosine to step 4 and to step 6.
-    last, following = (0.01 * (1 + math.cos(math.pi * share)) for share in (1 / 2, 2 / 4))
+    # A warm-up of a third of the run: 1 of 4 steps and 2 of 6; then a cosine.
+    last, following = (0.01 * (1 + math.cos(math.pi * share)) for share in (2 / 3, 2 / 4))
     assert f"it was {last:.3g} in step 4, it is {following:.3g} in the next one" in told
 
 
