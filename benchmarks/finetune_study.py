@@ -57,17 +57,20 @@ BATCH = 8
 POOL, OWN_VAL, TEST = 70, 2, 50  # clips a class: to draw from, validated on by a run, measured on
 SIZE = 96, 112  # px of a clip, height and width
 
-EPOCHS = {5: (15, 60), 20: (15,), 50: (6,)}  # of each size: before, and for few clips
-BEFORE = (  # the defaults of commit 11b6d5e, whatever the size of the data
-    "lr=0.001", "lr_batch=64", "head_dropout=0.5", "crop_area=[0.08,1.0]",
-)  # fmt: skip
-FEW = ("lr=0.001", "lr_batch=8", "head_dropout=0.0", "crop_area=[0.5,1.0]")
+EPOCHS = {5: (15, 60), 20: (15,), 50: (6,)}  # of each size; 60 epochs of 20 clips: 150 steps
+RECIPES = {
+    "before": (  # the defaults of commit 11b6d5e: a learning rate of 0.001 x 8 / 64 for the head
+        *("lr=0.001", "lr_batch=64", "scale_lr=true"),
+        *("head_dropout=0.5", "crop_area=[0.08,1.0]"),
+    ),
+    "not scaled": ("lr=0.001", "scale_lr=false", "head_dropout=0.5", "crop_area=[0.08,1.0]"),
+    "few": ("lr=0.001", "scale_lr=false", "head_dropout=0.0", "crop_area=[0.5,1.0]"),
+}
 MODES = {"full": "none", "last stage": "stages:4", "linear probe": "backbone"}
-VARIANTS = {  # of FEW, in 5 clips a class: one key as it was before
-    "learning rate / 8": "lr_batch=64",
-    "crops from 8 %": "crop_area=[0.08,1.0]",
-    "head dropout 0.5": "head_dropout=0.5",
-    "15 epochs": "epochs=15",
+VARIANTS = {  # of "few, full", with 5 clips a class
+    "15 epochs": ("epochs=15",),
+    "15 epochs, crops from 8 %": ("epochs=15", "crop_area=[0.08,1.0]"),
+    "15 epochs, head dropout 0.5": ("epochs=15", "head_dropout=0.5"),
 }
 
 
@@ -81,28 +84,19 @@ class Arm:
 
 
 def list_arms(sizes: list[int]) -> list[Arm]:
-    """The cheap ones first."""
+    """All arms of these sizes."""
     arms = []
     for clips in sizes:
-        first, last = EPOCHS[clips][0], EPOCHS[clips][-1]
         arms.append(Arm(name="plain loop", clips=clips))
-        for mode, freeze in MODES.items():
-            rows = (("before", BEFORE, first), ("few", FEW, last))
-            arms += [
-                Arm(
-                    name=f"{name}, {mode}",
-                    clips=clips,
-                    changes=(*changes, f"freeze={freeze}", f"epochs={epochs}"),
-                )
-                for name, changes, epochs in rows
-            ]
+        for recipe, changes in RECIPES.items():
+            epochs = EPOCHS[clips][-1 if recipe == "few" else 0]
+            for mode, freeze in MODES.items():
+                own = (*changes, f"freeze={freeze}", f"epochs={epochs}")
+                arms.append(Arm(name=f"{recipe}, {mode}", clips=clips, changes=own))
         if clips == min(EPOCHS):
-            arms += [
-                Arm(
-                    name=f"few, full, {name}", clips=clips, changes=(*FEW, f"epochs={last}", change)
-                )
-                for name, change in VARIANTS.items()
-            ]
+            few = (*RECIPES["few"], f"epochs={EPOCHS[clips][-1]}")
+            for name, changes in VARIANTS.items():
+                arms.append(Arm(name=f"few, full, {name}", clips=clips, changes=(*few, *changes)))
     return arms
 
 
