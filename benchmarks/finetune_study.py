@@ -292,25 +292,28 @@ def read_results(path: Path) -> list[dict]:
 
 
 def print_table(results: list[dict]) -> None:
-    """Mean and range over the seeds of the accuracy on the test clips, in percent."""
+    """Percent of the test clips: mean (lowest to highest) over the seeds; mean of last weights."""
     cells: dict[tuple[str, int], list[float]] = defaultdict(list)
+    lasts: dict[tuple[str, int], list[float]] = defaultdict(list)
     for row in results:
-        for key, value in row.items():
+        for key in row:
             if key.startswith("after "):
                 name = f"plain loop, {key.removeprefix('after ')} epochs"
-                cells[name, row["clips"]].append(value)
+                cells[name, row["clips"]].append(row[key])
         if "best" in row:
             cells[row["arm"], row["clips"]].append(row["best"])
-            cells[row["arm"] + " (last)", row["clips"]].append(row["last"])
+            lasts[row["arm"], row["clips"]].append(row["last"])
     sizes = sorted({clips for _, clips in cells})
     print("| " + " | ".join(["", *(f"{n} clips a class" for n in sizes)]) + " |")
     print("| --- " * (len(sizes) + 1) + "|")
-    for name in dict.fromkeys(name for name, _ in cells):
+    for name in sorted({name for name, _ in cells}):
         texts = []
-        for clips in sizes:
-            found = cells.get((name, clips), [])
-            spread = f"{min(found):.1f} to {max(found):.1f}, {len(found)}" if found else ""
-            texts.append(f"{statistics.mean(found):.1f} ({spread})" if found else "")
+        for key in ((name, clips) for clips in sizes):
+            found = cells.get(key)
+            text = ""
+            if found:
+                text = f"{statistics.mean(found):.1f} ({min(found):.1f} to {max(found):.1f})"
+            texts.append(text + (f"; {statistics.mean(lasts[key]):.1f}" if key in lasts else ""))
         print("| " + " | ".join([name, *texts]) + " |")
 
 

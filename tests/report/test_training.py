@@ -142,7 +142,7 @@ ADVICE = {
     "one": "One epoch cannot show",
     "falling": "more --epochs would probably help",
     "frozen": "training more of the network (--freeze none)",
-    "clips": "More epochs would hardly help; more clips of the classes above would",
+    "clips": "More epochs would hardly help; more clips of the confused classes would",
 }
 
 
@@ -206,6 +206,7 @@ def test_several_labels_have_average_precision_and_no_pairs() -> None:
     assert "Confused" not in text
     assert "confidence" not in text
     assert "without a validation clip: 'sit'" in text
+    assert text.count("More epochs would hardly help; more clips would.") == 1
     # a network that knows nothing has log(2) for each class
     idle = replace(several, rows=rows((0.6, 0.6)))
     assert "hardly learned" in describe_outcome(idle)

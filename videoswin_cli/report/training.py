@@ -149,7 +149,11 @@ def _advice(outcome: TrainingOutcome) -> Iterator[str]:
             "(--freeze none)."
         )
     else:
-        yield "More epochs would hardly help; more clips of the classes above would."
+        confused = not outcome.multi_label and _hits(outcome) < sum(
+            n for *_, n in outcome.confusions
+        )
+        which = " of the confused classes" if confused else ""
+        yield f"More epochs would hardly help; more clips{which} would."
 
 
 def _falls(outcome: TrainingOutcome) -> bool:
