@@ -269,3 +269,36 @@ def test_accumulation_is_the_same_as_a_larger_batch(
         losses.append(load_torch(out / "state.pt", mmap=False)["progress"]["losses"])
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
     assert losses[0] == pytest.approx(losses[2], abs=1e-5)
+
+
+def test_few_clips_change_the_recipe_but_not_what_was_set(
+    run: Run, tiny: str, data: Path, tmp_path: Path
+) -> None:
+    """8 clips a class. The run resumes with what it began with."""
+    command = ("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK)
+    result = run(*command)
+    assert result.exit_code == 0, result.output
+    assert (
+        "few clips per class (8): crop_area [0.08, 1] -> [0.5, 1], head_dropout 0.5 -> 0; --set"
+        in result.stderr
+    )
+    resolved = read_recipe(tmp_path / "o/config.yaml")
+    assert (resolved.epochs, resolved.crop_area, resolved.head_dropout) == (2, (0.5, 1.0), 0.0)
+    resumed = run(*command, "--resume", "auto")
+    assert resumed.exit_code == 0, resumed.output
+    own = ("--config", tmp_path / "o/config.yaml", "--set", "head_dropout=0.25")
+    planned = run("finetune", data, "--model", tiny, "--out", tmp_path / "p", *own, "--dry-run")
+    assert planned.exit_code == 0, planned.output
+    assert "few clips" not in planned.stderr
+
+
+def test_the_run_ends_with_how_good_it_is_and_how_to_use_it(
+    run: Run, tiny: str, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "o"
+    result = run("finetune", data, "--model", tiny, "--out", out, *QUICK)
+    assert result.stdout == f"{out / 'best.safetensors'}\n"
+    (last,) = (line for line in result.stderr.splitlines() if line.startswith("best after epoch"))
+    assert " of 6 validation clips recognised, top-1 " in last
+    assert "guessing among 3 classes would get 33.3 %" in last
+    assert last.endswith(f"videoswin predict CLIP --model {out / 'best.safetensors'}")

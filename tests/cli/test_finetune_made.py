@@ -31,7 +31,7 @@ def best(folder: Path) -> float:
 
 
 def test_the_example_of_the_readme(run: Run, made: Path, tmp_path: Path) -> None:
-    out = ("--out", tmp_path / "o", "--epochs", 3, "--set", "lr=0.008")
+    out = ("--out", tmp_path / "o", "--epochs", 3)
     result = run("finetune", made, "--model", "camera-motion", *out)
     assert result.exit_code == 0, result.output
     assert "2 new (head)" in result.stderr
@@ -39,7 +39,7 @@ def test_the_example_of_the_readme(run: Run, made: Path, tmp_path: Path) -> None
 
 
 def test_a_linear_probe_of_the_bundled_backbone(run: Run, made: Path, tmp_path: Path) -> None:
-    probe = ("--freeze", "backbone", "--epochs", 20, "--set", "lr=0.02")
+    probe = ("--freeze", "backbone", "--epochs", 20, "--set", "lr=0.0025")
     result = run("finetune", made, "--model", "camera-motion", "--out", tmp_path / "o", *probe)
     assert result.exit_code == 0, result.output
     assert best(tmp_path / "o") >= 90
@@ -48,7 +48,7 @@ def test_a_linear_probe_of_the_bundled_backbone(run: Run, made: Path, tmp_path: 
 def test_some_classes_with_the_others_held_out(run: Run, made: Path, tmp_path: Path) -> None:
     for name in FIVE:
         copytree(made / name, tmp_path / "five" / name)
-    out = ("--out", tmp_path / "o", "--epochs", 3, "--set", "lr=0.008")
+    out = ("--out", tmp_path / "o", "--epochs", 3)
     result = run("finetune", tmp_path / "five", "--model", "camera-motion", *out)
     assert result.exit_code == 0, result.output
     assert "5 classes, 120 training and 30 validation clips" in result.stderr

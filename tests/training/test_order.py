@@ -31,7 +31,7 @@ def test_a_balanced_order_draws_all_classes_alike() -> None:
 
 def test_the_plan_is_arithmetic() -> None:
     recipe = read_recipe(
-        None, ["epochs=3", "batch_size=4", "accumulate=2", "lr=1e-3", "lr_batch=64"]
+        None, ["epochs=3", "batch_size=4", "accumulate=2", "lr=1e-3", "scale_lr=true"]
     )
     plan = make_plan(recipe, train_clips=100, devices=2)
     assert plan.step_clips == 16

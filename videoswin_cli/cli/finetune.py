@@ -13,6 +13,7 @@ from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 from videoswin_cli.report.curves import draw_confusion, draw_curves
 from videoswin_cli.report.evaluation import FIGURES, write_failures
+from videoswin_cli.report.training import TrainingOutcome, describe_outcome
 
 _INTERRUPTED = 130
 
@@ -188,16 +189,18 @@ def finetune(
         "deterministic": deterministic or None,
     }
     named_changes = [f"{key}={value}" for key, value in given.items() if value is not None]
+    wanted = [*(changes or []), *named_changes]
 
     from videoswin_cli.cli.memory import keep_freed_memory
     from videoswin_cli.training import finetuning as engine
     from videoswin_cli.training.found_clips import Source
     from videoswin_cli.training.preparation import FinetuneOptions, rehearse
     from videoswin_cli.training.recipe import read_recipe
+    from videoswin_cli.training.small_data import SIZED_KEYS
 
     keep_freed_memory()
-    all_changes = [*(changes or []), *named_changes]
-    recipe = read_recipe(config, all_changes)
+    recipe = read_recipe(config, wanted)
+    keys = frozenset(change.partition("=")[0].strip() for change in wanted)
     chosen = FinetuneOptions(
         source=Source(
             folder=data,
@@ -217,7 +220,7 @@ def finetune(
         scratch=scratch,
         out=folder,
         resume=_find_state(resume, folder),
-        asked=frozenset(change.partition("=")[0].strip() for change in all_changes),
+        asked=keys,
         device=device,
         opening=OpenOptions(
             decoder=decoder,
@@ -226,6 +229,8 @@ def finetune(
             max_pixels=max_pixels,
         ),
         workers=workers,
+        # The study behind them is of fine-tuning; a recipe of one's own is taken as it is.
+        free_keys=frozenset() if config or scratch else SIZED_KEYS - keys,
     )
     with StepBar() as bar:
         if dry_run:
@@ -245,8 +250,23 @@ def finetune(
         draw_confusion(folder / "confusion.png", counts, done.classes)
     if done.broken:
         write_failures(folder / "failed.jsonl", done.broken)
-    figure = next(iter(figures.values()))
-    notice(f"best after epoch {done.best_epoch}: {figure} {done.progress.best:.2f} %")
+    notice(
+        describe_outcome(
+            TrainingOutcome(
+                model=done.best,
+                classes=done.classes,
+                multi_label=done.recipe.multi_label,
+                frozen=done.recipe.freeze != "none",
+                best=done.progress.best,
+                best_epoch=done.best_epoch,
+                planned_epochs=done.recipe.epochs,
+                rows=rows,
+                val_clips=done.val_clips,
+                val_counts=done.val_counts,
+                confusions=done.progress.confusions,
+            )
+        )
+    )
     result(done.best)
     if done.broken:
         notice(f"{len(done.broken)} clips could not be read: {folder / 'failed.jsonl'}")

@@ -46,6 +46,9 @@ class Finetuned:
     progress: Progress
     classes: tuple[str, ...]
     broken: tuple[tuple[str, str], ...]
+    recipe: Recipe  # as it was run
+    val_clips: int
+    val_counts: tuple[int, ...]  # validation clips of each class
 
 
 def finetune(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Finetuned | None:
@@ -88,6 +91,9 @@ def _finetune(
         progress=session.progress,
         classes=prepared.examples.classes,
         broken=(*prepared.examples.broken, *session.progress.failures.items()),
+        recipe=session.recipe,
+        val_clips=len(session.examples.val),
+        val_counts=tuple(session.examples.counts(session.examples.val)),
     )
 
 

@@ -32,6 +32,7 @@ from videoswin_cli.training.inputs import Reading
 from videoswin_cli.training.memory import check_memory
 from videoswin_cli.training.plan import Plan, check_partners, make_plan
 from videoswin_cli.training.recipe import Recipe
+from videoswin_cli.training.small_data import adapt_to_size
 from videoswin_cli.training.start import plan_spec
 
 _ALONE = Processes()
@@ -67,6 +68,7 @@ class FinetuneOptions:
     device: str = "auto"
     opening: OpenOptions = field(default_factory=OpenOptions)
     workers: int | None = None
+    free_keys: frozenset[str] = frozenset()  # of the recipe, to be chosen by the size of the data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +102,17 @@ def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Prepa
     examples = deal_clips(found, val_share=options.source.val_share, seed=recipe.seed)
     for text in describe_examples(examples):
         watcher.notice(text)
-    plan = make_plan(recipe, train_clips=len(examples.train), devices=find_processes().size)
+    devices = find_processes().size
+    recipe, told = adapt_to_size(
+        recipe,
+        clips=len(examples.train),
+        classes=len(examples.classes),
+        step_clips=devices * recipe.batch_size * recipe.accumulate,
+        free=options.free_keys,
+    )
+    if told is not None:
+        watcher.notice(told)
+    plan = make_plan(recipe, train_clips=len(examples.train), devices=devices)
     for text in plan.describe():
         watcher.notice(text)
     watcher.notice(flips.reason)
@@ -138,7 +150,7 @@ def rehearse(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> None
     runtime = choose_runtime(device=processes.device(options.device))
     recipe = settle_precision(recipe, runtime, notice=watcher.notice)
     prepared = prepare(options, recipe, watcher)
-    examples, spec = prepared.examples, prepared.spec
+    recipe, examples, spec = prepared.recipe, prepared.examples, prepared.spec
     reading = choose_reading(options, prepared, runtime)
     clips = TrainingClips(
         [examples.train[0].part],
