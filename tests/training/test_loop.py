@@ -134,6 +134,23 @@ def test_loss_and_gradient_are_means_over_the_clips_that_can_be_read() -> None:
         assert torch.allclose(gradients(network)[name], expected, atol=1e-6), name
 
 
+def test_random_numbers_drawn_while_clips_are_made_change_no_step() -> None:
+    """A loader that starts draws from torch's own; a resumed run starts one in another step."""
+    results = []
+    for draws in (0, 1):
+        network = fresh()
+        dropping = read_recipe(None, [*EXACT, "batch_size=4", "accumulate=2"])
+        network.head_dropout = 0.5
+
+        def items(draws: int = draws) -> Iterator[TrainingClip]:
+            for clip in clips(8):
+                torch.rand(draws)
+                yield clip
+
+        results.append(make(network, dropping, []).step(0, items()).loss)
+    assert results[0] == results[1]
+
+
 def test_a_step_without_a_readable_clip_updates_nothing() -> None:
     network = fresh()
     before = {name: p.clone() for name, p in network.named_parameters()}

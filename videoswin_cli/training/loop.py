@@ -95,9 +95,6 @@ class Stepper:
         set_lr(self.optimizer, lr)
         sums = None
         while sums is None:
-            torch.manual_seed(
-                seeded(recipe.seed, "step", number, self._processes.rank).initial_seed()
-            )
             self.optimizer.zero_grad(set_to_none=True)
             sums = self._accumulate(number, items)
         loss, seen = self._add_up(sums)
@@ -135,10 +132,13 @@ class Stepper:
             Its share of the mean over the planned clips of this process.
         """
         recipe, total = self._plan.recipe, 0.0
+        place = number, self._processes.rank, start
+        # Not before the clips are there: a loader that starts draws from torch's own numbers.
+        torch.manual_seed(seeded(recipe.seed, "step", *place).initial_seed())
         inputs = self._inputs.batch(batch)
         # Without a clip a row that counts for nothing stands in.
         targets = self._targets.of(batch).to(self._device)
-        generator = seeded(recipe.seed, "mix", number, self._processes.rank, start)
+        generator = seeded(recipe.seed, "mix", *place)
         # Mixed before it is divided: what does not fit into memory keeps its partners.
         inputs, targets = mix(inputs, targets, recipe, generator)
         for first in range(0, len(inputs), self._at_once):
