@@ -374,21 +374,23 @@ def test_killed_and_resumed(
     assert contents(tmp_path) == expected
 
 
-def test_frames_that_cannot_be_passed_on_are_a_failure(
+def test_frames_that_cannot_be_shared_go_through_a_pipe(
     run: Run, tiny: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in a container with little shared memory; torch's own thread would hang the run."""
+    """As in a container with little shared memory."""
 
-    def fail(tensor: torch.Tensor) -> None:
+    def fail(*args: object) -> None:
         raise RuntimeError("unable to resize file </torch_1_2_3> to the right size")
 
-    monkeypatch.setattr(torch.Tensor, "share_memory_", fail)
-    result = run("extract", folder, "--out", tmp_path / "f.npy", "--model", tiny, "--workers", 1)
-    assert result.exit_code == 3
-    assert "no shared memory to pass its frames on" in result.stderr
-    assert "use --workers 0" in result.stderr
-    alone = run("extract", folder, "--out", tmp_path / "f.npy", "--model", tiny, "--workers", 0)
-    assert "1 of 4 videos failed" in alone.stderr
+    for name in ("_share_fd_cpu_", "_share_filename_cpu_"):
+        monkeypatch.setattr(torch.UntypedStorage, name, fail)
+    for workers in (0, 1):
+        line = ("extract", folder, "--out", tmp_path / f"{workers}.npy", "--model", tiny)
+        result = run(*line, "--workers", workers)
+        assert result.exit_code == 3
+        assert "1 of 4 videos failed" in result.stderr
+        assert ("--shm-size" in result.stderr) == (workers == 1)
+    assert (tmp_path / "0.npy").read_bytes() == (tmp_path / "1.npy").read_bytes()
 
 
 def test_overwriting_a_folder_leaves_no_empty_ones(

@@ -13,6 +13,7 @@ from filelock import FileLock
 from typer.testing import Result
 
 Run = Callable[..., Result]
+ALONE = ("--set", "batch_size=1")  # a clip has no partner
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,12 @@ Run = Callable[..., Result]
         (("DATA", "--set", "init=motion"), "init=motion is for training from scratch"),
         (("DATA", "--labels", "names.txt"), "--labels goes with --train-list"),
         (("--val-list", "v", "DATA"), "--val-list goes with --train-list"),
+        (("DATA", *ALONE, "--set", "mixup=0.8"), "mixup with batch_size 1"),
+        (("DATA", *ALONE, "--set", "cutmix=1"), "cutmix with batch_size 1"),
+        (
+            ("DATA", *ALONE, "--set", "mixup=0.8", "--set", "cutmix=1", "--set", "accumulate=8"),
+            "mixup and cutmix with batch_size 1",
+        ),
     ],
 )
 def test_wrong_usage(

@@ -5,6 +5,7 @@ import multiprocessing
 import multiprocessing.synchronize
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -454,3 +455,25 @@ def test_a_failure_of_the_machine_ends_the_run_as_it_is(workers: int) -> None:
         with pytest.raises(MachineError, match=r"^Too many open files$") as caught:
             list(items)
         assert caught.value.hint == "ulimit -n"
+
+
+@pytest.mark.parametrize("how", ["Python", "OpenMP"])
+def test_a_process_that_can_start_no_thread_costs_no_item(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under a limit of processes (ulimit -u, pids.max): the first item is not sent."""
+    parent, start = os.getpid(), threading.Thread.start
+
+    def fail(thread: threading.Thread) -> None:
+        if os.getpid() == parent:
+            return start(thread)
+        if how == "OpenMP":
+            os._exit(1)  # as libgomp: "Thread creation failed"
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    notices: list[str] = []
+    check_all_come(notices)
+    assert len(notices) == 1
+    assert "could not work" in notices[0]
+    assert "decoding in this process" in notices[0]

@@ -102,7 +102,7 @@ def feed(
         except UnreachableError as error:
             way = way.without_sharing(error)
         except _NoProcessError as error:
-            way.say(f"{error}: decoding in this process, as with --workers 0")
+            way.say_here(error)
             workers = 0
 
 
@@ -151,8 +151,11 @@ class _StreamLine:
         try:
             return self._way.load(streams, workers=1)
         except _NoProcessError as error:
-            self._way.say(f"{error}: decoding in this process, as with --workers 0")
-            return streams.items()
+            return self._make_here(error, streams)
+
+    def _make_here(self, error: "_NoProcessError", streams: "_Streams") -> Iterator[Any]:
+        self._way.say_here(error)
+        return streams.items()
 
     def next_stream(self) -> Iterator[Any]:
         """Items of the next stream."""
@@ -166,6 +169,10 @@ class _StreamLine:
                     break
                 alone = True  # it may have died of a later one, which it made ahead
                 self._items = self._start([key], skip=came)
+                continue
+            except _NoProcessError as error:
+                left = [key] if alone else self._keys
+                self._items = self._make_here(error, _Streams(self._source, left, came, False))
                 continue
             except UnreachableError as error:
                 self._way = self._way.without_sharing(error)
@@ -222,7 +229,7 @@ class _WorkerDiedError(Exception):
 
 
 class _NoProcessError(Exception):
-    """A process cannot be started; the message is why."""
+    """A process cannot be started, or not do its work; the message is why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,18 +247,21 @@ class _Way:
         """Items from processes that start at once; their death is an error of ours.
 
         Raises:
-            _NoProcessError: they cannot be started.
+            _NoProcessError: they cannot be started; or, from the iterator, not work.
         """
-        loader = DataLoader(
-            items,
-            batch_size=None,
-            sampler=keys,
-            num_workers=workers,
-            prefetch_factor=self.ahead,
-            timeout=self.patience.look_seconds,
-        )
         before = set(active_children())
-        packed = _start(loader)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "This DataLoader will create")  # more than cores
+            packed = _start(
+                DataLoader(
+                    items,
+                    batch_size=None,
+                    sampler=keys,
+                    num_workers=workers,
+                    prefetch_factor=self.ahead,
+                    timeout=self.patience.look_seconds,
+                )
+            )
         return self._unpack(packed, [p for p in active_children() if p not in before])
 
     def _unpack(self, items: Iterator[Packed], workers: Sequence[BaseProcess]) -> Iterator[Any]:
@@ -267,7 +277,7 @@ class _Way:
                     continue
                 if "DataLoader worker (pid" not in str(error):  # "Caught ... in": of ours
                     raise
-                raise _WorkerDiedError(_DEATH) from error
+                raise _find_death(workers) from error
             if packed.unshared:
                 self._tell_unshared(packed.unshared)
             try:
@@ -288,9 +298,23 @@ class _Way:
             f"({more} gives more)"
         )
 
+    def say_here(self, error: _NoProcessError) -> None:
+        self.say(f"{error}: decoding in this process, as with --workers 0")
+
     def say(self, text: str) -> None:
         """Print a sentence, once in a run."""
         _say_once(self.notice, text)
+
+
+def _find_death(workers: Sequence[BaseProcess]) -> Exception:
+    """The error of a run of which a process has ended.
+
+    A decoder that crashes ends with a signal. Status 1 is of Python or OpenMP where they cannot
+    start a thread: errors of an item come as such, so no item is to blame.
+    """
+    if {worker.exitcode for worker in workers} - {None, 0} == {1}:
+        return _NoProcessError("a decoding process could not work (no thread or no memory left?)")
+    return _WorkerDiedError(_DEATH)
 
 
 _say_once = cache(lambda notice, text: notice(text))
@@ -301,9 +325,7 @@ def _start(loader: DataLoader[Packed]) -> Iterator[Packed]:
     reason = ""
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "This DataLoader will create")  # more than cores
-            items = iter(loader)
+        items = iter(loader)
     except OSError as error:  # no semaphore, pipe or process
         reason = error.strerror or str(error)
     except RuntimeError as error:

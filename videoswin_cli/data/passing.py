@@ -19,6 +19,8 @@ from torch import Tensor
 
 from videoswin_cli.errors import VideoSwinError
 
+_SPARE = 16  # descriptors, for an item's memory, the way of it, and the next video
+
 
 @dataclass(frozen=True)
 class Packed:
@@ -50,12 +52,27 @@ def _pack(item: Any, *, shared: bool) -> Packed:
     reason = ""
     if shared:
         try:
+            _check_descriptors()
             return Packed(bytes(ForkingPickler.dumps(item)))
         except (OSError, RuntimeError) as error:
             reason = _name_cause(error)
     buffer = io.BytesIO()
     _ByValue(buffer, protocol=5).dump(item)
     return Packed(buffer.getvalue(), reason)
+
+
+def _check_descriptors() -> None:
+    """Raises OSError where few are left, since who asks for shared memory waits for one of them.
+
+    The thread that hands it over tries again for ever.
+    """
+    spare: list[int] = []
+    try:
+        while len(spare) < _SPARE:
+            spare.append(os.open(os.devnull, os.O_RDONLY))
+    finally:
+        for descriptor in spare:
+            os.close(descriptor)
 
 
 def unpack(packed: Packed) -> Any:

@@ -222,6 +222,10 @@ def _micro_batches(
 
 
 def mean_loss(losses: Sequence[float]) -> float:
-    """Mean over the steps that saw a clip; NaN where none did."""
+    """Mean over the steps that saw a clip; NaN where none did.
+
+    All steps are planned with equally many clips, so it is the mean over the clips of the epoch. A
+    clip that cannot be read gives its weight to the others of its step.
+    """
     seen = [loss for loss in losses if not math.isnan(loss)]
     return sum(seen) / len(seen) if seen else math.nan
