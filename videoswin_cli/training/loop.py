@@ -90,7 +90,7 @@ class Stepper:
         Raises:
             VideoSwinError: no memory for a single clip, or for one of several processes.
         """
-        _recipe, plan = self._plan.recipe, self._plan
+        plan = self._plan
         lr = plan.lr_of(number)
         set_lr(self.optimizer, lr)
         sums = None
