@@ -33,7 +33,7 @@ def test_a_folder_becomes_a_model(run: Run, tiny: str, data: Path, tmp_path: Pat
     assert result.exit_code == 0, result.output
     assert result.stdout == f"{out / 'best.safetensors'}\n"
     assert "3 classes, 24 training and 6 validation clips; 8 (green) to 8" in result.stderr
-    assert "1 devices x 8 clips x 1 accumulated = 8 clips a step" in result.stderr
+    assert "1 device x 8 clips x 1 accumulated = 8 clips per step" in result.stderr
     assert "2 new (head)" in result.stderr
     names = {"best.safetensors", "last.safetensors", "state.pt", "config.yaml", "metrics.csv"}
     names |= {"splits.csv", "curves.png", "confusion.png", ".lock"}
@@ -299,6 +299,6 @@ def test_the_run_ends_with_how_good_it_is_and_how_to_use_it(
     result = run("finetune", data, "--model", tiny, "--out", out, *QUICK)
     assert result.stdout == f"{out / 'best.safetensors'}\n"
     (last,) = (line for line in result.stderr.splitlines() if line.startswith("best after epoch"))
-    assert " of 6 validation clips recognised, top-1 " in last
+    assert " of 6 validation clips recognized, top-1 " in last
     assert "guessing among 3 classes would get 33.3 %" in last
     assert last.endswith(f"videoswin predict CLIP --model {out / 'best.safetensors'}")

@@ -139,6 +139,8 @@ def test_names_that_pair_off_stop_flips_or_exchange_their_clips(names: tuple[str
     "names",
     [
         ("turn_L", "turn_R"),
+        ("LHand", "RHand"),
+        ("sx", "dx"),
         ("turnl", "turnr"),
         ("L", "R"),
         ("hand LH", "hand RH"),
@@ -183,6 +185,13 @@ def test_one_class_without_a_partner_stops_the_pairs_too() -> None:
     assert "'turn left' holds 'left'" in flips.reason
     with pytest.raises(UsageError, match=r"flip=swap: 'turn left' holds 'left'"):
         choose_flips("swap", names)
+
+
+def test_all_exchanged_pairs_are_shown() -> None:
+    names = [f"{action} {side}" for action in ("go", "look", "run", "sit") for side in WORDS[0]]
+    reason = choose_flips("swap", names).reason
+    assert all(repr(name) in reason for name in names)
+    assert "and 1 more pairs" in choose_flips("auto", names).reason
 
 
 def test_equal_words_are_no_mirror_images() -> None:

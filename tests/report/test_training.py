@@ -52,7 +52,7 @@ def test_the_interval_is_wilsons(hits: int, clips: int, low: float, high: float)
 def test_how_good_on_how_many_clips_against_a_guess() -> None:
     text = describe_outcome(USUAL)
     assert (
-        "best after epoch 2: 17 of 20 validation clips recognised, top-1 85.0 % (64 to 95 %" in text
+        "best after epoch 2: 17 of 20 validation clips recognized, top-1 85.0 % (64 to 95 %" in text
     )
     assert "guessing among 2 classes would get 50.0 %" in text
     assert "luck" not in text
@@ -135,7 +135,9 @@ def test_few_validation_clips_are_told() -> None:
     assert "More validation clips" not in describe_outcome(many)
 
 
+GUESSED = {"best": 50.0, "confusions": [(0, 0, 10), (1, 0, 10)]}
 ADVICE = {
+    "high": "are still high: more --epochs would help",
     "hardly learned": "It has hardly learned anything",
     "by heart": "it knows them by heart, so more clips would help",
     "stopped": "It stopped after epoch",
@@ -150,8 +152,10 @@ ADVICE = {
     ("losses", "changes", "expected"),
     [
         # neither loss is below 0.7 x log(2) = 0.485
-        ([(0.70, 0.69), (0.69, 0.69)], {}, "hardly learned"),
-        ([(0.50, 0.49)], {"best_epoch": 1, "planned_epochs": 1}, "hardly learned"),
+        ([(0.70, 0.69), (0.69, 0.69)], GUESSED, "hardly learned"),
+        ([(0.50, 0.49)], GUESSED | {"best_epoch": 1, "planned_epochs": 1}, "hardly learned"),
+        # 17 of 20 are no guess, whatever the losses
+        ([(0.50, 0.49)], {"best_epoch": 1, "planned_epochs": 1}, "high"),
         # training loss below half of the validation loss
         ([(0.5, 0.5), (0.20, 0.41)], {}, "by heart"),
         ([(0.5, 0.5), (0.21, 0.41)], {}, "falling"),

@@ -55,7 +55,9 @@ def test_class_folders_are_split_evenly_and_repeatably(tmp_path: Path) -> None:
     kept = {clip.path for clip in found.val}
     assert kept < {clip.path for clip in find(folder=tmp_path).val}, "other classes stay as split"
     lines = describe_examples(found)
-    assert lines[0] == "4 classes, 22 training and 6 validation clips; 1 (c) to 16 (a) a class"
+    assert (
+        lines[0] == "4 classes, 22 training and 6 validation clips; 1 ('c') to 16 ('a') per class"
+    )
     assert lines[1:] == [
         "the classes are far from balanced: see --balance sampler|loss",
         "2 classes with a single training clip: c, d",

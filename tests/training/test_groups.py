@@ -131,6 +131,15 @@ def test_clips_of_a_recording_stay_on_one_side(tmp_path: Path) -> None:
     assert {path[:9] for path in paths(apart.train)} & {path[:9] for path in paths(apart.val)}
 
 
+def test_a_validation_share_that_groups_make_large_is_said(tmp_path: Path) -> None:
+    write(tmp_path, *[name for name in UCF if "_g01_" in name or "_g02_" in name])
+    found = deal([], folder=tmp_path)
+    text = "50% of the clips validate, not 20%, as groups stay together"
+    assert any(line.startswith(text) for line in describe_examples(found, val_share=0.2))
+    assert not any(text in line for line in describe_examples(found))
+    assert not any(text in line for line in describe_examples(found, val_share=0.4))
+
+
 def test_a_class_of_one_recording_is_not_validated_and_said(tmp_path: Path) -> None:
     write(tmp_path, *UCF, "C/v_C_g01_c01.avi", "C/v_C_g01_c02.avi")
     found = deal([], folder=tmp_path)
@@ -255,7 +264,8 @@ def test_one_file_in_both_given_parts_is_refused_and_a_copy_is_told(tmp_path: Pa
     assert len(deal(said, folder=tmp_path).val) == 4
     assert said == [
         "2 validation clips copy training clips, byte by byte, such as val/a/3.mp4 of "
-        "train/a/1.mp4: accuracy on new videos may be lower"
+        "train/a/1.mp4 (1 under other classes, which cannot both be right): accuracy on new videos "
+        "may be lower"
     ]
 
 

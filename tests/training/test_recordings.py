@@ -143,3 +143,9 @@ def test_schemes_are_told_of_the_clips_that_have_them() -> None:
     titles, found = find("golf_1.mp4", "golf_2.mp4", "v_A_g01_c01.avi", "v_A_g01_c02.avi")
     assert titles == ["v_NAME_g01_c01 (UCF101)"]
     assert len(found) == 4
+
+
+def test_a_folder_without_a_class_above_it_is_no_recording() -> None:
+    """In a list of several labels per clip it may be a class."""
+    videos = {f"{folder}/{n}.mp4": 0 for folder in ("a", "b") for n in range(4)}
+    assert find_recordings(videos, ("run", "jump")) == []

@@ -46,6 +46,10 @@ def read_name(name: str) -> list[Piece]:
             pieces[at] = replace(pieces[at], level=Level.INNOCENT)
     if pieces and not pieces[-1].level:
         pieces[-1:] = _look_at_end(pieces[-1].text)
+        first = pieces[0].text
+        if not (pieces[0].level or pieces[-1].level) and first[:1] in _STARTS:
+            rest = Piece(first[1:], first[1:])
+            pieces[:1] = [Piece(first[0], _STARTS[first[0]], Level.DOUBTFUL), rest]
     return pieces
 
 
@@ -73,6 +77,7 @@ _PARTS = _both_ways(words.PARTS)
 _WORDS = _both_ways(words.WORDS)
 _DOUBTFUL = _both_ways(words.DOUBTFUL)
 _ENDS = _both_ways(words.DOUBTFUL_ENDS)
+_STARTS = _both_ways(words.DOUBTFUL_STARTS)
 _SYMBOLS = _both_ways(words.SYMBOLS)
 _UNPAIRED = tuple(_fold(word) for word in words.UNPAIRED)
 _SAME = {_fold(a): _fold(b) for a, b in words.SAME.items()}

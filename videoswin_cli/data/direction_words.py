@@ -91,6 +91,7 @@ UNPAIRED = ("часовой", "aiguilles", "zegara")
 DOUBTFUL: Pairs = (
     ("l", "r"),
     ("lh", "rh"),
+    ("sx", "dx"),
     ("lt", "rt"),
     ("lr", "rl"),
     ("west", "east"),
@@ -109,6 +110,7 @@ DOUBTFUL: Pairs = (
     ("좌", "우"),
 )
 DOUBTFUL_ENDS: Pairs = (("ccw", "cw"), ("l", "r"))  # of the whole name: rotatecw, turnl
+DOUBTFUL_STARTS: Pairs = (("l", "r"),)  # of the whole name: LHand
 SYMBOLS: Pairs = (
     *(("←", "→"), ("⇐", "⇒"), ("⬅", "➡"), ("↖", "↗"), ("↙", "↘"), ("👈", "👉")),
     *(("↺", "↻"), ("↶", "↷"), ("↰", "↱")),

@@ -55,7 +55,7 @@ def choose_flips(wanted: Literal["auto", "swap"] | bool, classes: Sequence[str])
     return Flips(
         on=True,
         partners=tuple(found.certain.get(label, label) for label in range(len(classes))),
-        reason=f"flips exchange the classes {_show_pairs(classes, found.certain)}",
+        reason=f"flips exchange the classes {_show_pairs(classes, found.certain, most=None)}",
     )
 
 
@@ -119,7 +119,9 @@ def _asked_for(classes: Sequence[str], held: Mapping[int, str], found: _Pairs) -
     return asked
 
 
-def _show_pairs(classes: Sequence[str], pairs: Mapping[int, int]) -> str:
+def _show_pairs(
+    classes: Sequence[str], pairs: Mapping[int, int], *, most: int | None = _SHOWN
+) -> str:
     both = [f"{shown(classes[a])} and {shown(classes[b])}" for a, b in pairs.items() if a < b]
-    more = f"; and {len(both) - _SHOWN} more pairs" if len(both) > _SHOWN else ""
-    return "; ".join(both[:_SHOWN]) + more
+    more = f"; and {len(both[most:])} more pairs" if most and both[most:] else ""
+    return "; ".join(both[:most]) + more

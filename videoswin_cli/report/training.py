@@ -67,7 +67,7 @@ def _quality(outcome: TrainingOutcome) -> Iterator[str]:
         guess, how = _best_guess(outcome)
         yield (
             f"best after epoch {outcome.best_epoch}: {hits} of {_clips(clips, 'validation')} "
-            f"recognised, top-1 {outcome.best:.1f} % ({low:.0f} to {high:.0f} % with 95 % "
+            f"recognized, top-1 {outcome.best:.1f} % ({low:.0f} to {high:.0f} % with 95 % "
             f"confidence); {how} would get {guess:.1f} %."
         )
         if low <= guess:
@@ -90,6 +90,14 @@ def _best_guess(outcome: TrainingOutcome) -> tuple[float, str]:
     if share > chance + 0.05:
         return share, f"always answering {outcome.classes[largest]!r}"
     return chance, f"guessing among {len(outcome.classes)} classes"
+
+
+def _beats_guess(outcome: TrainingOutcome) -> bool:
+    """Whether accuracy is above guessing, the interval of its clips included."""
+    if outcome.multi_label:
+        return False
+    low, _ = wilson_interval(_hits(outcome), outcome.val_clips)
+    return low > _best_guess(outcome)[0]
 
 
 def _confused(outcome: TrainingOutcome) -> Iterator[str]:
@@ -122,6 +130,11 @@ def _advice(outcome: TrainingOutcome) -> Iterator[str]:
     nothing = math.log(2) if outcome.multi_label else math.log(len(outcome.classes))
     if outcome.best >= 100:
         yield "All is right there: only more or harder validation clips can show what is missing."
+    elif min(train, val) > _IDLE * nothing and _beats_guess(outcome):
+        yield (
+            f"Its losses (training {train:.2f}, validation {val:.2f}) are still high: more "
+            "--epochs would help."
+        )
     elif min(train, val) > _IDLE * nothing:
         unfreeze = ", or --freeze none" if outcome.frozen else ""
         yield (

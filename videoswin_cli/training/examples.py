@@ -22,6 +22,7 @@ from videoswin_cli.training.listed_clips import read_listed_clips
 from videoswin_cli.training.splitting import split_clips
 from videoswin_cli.visible import name_some
 
+_LARGE = 1.5  # times the share of validation clips that was wanted
 _LOPSIDED = 10  # clips of the largest class over those of the smallest that are worth a word
 
 
@@ -170,16 +171,25 @@ def deal_clips(found: Found, *, val_share: float, seed: int) -> Examples:
     return examples
 
 
-def describe_examples(examples: Examples) -> list[str]:
-    """Sentences for the user: sizes, imbalance, classes that are hardly there."""
+def describe_examples(examples: Examples, *, val_share: float | None = None) -> list[str]:
+    """Sentences for the user: sizes, imbalance, classes that are hardly there.
+
+    `val_share` is what was to be set aside, where clips were.
+    """
     counts = examples.counts(examples.train)
     order = sorted(range(len(counts)), key=lambda label: counts[label])
     few, many = order[0], order[-1]
     names = examples.classes
     lines = [
         f"{len(names)} classes, {len(examples.train)} training and {len(examples.val)} validation "
-        f"clips; {counts[few]} ({names[few]}) to {counts[many]} ({names[many]}) a class"
+        f"clips; {counts[few]} ({names[few]!r}) to {counts[many]} ({names[many]!r}) per class"
     ]
+    share = len(examples.val) / (len(examples.train) + len(examples.val))
+    if examples.groups and val_share and share > _LARGE * val_share:
+        lines.append(
+            f"{share:.0%} of the clips validate, not {val_share:.0%}, as groups stay together: "
+            "--group none splits them, more recordings per class bring it nearer"
+        )
     if counts[many] >= _LOPSIDED * counts[few]:
         lines.append("the classes are far from balanced: see --balance sampler|loss")
     single = [names[label] for label in order if counts[label] == 1]

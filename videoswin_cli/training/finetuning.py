@@ -84,16 +84,21 @@ def _finetune(
             interrupted = _run(session)
     if not processes.first:
         return None
+    examples = session.examples
+    named = {clip.file or "": clip.path for clip in (*examples.train, *examples.val)}
     return Finetuned(
         best=options.out / "best.safetensors",
         best_epoch=session.progress.best_epoch,
         interrupted=interrupted,
         progress=session.progress,
         classes=prepared.examples.classes,
-        broken=(*prepared.examples.broken, *session.progress.failures.items()),
+        broken=(
+            *prepared.examples.broken,
+            *((named.get(path, path), why) for path, why in session.progress.failures.items()),
+        ),
         recipe=session.recipe,
-        val_clips=len(session.examples.val),
-        val_counts=tuple(session.examples.counts(session.examples.val)),
+        val_clips=len(examples.val),
+        val_counts=tuple(examples.counts(examples.val)),
     )
 
 

@@ -52,8 +52,9 @@ def group_clips(found: Found, rule: str, notice: Notice) -> Found:
     if found.val is not None:
         _tell_shared(found, names, notice)
         return found
+    by = "going by their names," if rule == "auto" else "by --group"
     for each in recordings:
-        notice(f"{_describe(each)}; a recording stays on one side of the split (--group)")
+        notice(f"{_describe(each, by=by)}; a recording stays on one side of the split (--group)")
     if recordings:
         titles = ", ".join(each.title for each in recordings)
         groups = {clip.path: names.get(video_path(clip), video_path(clip)) for clip in clips}
@@ -87,9 +88,12 @@ def join_copies(found: Found, notice: Notice) -> Found:
     ]
     if both:
         copy, own = both[0]
+        other = sum(one.labels != two.labels for one, two in both)
+        labels = f" ({other} under other classes, which cannot both be right)" if other else ""
         notice(
             f"{len({clip.path for clip, _ in both})} validation clips copy training clips, "
-            f"byte by byte, such as {copy.path} of {own.path}: accuracy on new videos may be lower"
+            f"byte by byte, such as {copy.path} of {own.path}{labels}: accuracy on new videos may "
+            "be lower"
         )
     return found
 
@@ -124,16 +128,15 @@ def _apply(
     return [Recordings(title=rule, names=names)]
 
 
-def _describe(found: Recordings) -> str:
+def _describe(found: Recordings, *, by: str) -> str:
     """Numbers of videos and recordings, with examples."""
     paths: dict[str, list[str]] = defaultdict(list)
     for path, name in found.names.items():
         paths[name].append(path)
     several = sorted((name for name in paths if len(paths[name]) > 1), key=lambda n: paths[n][0])
     some = ", ".join(f"{name} ({', '.join(paths[name][:2])})" for name in several[:_FEW])
-    return (
-        f"{len(found.names)} videos are of {len(paths)} recordings, going by their names, "
-        f"{found.title}" + (f": {some}" if some else "")
+    return f"{len(found.names)} videos are of {len(paths)} recordings, {by} {found.title}" + (
+        f": {some}" if some else ""
     )
 
 

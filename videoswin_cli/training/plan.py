@@ -47,22 +47,27 @@ class Plan:
         """Sentences for the user, with the sums."""
         recipe = self.recipe
         clips = (
-            f"{self.devices} devices x {self.batch_size} clips x {self.accumulate} accumulated = "
-            f"{self.step_clips} clips a step"
+            f"{_number(self.devices, 'device')} x {_number(self.batch_size, 'clip')} x "
+            f"{self.accumulate} accumulated = {_number(self.step_clips, 'clip')} per step"
         )
         if recipe.scale_lr:
             lr = f"{recipe.lr:g} x {self.step_clips} / {recipe.lr_batch} = {self.lr:g}"
         else:
-            lr = f"{self.lr:g}, not scaled"
+            lr = f"{self.lr:g}"
         short = (
             ", a third of the run" if recipe.warmup_epochs == "auto" and recipe.warmup < 1 else ""
         )
         return [
             clips,
             f"learning rate {lr} for the head, x {recipe.backbone_lr_mult:g} for the backbone",
-            f"{recipe.epochs} epochs x {self.train_clips} clips / {self.step_clips} = {self.steps} "
-            f"steps, {self.warmup_steps} of them warm-up{short}",
+            f"{_number(recipe.epochs, 'epoch')} x {_number(self.train_clips, 'clip')} / "
+            f"{self.step_clips} = {_number(self.steps, 'step')}, {self.warmup_steps} of them "
+            f"warm-up{short}",
         ]
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def make_plan(recipe: Recipe, *, train_clips: int, devices: int) -> Plan:

@@ -100,7 +100,8 @@ def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Prepa
     )
     found = join_copies(found, watcher.notice)
     examples = deal_clips(found, val_share=options.source.val_share, seed=recipe.seed)
-    for text in describe_examples(examples):
+    share = options.source.val_share if found.val is None else None
+    for text in describe_examples(examples, val_share=share):
         watcher.notice(text)
     devices = find_processes().size
     recipe, told = adapt_to_size(

@@ -66,8 +66,7 @@ def _diverged(found: str, session: Session) -> VideoSwinError:
         start += " with another --out"
     return VideoSwinError(
         f"{found}: the training has diverged; {_kept(session)}",
-        hint=f"{start} and a lower --set lr, --set clip_grad_norm=1, a longer warm-up, or "
-        "--precision fp32",
+        hint=f"{start} and a lower --set lr, a longer warm-up, or --precision fp32",
     )
 
 
