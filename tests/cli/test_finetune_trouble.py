@@ -1,5 +1,6 @@
 """`videoswin finetune`: wrong usage, broken clips, damaged runs, full disks."""
 
+import csv
 import errno
 import json
 from collections.abc import Callable
@@ -11,6 +12,9 @@ import torch
 from colors import QUICK, check_equal
 from filelock import FileLock
 from typer.testing import Result
+
+from videoswin_cli.data.dataset import FailedVideo
+from videoswin_cli.data.training_clips import TrainingClip, TrainingClips
 
 Run = Callable[..., Result]
 ALONE = ("--set", "batch_size=1")  # a clip has no partner
@@ -57,6 +61,22 @@ def test_a_broken_clip_is_left_out(run: Run, tiny: str, data: Path, tmp_path: Pa
     assert "red/3.mp4" not in (tmp_path / "o/splits.csv").read_text()
     failed = json.loads((tmp_path / "o/failed.jsonl").read_text())
     assert failed["path"] == "red/3.mp4"
+
+
+def test_a_clip_that_breaks_during_the_training_is_listed_as_in_the_splits(
+    run: Run, tiny: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = TrainingClips.__getitem__
+
+    def break_first(clips: TrainingClips, key: tuple[int, int]) -> TrainingClip | FailedVideo:
+        return clips.failed(key, "gone") if key[0] == 0 else usual(clips, key)
+
+    monkeypatch.setattr(TrainingClips, "__getitem__", break_first)
+    result = run("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK)
+    assert result.exit_code == 3, result.output
+    failed = json.loads((tmp_path / "o/failed.jsonl").read_text())
+    with (tmp_path / "o/splits.csv").open() as file:
+        assert failed["path"] == next(csv.DictReader(file))["path"]
 
 
 def test_a_run_that_diverges_is_no_success(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
