@@ -32,7 +32,7 @@ def test_a_folder_becomes_a_model(run: Run, tiny: str, data: Path, tmp_path: Pat
     result = run("finetune", data, "--model", tiny, "--out", out, "--workers", 0, *learn)
     assert result.exit_code == 0, result.output
     assert result.stdout == f"{out / 'best.safetensors'}\n"
-    assert "3 classes, 24 training and 6 validation clips; 8 (green) to 8" in result.stderr
+    assert "3 classes, 24 training and 6 validation clips; 8 ('green') to 8" in result.stderr
     assert "1 device x 8 clips x 1 accumulated = 8 clips per step" in result.stderr
     assert "2 new (head)" in result.stderr
     names = {"best.safetensors", "last.safetensors", "state.pt", "config.yaml", "metrics.csv"}
@@ -204,7 +204,9 @@ def test_clips_of_several_classes(run: Run, tiny: str, data: Path, tmp_path: Pat
     command = ("finetune", "--train-list", tmp_path / "list.txt", "--root", data, "--multi-label")
     result = run(*command, "--model", tiny, "--out", out, "--workers", 0, *learn)
     assert result.exit_code == 0, result.output
-    assert "4 classes, 24 training and 6 validation clips; 8 (green) to 16 (cold)" in result.stderr
+    assert (
+        "4 classes, 24 training and 6 validation clips; 8 ('green') to 16 ('cold')" in result.stderr
+    )
     assert "best after epoch" in result.stderr
     assert "mean average precision" in result.stderr
     assert not (out / "confusion.png").exists()

@@ -31,7 +31,7 @@ def test_what_is_trained_as_10_is_answered_10(
     line = ("finetune", folder, "--model", tiny, "--out", out, "--group", r"(\d)\.mp4$", *LEARN)
     done = run(*line)
     assert done.exit_code == 0, done.output
-    assert "30 videos are of 10 recordings, going by their names" in done.stderr
+    assert "30 videos are of 10 recordings, by --group" in done.stderr
 
     rows = read(out / "splits.csv")
     assert list(rows[0]) == ["path", "label", "split", "group"]
@@ -52,7 +52,7 @@ def test_what_is_trained_as_10_is_answered_10(
     tables = ("--per-class", tmp_path / "c.csv", "--confusion", tmp_path / "m.csv")
     listed = run("eval", folder, "--model", model, "--views", "1x1", *tables)
     assert listed.exit_code == 0, listed.output
-    assert {row["label"]: int(row["recognized"]) for row in read(tmp_path / "c.csv")} == hits
+    assert {row["label"]: int(row["recognised"]) for row in read(tmp_path / "c.csv")} == hits
     confusions = read(tmp_path / "m.csv")
     assert {
         r["label"]: int(r["videos"]) for r in confusions if r["label"] == r["answered_label"]

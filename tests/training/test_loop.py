@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from spawned import run_in_processes
 from tiny import PROTOCOL, TINY
 
 from videoswin_cli.data.augment import Augmentation
@@ -317,7 +318,7 @@ def test_processes_take_the_mean_over_the_clips_that_any_of_them_could_read(
     tmp_path: Path,
 ) -> None:
     address = f"file://{tmp_path / 'meeting'}"
-    torch.multiprocessing.spawn(step_in_two_processes, args=(address,), nprocs=2)
+    run_in_processes(step_in_two_processes, address, processes=2)
 
 
 # --- items of steps -------------------------------------------------------------------------------

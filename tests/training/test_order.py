@@ -40,7 +40,7 @@ def test_the_plan_is_arithmetic() -> None:
     ends = [step for step in range(plan.steps) if plan.last_of_epoch(step)]
     assert ends == [6, 12, 18]
     assert [plan.epoch_of(step + 1) for step in ends] == [1, 2, 3]
-    assert "2 devices x 4 clips x 2 accumulated = 16 clips a step" in plan.describe()[0]
+    assert "2 devices x 4 clips x 2 accumulated = 16 clips per step" in plan.describe()[0]
     assert "0.001 x 16 / 64 = 0.00025" in plan.describe()[1]
 
 
