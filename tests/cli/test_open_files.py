@@ -49,7 +49,10 @@ def check_end(done: subprocess.CompletedProcess[str], out: Path) -> bool:
     return False
 
 
-@pytest.mark.parametrize("limit", [32, 64])
+@pytest.mark.parametrize(
+    "limit",
+    [32, pytest.param(64, marks=pytest.mark.slow)],  # the wider one, for its half minute
+)
 def test_extract_has_all_rows_or_ends(limit: int, clips: Path, tiny: str, tmp_path: Path) -> None:
     out = tmp_path / "f.npy"
     done = run_limited(
@@ -66,7 +69,10 @@ def test_extract_has_all_rows_or_ends(limit: int, clips: Path, tiny: str, tmp_pa
 
 @pytest.mark.parametrize(
     ("limit", "options"),
-    [(64, ("batch_size=8", "accumulate=8")), (32, ("batch_size=8",))],
+    [
+        (64, ("batch_size=8", "accumulate=8")),
+        pytest.param(32, ("batch_size=8",), marks=pytest.mark.slow),  # half a minute
+    ],
 )
 def test_finetune_learns_from_every_clip_or_ends(
     limit: int, options: tuple[str, ...], clips: Path, tiny: str, tmp_path: Path
