@@ -23,7 +23,7 @@ VAL_CLIPS = 3
 
 @dataclass
 class Notices:
-    """A watcher that keeps what it is told."""
+    """A watcher that keeps its notices."""
 
     texts: list[str] = field(default_factory=list)
 

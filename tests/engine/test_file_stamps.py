@@ -1,4 +1,4 @@
-"""A file that was replaced is told from one that was not."""
+"""Stamps of files: one that was replaced has another."""
 
 import os
 from pathlib import Path
