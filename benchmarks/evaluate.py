@@ -25,11 +25,11 @@ import torch.nn.functional as F
 from videoswin_cli.data.lists import read_list
 from videoswin_cli.data.sampling import sample_clips
 from videoswin_cli.data.sources import expand_inputs
-from videoswin_cli.engine.evaluation import EvalOptions, evaluate
-from videoswin_cli.engine.monitoring import Monitor
-from videoswin_cli.engine.peer import make_peer
+from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.engine.runtime import RunOptions
 from videoswin_cli.model.catalog import load_spec
+from videoswin_cli.tasks.bench.torchvision_baseline import make_baseline
+from videoswin_cli.tasks.evaluate.evaluate import EvalOptions, evaluate
 
 MODEL = "swin-tiny-k400"
 PROTOCOL = load_spec(MODEL).protocol
@@ -46,7 +46,7 @@ class Run:
 
 
 def run_plain(network: torch.nn.Module, videos: list[str], *, clips: int, crops: int) -> Run:
-    """What a script does: decode, resize, crop, normalise, forward, average."""
+    """What a script does: decode, resize, crop, normalize, forward, average."""
     decode = forward = 0.0
     begun = time.perf_counter()
     for path in videos:
@@ -68,7 +68,7 @@ def run_plain(network: torch.nn.Module, videos: list[str], *, clips: int, crops:
 
 
 def cut_views(clip: torch.Tensor, *, crops: int) -> list[torch.Tensor]:
-    """Frames (T, H, W, 3) -> normalised (1, 3, T, 224, 224), one for each crop."""
+    """Frames (T, H, W, 3) -> normalized (1, 3, T, 224, 224), one for each crop."""
     size = PROTOCOL.crop_size
     short = size if crops == 3 else PROTOCOL.quick_short_side
     pixels = clip.permute(0, 3, 1, 2).float()
@@ -115,7 +115,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     found = expand_inputs([options.folder]).videos
-    network = make_peer(load_spec(MODEL).architecture)
+    network = make_baseline(load_spec(MODEL).architecture)
     print(
         f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
         f"float32, {Path(options.folder).name}: {len(found)} videos"

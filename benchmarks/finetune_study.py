@@ -34,22 +34,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from videoswin_cli.data.dataset import FailedVideo, ViewDataset
 from videoswin_cli.data.decoding.open import OpenOptions
-from videoswin_cli.data.training_clips import seeded
-from videoswin_cli.data.transforms import normalise
+from videoswin_cli.data.transforms import normalize
+from videoswin_cli.data.view_dataset import FailedVideo, ViewDataset
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.model.loading import load
 from videoswin_cli.model.swin3d import Swin3D
-from videoswin_cli.records import Protocol, VideoPart
-from videoswin_cli.synthesis.camera import View
-from videoswin_cli.synthesis.clips import MadeClip, look, write_clip
-from videoswin_cli.synthesis.pictures import blob, draw_picture
+from videoswin_cli.records import InputProtocol, VideoPart
+from videoswin_cli.seeding import seeded
+from videoswin_cli.synthetic.camera import View
+from videoswin_cli.synthetic.clips import SyntheticClip, look, write_clip
+from videoswin_cli.synthetic.pictures import blob, draw_picture
 from videoswin_cli.training.finetuning import finetune
 from videoswin_cli.training.found_clips import Source
+from videoswin_cli.training.initialize import initialize_model, spec_for
 from videoswin_cli.training.preparation import FinetuneOptions
 from videoswin_cli.training.recipe import read_recipe
-from videoswin_cli.training.start import make_start, plan_spec
 
 MOTIONS = ("arc", "meet", "part", "sweep")
 SIDE = 56  # px of a training clip
@@ -122,7 +122,7 @@ def move(motion: str, times: np.ndarray, rng: np.random.Generator) -> tuple[View
     return View(x=way[:, 1] + still[0], y=way[:, 0] + still[1], scale=size, angle=0 * size), places
 
 
-def make_clip(motion: str, rng: np.random.Generator) -> MadeClip:
+def make_clip(motion: str, rng: np.random.Generator) -> SyntheticClip:
     """A clip of 1.3 s at 15 frames a second: two objects before a scene, whatever moves."""
     view, places = move(motion, np.arange(20) / 15, rng)
     scene = torch.from_numpy(draw_picture((260, 260), rng))
@@ -138,7 +138,7 @@ def make_clip(motion: str, rng: np.random.Generator) -> MadeClip:
             part += torch.from_numpy(mask)[..., None] * (color - part)
     frames += torch.from_numpy(rng.normal(0, rng.uniform(1, 6), frames.shape).astype(np.float32))
     array = frames.round_().clamp_(0, 255).to(torch.uint8).numpy()
-    return MadeClip(frames=array, fps=15, quality=int(rng.integers(18, 28)))
+    return SyntheticClip(frames=array, fps=15, quality=int(rng.integers(18, 28)))
 
 
 def make_clips(folder: Path) -> None:
@@ -158,7 +158,9 @@ def draw_numbers(seed: int, clips: int) -> list[int]:
     return torch.randperm(POOL, generator=seeded("study", seed)).tolist()[:clips]
 
 
-def read_views(folder: Path, numbers: range, protocol: Protocol) -> dict[tuple[str, int], Tensor]:
+def read_views(
+    folder: Path, numbers: range, protocol: InputProtocol
+) -> dict[tuple[str, int], Tensor]:
     """One centre view of each clip, uint8 (T, H, W, 3), decoded once and kept on disk."""
     kept = folder / f"views-{numbers.start}-{numbers.stop}.npy"
     keys = [(motion, number) for motion in MOTIONS for number in numbers]
@@ -182,16 +184,16 @@ class Study:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         recipe = read_recipe(None, [f"crop_size={SIDE}"])
-        self.spec = plan_spec("camera-motion", recipe, MOTIONS, name="study", scratch=False)
+        self.spec = spec_for("camera-motion", recipe, MOTIONS, name="study", scratch=False)
         make_clips(folder)
         self.pool = read_views(folder, range(POOL), self.spec.protocol)
         self.test = read_views(
             folder, range(POOL + OWN_VAL, POOL + OWN_VAL + TEST), self.spec.protocol
         )
 
-    def normalised(self, clips: list[Tensor]) -> Tensor:
+    def normalized(self, clips: list[Tensor]) -> Tensor:
         protocol = self.spec.protocol
-        return normalise(
+        return normalize(
             torch.stack(clips), mean=protocol.mean, std=protocol.std, dtype=torch.float32
         )
 
@@ -203,7 +205,7 @@ class Study:
         keys = list(self.test)
         for start in range(0, len(keys), BATCH):
             batch = keys[start : start + BATCH]
-            answers = network(self.normalised([self.test[key] for key in batch])).argmax(dim=1)
+            answers = network(self.normalized([self.test[key] for key in batch])).argmax(dim=1)
             right += sum(
                 MOTIONS[a] == key[0] for a, key in zip(answers.tolist(), batch, strict=True)
             )
@@ -250,7 +252,7 @@ class Study:
         keys = [(m, n) for m in MOTIONS for n in draw_numbers(seed, clips)]
         recipe = read_recipe(None, [f"crop_size={SIDE}", f"seed={seed}", "drop_path_rate=0",
                                     "head_dropout=0", "freeze=none"])  # fmt: skip
-        start = make_start(
+        start = initialize_model(
             "camera-motion", self.spec, recipe, MOTIONS, checkpoint=None, scratch=False
         )
         network = start.model.network.train()
@@ -262,7 +264,7 @@ class Study:
                 batch = [keys[i] for i in order[at : at + BATCH]]
                 labels = torch.tensor([MOTIONS.index(key[0]) for key in batch])
                 loss = F.cross_entropy(
-                    network(self.normalised([self.pool[k] for k in batch])), labels
+                    network(self.normalized([self.pool[k] for k in batch])), labels
                 )
                 optimizer.zero_grad()
                 loss.backward()

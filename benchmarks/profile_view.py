@@ -14,11 +14,11 @@ from dataclasses import asdict
 import torch
 from torch.profiler import profile
 
-from videoswin_cli.engine.benchmark import count_gmacs, measure_matmul
 from videoswin_cli.engine.runtime import choose_runtime
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.model.inference_plan import InferencePlan
 from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.tasks.bench.bench import count_gmacs, measure_matmul
 
 
 def main() -> None:

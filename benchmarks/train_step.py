@@ -25,10 +25,10 @@ from dataclasses import asdict
 import torch
 import torch.nn.functional as F
 
-from videoswin_cli.cli.memory import keep_freed_memory
-from videoswin_cli.engine.peer import make_peer
+from videoswin_cli.io.malloc import keep_freed_memory
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.tasks.bench.torchvision_baseline import make_baseline
 
 KINDS = ("torchvision", "ours", "ours, plain malloc", "ours, checkpointing")
 DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -36,7 +36,7 @@ DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 def make(kind: str) -> torch.nn.Module:
     if kind == "torchvision":
-        network = make_peer(load_spec("swin-tiny-k400").architecture)
+        network = make_baseline(load_spec("swin-tiny-k400").architecture)
         for module in network.modules():
             if type(module).__name__ in ("StochasticDepth", "Dropout"):
                 module.p = 0.0

@@ -19,12 +19,12 @@ import sys
 
 import torch
 
-from videoswin_cli.cli.memory import keep_freed_memory
-from videoswin_cli.engine.benchmark import clock, held_bytes, make_model, peak_bytes
-from videoswin_cli.engine.inference import prepare
-from videoswin_cli.engine.peer import make_peer
+from videoswin_cli.engine.forward import prepare
 from videoswin_cli.engine.runtime import RunOptions
+from videoswin_cli.io.malloc import keep_freed_memory
 from videoswin_cli.model.catalog import load_spec
+from videoswin_cli.tasks.bench.bench import clock, held_bytes, make_model, peak_bytes
+from videoswin_cli.tasks.bench.torchvision_baseline import make_baseline
 
 
 def measure(options: argparse.Namespace) -> dict[str, float]:
@@ -34,7 +34,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     torch.manual_seed(0)
     spec = load_spec(options.models[0])
     run = RunOptions(device=options.device, precision=options.precisions[0])
-    theirs = make_peer(spec.architecture)
+    theirs = make_baseline(spec.architecture)
     runtime, ours = prepare(make_model(spec, theirs), run)
     theirs = theirs.to(runtime.device)
     clips = torch.randn(options.batch, 3, 32, 224, 224, device=runtime.device)

@@ -55,7 +55,7 @@ def image_tensors(shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
 
 
 def formula_input(shape: Sequence[int]) -> Tensor:
-    """A clip (B, 3, T, H, W), float32, already normalised."""
+    """A clip (B, 3, T, H, W), float32, already normalized."""
     batch, channels, frames, height, width = shape
     name = "input/" + "x".join(map(str, shape))
     generator = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from videoswin_cli.files import to_json
+from videoswin_cli.io.atomic import to_json
 
 
 def make_home(folder: Path, *, bf16: float = 1.0) -> Path:

@@ -8,14 +8,14 @@ from typer.testing import CliRunner, Result
 
 from videoswin_cli import predict
 from videoswin_cli.cli.app import app
-from videoswin_cli.fetch import hash_file
+from videoswin_cli.io.fetch import hash_file
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.model.checkpoint import read_checkpoint
 from videoswin_cli.model.label_files import read_labels
 from videoswin_cli.model.loading import load
 from videoswin_cli.model.weights import cached_path
-from videoswin_cli.synthesis.camera import MOTIONS
-from videoswin_cli.synthesis.dataset import make_camera_motion
+from videoswin_cli.synthetic.camera import MOTIONS
+from videoswin_cli.synthetic.dataset import make_camera_motion
 
 ROOT = Path(__file__).parents[1]
 MODEL = "camera-motion"

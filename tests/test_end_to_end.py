@@ -24,11 +24,11 @@ from typer.testing import CliRunner
 
 from videoswin_cli import predict
 from videoswin_cli.cli.app import app
-from videoswin_cli.data.dataset import VideoViews, ViewDataset
 from videoswin_cli.data.decoding.decord_reader import load_decord
 from videoswin_cli.data.decoding.open import DecoderChoice, OpenOptions, open_video
 from videoswin_cli.data.sampling import sample_clips
-from videoswin_cli.data.transforms import crop_corners, normalise, resize, resized_size
+from videoswin_cli.data.transforms import crop_corners, normalize, resize, resized_size
+from videoswin_cli.data.view_dataset import VideoViews, ViewDataset
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.model.catalog import flatten_spec, load_spec
 from videoswin_cli.model.swin3d import relative_position_index
@@ -109,7 +109,7 @@ def test_views_are_those_of_the_references(
     for number, crc32 in enumerate(expected["crc32"]):
         planes = views.view(number).permute(3, 0, 1, 2).contiguous()
         assert zlib.crc32(planes.numpy().tobytes()) == crc32, f"view {number}"
-        values = normalise(
+        values = normalize(
             views.view(number)[None], mean=protocol.mean, std=protocol.std, dtype=torch.float32
         )[0]
         for view, *place, value, grey in expected["voxels"]:
@@ -129,7 +129,7 @@ def test_torchvision_rules_give_the_tensor_of_its_preset(video: str, real_videos
     size = resized_size(height, width, short_side=protocol.short_side, rule=protocol.resize)
     ((top, left),) = crop_corners(*size, crop_size=224, crops=1, rule=protocol.resize)
     frames = resize(frames, size, rule=protocol.resize)[:, top : top + 224, left : left + 224]
-    values = normalise(frames[None], mean=protocol.mean, std=protocol.std, dtype=torch.float32)[0]
+    values = normalize(frames[None], mean=protocol.mean, std=protocol.std, dtype=torch.float32)[0]
     for *place, value in expected["voxels"]:
         assert float(values[tuple(place)]) == pytest.approx(value, abs=1e-6), place
     check_moments(values, mean=expected["mean"][0], std=expected["std"][0])

@@ -1,7 +1,7 @@
 """`videoswin extract` gives the backbone's output of the references, whatever the weights' layout.
 
 The recorded inputs are no pictures but numbers from a formula, so they take the place of the
-normalised clips of a dummy video; all else is the command's own path, from the weight file to the
+normalized clips of a dummy video; all else is the command's own path, from the weight file to the
 file of features.
 """
 
@@ -20,7 +20,7 @@ from make_video import write_video
 from typer.testing import CliRunner
 
 from videoswin_cli.cli.app import app
-from videoswin_cli.engine import inference
+from videoswin_cli.engine import forward as inference
 from videoswin_cli.model.catalog import flatten_spec, load_spec
 from videoswin_cli.records import Architecture
 
@@ -46,7 +46,7 @@ def extract(
     spec: dict[str, Any] = flatten_spec(load_spec("swin-tiny-k400")) | asdict(sizes) | feeding
     (folder / "model.yaml").write_text(yaml.safe_dump(spec | {"quick_short_side": side}))
     write_video(folder / "dummy.mp4", frames=4)
-    monkeypatch.setattr(inference, "normalise", lambda *_, **__: formula_input(SHAPES[case]))
+    monkeypatch.setattr(inference, "normalize", lambda *_, **__: formula_input(SHAPES[case]))
     command = ["extract", str(folder / "dummy.mp4"), "--out", str(folder / "out.npy")]
     model = ["--model", str(folder / "model.yaml"), "--checkpoint", str(folder / "weights.pth")]
     result = CliRunner().invoke(app, [*command, *model, *options, "--device", "cpu"])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from videoswin_cli.config import configs_folder
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.paths import configs_dir
 from videoswin_cli.model.catalog import ModelSpec, load_spec
 from videoswin_cli.model.limits import MAX_PARAMETERS, count_parameters
 from videoswin_cli.training.recipe import read_recipe
@@ -24,9 +24,7 @@ ODD = (
     *("2020-02-31", "2020-02-28", "!!int x", "!!float x", "!!bool x", "!!timestamp x"),
     *("!!python/name:os.system", "!!set {a}", "!!omap [a: 1]", "!!null x", "!x y", "@", "`", "%x"),
 )  # fmt: skip
-FILES = sorted(configs_folder().glob("models/*.yaml")) + sorted(
-    configs_folder().glob("finetune/*.yaml")
-)
+FILES = sorted(configs_dir().glob("models/*.yaml")) + sorted(configs_dir().glob("finetune/*.yaml"))
 
 
 def odd_files(path: Path, count: int) -> list[str]:

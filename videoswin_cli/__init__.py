@@ -7,21 +7,22 @@ They are resolved at first use, so that importing the package stays cheap.
 
 from typing import TYPE_CHECKING
 
+from videoswin_cli.version import __version__
+
 if TYPE_CHECKING:
     from videoswin_cli.data.decoding.open import open_video
-    from videoswin_cli.engine.extraction import extract
-    from videoswin_cli.engine.prediction import load_model, predict
     from videoswin_cli.model.inference_plan import InferencePlan
+    from videoswin_cli.tasks.extract.extract import extract
+    from videoswin_cli.tasks.predict import load_model, predict
 
-__version__ = "0.1.0"
 __all__ = ["InferencePlan", "__version__", "extract", "load_model", "open_video", "predict"]
 
 _HOMES = {
     "InferencePlan": "videoswin_cli.model.inference_plan",
-    "extract": "videoswin_cli.engine.extraction",
-    "load_model": "videoswin_cli.engine.prediction",
+    "extract": "videoswin_cli.tasks.extract.extract",
+    "load_model": "videoswin_cli.tasks.predict",
     "open_video": "videoswin_cli.data.decoding.open",
-    "predict": "videoswin_cli.engine.prediction",
+    "predict": "videoswin_cli.tasks.predict",
 }
 
 

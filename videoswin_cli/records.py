@@ -11,6 +11,12 @@ from typing import Literal
 SamplingRule = Literal["official", "mmaction2", "uniform", "torchvision"]
 ResizeRule = Literal["cv2", "torchvision"]
 DecoderName = Literal["decord", "pyav", "pillow"]
+METRIC_NAMES = {  # key: title
+    "top1": "top-1",
+    "top5": "top-5",
+    "mean_class_accuracy": "mean class accuracy",
+    "map": "mean average precision",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +35,7 @@ class Architecture:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Protocol:
+class InputProtocol:
     """How a checkpoint must be fed. A wrong value here does not fail, it only loses accuracy."""
 
     sampling: SamplingRule
@@ -72,7 +78,7 @@ class VideoInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class ClassProbability:
     """One class of an answer."""
 
     label: str
@@ -90,7 +96,7 @@ class Prediction:
     decoder: DecoderName | None = None
     frames: int | None = None
     fps: float | None = None
-    top: tuple[Score, ...] = ()
+    top: tuple[ClassProbability, ...] = ()
     error: str | None = None
     logits: Sequence[Sequence[float]] | None = None  # views x classes, view = crop * clips + clip
     notes: tuple[str, ...] = ()  # what a user should know about this video (it looped, say)
@@ -194,7 +200,7 @@ class Benchmark:
     video: str
     videos: int  # times that it was computed
     decode_seconds: float  # added up over the decoding processes, as is the next one
-    preprocess_seconds: float  # resize, crop, normalise
+    preprocess_seconds: float  # resize, crop, normalize
     model_seconds: float
     wait_seconds: float  # in which the network had nothing to do
     seconds: float  # on the clock
@@ -202,10 +208,10 @@ class Benchmark:
     videos_per_second: float  # of everything
     gmacs_per_view: float  # multiply-adds, counted, 1e9; papers print them as FLOPs
     matmul_gflops: float  # floating point operations a second of a large product, measured, 1e9
-    matmul_share: float  # of the network's operations a second in that
+    fraction_of_peak_matmul: float  # of the network's operations a second in that
     added_bytes: int  # peak of memory above what was held before the first view
     against: str | None = None  # another network of the same weights
-    against_seconds: float | None = None  # a view, median
-    own_seconds: float | None = None  # a view, median, in turns with the other
+    baseline_seconds: float | None = None  # a view, median
+    seconds_per_view: float | None = None  # a view, median, in turns with the other
     ratio: float | None = None  # median of pairs; above 1: we are faster
-    logits_apart: float | None = None
+    max_abs_logit_diff: float | None = None

@@ -11,8 +11,8 @@ from make_video import write_video
 from typer.testing import Result
 
 from videoswin_cli.cli.bench import bench
-from videoswin_cli.engine.benchmark import count_gmacs
 from videoswin_cli.model.catalog import load_spec
+from videoswin_cli.tasks.bench.bench import count_gmacs
 
 Run = Callable[..., Result]
 
@@ -31,7 +31,7 @@ def test_times_add_up(run: Run, tiny: str, tmp_path: Path) -> None:
     assert found["videos_per_second"] == pytest.approx(1 / found["seconds"])
     assert found["views_per_second"] == pytest.approx(6 / found["model_seconds"])
     flops = 2 * found["gmacs_per_view"] * found["views_per_second"]
-    assert found["matmul_share"] == pytest.approx(flops / found["matmul_gflops"])
+    assert found["fraction_of_peak_matmul"] == pytest.approx(flops / found["matmul_gflops"])
     assert found["ratio"] is None
 
 

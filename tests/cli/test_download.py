@@ -9,11 +9,11 @@ import typer
 from fault_server import FaultServer, Reply, serve
 from typer.testing import CliRunner
 
-from videoswin_cli import fetch as fetch_module
 from videoswin_cli.cli import download as module
 from videoswin_cli.cli.app import app as videoswin
-from videoswin_cli.config import PRIVATE_REDIRECTS_VARIABLE, private_redirects
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io import fetch as fetch_module
+from videoswin_cli.io.paths import PRIVATE_REDIRECTS_VARIABLE, private_redirects
 from videoswin_cli.model.catalog import ModelSpec, load_spec
 
 BODY = b"weights" * 1000

@@ -19,8 +19,8 @@ from tiny import LABELS
 from typer.testing import Result
 
 from videoswin_cli import predict
-from videoswin_cli.engine import scoring
-from videoswin_cli.engine.dumps import read_dump
+from videoswin_cli.tasks.evaluate import scoring
+from videoswin_cli.tasks.evaluate.dumps import read_dump
 
 Run = Callable[..., Result]
 
@@ -101,7 +101,7 @@ def test_class_folders(run: Run, tiny: str, tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [row["label"] for row in rows] == list(LABELS)
     assert [row["videos"] for row in rows] == ["1"] * 6 + ["2"]
-    hits = sum(int(row["recognised"]) for row in rows)
+    hits = sum(int(row["correct"]) for row in rows)
     assert summary(result)["accuracy"]["top1"] == pytest.approx(100 * hits / 8)
     with pairs.open(encoding="utf-8", newline="") as file:
         assert sum(int(row["videos"]) for row in csv.DictReader(file)) == 8
@@ -234,7 +234,7 @@ def test_killed_between_dump_and_description(
     dump = tmp_path / "d.npz"
     command = ("eval", "--list", listed / "list.txt", "--model", tiny, "--dump", dump)
     with monkeypatch.context() as patch:
-        patch.setattr("videoswin_cli.engine.scoring.discard", lambda folder: None)
+        patch.setattr("videoswin_cli.tasks.evaluate.scoring.discard", lambda folder: None)
         assert run(*command).exit_code == 0
     before = dump.read_bytes(), Path(f"{dump}.meta.json").read_bytes()
     gone = dump if order == "this version" else Path(f"{dump}.meta.json")

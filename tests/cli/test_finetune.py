@@ -14,11 +14,11 @@ from tiny import LABELS, TINY
 from typer.testing import Result
 
 from videoswin_cli import predict
-from videoswin_cli.data.training_clips import seeded
 from videoswin_cli.model.checkpoint import read_checkpoint
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.model.torch_files import load_torch
 from videoswin_cli.model.transfer import fresh_tensors
+from videoswin_cli.seeding import seeded
 from videoswin_cli.training.optimizer import schedule
 from videoswin_cli.training.recipe import read_recipe
 
@@ -98,7 +98,7 @@ def test_curves_for_tensorboard_are_those_of_the_table(
     top1 = events.Scalars("epoch/top1")  # type: ignore[no-untyped-call]
     assert [event.value for event in top1] == pytest.approx([float(row["top1"]) for row in rows])
 
-    monkeypatch.setattr("videoswin_cli.training.events.find_spec", lambda name: None)
+    monkeypatch.setattr("videoswin_cli.training.tensorboard.find_spec", lambda name: None)
     out = tmp_path / "without"
     assert run("finetune", data, "--model", tiny, "--out", out, *QUICK).exit_code == 0
     assert not list(out.glob("events*"))

@@ -52,10 +52,10 @@ def test_what_is_trained_as_10_is_answered_10(
     tables = ("--per-class", tmp_path / "c.csv", "--confusion", tmp_path / "m.csv")
     listed = run("eval", folder, "--model", model, "--views", "1x1", *tables)
     assert listed.exit_code == 0, listed.output
-    assert {row["label"]: int(row["recognised"]) for row in read(tmp_path / "c.csv")} == hits
+    assert {row["label"]: int(row["correct"]) for row in read(tmp_path / "c.csv")} == hits
     confusions = read(tmp_path / "m.csv")
     assert {
-        r["label"]: int(r["videos"]) for r in confusions if r["label"] == r["answered_label"]
+        r["label"]: int(r["videos"]) for r in confusions if r["label"] == r["predicted_label"]
     } == {name: count for name, count in hits.items() if count}
     again = run("eval", "--list", out / "splits.csv", "--root", folder, "--model", model, "--split",
                 "train", "--views", "1x1", *tables)  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import Result
 
 from videoswin_cli.model.torch_files import load_torch
-from videoswin_cli.synthesis.dataset import make_camera_motion
+from videoswin_cli.synthetic.dataset import make_camera_motion
 
 pytestmark = pytest.mark.slow  # 300 made clips and a thousand steps: minutes
 

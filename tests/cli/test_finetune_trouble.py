@@ -13,8 +13,8 @@ from colors import QUICK, check_equal
 from filelock import FileLock
 from typer.testing import Result
 
-from videoswin_cli.data.dataset import FailedVideo
-from videoswin_cli.data.training_clips import TrainingClip, TrainingClips
+from videoswin_cli.data.training_dataset import TrainingClip, TrainingClips
+from videoswin_cli.data.view_dataset import FailedVideo
 
 Run = Callable[..., Result]
 ALONE = ("--set", "batch_size=1")  # a clip has no partner

@@ -15,7 +15,7 @@ from tiny import LABELS
 from typer.testing import Result
 
 from videoswin_cli.model.loading import load, save
-from videoswin_cli.records import Prediction, Score
+from videoswin_cli.records import ClassProbability, Prediction
 from videoswin_cli.report import predictions as report
 
 Run = Callable[..., Result]
@@ -98,7 +98,7 @@ def test_table_has_bars_on_a_terminal(
         decoder="pyav",
         frames=5,
         fps=25.0,
-        top=(Score(label="run", index=0, prob=prob),),
+        top=(ClassProbability(label="run", index=0, prob=prob),),
     )
     with report.open_report("table") as write:
         write(answer)

@@ -111,7 +111,7 @@ def test_the_strongest_operations_leave_a_picture(operation: module.Operation) -
 
 def test_operations_of_no_strength_change_nothing() -> None:
     clip = still_clip()
-    adaptive = (module._auto_contrast, module._equalise)
+    adaptive = (module._auto_contrast, module._equalize)
     for operation in module._OPERATIONS:
         if operation not in adaptive:
             difference = operation(clip, 0.0, draw()).int() - clip.int()
@@ -135,7 +135,7 @@ def test_warps_move_the_right_way() -> None:
 
 def test_a_histogram_is_made_flat() -> None:
     clip = torch.randint(100, 120, (2, 32, 32, 3), generator=generator()).to(torch.uint8)
-    for operation in (module._equalise, module._auto_contrast):
+    for operation in (module._equalize, module._auto_contrast):
         found = operation(clip, 1.0, draw())
         assert found.min() == 0
         assert found.max() == 255

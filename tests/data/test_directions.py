@@ -4,14 +4,14 @@ from itertools import pairwise
 
 import pytest
 
-from videoswin_cli.config import configs_folder
 from videoswin_cli.data.direction_words import DOUBTFUL, PARTS, SYMBOLS, WORDS
 from videoswin_cli.data.directions import choose_flips
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.paths import configs_dir
 
 
 def labels_of(dataset: str) -> list[str]:
-    path = configs_folder() / "labels" / f"{dataset}.txt"
+    path = configs_dir() / "labels" / f"{dataset}.txt"
     return path.read_text(encoding="utf-8").splitlines()
 
 

@@ -14,7 +14,7 @@ import pytest
 from videoswin_cli.data.sampling import Stride, loops, random_clip, sample_clips, slide_windows
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import load_spec
-from videoswin_cli.records import Protocol
+from videoswin_cli.records import InputProtocol
 
 # official, mmaction2: {"clip32_interval2_clips4": {frames of the video: first frame of each clip}}
 # uniform: {"uniform32": {frames: all numbers}}; full: {frames: {rule: numbers of 4 clips of 32}}
@@ -139,7 +139,7 @@ def test_a_short_resampled_video_never_asks_for_a_frame_that_is_not_there(fps: f
     ],
 )
 def test_a_video_loops_below_the_length_of_a_clip(
-    protocol: Protocol, fps: float, needed: int
+    protocol: InputProtocol, fps: float, needed: int
 ) -> None:
     assert loops(protocol, frames=needed - 1, fps=fps)
     assert not loops(protocol, frames=needed, fps=fps)
@@ -147,7 +147,7 @@ def test_a_video_loops_below_the_length_of_a_clip(
 
 @pytest.mark.parametrize("protocol", [OFFICIAL, MMACTION2, TORCHVISION], ids=lambda p: p.sampling)
 def test_a_clip_goes_back_to_an_earlier_frame_exactly_where_the_video_loops(
-    protocol: Protocol,
+    protocol: InputProtocol,
 ) -> None:
     for frames in range(1, 150):
         clips = sample_clips(protocol, frames=frames, fps=30, clips=1)
@@ -209,7 +209,7 @@ def test_even_bounds_give_the_clips_of_a_constant_rate(fps: float, clips: int) -
 
 
 @pytest.mark.parametrize("protocol", [OFFICIAL, MMACTION2, UNIFORM], ids=lambda p: p.sampling)
-def test_rules_that_count_frames_heed_no_bounds(protocol: Protocol) -> None:
+def test_rules_that_count_frames_heed_no_bounds(protocol: InputProtocol) -> None:
     bounds = [n / 25 if n < 80 else 3.2 + (n - 80) / 5 for n in range(101)]
     found = sample_clips(protocol, frames=100, fps=25, clips=1, bounds=bounds)
     assert found == sample_clips(protocol, frames=100, fps=25, clips=1)
@@ -236,7 +236,7 @@ def test_a_video_of_one_held_frame() -> None:
 @pytest.mark.parametrize("protocol", [OFFICIAL, TORCHVISION], ids=lambda p: p.sampling)
 @pytest.mark.parametrize("first", [2.0, 2.023])
 def test_windows_of_a_late_first_frame(
-    protocol: Protocol, stride: Stride | None, first: float
+    protocol: InputProtocol, stride: Stride | None, first: float
 ) -> None:
     for step in (1 / 25, 1 / 30):
         times = [n * step for n in range(200)]

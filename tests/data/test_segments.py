@@ -7,10 +7,10 @@ import pytest
 from make_video import as_parts, read_number, write_video
 
 from videoswin_cli.data.augment import Augmentation
-from videoswin_cli.data.broken import find_broken_videos
+from videoswin_cli.data.check import find_broken_videos
 from videoswin_cli.data.decoding.open import OpenOptions, open_video
 from videoswin_cli.data.segments import find_span
-from videoswin_cli.data.training_clips import TrainingClip, TrainingClips
+from videoswin_cli.data.training_dataset import TrainingClip, TrainingClips
 from videoswin_cli.errors import VideoError
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.records import Segment

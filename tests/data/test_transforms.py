@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from videoswin_cli.data.transforms import (
     crop_corners,
-    normalise,
+    normalize,
     resize,
     resize_cv2,
     resize_torchvision,
@@ -248,7 +248,7 @@ def test_the_centre_of_torchvision_is_rounded(size: str) -> None:
 def test_normalisation_is_that_of_the_references() -> None:
     protocol = load_spec("swin-tiny-k400").protocol
     views = random_frames(2, 4, 5, 6, 3)
-    found = normalise(views, mean=protocol.mean, std=protocol.std, dtype=torch.float32)
+    found = normalize(views, mean=protocol.mean, std=protocol.std, dtype=torch.float32)
     assert found.shape == (2, 3, 4, 5, 6)
     assert found.dtype == torch.float32
     for channel, (mean, std) in enumerate([(123.675, 58.395), (116.28, 57.12), (103.53, 57.375)]):
@@ -269,15 +269,15 @@ def test_normalisation_is_that_of_the_references() -> None:
 def test_normalised_values(channel: int, grey: int, value: float) -> None:
     protocol = load_spec("swin-tiny-k400").protocol
     views = torch.full((1, 1, 1, 1, 3), grey, dtype=torch.uint8)
-    found = normalise(views, mean=protocol.mean, std=protocol.std, dtype=torch.float32)
+    found = normalize(views, mean=protocol.mean, std=protocol.std, dtype=torch.float32)
     assert float(found[0, channel]) == pytest.approx(value, abs=1e-6)
 
 
 def test_half_precision_is_rounded_once_and_at_the_end() -> None:
     views = random_frames(1, 4, 8, 8, 3)
     mean, std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-    single = normalise(views, mean=mean, std=std, dtype=torch.float32)
-    half = normalise(views, mean=mean, std=std, dtype=torch.bfloat16)
+    single = normalize(views, mean=mean, std=std, dtype=torch.float32)
+    half = normalize(views, mean=mean, std=std, dtype=torch.bfloat16)
     assert half.dtype == torch.bfloat16
     assert torch.equal(half, single.to(torch.bfloat16))
 

@@ -5,7 +5,7 @@ import pytest
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import load_spec
-from videoswin_cli.records import Protocol, Views
+from videoswin_cli.records import InputProtocol, Views
 
 OFFICIAL = load_spec("swin-tiny-k400").protocol  # 4x3 at 224 px, one centre crop at 256
 UNIFORM = load_spec("swin-base-ssv2").protocol  # 1x3 at 224 px
@@ -38,7 +38,7 @@ LARGER_CENTRE = replace(LARGER, crops=1)
         ("2x3", LARGER_CENTRE, 2, 3, 200),
     ],
 )
-def test_views(text: str, protocol: Protocol, clips: int, crops: int, short_side: int) -> None:
+def test_views(text: str, protocol: InputProtocol, clips: int, crops: int, short_side: int) -> None:
     expected = Views(clips=clips, crops=crops, short_side=short_side)
     assert resolve_views(text, protocol) == expected
     assert str(expected) == f"{clips}x{crops}"

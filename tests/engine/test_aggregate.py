@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from videoswin_cli.engine.aggregate import average_views, top_classes
-from videoswin_cli.records import Score
+from videoswin_cli.records import ClassProbability
 
 LOG2, LOG3 = math.log(2), math.log(3)
 # Softmax: 1/2 1/4 1/4, then 1/10 3/10 6/10.
@@ -56,9 +56,9 @@ def test_huge_logits_do_not_overflow() -> None:
 def test_top_classes_are_the_likeliest_first_with_their_labels() -> None:
     probabilities = torch.tensor([0.1, 0.5, 0.15, 0.25], dtype=torch.float64)
     assert top_classes(probabilities, ["a", "b", "c", "d"], k=3) == (
-        Score(label="b", index=1, prob=0.5),
-        Score(label="d", index=3, prob=0.25),
-        Score(label="c", index=2, prob=0.15),
+        ClassProbability(label="b", index=1, prob=0.5),
+        ClassProbability(label="d", index=3, prob=0.25),
+        ClassProbability(label="c", index=2, prob=0.15),
     )
 
 

@@ -12,13 +12,13 @@ import torch
 from tiny import write_model
 
 from videoswin_cli import extract, predict
-from videoswin_cli.config import configs_folder
 from videoswin_cli.engine import precision
-from videoswin_cli.engine.inference import prepare
+from videoswin_cli.engine.distributed import Item, World
+from videoswin_cli.engine.forward import prepare
 from videoswin_cli.engine.precision import Record, resolve_auto
-from videoswin_cli.engine.processes import Item, Processes
 from videoswin_cli.engine.runtime import Precision, RunOptions, choose_runtime
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.paths import configs_dir
 from videoswin_cli.model.loading import LoadedModel, load
 from videoswin_cli.model.machine import Machine
 from videoswin_cli.training.recipe import read_recipe
@@ -63,7 +63,7 @@ def test_float32_is_the_default_of_every_command(module: str) -> None:
 
 
 def test_float32_is_the_default_of_every_recipe() -> None:
-    for path in (configs_folder() / "finetune").glob("*.yaml"):
+    for path in (configs_dir() / "finetune").glob("*.yaml"):
         assert read_recipe(path).precision == "fp32", path
 
 
@@ -154,7 +154,7 @@ def test_what_was_asked_for_is_not_what_an_output_says(model: LoadedModel) -> No
 
 
 @dataclass(frozen=True, kw_only=True)
-class Apart(Processes):
+class Apart(World):
     """One process of two; the other one, which is the first, has decided."""
 
     decided: Any
@@ -168,8 +168,8 @@ class Apart(Processes):
 def test_the_first_process_decides(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "_change_in_bf16", refuse)
     decided = precision._Decision(precision="fp16", reason="")
-    processes = Apart(rank=1, size=2, decided=decided)
-    assert resolve(model, processes=processes, record=Record(read=refuse))[0] == "fp16"
+    world = Apart(rank=1, size=2, decided=decided)
+    assert resolve(model, world=world, record=Record(read=refuse))[0] == "fp16"
 
 
 def test_what_cannot_be_computed_here_is_an_error(

@@ -10,8 +10,8 @@ import torch
 import yaml
 from formula import image_shapes
 
-from videoswin_cli.config import configs_folder
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.paths import configs_dir
 from videoswin_cli.model.catalog import (
     DEFAULT_MODEL,
     PUBLISHERS,
@@ -27,10 +27,10 @@ from videoswin_cli.model.catalog import (
 )
 from videoswin_cli.model.label_files import read_labels
 from videoswin_cli.model.swin3d import Swin3D
-from videoswin_cli.records import Architecture, Protocol
+from videoswin_cli.records import Architecture, InputProtocol
 
-MODELS = configs_folder() / "models"
-LABELS = configs_folder() / "labels"
+MODELS = configs_dir() / "models"
+LABELS = configs_dir() / "labels"
 OURS = ["camera-motion"]  # bundled; all others are published by somebody else
 NAMES = [path.stem for path in sorted(MODELS.glob("*.yaml")) if path.stem not in OURS]
 SPECS = {name: load_spec(name) for name in NAMES}
@@ -73,7 +73,7 @@ OTHERS = {
 }
 RECIPE_KEYS = {f"recipe_{field.name}" for field in fields(Recipe)}
 KEYS = {"name", "kind", "labels"} | {
-    field.name for kind in (Architecture, Protocol, Publication) for field in fields(kind)
+    field.name for kind in (Architecture, InputProtocol, Publication) for field in fields(kind)
 }
 
 
@@ -126,7 +126,7 @@ def test_a_publication_has_all_that_is_needed_to_fetch_and_to_quote(name: str) -
     assert source.url.startswith("https://")
     assert source.file == source.url.rpartition("/")[2]
     assert source.origin
-    assert source.licence
+    assert source.license
     assert source.pretraining
     assert source.file_mib
     digits = re.search(r"-([0-9a-f]{8})\.pth$", source.file)

@@ -19,7 +19,7 @@ from videoswin_cli.model.limits import (
     find_problems,
 )
 from videoswin_cli.model.swin3d import Swin3D
-from videoswin_cli.records import Architecture, Protocol
+from videoswin_cli.records import Architecture, InputProtocol
 
 SPECS = list_specs()
 
@@ -38,7 +38,7 @@ def numeric_fields(kind: type[Any]) -> set[str]:
     ("kind", "ranges", "elsewhere"),
     [
         (Architecture, ARCHITECTURE_RANGES, set()),
-        (Protocol, PROTOCOL_RANGES, {"crops"}),  # 1 or 3
+        (InputProtocol, PROTOCOL_RANGES, {"crops"}),  # 1 or 3
         (Publication, PUBLICATION_RANGES, set()),
         (Recipe, RECIPE_RANGES, set()),
     ],

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from fault_server import FaultServer, Reply, serve
 
-from videoswin_cli import fetch as fetch_module
-from videoswin_cli.config import home, offline
 from videoswin_cli.errors import FetchError, UsageError
+from videoswin_cli.io import fetch as fetch_module
+from videoswin_cli.io.paths import cache_dir, offline
 from videoswin_cli.model import weights
 from videoswin_cli.model.catalog import ModelSpec, load_spec
 from videoswin_cli.model.weights import cached_path, ensure, is_cached
@@ -64,13 +64,13 @@ def count_hashes(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def test_home_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert home() == tmp_path / "own"
+    assert cache_dir() == tmp_path / "own"
     monkeypatch.setenv("VIDEOSWIN_HOME", "~/mine")
-    assert home() == tmp_path / "user" / "mine"
+    assert cache_dir() == tmp_path / "user" / "mine"
     monkeypatch.setenv("VIDEOSWIN_HOME", "")
-    assert home() == tmp_path / "user" / ".cache" / "videoswin"
+    assert cache_dir() == tmp_path / "user" / ".cache" / "videoswin"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
-    assert home() == tmp_path / "caches" / "videoswin"
+    assert cache_dir() == tmp_path / "caches" / "videoswin"
 
 
 @pytest.mark.parametrize(

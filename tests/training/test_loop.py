@@ -15,15 +15,15 @@ from spawned import run_in_processes
 from tiny import PROTOCOL, TINY
 
 from videoswin_cli.data.augment import Augmentation
-from videoswin_cli.data.dataset import FailedVideo
 from videoswin_cli.data.decoding.open import OpenOptions
-from videoswin_cli.data.training_clips import TrainingClip
-from videoswin_cli.data.transforms import normalise
-from videoswin_cli.engine.processes import Processes
+from videoswin_cli.data.training_dataset import TrainingClip
+from videoswin_cli.data.transforms import normalize
+from videoswin_cli.data.view_dataset import FailedVideo
+from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.model.swin3d import Swin3D
-from videoswin_cli.training.inputs import ClipInputs, Reading
+from videoswin_cli.training.inputs import ClipInputs, EvalLoader
 from videoswin_cli.training.loop import Stepper, mean_loss
 from videoswin_cli.training.loss import Loss
 from videoswin_cli.training.optimizer import group_parameters, make_optimizer
@@ -36,7 +36,7 @@ EXACT = ("batch_size=8", "drop_path_rate=0", "head_dropout=0", "clip_grad_norm=0
          "lr_batch=8", "warmup_epochs=0")  # fmt: skip
 
 
-READING = Reading(
+READING = EvalLoader(
     sampling=PROTOCOL,
     opening=OpenOptions(),
     runtime=Runtime(device=torch.device("cpu"), dtype=torch.float32),
@@ -64,18 +64,18 @@ def make(
     recipe: Recipe,
     notices: list[str],
     partners: tuple[int, ...] | None = None,
-    processes: Processes = Processes(),  # noqa: B008 - frozen
+    world: World = World(),  # noqa: B008 - frozen
 ) -> Stepper:
     targets = F.one_hot(torch.arange(8) % 7, 7).float()
     return Stepper(
         ClipInputs(network, [], reading=READING, augmentation=Augmentation(), seed=0),
         make_optimizer(network, group_parameters(network, recipe), recipe),
         Loss(label_smoothing=0.0, class_weights=None),
-        make_plan(recipe, train_clips=8, devices=processes.size),
+        make_plan(recipe, train_clips=8, devices=world.size),
         targets=Targets(marks=targets, partners=partners),
         device=torch.device("cpu"),
         dtype=torch.float32,
-        processes=processes,
+        world=world,
         notice=notices.append,
     )
 
@@ -94,7 +94,7 @@ def test_a_step_is_the_gradient_of_the_mean_loss() -> None:
     stepper = make(network, read_recipe(None, EXACT), [])
     result = stepper.step(0, clips(8))
     frames = torch.stack([clip.frames for clip in clips(8)])
-    inputs = normalise(frames, mean=PROTOCOL.mean, std=PROTOCOL.std, dtype=torch.float32)
+    inputs = normalize(frames, mean=PROTOCOL.mean, std=PROTOCOL.std, dtype=torch.float32)
     loss = F.cross_entropy(reference(inputs), torch.arange(8) % 7)
     loss.backward()
     assert result.loss == pytest.approx(loss.item(), abs=1e-6)
@@ -111,7 +111,7 @@ def test_a_mirrored_clip_is_learned_as_its_partner_class() -> None:
     stepper = make(network, read_recipe(None, EXACT), [], partners=(1, 0, 2, 3, 4, 5, 6))
     result = stepper.step(0, items)
     frames = torch.stack([clip.frames for clip in items])
-    inputs = normalise(frames, mean=PROTOCOL.mean, std=PROTOCOL.std, dtype=torch.float32)
+    inputs = normalize(frames, mean=PROTOCOL.mean, std=PROTOCOL.std, dtype=torch.float32)
     loss = F.cross_entropy(reference(inputs), torch.tensor([1, 0, 2, 3, 4, 5, 6, 0]))
     loss.backward()
     assert result.loss == pytest.approx(loss.item(), abs=1e-6)
@@ -127,7 +127,7 @@ def test_loss_and_gradient_are_means_over_the_clips_that_can_be_read() -> None:
     assert [failure.path for failure in result.failed] == ["x"] * 3
     assert result.clips_seen == 5
     frames = torch.stack([clip.frames for clip in clips(5)])
-    inputs = normalise(frames, mean=PROTOCOL.mean, std=PROTOCOL.std, dtype=torch.float32)
+    inputs = normalize(frames, mean=PROTOCOL.mean, std=PROTOCOL.std, dtype=torch.float32)
     loss = F.cross_entropy(reference(inputs), torch.arange(5))
     loss.backward()
     assert result.loss == pytest.approx(loss.item(), abs=1e-6)
@@ -302,7 +302,7 @@ def step_in_two_processes(rank: int, address: str) -> None:
     own = [[*clips(4)], [clips(5)[4], *[broken] * 3]][rank]
     torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
     recipe = read_recipe(None, (*EXACT, "batch_size=4"))
-    stepper = make(network, recipe, [], processes=Processes(rank=rank, size=2))
+    stepper = make(network, recipe, [], world=World(rank=rank, size=2))
     result = stepper.step(0, own)
     assert result.loss == pytest.approx(expected.loss, abs=1e-6)
     assert (result.clips_seen, len(result.failed)) == (5, 3 * rank)

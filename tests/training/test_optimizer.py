@@ -8,7 +8,7 @@ from tiny import TINY
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.training.optimizer import (
-    AveragedWeights,
+    EMA,
     group_parameters,
     make_optimizer,
     schedule,
@@ -72,7 +72,7 @@ def test_the_schedule_warms_up_and_falls_to_nothing() -> None:
 def test_averaged_weights_follow() -> None:
     network = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.constant_(network.weight, 0.0)
-    averaged = AveragedWeights(network, 0.9)
+    averaged = EMA(network, 0.9)
     expected = 0.0
     for step in range(50):
         network.weight.data.fill_(step)

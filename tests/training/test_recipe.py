@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from videoswin_cli.config import configs_folder
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.paths import configs_dir
 from videoswin_cli.training.recipe import Recipe, read_recipe, to_yaml
 
-RECIPES = sorted((configs_folder() / "finetune").glob("*.yaml"))
+RECIPES = sorted((configs_dir() / "finetune").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

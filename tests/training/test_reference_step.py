@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 from videoswin_cli.data.augment import Augmentation
 from videoswin_cli.data.decoding.open import OpenOptions
-from videoswin_cli.data.training_clips import TrainingClip
-from videoswin_cli.data.transforms import normalise
-from videoswin_cli.engine.peer import make_peer
-from videoswin_cli.engine.processes import Processes
+from videoswin_cli.data.training_dataset import TrainingClip
+from videoswin_cli.data.transforms import normalize
+from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.model.layouts import to_canonical
 from videoswin_cli.model.swin3d import Swin3D
-from videoswin_cli.training.inputs import ClipInputs, Item, Reading
+from videoswin_cli.tasks.bench.torchvision_baseline import make_baseline
+from videoswin_cli.training.inputs import ClipInputs, EvalLoader, Item
 from videoswin_cli.training.loop import Stepper
 from videoswin_cli.training.loss import Loss
 from videoswin_cli.training.optimizer import group_parameters, make_optimizer
@@ -57,7 +57,7 @@ def our_step(tensors: dict[str, Tensor], targets: Tensor) -> tuple[float, dict[s
         [f"lr={LR}", f"weight_decay={DECAY}", f"clip_grad_norm={MOST}", "scale_lr=false",
          "warmup_epochs=0", "backbone_lr_mult=0.1", "batch_size=2"],
     )  # fmt: skip
-    reading = Reading(
+    reading = EvalLoader(
         sampling=PROTOCOL,
         opening=OpenOptions(),
         runtime=Runtime(device=torch.device("cpu"), dtype=torch.float32),
@@ -73,7 +73,7 @@ def our_step(tensors: dict[str, Tensor], targets: Tensor) -> tuple[float, dict[s
         targets=Targets(marks=targets),
         device=torch.device("cpu"),
         dtype=torch.float32,
-        processes=Processes(),
+        world=World(),
         notice=pytest.fail,
     )
     items: list[Item] = list(fixed_batch())
@@ -83,14 +83,14 @@ def our_step(tensors: dict[str, Tensor], targets: Tensor) -> tuple[float, dict[s
 
 def their_step(tensors: dict[str, Tensor], labels: Tensor) -> tuple[float, dict[str, Tensor]]:
     """torchvision's network; AdamW's first step, clipping and groups written out."""
-    network = make_peer(load_spec("swin-tiny-k400").architecture)
+    network = make_baseline(load_spec("swin-tiny-k400").architecture)
     network.load_state_dict(tensors, strict=False)  # all but the position index, which is geometry
     for module in network.modules():
         if type(module).__name__ in ("StochasticDepth", "Dropout"):
             module.p = 0.0
     network.double().train()
     frames = torch.stack([clip.frames for clip in fixed_batch()])
-    inputs = normalise(frames, mean=PROTOCOL.mean, std=PROTOCOL.std, dtype=torch.float32).double()
+    inputs = normalize(frames, mean=PROTOCOL.mean, std=PROTOCOL.std, dtype=torch.float32).double()
     loss = F.cross_entropy(network(inputs), labels, label_smoothing=SMOOTHING)
     loss.backward()
     gradients = [p.grad for p in network.parameters() if p.grad is not None]

@@ -162,9 +162,9 @@ def test_spoilt_numbers_are_not_saved(
     where: str, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, step = tmp_path / "o", Stepper.step
-    from videoswin_cli.training.optimizer import AveragedWeights
+    from videoswin_cli.training.optimizer import EMA
 
-    update = AveragedWeights.update
+    update = EMA.update
 
     def spoil(stepper: Stepper, number: int, items: Any) -> Any:
         result = step(stepper, number, items)
@@ -175,14 +175,14 @@ def test_spoilt_numbers_are_not_saved(
             stepper.optimizer.state[group[0]]["exp_avg_sq"].fill_(math.inf)
         return result
 
-    def spoil_average(averaged: AveragedWeights, network: Any, number: int) -> None:
+    def spoil_average(averaged: EMA, network: Any, number: int) -> None:
         update(averaged, network, number)
         if number == 3 and where == "averages":
             averaged.tensors["head.bias"].fill_(math.nan)
 
     with monkeypatch.context() as patch:
         patch.setattr(Stepper, "step", spoil)
-        patch.setattr(AveragedWeights, "update", spoil_average)
+        patch.setattr(EMA, "update", spoil_average)
         with pytest.raises(VideoSwinError, match=r"diverged; .*state\.pt is that of step 3") as no:
             train(few, out, "save_minutes=0")
     last = out / "last.safetensors"
@@ -231,11 +231,11 @@ def test_a_skipped_step_does_not_count_for_the_averages(
     overflowing: Callable[[set[int]], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from videoswin_cli.training.optimizer import AveragedWeights
+    from videoswin_cli.training.optimizer import EMA
 
     overflowing({1})
     updated: list[int] = []
-    monkeypatch.setattr(AveragedWeights, "update", lambda _, __, step: updated.append(step))
+    monkeypatch.setattr(EMA, "update", lambda _, __, step: updated.append(step))
     train(few, tmp_path / "o")
     assert updated == [0, 2, 3]
 

@@ -7,11 +7,11 @@ import torch
 from make_video import write_video
 from tiny import PROTOCOL
 
-from videoswin_cli.config import configs_folder
 from videoswin_cli.data.augment import Augmentation
 from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.data.directions import choose_flips
-from videoswin_cli.data.training_clips import TrainingClip, TrainingClips
+from videoswin_cli.data.training_dataset import TrainingClip, TrainingClips
+from videoswin_cli.io.paths import configs_dir
 from videoswin_cli.records import ListedVideo, VideoPart
 from videoswin_cli.training.inputs import CachedClip, mark_classes
 from videoswin_cli.training.targets import Targets
@@ -25,7 +25,7 @@ def clip(number: int, *, flipped: bool) -> TrainingClip:
 
 def test_a_mirrored_clip_from_left_to_right_goes_from_right_to_left() -> None:
     """By value: Something-Something's class 86 becomes 87, and back; others stay."""
-    path = configs_folder() / "labels" / "sthv2.txt"
+    path = configs_dir() / "labels" / "sthv2.txt"
     labels = path.read_text(encoding="utf-8").splitlines()
     flips = choose_flips("swap", labels)
     videos = [

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from videoswin_cli.engine.processes import Item, Processes
+from videoswin_cli.engine.distributed import Item, World
 from videoswin_cli.engine.runtime import Precision, Runtime
 from videoswin_cli.training import preparation
 from videoswin_cli.training.preparation import settle_precision
@@ -24,7 +24,7 @@ def settle(wanted: Precision, device: str, **more: Any) -> tuple[str, list[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Apart(Processes):
+class Apart(World):
     """One process of two; the other one, which is the first, has decided."""
 
     def share(self, items: list[Item]) -> list[Item]:

@@ -11,11 +11,11 @@ from typer.core import TyperGroup
 from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
-from videoswin_cli import __version__
 from videoswin_cli.cli import last_net
 from videoswin_cli.cli.console import notice, show_error
 from videoswin_cli.errors import VideoSwinError
-from videoswin_cli.visible import visible
+from videoswin_cli.io.visible import visible
+from videoswin_cli.version import __version__
 
 _WrongUsage = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
 

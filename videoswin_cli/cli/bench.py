@@ -11,7 +11,7 @@ import typer
 from videoswin_cli.cli import options
 from videoswin_cli.cli.console import cell, notice, print_table, result
 from videoswin_cli.errors import UsageError
-from videoswin_cli.files import to_json
+from videoswin_cli.io.atomic import to_json
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 
 
@@ -56,11 +56,11 @@ def bench(
         what = "is not a file" if Path(video).exists() else "is not there"
         raise UsageError(f"{video} {what}", hint="bench takes one video file, or makes one")
 
-    from videoswin_cli.engine.benchmark import bench as measure
-    from videoswin_cli.engine.monitoring import Monitor
+    from videoswin_cli.engine.progress import Monitor
     from videoswin_cli.engine.runtime import RunOptions
     from videoswin_cli.report.benchmark import benchmark_rows
-    from videoswin_cli.synthesis.clips import make_test_video
+    from videoswin_cli.synthetic.clips import make_test_video
+    from videoswin_cli.tasks.bench.bench import bench as measure
 
     run = RunOptions(
         views=views,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from videoswin_cli.errors import VideoSwinError
-from videoswin_cli.visible import for_stream, visible
+from videoswin_cli.io.visible import for_stream, visible
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -8,7 +8,7 @@ import typer
 from videoswin_cli.cli import options
 from videoswin_cli.cli.console import notice, result
 from videoswin_cli.errors import UsageError
-from videoswin_cli.files import check_writable
+from videoswin_cli.io.atomic import check_writable
 
 
 def convert(

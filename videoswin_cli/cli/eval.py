@@ -12,20 +12,20 @@ from videoswin_cli.cli.console import result as print_result
 from videoswin_cli.data.decoding.container import MAX_PIXELS
 from videoswin_cli.data.lists import check_list
 from videoswin_cli.errors import ExpectationError, UsageError, VideoError
-from videoswin_cli.files import check_writable
+from videoswin_cli.io.atomic import check_writable
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 from videoswin_cli.ranges import shown
+from videoswin_cli.records import METRIC_NAMES
 from videoswin_cli.report.evaluation import (
-    FIGURES,
     Format,
     format_summary,
     write_class_accuracies,
     write_confusions,
-    write_failures,
 )
+from videoswin_cli.report.failures import write_failures
 
 if TYPE_CHECKING:
-    from videoswin_cli.engine.evaluation import Evaluation
+    from videoswin_cli.tasks.evaluate.evaluate import Evaluation
 
 
 def eval(
@@ -159,10 +159,10 @@ def eval(
     if list_file is not None:
         check_list(list_file)
 
-    from videoswin_cli.engine import evaluation as engine
-    from videoswin_cli.engine.monitoring import Monitor
-    from videoswin_cli.engine.processes import parse_shard
+    from videoswin_cli.engine.distributed import parse_shard
+    from videoswin_cli.engine.progress import Monitor
     from videoswin_cli.engine.runtime import RunOptions
+    from videoswin_cli.tasks.evaluate import evaluate as engine
 
     chosen = engine.EvalOptions(
         model=model or DEFAULT_MODEL,
@@ -252,7 +252,8 @@ def _finish(
     name = "map" if "map" in accuracy else "top1"
     if expect is not None and not abs(accuracy[name] - expect) <= tolerance:
         raise ExpectationError(
-            f"{FIGURES[name]} is {accuracy[name]:.2f} %, expected {expect:g} within {tolerance:g}"
+            f"{METRIC_NAMES[name]} is {accuracy[name]:.2f} %, "
+            f"expected {expect:g} within {tolerance:g}"
         )
     if result.failed:
         raise typer.Exit(VideoError.exit_code)

@@ -15,7 +15,7 @@ from videoswin_cli.data.lists.splits import describe_splits
 from videoswin_cli.data.locating import locate, name_missing
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.errors import UsageError, VideoError
-from videoswin_cli.files import check_writable
+from videoswin_cli.io.atomic import check_writable
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 from videoswin_cli.ranges import shown
 from videoswin_cli.records import ListedVideo
@@ -123,13 +123,13 @@ def extract(
             hint="remove the output by hand before the first shard starts",
         )
 
-    from videoswin_cli.engine.processes import check_stdin, find_processes
+    from videoswin_cli.engine.distributed import check_stdin, find_world
 
-    processes = find_processes()
-    check_stdin(inputs or [], processes)
+    world = find_world()
+    check_stdin(inputs or [], world)
     if list_file is None:
         found = expand_inputs(inputs or [], stdin=stdin_paths(), all_files=all_files)
-        for text in found.notices if processes.first else ():
+        for text in found.notices if world.is_main else ():
             notice(text)
         listed = [
             ListedVideo(path=path, file=path, label=None, line=number)
@@ -141,12 +141,12 @@ def extract(
         )
         listed = _locate(videos, root or list_file.parent, split)
 
-    from videoswin_cli.engine.extraction import extract_to_files, make_stride
-    from videoswin_cli.engine.feature_output import parse_output
-    from videoswin_cli.engine.features import FeatureOptions
-    from videoswin_cli.engine.monitoring import Monitor
-    from videoswin_cli.engine.processes import parse_shard
+    from videoswin_cli.engine.distributed import parse_shard
+    from videoswin_cli.engine.progress import Monitor
     from videoswin_cli.engine.runtime import RunOptions
+    from videoswin_cli.tasks.extract.extract import extract_to_files, make_stride
+    from videoswin_cli.tasks.extract.features import FeatureOptions
+    from videoswin_cli.tasks.extract.output import parse_output
 
     output = parse_output(out)
     if output.kind != "folder":

@@ -11,8 +11,9 @@ from videoswin_cli.data.decoding.container import MAX_PIXELS
 from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
+from videoswin_cli.records import METRIC_NAMES
 from videoswin_cli.report.curves import draw_confusion, draw_curves
-from videoswin_cli.report.evaluation import FIGURES, write_failures
+from videoswin_cli.report.failures import write_failures
 from videoswin_cli.report.training import TrainingOutcome, describe_outcome
 
 _INTERRUPTED = 130
@@ -191,10 +192,11 @@ def finetune(
     named_changes = [f"{key}={value}" for key, value in given.items() if value is not None]
     wanted = [*(changes or []), *named_changes]
 
-    from videoswin_cli.cli.memory import keep_freed_memory
+    from videoswin_cli.io.malloc import keep_freed_memory
     from videoswin_cli.training import finetuning as engine
     from videoswin_cli.training.found_clips import Source
-    from videoswin_cli.training.preparation import FinetuneOptions, rehearse
+    from videoswin_cli.training.preparation import FinetuneOptions
+    from videoswin_cli.training.preparation import dry_run as print_plan
     from videoswin_cli.training.recipe import read_recipe
     from videoswin_cli.training.small_data import SIZED_KEYS
 
@@ -234,7 +236,7 @@ def finetune(
     )
     with StepBar() as bar:
         if dry_run:
-            rehearse(chosen, recipe, bar)
+            print_plan(chosen, recipe, bar)
             return
         done = engine.finetune(chosen, recipe, bar)
     if done is None:
@@ -243,7 +245,7 @@ def finetune(
         notice(f"interrupted; --resume auto resumes {folder / 'state.pt'}")
         raise typer.Exit(_INTERRUPTED)
     rows = done.progress.epochs
-    figures = {key: title for key, title in FIGURES.items() if key in rows[0]}
+    figures = {key: title for key, title in METRIC_NAMES.items() if key in rows[0]}
     draw_curves(folder / "curves.png", done.progress.losses, rows, figures)
     if not recipe.multi_label:
         counts = {(true, answered): count for true, answered, count in done.progress.confusions}

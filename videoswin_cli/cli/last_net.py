@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from videoswin_cli import __version__
 from videoswin_cli.cli.console import notice, show_error
-from videoswin_cli.config import home
 from videoswin_cli.errors import UsageError, VideoSwinError
+from videoswin_cli.io.paths import cache_dir
+from videoswin_cli.version import __version__
 
 FAILED = VideoSwinError.exit_code
 INTERRUPTED = 130
@@ -36,10 +36,10 @@ def terminable() -> Iterator[None]:
 
     Not where several processes work together: one that waits for the others never comes to it.
     """
-    from videoswin_cli.engine.processes import find_processes
+    from videoswin_cli.engine.distributed import find_world
 
     try:
-        alone = find_processes().size == 1
+        alone = find_world().size == 1
     except UsageError:  # the command says so itself
         alone = True
     if not alone or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
@@ -126,7 +126,7 @@ def _keep_traceback(error: Exception) -> Path | None:
             *traceback.format_exception(error),
         )
     )
-    for folder in (None, home() / "crashes"):
+    for folder in (None, cache_dir() / "crashes"):
         try:
             if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)

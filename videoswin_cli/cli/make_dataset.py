@@ -35,8 +35,8 @@ def make_dataset(
 
     Clips that are there already are kept, so a stopped run is gone on with.
     """
-    from videoswin_cli.synthesis.camera import MOTIONS
-    from videoswin_cli.synthesis.dataset import make_camera_motion
+    from videoswin_cli.synthetic.camera import MOTIONS
+    from videoswin_cli.synthetic.dataset import make_camera_motion
 
     made = make_camera_motion(
         folder,

@@ -7,7 +7,7 @@ import typer
 
 from videoswin_cli.cli.console import cell, print_table, result
 from videoswin_cli.errors import UsageError
-from videoswin_cli.files import to_json
+from videoswin_cli.io.atomic import to_json
 from videoswin_cli.model.catalog import ModelSpec, flatten_spec, list_specs, load_spec
 from videoswin_cli.model.weights import cached_path, is_cached
 

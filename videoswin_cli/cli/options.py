@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from videoswin_cli.config import PRIVATE_REDIRECTS_VARIABLE
 from videoswin_cli.data.lists import ListFormat, times
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.paths import PRIVATE_REDIRECTS_VARIABLE
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 
 MAX_WORKERS = 256  # processes; each holds some 300 MB

@@ -12,7 +12,7 @@ from videoswin_cli.data.decoding.container import MAX_PIXELS
 from videoswin_cli.data.segments import make_segment
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.errors import UsageError, VideoError
-from videoswin_cli.files import check_writable
+from videoswin_cli.io.atomic import check_writable
 from videoswin_cli.model.catalog import DEFAULT_MODEL
 from videoswin_cli.model.limits import MAX_CLASSES
 from videoswin_cli.report.predictions import Format, open_report
@@ -69,24 +69,24 @@ def predict(
         options.parse_seconds("--start", start), options.parse_seconds("--end", end)
     )
 
-    from videoswin_cli.engine.processes import check_stdin, find_processes
+    from videoswin_cli.engine.distributed import check_stdin, find_world
 
-    processes = find_processes()
-    check_stdin(inputs, processes)
+    world = find_world()
+    check_stdin(inputs, world)
     found = expand_inputs(inputs, stdin=stdin_paths(), all_files=all_files)
     videos = found.videos
     if out is not None:
         lists = [text[1:] for text in inputs if text.startswith("@")]
         check_writable(out, inputs=[*videos, *lists, model, checkpoint, labels])
 
-    from videoswin_cli.engine.monitoring import Monitor
-    from videoswin_cli.engine.prediction import iter_predictions, load_classifier
-    from videoswin_cli.engine.processes import joined
+    from videoswin_cli.engine.distributed import process_group
+    from videoswin_cli.engine.progress import Monitor
     from videoswin_cli.engine.runtime import RunOptions
+    from videoswin_cli.tasks.predict import iter_predictions, load_classifier
 
     run = RunOptions(
         views=views,
-        device=processes.device(device),
+        device=world.device(device),
         precision=precision,
         decoder=decoder,
         stream=stream,
@@ -95,10 +95,10 @@ def predict(
         workers=workers,
         batch_size=batch_size,
     )
-    monitor = Monitor(notice=notice) if processes.first else Monitor()
+    monitor = Monitor(notice=notice) if world.is_main else Monitor()
     for text in found.notices:
         monitor.notice(text)
-    with joined(processes):
+    with process_group(world):
         loaded = load_classifier(
             model, run, checkpoint=checkpoint, labels=labels, weights_set=weights_set
         )
@@ -112,9 +112,9 @@ def predict(
             logits=logits,
             segment=segment,
             monitor=monitor,
-            processes=processes,
+            world=world,
         )
-        if not processes.first:
+        if not world.is_main:
             list(predictions)  # none: the first process tells
             return
         with open_report(format, out) as write:

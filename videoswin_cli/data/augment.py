@@ -137,7 +137,7 @@ def _auto_contrast(clip: Tensor, strength: float, draw: _Draw) -> Tensor:
     return _to_bytes((clip.float() - torch.where(high > low, low, 0 * low)) * scale)
 
 
-def _equalise(clip: Tensor, strength: float, draw: _Draw) -> Tensor:
+def _equalize(clip: Tensor, strength: float, draw: _Draw) -> Tensor:
     """Histograms of the whole clip, not of each frame, or it would flicker."""
     channels = []
     for channel in clip.unbind(dim=-1):
@@ -212,7 +212,7 @@ def _nothing(clip: Tensor, strength: float, draw: _Draw) -> Tensor:
 
 
 _OPERATIONS: tuple[Operation, ...] = (
-    *(_nothing, _auto_contrast, _equalise, _posterise, _solarise),
+    *(_nothing, _auto_contrast, _equalize, _posterise, _solarise),
     *(_by_factor(change) for change in (_brightness, _contrast, _saturation, _sharpness)),
     *(_rotate, _shear_x, _shear_y, _shift_x, _shift_y),
 )

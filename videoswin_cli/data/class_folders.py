@@ -13,7 +13,7 @@ from videoswin_cli.data.lists import ListRow, VideoList
 from videoswin_cli.data.video_files import describe_left_out_videos, find_videos, no_video
 from videoswin_cli.data.walking import system_name_kind
 from videoswin_cli.errors import UsageError
-from videoswin_cli.visible import name_some
+from videoswin_cli.io.visible import name_some
 
 Part = Literal["train", "val", "test"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from videoswin_cli.data.lists import ListRow, VideoList
 from videoswin_cli.data.name_search import Match, NameSearch
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.visible import name_some
 from videoswin_cli.records import ListedVideo, Segment
-from videoswin_cli.visible import name_some
 
 _FEW = 5  # examples that a message names
 _LONGEST = 200  # characters of each

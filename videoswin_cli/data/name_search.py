@@ -20,8 +20,8 @@ from videoswin_cli.data.spelling import (
 from videoswin_cli.data.video_files import VIDEO_SUFFIXES, find_videos
 from videoswin_cli.data.walking import LeftOut, describe_left_out
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.visible import name_some
 from videoswin_cli.records import ListedVideo
-from videoswin_cli.visible import name_some
 
 _FEW = 3  # files that an ambiguous name shows
 

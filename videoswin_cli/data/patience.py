@@ -63,7 +63,7 @@ def read_patience() -> Patience:
 
 @dataclass
 class Watch:
-    """Processes that make items, and how long they have been waited for."""
+    """World that make items, and how long they have been waited for."""
 
     patience: Patience
     processes: Sequence[BaseProcess]

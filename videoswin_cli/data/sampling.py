@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise, takewhile
 
 from videoswin_cli.errors import UsageError
-from videoswin_cli.records import Protocol, SamplingRule
+from videoswin_cli.records import InputProtocol, SamplingRule
 
 Clips = tuple[tuple[int, ...], ...]
 Bounds = Sequence[float]  # s: start of each frame, and the end of the last one
@@ -22,7 +22,7 @@ _SAME_TIME = 1e-6  # seconds by which sums of frame durations may be off
 
 
 def sample_clips(
-    protocol: Protocol, *, frames: int, fps: float, clips: int, bounds: Bounds | None = None
+    protocol: InputProtocol, *, frames: int, fps: float, clips: int, bounds: Bounds | None = None
 ) -> Clips:
     """Frame numbers of every clip of a video.
 
@@ -48,7 +48,7 @@ def sample_clips(
 
 
 def random_clip(
-    protocol: Protocol, *, frames: int, fps: float, share: float, bounds: Bounds | None = None
+    protocol: InputProtocol, *, frames: int, fps: float, share: float, bounds: Bounds | None = None
 ) -> tuple[int, ...]:
     """Frame numbers of one clip for training, at a random place.
 
@@ -82,7 +82,7 @@ class Stride:
 
 
 def slide_windows(
-    protocol: Protocol,
+    protocol: InputProtocol,
     *,
     times: Sequence[float],
     stride: Stride | None,
@@ -130,7 +130,7 @@ def slide_windows(
 
 
 def _slide_at_rate(
-    protocol: Protocol,
+    protocol: InputProtocol,
     times: Sequence[float],
     stride: Stride,
     bounds: Bounds | None,
@@ -167,7 +167,9 @@ def _average_fps(times: Sequence[float]) -> float:
     return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 1.0
 
 
-def loops(protocol: Protocol, *, frames: int, fps: float, bounds: Bounds | None = None) -> bool:
+def loops(
+    protocol: InputProtocol, *, frames: int, fps: float, bounds: Bounds | None = None
+) -> bool:
     """Whether the video is shorter than one clip, so that its frames are repeated."""
     if protocol.sampling == "uniform":
         return frames < protocol.clip_frames
@@ -176,7 +178,7 @@ def loops(protocol: Protocol, *, frames: int, fps: float, bounds: Bounds | None 
     return frames < _clip_span(protocol)
 
 
-def _official(protocol: Protocol, frames: int, clips: int) -> Clips:
+def _official(protocol: InputProtocol, frames: int, clips: int) -> Clips:
     """Middles of equal segments. Source: Video-Swin `SampleFrames`; PaddleVideo is the same."""
     span = protocol.clip_frames * protocol.interval_frames
     if frames < span:
@@ -185,7 +187,7 @@ def _official(protocol: Protocol, frames: int, clips: int) -> Clips:
     return _strided(protocol, frames, [int(i * segment + segment / 2) for i in range(clips)])
 
 
-def _mmaction2(protocol: Protocol, frames: int, clips: int) -> Clips:
+def _mmaction2(protocol: InputProtocol, frames: int, clips: int) -> Clips:
     """From the first frame to the last, evenly. Source: mmaction2 1.x `SampleFrames`."""
     room = max(frames - _clip_span(protocol), 0)
     if clips == 1:
@@ -194,7 +196,7 @@ def _mmaction2(protocol: Protocol, frames: int, clips: int) -> Clips:
     return _strided(protocol, frames, [round(i * step) for i in range(clips)])
 
 
-def _uniform(protocol: Protocol, frames: int, clips: int) -> Clips:
+def _uniform(protocol: InputProtocol, frames: int, clips: int) -> Clips:
     """Middles of `clip_frames` equal segments of the whole video. Source: Video-Swin, SSv2."""
     if clips != 1:
         raise UsageError(
@@ -207,7 +209,7 @@ def _uniform(protocol: Protocol, frames: int, clips: int) -> Clips:
     return (tuple((a + b) // 2 for a, b in pairwise(bounds)),)
 
 
-def _torchvision(protocol: Protocol, kept: Sequence[int], clips: int) -> Clips:
+def _torchvision(protocol: InputProtocol, kept: Sequence[int], clips: int) -> Clips:
     """Consecutive frames of the video resampled to `frame_rate`, clip starts evenly spread.
 
     Source: torchvision `VideoClips` with one frame between clips, `UniformClipSampler` and the
@@ -227,25 +229,25 @@ def _torchvision(protocol: Protocol, kept: Sequence[int], clips: int) -> Clips:
     )
 
 
-_RULES: dict[SamplingRule, Callable[[Protocol, int, int], Clips]] = {
+_RULES: dict[SamplingRule, Callable[[InputProtocol, int, int], Clips]] = {
     "official": _official,
     "mmaction2": _mmaction2,
     "uniform": _uniform,
 }
 
 
-def _clip_span(protocol: Protocol) -> int:
+def _clip_span(protocol: InputProtocol) -> int:
     """Source frames from the first frame of a clip to its last, both counted."""
     return (protocol.clip_frames - 1) * protocol.interval_frames + 1
 
 
-def _strided(protocol: Protocol, frames: int, starts: list[int]) -> Clips:
+def _strided(protocol: InputProtocol, frames: int, starts: list[int]) -> Clips:
     steps = [i * protocol.interval_frames for i in range(protocol.clip_frames)]
     return tuple(tuple((start + step) % frames for step in steps) for start in starts)
 
 
 def _resample(
-    protocol: Protocol,
+    protocol: InputProtocol,
     frames: int,
     fps: float,
     bounds: Bounds | None,

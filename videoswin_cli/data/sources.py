@@ -11,7 +11,7 @@ from videoswin_cli.data.spelling import compose, decompose, same_spelling, with_
 from videoswin_cli.data.video_files import describe_left_out_videos, find_videos, no_video
 from videoswin_cli.data.walking import LeftOut, merge_left_out, system_name_kind
 from videoswin_cli.errors import UsageError
-from videoswin_cli.text_files import numbered_lines, read_text
+from videoswin_cli.io.text_files import numbered_lines, read_text
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
-"""Resize, crop and normalise, to the last bit as the references do. Tensor to tensor.
+"""Resize, crop and normalize, to the last bit as the references do. Tensor to tensor.
 
-Frames are uint8 (frames, height, width, 3) RGB until `normalise`; the references round to 8 bits
+Frames are uint8 (frames, height, width, 3) RGB until `normalize`; the references round to 8 bits
 after the resize too, so nothing is lost, and views travel at a quarter of their float size.
 """
 
@@ -167,7 +167,7 @@ def crop_corners(
     return tuple((offset, 0) if height > width else (0, offset) for offset in offsets)
 
 
-def normalise(
+def normalize(
     views: Tensor, *, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype
 ) -> Tensor:
     """uint8 (B, T, H, W, 3) -> float (B, 3, T, H, W), (x - mean) / std on the scale 0..255."""

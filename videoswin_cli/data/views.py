@@ -4,10 +4,10 @@ import re
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.ranges import shown
-from videoswin_cli.records import Protocol, Views
+from videoswin_cli.records import InputProtocol, Views
 
 
-def resolve_views(text: str, protocol: Protocol) -> Views:
+def resolve_views(text: str, protocol: InputProtocol) -> Views:
     """`paper` is the published test protocol; `CxK` is C clips times K crops, K 1 or 3.
 
     One crop is the centre of a frame with short side `quick_short_side`, unless the protocol itself

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from videoswin_cli.errors import UsageError
-from videoswin_cli.visible import name_some
+from videoswin_cli.io.visible import name_some
 
 _FEW = 5  # kinds, suffixes or folders that a notice names
 _LONGEST_SUFFIX = 12  # characters; what is longer is part of a name, not its kind

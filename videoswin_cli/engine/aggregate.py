@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from videoswin_cli.errors import UsageError
-from videoswin_cli.records import Score
+from videoswin_cli.records import ClassProbability
 
 Average = Literal["prob", "score"]
 
@@ -28,7 +28,11 @@ def average_views(logits: Tensor, *, how: Average = "prob", multi_label: bool = 
     return probabilities.mean(dim=0)
 
 
-def top_classes(probabilities: Tensor, labels: Sequence[str], *, k: int) -> tuple[Score, ...]:
+def top_classes(
+    probabilities: Tensor, labels: Sequence[str], *, k: int
+) -> tuple[ClassProbability, ...]:
     """The k likeliest classes, likeliest first, ties by index; fewer where there are fewer."""
     order = probabilities.argsort(descending=True, stable=True)[:k].tolist()
-    return tuple(Score(label=labels[i], index=i, prob=float(probabilities[i])) for i in order)
+    return tuple(
+        ClassProbability(label=labels[i], index=i, prob=float(probabilities[i])) for i in order
+    )

@@ -22,8 +22,8 @@ from videoswin_cli.engine.provenance import (
     write_description,
 )
 from videoswin_cli.errors import UsageError
-from videoswin_cli.files import to_json, write_failure
-from videoswin_cli.locks import is_locked, release, take_lock
+from videoswin_cli.io.atomic import to_json, write_error
+from videoswin_cli.io.locks import is_locked, release, take_lock
 
 Entry = dict[str, Any]  # of one video; has its "path"
 
@@ -41,7 +41,7 @@ def guarded(folder: Path) -> Iterator[None]:
     try:
         descriptor = take_lock(file, wait=True)
     except OSError as error:
-        raise write_failure(file, error) from error
+        raise write_error(file, error) from error
     assert descriptor is not None
     try:
         _remove_contents(_leftover(folder))
@@ -77,7 +77,7 @@ class Journal(AbstractContextManager["Journal"]):
             self._stream = self.file.open("ab", buffering=0)  # close() must not write once more
             os.ftruncate(self._stream.fileno(), sum(map(len, _lines(self.file))))
         except OSError as error:
-            raise write_failure(self.file, error) from error
+            raise write_error(self.file, error) from error
 
     def append(self, entry: Entry) -> None:
         """Add a line; it is in the file when this returns.
@@ -88,7 +88,7 @@ class Journal(AbstractContextManager["Journal"]):
         try:
             write_all(self._stream.fileno(), f"{to_json(entry)}\n".encode())
         except OSError as error:
-            raise write_failure(self.file, error) from error
+            raise write_error(self.file, error) from error
 
     def own_entries(self) -> list[Entry]:
         """All lines of this part."""
@@ -131,7 +131,7 @@ def keep_description(folder: Path, description: Description) -> Description:
                 )
             write_description(file, description)
     except OSError as error:
-        raise write_failure(folder, error) from error
+        raise write_error(folder, error) from error
     return read_description(file)
 
 

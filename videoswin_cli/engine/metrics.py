@@ -40,7 +40,7 @@ def topk_accuracy(videos: Sequence[ScoredVideo], k: int) -> float:
 
 
 def class_accuracies(videos: Sequence[ScoredVideo]) -> dict[int, tuple[int, int]]:
-    """Class index -> (videos, videos recognised), for the classes that have videos."""
+    """Class index -> (videos, videos correct), for the classes that have videos."""
     counts: dict[int, list[int]] = defaultdict(lambda: [0, 0])
     for video in videos:
         counts[video.label][0] += 1

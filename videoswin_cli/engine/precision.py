@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from videoswin_cli.engine.inference import prepare
-from videoswin_cli.engine.processes import Processes
+from videoswin_cli.engine.distributed import World
+from videoswin_cli.engine.forward import prepare
 from videoswin_cli.engine.runtime import Precision, RunOptions, choose_runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.loading import LoadedModel
@@ -33,7 +33,7 @@ class _Decision:
     reason: str
 
 
-_ALONE, _NO_RECORD = Processes(), Record()
+_ALONE, _NO_RECORD = World(), Record()
 
 
 def resolve_auto(
@@ -41,7 +41,7 @@ def resolve_auto(
     options: RunOptions,
     *,
     notice: Callable[[str], None],
-    processes: Processes = _ALONE,
+    world: World = _ALONE,
     record: Record = _NO_RECORD,
 ) -> RunOptions:
     """Options without `auto` in device and precision; what was chosen is told.
@@ -54,7 +54,7 @@ def resolve_auto(
         model: that is to run.
         options: as asked for.
         notice: prints what was chosen.
-        processes: the first of them decides for all.
+        world: the first of them decides for all.
         record: of the output; only the first process uses it.
 
     Raises:
@@ -64,8 +64,8 @@ def resolve_auto(
     settled = replace(options, device=str(runtime.device), precision=runtime.precision)
     reason = ""
     if options.precision == "auto":
-        decided = [_decide(model, settled, record)] if processes.first else []
-        (decision,) = processes.share(decided)
+        decided = [_decide(model, settled, record)] if world.is_main else []
+        (decision,) = world.share(decided)
         settled, reason = replace(settled, precision=decision.precision), decision.reason
         _check_possible(settled)
     elif settled.precision == "fp32" and is_fast_in_bf16(runtime.device):

@@ -6,16 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import videoswin_cli
 from videoswin_cli.engine.runtime import DTYPES, Precision, RunOptions
 from videoswin_cli.errors import UsageError
-from videoswin_cli.fetch import hash_file
-from videoswin_cli.files import to_json, write_whole
+from videoswin_cli.io.atomic import atomic_write, to_json
+from videoswin_cli.io.fetch import hash_file
 from videoswin_cli.model.loading import LoadedModel
+from videoswin_cli.version import __version__
 
 Description = dict[str, Any]
-
-VERSION = videoswin_cli.__version__
 
 _MAY_DIFFER = ("version",)
 _HINT = "choose another output, or remove that one (extract: --overwrite)"
@@ -38,14 +36,14 @@ def describe_run(model: LoadedModel, options: RunOptions, **more: Any) -> Descri
         **more,
         "variable_rate": "time stamps" if model.spec.protocol.frame_rate else "frame numbers",
         "protocol": asdict(model.spec.protocol),
-        "version": VERSION,
+        "version": __version__,
     }
     parsed: Description = json.loads(json.dumps(description))
     return parsed
 
 
 def write_description(file: Path, description: Description) -> None:
-    with write_whole(file) as part:
+    with atomic_write(file) as part:
         part.write_text(to_text(description), encoding="utf-8")
 
 

@@ -7,17 +7,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from videoswin_cli.config import (
-    check_keys,
-    configs_folder,
-    required_keys,
-    to_record,
-)
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.paths import configs_dir
+from videoswin_cli.io.typed_records import check_keys, required_keys, to_record
+from videoswin_cli.io.yaml_text import read_yaml
 from videoswin_cli.model.limits import ARCHITECTURE_RANGES, PROTOCOL_RANGES, find_problems
 from videoswin_cli.ranges import Range, find_outside, shown
-from videoswin_cli.records import Architecture, Protocol
-from videoswin_cli.yaml_text import read_yaml
+from videoswin_cli.records import Architecture, InputProtocol
 
 DEFAULT_MODEL = "swin-tiny-k400"
 PUBLISHERS = ("videoswin", "official", "mmaction2", "torchvision", "paddlevideo", "microsoft")
@@ -53,7 +49,7 @@ class Publication:
 
     publisher: str | None = None
     origin: str | None = None  # repository and config
-    licence: str | None = None
+    license: str | None = None
     url: str | None = None
     file: str | None = None
     bundled: bool = False  # the file is one of ours, in configs/weights
@@ -100,7 +96,7 @@ class ModelSpec:
     labels: Path | None  # one class name a line
     multi_label: bool = False  # a video may have several classes, each a sigmoid of its own
     architecture: Architecture
-    protocol: Protocol
+    protocol: InputProtocol
     publication: Publication
     recipe: Recipe | None
 
@@ -151,7 +147,7 @@ def read_spec(path: Path) -> ModelSpec:
 
 def parse_spec(data: dict[str, Any], *, source: str, folder: Path | None) -> ModelSpec:
     """Sort the flat keys into records. `folder` is where a relative `labels` file is looked for."""
-    kinds = (_Header, Architecture, Protocol, Publication)
+    kinds = (_Header, Architecture, InputProtocol, Publication)
     parts = {kind: {f.name for f in fields(kind)} for kind in kinds}
     recipe_keys = {f"recipe_{f.name}" for f in fields(Recipe)}
     required = set().union(*(required_keys(kind) for kind in parts))
@@ -167,7 +163,7 @@ def parse_spec(data: dict[str, Any], *, source: str, folder: Path | None) -> Mod
         chosen = {key: data[key] for key in parts[kind] & data.keys()}
         return to_record(kind, chosen, source=source, ranges=_RANGES)
 
-    architecture, protocol = part(Architecture), part(Protocol)
+    architecture, protocol = part(Architecture), part(InputProtocol)
     if problem := next(find_problems(architecture, protocol), None):
         raise UsageError(f"{source}: {problem}")
     recipe = {key.removeprefix("recipe_"): data[key] for key in recipe_keys & data.keys()}
@@ -223,11 +219,11 @@ def _labels_path(value: str | None, folder: Path | None) -> Path | None:
         return None
     if value.endswith(".txt"):
         return (folder or Path()) / value
-    return configs_folder() / "labels" / f"{value}.txt"
+    return configs_dir() / "labels" / f"{value}.txt"
 
 
 def _models_folder() -> Path:
-    return configs_folder() / "models"
+    return configs_dir() / "models"
 
 
 def _order(spec: ModelSpec) -> tuple[bool, int, int, str]:

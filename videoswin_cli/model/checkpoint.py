@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from videoswin_cli.errors import CheckpointError, VideoSwinError
-from videoswin_cli.files import check_no_stream, write_whole
+from videoswin_cli.io.atomic import atomic_write, check_no_stream
 from videoswin_cli.model.pickle_scan import LimitError
 from videoswin_cli.model.rebuilding import Array, MalformedError, RefusedError, Strange
 from videoswin_cli.model.torch_files import load_pickle, load_torch
@@ -106,7 +106,7 @@ def write_safetensors(
         VideoSwinError: the file cannot be written.
     """
     try:
-        with write_whole(Path(path)) as part:
+        with atomic_write(Path(path)) as part:
             # Its save_file() would leave a file of a random name when it is killed.
             part.write_bytes(save(_separate(tensors), metadata=dict(metadata)))
     except SafetensorError as error:

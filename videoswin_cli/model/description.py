@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from videoswin_cli.config import to_record
 from videoswin_cli.errors import CheckpointError, UsageError
+from videoswin_cli.io.typed_records import to_record
 from videoswin_cli.model.catalog import ModelSpec, flatten_spec, parse_spec
 
 _FORMAT = "videoswin-1"  # key of our entry

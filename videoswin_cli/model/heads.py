@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from videoswin_cli.visible import name_some
+from videoswin_cli.io.visible import name_some
 
 if TYPE_CHECKING:
     from torch import Tensor

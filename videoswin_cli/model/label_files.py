@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from videoswin_cli.delimited import fold_column, split_records
 from videoswin_cli.errors import UsageError
-from videoswin_cli.text_files import (
+from videoswin_cli.io.delimited import fold_column, split_records
+from videoswin_cli.io.text_files import (
     begins_as_json,
     parse_json,
     read_text,

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videoswin_cli.errors import CheckpointError
+from videoswin_cli.io.visible import name_some
 from videoswin_cli.records import Architecture
-from videoswin_cli.visible import name_some
 
 Layout = Literal["videoswin", "official", "mmaction2", "torchvision", "paddle", "image2d"]
 

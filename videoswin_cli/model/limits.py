@@ -10,7 +10,7 @@ from math import prod
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.ranges import Range, find_outside
-from videoswin_cli.records import Architecture, Protocol
+from videoswin_cli.records import Architecture, InputProtocol
 
 MAX_PARAMETERS = 400_000_000  # 1.6 GB in fp32; the largest published have 200 million
 MAX_PARAMETERS_VARIABLE = "VIDEOSWIN_MAX_PARAMETERS"
@@ -41,7 +41,7 @@ PROTOCOL_RANGES = {
 _STAGES = Range(1, 8)
 
 
-def find_problems(architecture: Architecture, protocol: Protocol) -> Iterator[str]:
+def find_problems(architecture: Architecture, protocol: InputProtocol) -> Iterator[str]:
     """What no network or video could have, or what is too large: key, value and what is expected.
 
     Raises:
@@ -86,7 +86,7 @@ def count_parameters(architecture: Architecture) -> int:
     return total + 2 * last + (last + 1) * a.num_classes
 
 
-def _oversizes(a: Architecture, p: Protocol) -> Iterator[str]:
+def _oversizes(a: Architecture, p: InputProtocol) -> Iterator[str]:
     most = _max_parameters()
     if (parameters := count_parameters(a)) > most:
         yield (
@@ -105,7 +105,7 @@ def _oversizes(a: Architecture, p: Protocol) -> Iterator[str]:
         )
 
 
-def stage_tokens(architecture: Architecture, protocol: Protocol) -> Iterator[tuple[int, int]]:
+def stage_tokens(architecture: Architecture, protocol: InputProtocol) -> Iterator[tuple[int, int]]:
     """Tokens of one view with the padding to whole windows, and tokens of a window, by stage."""
     sides = (protocol.clip_frames, protocol.crop_size, protocol.crop_size)
     grid = [-(-side // patch) for side, patch in zip(sides, architecture.patch_size, strict=True)]
@@ -115,7 +115,7 @@ def stage_tokens(architecture: Architecture, protocol: Protocol) -> Iterator[tup
         grid = [grid[0], -(-grid[1] // 2), -(-grid[2] // 2)]
 
 
-def _largest_tensor(a: Architecture, p: Protocol) -> int:
+def _largest_tensor(a: Architecture, p: InputProtocol) -> int:
     """Numbers in the largest tensor of a forward pass of one view, roughly."""
     largest = 0
     for stage, (tokens, window) in enumerate(stage_tokens(a, p)):

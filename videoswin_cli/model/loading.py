@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from videoswin_cli.errors import CheckpointError, UsageError
+from videoswin_cli.io.visible import name_some
 from videoswin_cli.model.catalog import ModelSpec, load_spec
 from videoswin_cli.model.checkpoint import RawCheckpoint, read_checkpoint, write_safetensors
 from videoswin_cli.model.description import Description, read_description, to_metadata
@@ -17,7 +18,6 @@ from videoswin_cli.model.label_files import list_labels, read_labels
 from videoswin_cli.model.layouts import Layout, infer_architecture
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.model.weights import ensure
-from videoswin_cli.visible import name_some
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _MOST_CLASSES = 1_000_000  # that names are made up for

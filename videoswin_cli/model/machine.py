@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from filelock import FileLock
 from torch import Tensor
 
-from videoswin_cli.config import home
 from videoswin_cli.errors import VideoSwinError
-from videoswin_cli.files import to_json, write_whole
+from videoswin_cli.io.atomic import atomic_write, to_json
+from videoswin_cli.io.paths import cache_dir
 
 _ROWS, _INPUTS, _OUTPUTS = 800, 384, 1536  # the first layer of an MLP in the middle of Swin-T
 _LOCK_SECONDS = 10
@@ -42,7 +42,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 @lru_cache(maxsize=1)
 def this_machine() -> Machine:
     """As measured now or before: results shall not differ from one run to the next."""
-    file, name = home() / "machine.json", _name_machine()
+    file, name = cache_dir() / "machine.json", _name_machine()
     if name in (known := _read(file)):
         return known[name]
     with ExitStack() as lock:
@@ -52,7 +52,7 @@ def this_machine() -> Machine:
         known = _read(file)  # another process may have been faster
         if name not in known:
             known[name] = _measure()
-            with suppress(VideoSwinError), write_whole(file) as part:
+            with suppress(VideoSwinError), atomic_write(file) as part:
                 text = to_json({key: asdict(value) for key, value in known.items()}, indent=1)
                 part.write_text(text + "\n", encoding="utf-8")
     return known[name]

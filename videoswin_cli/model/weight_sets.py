@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from videoswin_cli.errors import CheckpointError
+from videoswin_cli.io.visible import name_some
 from videoswin_cli.model.checkpoint import RawCheckpoint
 from videoswin_cli.model.heads import CONTAINERS, has_own_head, list_heads
 from videoswin_cli.model.layouts import Layout, detect_layout
-from videoswin_cli.visible import name_some
 
 _ANCHOR = ("patch_embed", "proj", "weight")
 # Segments that wrappers put into names: DataParallel, torch.compile, FSDP, activation checkpoints.

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videoswin_cli.config import configs_folder, home, private_redirects
-from videoswin_cli.config import offline as offline_by_environment
 from videoswin_cli.errors import FetchError, UsageError, VideoSwinError
-from videoswin_cli.fetch import fetch, hash_file
-from videoswin_cli.files import write_whole
+from videoswin_cli.io.atomic import atomic_write
+from videoswin_cli.io.fetch import fetch, hash_file
+from videoswin_cli.io.paths import cache_dir, configs_dir, private_redirects
+from videoswin_cli.io.paths import offline as offline_by_environment
 
 if TYPE_CHECKING:
     from videoswin_cli.model.catalog import ModelSpec
@@ -38,8 +38,8 @@ def cached_path(spec: "ModelSpec", *, directory: Path | None = None) -> Path:
         raise _unpublished(spec, "file")
     name = Path(spec.publication.file).name  # never a path that leaves the directory
     if spec.publication.bundled:
-        return configs_folder() / "weights" / name
-    return (home() / "checkpoints" if directory is None else directory) / name
+        return configs_dir() / "weights" / name
+    return (cache_dir() / "checkpoints" if directory is None else directory) / name
 
 
 def is_cached(spec: "ModelSpec", *, directory: Path | None = None) -> bool:
@@ -141,5 +141,5 @@ def _read_record(path: Path) -> _Record | None:
 
 def _write_record(path: Path, record: _Record) -> None:
     # A cache that others own and we only read: without a record the file is hashed each time.
-    with suppress(VideoSwinError), write_whole(_record_path(path)) as part:
+    with suppress(VideoSwinError), atomic_write(_record_path(path)) as part:
         part.write_text(json.dumps(asdict(record)) + "\n")

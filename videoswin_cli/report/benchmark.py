@@ -29,14 +29,14 @@ def benchmark_rows(found: Benchmark) -> Iterator[tuple[str, str]]:
     yield (
         "arithmetic",
         f"{found.gmacs_per_view:9.1f} G multiply-adds a view, done at "
-        f"{found.matmul_share * found.matmul_gflops:.0f} GFLOP/s, {found.matmul_share:.0%} of the "
-        f"{found.matmul_gflops:.0f} of a large matrix product here",
+        f"{found.fraction_of_peak_matmul * found.matmul_gflops:.0f} GFLOP/s, "
+        f"{found.fraction_of_peak_matmul:.0%} of the {found.matmul_gflops:.0f} of a large matrix product here",
     )
     yield "memory", f"{found.added_bytes / 2**20:9.0f} MiB above the weights, at most"
     if found.ratio is not None:
         yield (
             f"against {found.against}",
-            f"{found.ratio:9.2f} times as fast: {(found.own_seconds or 0) * 1e3:.0f} against "
-            f"{(found.against_seconds or 0) * 1e3:.0f} ms a view; logits "
-            f"{found.logits_apart:.1e} apart",
+            f"{found.ratio:9.2f} times as fast: {(found.seconds_per_view or 0) * 1e3:.0f} against "
+            f"{(found.baseline_seconds or 0) * 1e3:.0f} ms a view; logits "
+            f"{found.max_abs_logit_diff:.1e} apart",
         )

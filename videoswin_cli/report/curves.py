@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videoswin_cli.files import write_whole
-from videoswin_cli.visible import visible
+from videoswin_cli.io.atomic import atomic_write
+from videoswin_cli.io.visible import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,6 +77,6 @@ def _smooth(values: Sequence[float], share: float = 0.95) -> list[float]:
 
 
 def _save(figure: "Figure", path: Path) -> None:
-    with write_whole(path) as part, warnings.catch_warnings():
+    with atomic_write(path) as part, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # of a class name: a box stands in
         figure.savefig(part, format="png", dpi=110)

@@ -6,17 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from videoswin_cli.files import to_json, write_csv, write_whole
-from videoswin_cli.records import EvalSummary
+from videoswin_cli.io.atomic import to_json, write_csv
+from videoswin_cli.records import METRIC_NAMES, EvalSummary
 from videoswin_cli.report.timing import describe_timing
 
 Format = Literal["table", "json"]
-FIGURES = {  # key: title
-    "top1": "top-1",
-    "top5": "top-5",
-    "mean_class_accuracy": "mean class accuracy",
-    "map": "mean average precision",
-}
 
 
 def format_summary(summary: EvalSummary, format: Format) -> str:
@@ -28,22 +22,15 @@ def format_summary(summary: EvalSummary, format: Format) -> str:
     return "".join(f"{name:<{width}}  {text}\n" for name, text in rows)
 
 
-def write_failures(path: Path, failures: Iterable[tuple[str, str]]) -> None:
-    """A line of JSON with path and error for each failed video."""
-    with write_whole(path) as part, part.open("w", encoding="utf-8") as file:
-        for name, error in failures:
-            file.write(to_json({"path": name, "error": error}) + "\n")
-
-
 def write_class_accuracies(
     path: Path, accuracies: Mapping[int, tuple[int, int]], labels: Sequence[str]
 ) -> None:
-    """A row a class that has videos: index, name, videos, recognised, accuracy in percent."""
+    """A row a class that has videos: index, name, videos, correct, accuracy in percent."""
     rows = [
         (index, _name(labels, index), videos, hits, round(100 * hits / videos, 4))
         for index, (videos, hits) in accuracies.items()
     ]
-    write_csv(path, ("index", "label", "videos", "recognised", "accuracy"), rows)
+    write_csv(path, ("index", "label", "videos", "correct", "accuracy"), rows)
 
 
 def write_confusions(
@@ -55,7 +42,7 @@ def write_confusions(
         (true, _name(labels, true), answered, _name(labels, answered), videos)
         for (true, answered), videos in pairs
     ]
-    header = ("index", "label", "answered_index", "answered_label", "videos")
+    header = ("index", "label", "predicted_index", "predicted_label", "videos")
     write_csv(path, header, rows)
 
 
@@ -78,7 +65,7 @@ def _without_nan(value: object) -> object:
 def _rows(summary: EvalSummary) -> Iterable[tuple[str, str]]:
     for name, accuracy in summary.accuracy.items():
         yield (
-            FIGURES.get(name, name.replace("top", "top-")),
+            METRIC_NAMES.get(name, name.replace("top", "top-")),
             _accuracy_text(summary, name, accuracy),
         )
     if summary.classes_with_videos:

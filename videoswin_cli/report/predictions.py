@@ -11,10 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from videoswin_cli.csv_text import join_notes, to_csv
-from videoswin_cli.files import to_json, write_whole
+from videoswin_cli.io.atomic import atomic_write, to_json
+from videoswin_cli.io.csv_text import join_notes, to_csv
+from videoswin_cli.io.visible import for_stream, visible
 from videoswin_cli.records import Prediction
-from videoswin_cli.visible import for_stream, visible
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -40,7 +40,7 @@ def open_report(format: Format, out: Path | None = None) -> Iterator[Callable[[P
         sys.stdout.flush()
         return
     with (
-        write_whole(out, keep=True) as part,
+        atomic_write(out, keep=True) as part,
         part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
         _writer(format, stream) as write,
     ):

@@ -2,8 +2,8 @@
 
 from enum import Enum, auto
 
+from videoswin_cli.training.checkpoint import Progress
 from videoswin_cli.training.plan import Plan
-from videoswin_cli.training.state import Progress
 
 
 class Due(Enum):

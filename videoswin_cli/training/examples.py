@@ -4,9 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from videoswin_cli.data.broken import describe_broken, find_broken_videos
+from videoswin_cli.data.check import describe_broken, find_broken_videos
 from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.visible import name_some
 from videoswin_cli.records import ListedVideo
 from videoswin_cli.training.class_tree import read_class_tree
 from videoswin_cli.training.duplicates import find_same
@@ -20,7 +21,6 @@ from videoswin_cli.training.found_clips import (
 from videoswin_cli.training.groups import check_rule, group_clips
 from videoswin_cli.training.listed_clips import read_listed_clips
 from videoswin_cli.training.splitting import split_clips
-from videoswin_cli.visible import name_some
 
 _LARGE = 1.5  # times the share of validation clips that was wanted
 _LOPSIDED = 10  # clips of the largest class over those of the smallest that are worth a word

@@ -7,14 +7,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from videoswin_cli.engine.distributed import World, find_world, process_group
 from videoswin_cli.engine.metrics import confusions
-from videoswin_cli.engine.processes import Processes, find_processes, joined
 from videoswin_cli.errors import VideoSwinError
-from videoswin_cli.report.evaluation import FIGURES
+from videoswin_cli.records import METRIC_NAMES
+from videoswin_cli.training.checkpoint import Progress
 from videoswin_cli.training.determinism import compute_deterministically
 from videoswin_cli.training.due import Due, find_due, find_wait
 from videoswin_cli.training.loop import StepResult, mean_loss
-from videoswin_cli.training.order import ClipOrder
 from videoswin_cli.training.preparation import FinetuneOptions, Watcher, prepare
 from videoswin_cli.training.recipe import Recipe
 from videoswin_cli.training.run_folder import (
@@ -24,10 +24,10 @@ from videoswin_cli.training.run_folder import (
     save_session,
     write_epoch,
 )
-from videoswin_cli.training.session import Session, averaged_weights, open_session
+from videoswin_cli.training.sampler import ClipSampler
+from videoswin_cli.training.session import Session, ema_weights, open_session
 from videoswin_cli.training.soundness import check_loss, check_scale
 from videoswin_cli.training.splitting import rarest_labels
-from videoswin_cli.training.state import Progress
 from videoswin_cli.training.step_items import feed_steps
 from videoswin_cli.training.stopping import agree, catch_signals
 from videoswin_cli.training.validation import Validation, validate
@@ -61,28 +61,28 @@ def finetune(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Fine
         UsageError: data, recipe or output that do not fit.
         VideoSwinError: out of memory, or the disk is full.
     """
-    processes = find_processes()
-    if not processes.first:
+    world = find_world()
+    if not world.is_main:
         watcher = _Silent()
     check_output(options)
     if recipe.deterministic:
         compute_deterministically()
-    with joined(processes):
+    with process_group(world):
         # All that holds on to the group of processes goes with this call: torch may hang where
         # the group outlives its end.
-        return _finetune(options, recipe, watcher, processes)
+        return _finetune(options, recipe, watcher, world)
 
 
 def _finetune(
-    options: FinetuneOptions, recipe: Recipe, watcher: Watcher, processes: Processes
+    options: FinetuneOptions, recipe: Recipe, watcher: Watcher, world: World
 ) -> Finetuned | None:
     prepared = prepare(options, recipe, watcher)
-    session = open_session(options, prepared, processes, processes.device(options.device), watcher)
-    with lock_folder(options.out, processes):
+    session = open_session(options, prepared, world, world.device(options.device), watcher)
+    with lock_folder(options.out, world):
         open_folder(session)
         with closing(session.events):
             interrupted = _run(session)
-    if not processes.first:
+    if not world.is_main:
         return None
     examples = session.examples
     named = {clip.file or "": clip.path for clip in (*examples.train, *examples.val)}
@@ -109,7 +109,7 @@ def _run(session: Session) -> bool:
         session.watcher.notice(f"nothing is left to train; {_MORE}")
     else:
         session.watcher.begin(progress.step, plan.steps)
-    order = ClipOrder(
+    order = ClipSampler(
         rarest_labels(session.examples.train),
         seed=session.recipe.seed,
         balanced=session.recipe.balance == "sampler",
@@ -133,7 +133,7 @@ def _run(session: Session) -> bool:
     return False
 
 
-def _train_epoch(session: Session, order: ClipOrder, caught: Callable[[], bool]) -> bool:
+def _train_epoch(session: Session, order: ClipSampler, caught: Callable[[], bool]) -> bool:
     """Steps up to the end of the pass. Returns whether it got there."""
     progress, plan = session.progress, session.plan
     end = progress.step
@@ -142,7 +142,7 @@ def _train_epoch(session: Session, order: ClipOrder, caught: Callable[[], bool])
     share = plan.batch_size * plan.accumulate
     keys = []
     for step in range(progress.step, end + 1):
-        first = step * plan.step_clips + session.processes.rank * share
+        first = step * plan.step_clips + session.world.rank * share
         keys.append(order.keys(range(first, first + share)))
     begun = time.monotonic()
     saved = begun if progress.step else -math.inf  # a first save at once: a full disk shows early
@@ -192,11 +192,11 @@ def _count_step(session: Session, result: StepResult) -> None:
 
 def _validate_epoch(session: Session, stopped: Callable[[], bool]) -> bool:
     """Validate, and keep what is the best so far. Returns False where it was stopped."""
-    with averaged_weights(session):
+    with ema_weights(session):
         found = validate(
             session.inputs,
             session.examples.val,
-            session.processes,
+            session.world,
             classes=len(session.examples.classes),
             multi_label=session.recipe.multi_label,
             stopped=stopped,
@@ -210,7 +210,7 @@ def _validate_epoch(session: Session, stopped: Callable[[], bool]) -> bool:
     session.watcher.notice(
         f"epoch {row['epoch']} of {session.recipe.epochs}: training loss {row['train_loss']:.4f}, "
         f"validation loss {found.loss:.4f}, "
-        + ", ".join(f"{FIGURES[k]} {value:.2f} %" for k, value in found.figures.items())
+        + ", ".join(f"{METRIC_NAMES[k]} {value:.2f} %" for k, value in found.figures.items())
     )
     save_session(session)  # first: the files follow from it, should this be the last that is done
     write_epoch(session)
@@ -264,7 +264,7 @@ def _count_epoch(session: Session, found: Validation) -> dict[str, int | float]:
 
 
 def _agree(session: Session, *flags: bool) -> list[bool]:
-    return agree(*flags, processes=session.processes, device=session.runtime.device)
+    return agree(*flags, world=session.world, device=session.runtime.device)
 
 
 class _Silent:

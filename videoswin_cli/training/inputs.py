@@ -11,20 +11,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videoswin_cli.data.augment import Augmentation
-from videoswin_cli.data.dataset import FailedVideo, ViewDataset
 from videoswin_cli.data.decoding.open import OpenOptions
-from videoswin_cli.data.feeding import Source, feed, quiet
-from videoswin_cli.data.training_clips import TrainingClip, TrainingClips
-from videoswin_cli.data.transforms import normalise
+from videoswin_cli.data.training_dataset import TrainingClip, TrainingClips
+from videoswin_cli.data.transforms import normalize
+from videoswin_cli.data.view_dataset import FailedVideo, ViewDataset
 from videoswin_cli.data.views import resolve_views
-from videoswin_cli.engine.inference import forward_videos
-from videoswin_cli.engine.processes import Processes
+from videoswin_cli.data.workers import ItemSource, load_in_workers, quiet
+from videoswin_cli.engine.distributed import World
+from videoswin_cli.engine.forward import forward_videos
 from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.model.inference_plan import InferencePlan
 from videoswin_cli.model.swin3d import Swin3D
-from videoswin_cli.records import ListedVideo
-from videoswin_cli.records import Protocol as Sampling
-from videoswin_cli.training.start import train_mode
+from videoswin_cli.records import InputProtocol, ListedVideo
+from videoswin_cli.training.initialize import train_mode
 
 _NEWS_SECONDS = 30.0  # between two words on how far the features are
 
@@ -44,7 +43,7 @@ class Inputs(Protocol):
     """Training items, how they become a batch, and answers to the validation clips."""
 
     trained: nn.Module  # takes a batch, gives logits (B, classes)
-    source: Source[Item]
+    source: ItemSource[Item]
     workers: int  # processes that make the items
 
     def batch(self, items: Sequence[Item]) -> Tensor:
@@ -66,10 +65,10 @@ def mark_classes(clips: Sequence[ListedVideo], classes: int) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class EvalLoader:
     """How clips are read and computed, whatever is made of them."""
 
-    sampling: Sampling
+    sampling: InputProtocol
     opening: OpenOptions
     runtime: Runtime
     dtype: torch.dtype
@@ -98,7 +97,7 @@ class Reading:
         views = resolve_views("1x1", self.sampling)
         dataset = ViewDataset(parts, protocol=self.sampling, views=views, opening=self.opening)
         outputs = forward_videos(
-            feed(
+            load_in_workers(
                 dataset,
                 range(len(parts)),
                 workers=min(self.workers, len(parts)),
@@ -121,7 +120,7 @@ class ClipInputs:
         network: Swin3D,
         clips: Sequence[ListedVideo],
         *,
-        reading: Reading,
+        reading: EvalLoader,
         augmentation: Augmentation,
         seed: int,
     ) -> None:
@@ -130,7 +129,7 @@ class ClipInputs:
         self.workers = reading.workers
         self.autocast = reading.autocast
         self._reading = reading
-        self.source: Source[Item] = TrainingClips(
+        self.source: ItemSource[Item] = TrainingClips(
             [clip.part for clip in clips],
             protocol=reading.sampling,
             augmentation=augmentation,
@@ -144,7 +143,7 @@ class ClipInputs:
         nothing = torch.zeros((1, count, side, side, 3), dtype=torch.uint8)
         clips = [item.frames for item in items if isinstance(item, TrainingClip)]
         frames = torch.stack(clips) if clips else nothing
-        return normalise(
+        return normalize(
             frames.to(self._reading.runtime.device),
             mean=sampling.mean,
             std=sampling.std,
@@ -166,8 +165,8 @@ class FeatureInputs:
         train: Sequence[ListedVideo],
         val: Sequence[ListedVideo],
         *,
-        reading: Reading,
-        processes: Processes,
+        reading: EvalLoader,
+        world: World,
         notice: Callable[[str], None],
     ) -> None:
         self.trained: nn.Module = _Classifier(network)
@@ -175,9 +174,9 @@ class FeatureInputs:
         self.autocast = nullcontext
         self._device = reading.runtime.device
         self._features = _compute_features(
-            network, [*train, *val], reading=reading, processes=processes, notice=notice
+            network, [*train, *val], reading=reading, world=world, notice=notice
         )
-        self.source: Source[Item] = _CachedClips(train, self._features)
+        self.source: ItemSource[Item] = _CachedClips(train, self._features)
 
     def batch(self, items: Sequence[Item]) -> Tensor:
         width = next(self.trained.parameters()).shape[1]
@@ -233,20 +232,20 @@ def _compute_features(
     network: Swin3D,
     clips: Sequence[ListedVideo],
     *,
-    reading: Reading,
-    processes: Processes,
+    reading: EvalLoader,
+    world: World,
     notice: Callable[[str], None],
 ) -> dict[str, Tensor | FailedVideo]:
     """Pooled features by path; each process computes its share, and all get all."""
     notice(f"computing the features of {len(clips)} clips once, without augmentation")
     network.eval()
-    mine = processes.shard.deal(clips)
+    mine = world.shard.select(clips)
     found: list[tuple[str, Tensor | FailedVideo]] = []
     told = time.monotonic()
     for clip, output in zip(mine, reading.look(mine, network, pooled=True), strict=True):
         found.append((clip.path, output))
         if time.monotonic() - told > _NEWS_SECONDS:
             told = time.monotonic()
-            notice(f"features of {len(found) * processes.size} of {len(clips)} clips")
+            notice(f"features of {len(found) * world.size} of {len(clips)} clips")
     network.train()
-    return dict(processes.share(found))
+    return dict(world.share(found))

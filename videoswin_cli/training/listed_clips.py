@@ -9,10 +9,10 @@ from videoswin_cli.data.lists import VideoList, number_labels, question_labels, 
 from videoswin_cli.data.lists.splits import choose_split, describe_splits
 from videoswin_cli.data.locating import locate, name_missing
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.visible import name_some
 from videoswin_cli.model.label_files import list_labels
 from videoswin_cli.records import ListedVideo
 from videoswin_cli.training.found_clips import Found, Notice, Source, check_several
-from videoswin_cli.visible import name_some
 
 
 def read_listed_clips(source: Source, notice: Notice) -> Found:

@@ -10,11 +10,12 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from videoswin_cli.data.dataset import FailedVideo
-from videoswin_cli.data.training_clips import TrainingClip, seeded
-from videoswin_cli.engine.inference import is_out_of_memory
-from videoswin_cli.engine.processes import Processes
+from videoswin_cli.data.training_dataset import TrainingClip
+from videoswin_cli.data.view_dataset import FailedVideo
+from videoswin_cli.engine.distributed import World
+from videoswin_cli.engine.forward import is_out_of_memory
 from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.seeding import seeded
 from videoswin_cli.training.inputs import CachedClip, Inputs, Item
 from videoswin_cli.training.loss import Loss, mix
 from videoswin_cli.training.optimizer import set_lr
@@ -57,14 +58,14 @@ class Stepper:
         targets: Targets,
         device: torch.device,
         dtype: torch.dtype,
-        processes: Processes,
+        world: World,
         notice: Callable[[str], None],
     ) -> None:
         self.optimizer = optimizer
         self.scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
         self._inputs = inputs
         self._parallel = inputs.trained
-        if processes.size > 1:
+        if world.size > 1:
             self._parallel = DistributedDataParallel(
                 inputs.trained, device_ids=[device.index] if device.type == "cuda" else None
             )
@@ -72,7 +73,7 @@ class Stepper:
         self._plan = plan
         self._targets = targets
         self._device = device
-        self._processes = processes
+        self._world = world
         self._notice = notice
         self._at_once = plan.batch_size
 
@@ -111,7 +112,7 @@ class Stepper:
         """Gradients of all micro-batches, divided by the planned clips; None: out of memory."""
         sums = _Sums()
         for batch, more in _micro_batches(items, self._plan.batch_size, sums.failed):
-            if batch or self._processes.size > 1:  # the others wait for our gradients
+            if batch or self._world.size > 1:  # the others wait for our gradients
                 try:
                     sums.loss += self._backward(number, sums.clips, batch, more_to_come=more)
                 except RuntimeError as error:
@@ -132,7 +133,7 @@ class Stepper:
             Its share of the mean over the planned clips of this process.
         """
         recipe, total = self._plan.recipe, 0.0
-        place = number, self._processes.rank, start
+        place = number, self._world.rank, start
         # Not before the clips are there: a loader that starts draws from torch's own numbers.
         torch.manual_seed(seeded(recipe.seed, "step", *place).initial_seed())
         inputs = self._inputs.batch(batch)
@@ -148,7 +149,7 @@ class Stepper:
                     logits = self._parallel(inputs[piece])
                 # DDP averages over the processes, so each divides by its own share only.
                 loss = self._loss(logits, targets[piece]).sum() * bool(batch)
-                loss = loss / (self._plan.step_clips / self._processes.size)
+                loss = loss / (self._plan.step_clips / self._world.size)
                 self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         return total
@@ -180,14 +181,14 @@ class Stepper:
     def _add_up(self, sums: _Sums) -> tuple[float, int]:
         """Mean loss over the readable clips of all processes, and their number."""
         loss, seen = sums.loss, sums.clips
-        if self._processes.size > 1:
+        if self._world.size > 1:
             values = torch.tensor([loss, seen], dtype=torch.float64, device=self._device)
             dist.all_reduce(values)
-            loss, seen = values[0].item() / self._processes.size, int(values[1].item())
+            loss, seen = values[0].item() / self._world.size, int(values[1].item())
         return (loss * (self._plan.step_clips / seen) if seen else math.nan), seen
 
     def _halve(self, error: RuntimeError) -> None:
-        if self._at_once == 1 or self._processes.size > 1:
+        if self._at_once == 1 or self._world.size > 1:
             raise VideoSwinError(
                 f"out of memory with {self._at_once} clips at once",
                 hint="--set checkpointing=true, a smaller --set batch_size with more --set "

@@ -83,7 +83,7 @@ def schedule(step: int, *, steps: int, warmup_steps: int, warmup_start: float) -
     return 0.5 * (1 + math.cos(math.pi * done))
 
 
-class AveragedWeights:
+class EMA:
     """Exponential moving average of the trained parameters."""
 
     def __init__(self, network: nn.Module, decay: float) -> None:

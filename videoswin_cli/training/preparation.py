@@ -10,15 +10,15 @@ import torch
 from videoswin_cli.data.augment import Augmentation
 from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.data.directions import Flips, choose_flips
-from videoswin_cli.data.feeding import count_workers
-from videoswin_cli.data.training_clips import TrainingClip, TrainingClips
+from videoswin_cli.data.training_dataset import TrainingClip, TrainingClips
+from videoswin_cli.data.workers import count_workers
+from videoswin_cli.engine.distributed import World, find_world
 from videoswin_cli.engine.precision import is_fast_in_bf16
-from videoswin_cli.engine.processes import Processes, find_processes
 from videoswin_cli.engine.runtime import DTYPES, Precision, Runtime, choose_runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import ModelSpec
-from videoswin_cli.records import Protocol as Sampling
-from videoswin_cli.training.estimate import estimate
+from videoswin_cli.records import InputProtocol
+from videoswin_cli.training.cost import estimate
 from videoswin_cli.training.examples import (
     Examples,
     deal_clips,
@@ -28,14 +28,14 @@ from videoswin_cli.training.examples import (
 )
 from videoswin_cli.training.found_clips import Source
 from videoswin_cli.training.groups import join_copies
-from videoswin_cli.training.inputs import Reading
+from videoswin_cli.training.initialize import spec_for
+from videoswin_cli.training.inputs import EvalLoader
 from videoswin_cli.training.memory import check_memory
 from videoswin_cli.training.plan import Plan, check_partners, make_plan
 from videoswin_cli.training.recipe import Recipe
 from videoswin_cli.training.small_data import adapt_to_size
-from videoswin_cli.training.start import plan_spec
 
-_ALONE = Processes()
+_ALONE = World()
 
 
 class Watcher(Protocol):
@@ -72,7 +72,7 @@ class FinetuneOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepared:
+class TrainingSetup:
     """What is known before anything is loaded."""
 
     recipe: Recipe
@@ -82,7 +82,7 @@ class Prepared:
     flips: Flips
 
 
-def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Prepared:
+def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> TrainingSetup:
     """Look at the data and make the plan; nothing is loaded or written.
 
     Raises:
@@ -91,7 +91,7 @@ def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Prepa
     check_partners(recipe)
     found = find_clips(options.source, notice=watcher.notice)
     deal_clips(found, val_share=options.source.val_share, seed=recipe.seed)  # refuses early
-    spec = plan_spec(
+    spec = spec_for(
         options.model, recipe, found.classes, name=options.out.name, scratch=options.scratch
     )
     flips = _settle_flips(recipe, found.classes)
@@ -103,7 +103,7 @@ def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Prepa
     share = options.source.val_share if found.val is None else None
     for text in describe_examples(examples, val_share=share):
         watcher.notice(text)
-    devices = find_processes().size
+    devices = find_world().size
     recipe, told = adapt_to_size(
         recipe,
         clips=len(examples.train),
@@ -118,7 +118,7 @@ def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Prepa
         watcher.notice(text)
     watcher.notice(flips.reason)
     watcher.notice(_describe_clips(spec.protocol))
-    return Prepared(recipe=recipe, examples=examples, plan=plan, spec=spec, flips=flips)
+    return TrainingSetup(recipe=recipe, examples=examples, plan=plan, spec=spec, flips=flips)
 
 
 def _settle_flips(recipe: Recipe, classes: Sequence[str]) -> Flips:
@@ -131,7 +131,7 @@ def _settle_flips(recipe: Recipe, classes: Sequence[str]) -> Flips:
     return choose_flips(recipe.flip, classes)
 
 
-def _describe_clips(sampling: Sampling) -> str:
+def _describe_clips(sampling: InputProtocol) -> str:
     pace = f"one in {sampling.interval_frames}"
     if sampling.frame_rate is not None:
         pace = f"{sampling.frame_rate:g} a second"
@@ -141,18 +141,18 @@ def _describe_clips(sampling: Sampling) -> str:
     return f"clips of {sampling.clip_frames} frames, {pace}, {side}x{side} px"
 
 
-def rehearse(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> None:
+def dry_run(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> None:
     """What `--dry-run` does: look at the data, plan, and measure; nothing is loaded or written.
 
     Raises:
         UsageError: what is wrong with the data or the recipe.
     """
-    processes = find_processes()
-    runtime = choose_runtime(device=processes.device(options.device))
+    world = find_world()
+    runtime = choose_runtime(device=world.device(options.device))
     recipe = settle_precision(recipe, runtime, notice=watcher.notice)
     prepared = prepare(options, recipe, watcher)
     recipe, examples, spec = prepared.recipe, prepared.examples, prepared.spec
-    reading = choose_reading(options, prepared, runtime)
+    reading = choose_loader(options, prepared, runtime)
     clips = TrainingClips(
         [examples.train[0].part],
         protocol=spec.protocol,
@@ -173,7 +173,9 @@ def rehearse(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> None
     )
 
 
-def choose_reading(options: FinetuneOptions, prepared: Prepared, runtime: Runtime) -> Reading:
+def choose_loader(
+    options: FinetuneOptions, prepared: TrainingSetup, runtime: Runtime
+) -> EvalLoader:
     """Raises UsageError where the device cannot compute as the recipe wants."""
     recipe = prepared.recipe
     if runtime.on_cpu:
@@ -181,7 +183,7 @@ def choose_reading(options: FinetuneOptions, prepared: Prepared, runtime: Runtim
     workers = options.workers
     if workers is None:
         workers = count_workers(prepared.plan.train_clips, on_cpu=runtime.on_cpu)
-    return Reading(
+    return EvalLoader(
         sampling=prepared.spec.protocol,
         opening=options.opening,
         runtime=runtime,
@@ -202,7 +204,7 @@ def settle_precision(
     runtime: Runtime,
     *,
     notice: Callable[[str], None],
-    processes: Processes = _ALONE,
+    world: World = _ALONE,
     begun_in: Callable[[], Precision | None] = lambda: None,
 ) -> Recipe:
     """The recipe without `auto` in its precision, which the first process decides for all.
@@ -211,13 +213,13 @@ def settle_precision(
         recipe: as asked for.
         runtime: of this process.
         notice: prints what was chosen.
-        processes: that train together.
+        world: that train together.
         begun_in: precision of the resumed run; None where there is none.
     """
     if recipe.precision == "auto":
         usual: Precision = "fp32" if runtime.on_cpu else "bf16"
-        decided = [begun_in() or usual] if processes.first else []
-        (precision,) = processes.share(decided)
+        decided = [begun_in() or usual] if world.is_main else []
+        (precision,) = world.share(decided)
         notice(f"training on {runtime.device} in {precision}")
         return replace(recipe, precision=precision)
     if recipe.precision == "fp32" and not runtime.on_cpu and is_fast_in_bf16(runtime.device):

@@ -7,15 +7,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from videoswin_cli.config import (
-    check_keys,
-    configs_folder,
-    to_record,
-)
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.paths import configs_dir
+from videoswin_cli.io.typed_records import check_keys, to_record
+from videoswin_cli.io.yaml_text import parse_value, read_yaml, write_yaml
 from videoswin_cli.model.limits import ARCHITECTURE_RANGES, PROTOCOL_RANGES
 from videoswin_cli.ranges import Range, find_outside, shown
-from videoswin_cli.yaml_text import parse_value, read_yaml, write_yaml
 
 Triple = tuple[int, int, int]
 
@@ -85,7 +82,7 @@ def read_recipe(path: Path | None = None, changes: Sequence[str] = ()) -> Recipe
     Raises:
         UsageError: names the file or change, and the unknown, missing or impossible key.
     """
-    path = path or configs_folder() / "finetune" / "default.yaml"
+    path = path or configs_dir() / "finetune" / "default.yaml"
     data = read_yaml(path)
     known = {field.name for field in fields(Recipe)}
     check_keys(data, known=known, required=known, source=str(path))

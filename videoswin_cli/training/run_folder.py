@@ -7,25 +7,25 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from videoswin_cli.engine.processes import Processes
+from videoswin_cli.engine.distributed import World
 from videoswin_cli.errors import UsageError
-from videoswin_cli.files import check_writable, write_csv, write_failure, write_whole
+from videoswin_cli.io.atomic import atomic_write, check_writable, write_csv, write_error
 from videoswin_cli.model.loading import save
+from videoswin_cli.training.checkpoint import load_checkpoint, read_recipe_of, save_checkpoint
+from videoswin_cli.training.checkpoint_checks import check_optimizer, check_scaler, check_weights
 from videoswin_cli.training.due import find_due, is_validated
-from videoswin_cli.training.events import open_events
 from videoswin_cli.training.preparation import FinetuneOptions
 from videoswin_cli.training.recipe import to_yaml
-from videoswin_cli.training.session import Session, averaged_weights
+from videoswin_cli.training.session import Session, ema_weights
 from videoswin_cli.training.soundness import check_sound
-from videoswin_cli.training.state import load_state, read_recipe_of, save_state
-from videoswin_cli.training.state_checks import check_optimizer, check_scaler, check_weights
+from videoswin_cli.training.tensorboard import open_writer
 
 
 def check_output(options: FinetuneOptions) -> None:
     """Refuse what cannot be written, or would be written over, before anything is looked at."""
     out = options.out
     there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    check_writable(there / "state.pt", named=out)
+    check_writable(there / "state.pt", display=out)
     if _is_in_place(options):
         return
     if (out / "state.pt").exists():
@@ -43,19 +43,19 @@ def _is_in_place(options: FinetuneOptions) -> bool:
 
 
 @contextmanager
-def lock_folder(out: Path, processes: Processes) -> Iterator[None]:
+def lock_folder(out: Path, world: World) -> Iterator[None]:
     """Keep other runs out of the folder, which is made.
 
     Raises:
         UsageError: another run writes there just now, or the folder cannot be made.
     """
-    if not processes.first:
+    if not world.is_main:
         yield
         return
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise write_failure(out, error) from error
+        raise write_error(out, error) from error
     lock = FileLock(out / ".lock", timeout=0)
     try:
         lock.acquire()
@@ -79,21 +79,21 @@ def open_folder(session: Session) -> None:
     if session.options.resume is not None:
         _restore(session, session.options.resume)
         _find_best(session)
-    if session.processes.first:
+    if session.world.is_main:
         _describe_run(session)
-        session.events = open_events(session.options.out, step=session.progress.step)
+        session.events = open_writer(session.options.out, step=session.progress.step)
         if session.progress.step:
             _repeat_events(session)
         if is_validated(session.progress):
             write_epoch(session)
         elif session.progress.epochs:
             _write_metrics(session)
-    session.processes.wait()
+    session.world.wait()
 
 
 def _describe_run(session: Session) -> None:
     out = session.options.out
-    with write_whole(out / "config.yaml") as part:
+    with atomic_write(out / "config.yaml") as part:
         part.write_text(to_yaml(session.recipe), encoding="utf-8")
     examples = session.examples
     columns = ["path", "label", "split"]
@@ -109,7 +109,7 @@ def _describe_run(session: Session) -> None:
 
 
 def _restore(session: Session, state: Path) -> None:
-    session.progress, tensors = load_state(
+    session.progress, tensors = load_checkpoint(
         state,
         session.description,
         steps=session.plan.steps,
@@ -162,7 +162,7 @@ def _find_best(session: Session) -> None:
         UsageError: there is no epoch to come that could be better.
     """
     progress, best = session.progress, session.options.out / "best.safetensors"
-    (there,) = session.processes.share([best.exists()] if session.processes.first else [])
+    (there,) = session.world.share([best.exists()] if session.world.is_main else [])
     last = int(progress.epochs[-1]["epoch"]) if progress.epochs else 0
     writable = is_validated(progress) and progress.best_epoch == last
     if there or writable or not progress.best_epoch:
@@ -193,11 +193,11 @@ def write_epoch(session: Session) -> None:
     Raises:
         VideoSwinError: the disk is full.
     """
-    if not session.processes.first:
+    if not session.world.is_main:
         return
     out, progress = session.options.out, session.progress
     row = progress.epochs[-1]
-    with averaged_weights(session):
+    with ema_weights(session):
         _save_model(session, out / "last.safetensors", row)
         if row["epoch"] == progress.best_epoch:
             _save_model(session, out / "best.safetensors", row)
@@ -231,12 +231,12 @@ def save_session(session: Session) -> None:
     """
     check_sound(session)
     progress = session.progress
-    failures = session.processes.share(list(progress.failures.items()))
+    failures = session.world.share(list(progress.failures.items()))
     progress.failures = dict(sorted(failures))
-    if not session.processes.first:
+    if not session.world.is_main:
         return
     session.events.flush()
-    save_state(
+    save_checkpoint(
         session.options.out / "state.pt",
         description=session.description,
         progress=progress,

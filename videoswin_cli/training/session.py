@@ -6,29 +6,30 @@ from dataclasses import asdict, dataclass, field, replace
 
 import torch
 
-from videoswin_cli.engine.processes import Processes
-from videoswin_cli.engine.provenance import VERSION, Description, read_precision
+from videoswin_cli.engine.distributed import World
+from videoswin_cli.engine.provenance import Description, read_precision
 from videoswin_cli.engine.runtime import Runtime, choose_runtime
-from videoswin_cli.fetch import hash_file
-from videoswin_cli.training.events import Events
+from videoswin_cli.io.fetch import hash_file
+from videoswin_cli.training.checkpoint import Progress, read_recipe_of
 from videoswin_cli.training.examples import Examples
+from videoswin_cli.training.initialize import Initialized, initialize_model, train_mode
 from videoswin_cli.training.inputs import ClipInputs, FeatureInputs, Inputs, mark_classes
 from videoswin_cli.training.loop import Stepper
 from videoswin_cli.training.loss import Loss, balance_weights, positive_weights
-from videoswin_cli.training.optimizer import AveragedWeights, group_parameters, make_optimizer
+from videoswin_cli.training.optimizer import EMA, group_parameters, make_optimizer
 from videoswin_cli.training.plan import Plan
 from videoswin_cli.training.preparation import (
     FinetuneOptions,
-    Prepared,
+    TrainingSetup,
     Watcher,
     choose_augmentation,
-    choose_reading,
+    choose_loader,
     settle_precision,
 )
 from videoswin_cli.training.recipe import Recipe
-from videoswin_cli.training.start import Start, make_start, train_mode
-from videoswin_cli.training.state import Progress, read_recipe_of
 from videoswin_cli.training.targets import Targets
+from videoswin_cli.training.tensorboard import ScalarWriter
+from videoswin_cli.version import __version__
 
 
 @dataclass
@@ -39,23 +40,23 @@ class Session:
     recipe: Recipe
     plan: Plan
     examples: Examples
-    start: Start
+    start: Initialized
     runtime: Runtime
-    processes: Processes
+    world: World
     inputs: Inputs
     stepper: Stepper
-    averaged: AveragedWeights | None
+    averaged: EMA | None
     description: Description
     watcher: Watcher
-    events: Events
+    events: ScalarWriter
     progress: Progress = field(default_factory=Progress)
     saved_step: int | None = None  # of the state on disk
 
 
 def open_session(
     options: FinetuneOptions,
-    prepared: Prepared,
-    processes: Processes,
+    prepared: TrainingSetup,
+    world: World,
     device: str,
     watcher: Watcher,
 ) -> Session:
@@ -69,13 +70,13 @@ def open_session(
         prepared.recipe,
         runtime,
         notice=watcher.notice,
-        processes=processes,
+        world=world,
         begun_in=lambda: read_precision(read_recipe_of(options.resume)),
     )
     prepared = replace(prepared, recipe=recipe)
     examples, plan, spec = prepared.examples, prepared.plan, prepared.spec
-    reading = replace(choose_reading(options, prepared, runtime), notice=watcher.notice)
-    start = make_start(
+    reading = replace(choose_loader(options, prepared, runtime), notice=watcher.notice)
+    start = initialize_model(
         options.model,
         spec,
         recipe,
@@ -96,7 +97,7 @@ def open_session(
             examples.train,
             examples.val,
             reading=reading,
-            processes=processes,
+            world=world,
             notice=watcher.notice,
         )
     else:
@@ -126,7 +127,7 @@ def open_session(
         ),
         device=runtime.device,
         dtype=reading.dtype,
-        processes=processes,
+        world=world,
         notice=watcher.notice,
     )
     return Session(
@@ -136,13 +137,13 @@ def open_session(
         examples=examples,
         start=start,
         runtime=runtime,
-        processes=processes,
+        world=world,
         inputs=inputs,
         stepper=stepper,
-        averaged=AveragedWeights(network, recipe.ema) if recipe.ema else None,
-        description=_describe(options, recipe, examples, start, processes),
+        averaged=EMA(network, recipe.ema) if recipe.ema else None,
+        description=_describe(options, recipe, examples, start, world),
         watcher=watcher,
-        events=Events(),
+        events=ScalarWriter(),
     )
 
 
@@ -150,8 +151,8 @@ def _describe(
     options: FinetuneOptions,
     recipe: Recipe,
     examples: Examples,
-    start: Start,
-    processes: Processes,
+    start: Initialized,
+    world: World,
 ) -> Description:
     """What must be the same for a run to be resumed."""
     kept = {key: value for key, value in asdict(recipe).items() if key != "save_minutes"}
@@ -160,17 +161,17 @@ def _describe(
         "weights_sha256": None if options.scratch else hash_file(start.model.weights),
         "weights_set": start.model.weights_set,
         "recipe": {k: list(v) if isinstance(v, tuple) else v for k, v in kept.items()},
-        "processes": processes.size,
+        "processes": world.size,
         "groups": examples.grouped_by,
         "classes": list(examples.classes),
         "train": [clip.path for clip in examples.train],
         "val": [clip.path for clip in examples.val],
-        "version": VERSION,
+        "version": __version__,
     }
 
 
 @contextmanager
-def averaged_weights(session: Session) -> Iterator[None]:
+def ema_weights(session: Session) -> Iterator[None]:
     """Let the network have its averaged weights, where there are any, for the block."""
     if session.averaged is None:
         yield

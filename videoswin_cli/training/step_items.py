@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 
-from videoswin_cli.data.feeding import feed
+from videoswin_cli.data.workers import load_in_workers
 from videoswin_cli.training.inputs import Inputs, Item
 
 Key = tuple[int, int]  # (clip, draw)
@@ -56,7 +56,7 @@ def feed_steps(
     ahead = 1 + batch_size // max(workers, 1)  # items a worker
 
     def decode(some: Sequence[Key]) -> Generator[Item, None, None]:
-        return feed(inputs.source, some, workers=workers, ahead=ahead, notice=notice)
+        return load_in_workers(inputs.source, some, workers=workers, ahead=ahead, notice=notice)
 
     with closing(decode(flat)) as stream:
         for step in keys:

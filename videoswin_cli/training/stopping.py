@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 import torch.distributed as dist
 
-from videoswin_cli.engine.processes import Processes
+from videoswin_cli.engine.distributed import World
 
 
 @contextmanager
@@ -34,9 +34,9 @@ def catch_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def agree(*flags: bool, processes: Processes, device: torch.device) -> list[bool]:
+def agree(*flags: bool, world: World, device: torch.device) -> list[bool]:
     """Which flags are up in any process; all must ask at the same place."""
-    if processes.size == 1:
+    if world.size == 1:
         return list(flags)
     values = torch.tensor(flags, dtype=torch.float32, device=device)
     dist.all_reduce(values)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from videoswin_cli.data.training_clips import TrainingClip
+from videoswin_cli.data.training_dataset import TrainingClip
 from videoswin_cli.training.inputs import CachedClip
 
 

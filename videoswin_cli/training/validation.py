@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from videoswin_cli.data.dataset import FailedVideo
+from videoswin_cli.data.view_dataset import FailedVideo
 from videoswin_cli.engine.aggregate import average_views
+from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.metrics import (
     ScoredVideo,
     mean_class_accuracy,
@@ -13,7 +14,6 @@ from videoswin_cli.engine.metrics import (
     topk_accuracy,
     video_average_precision,
 )
-from videoswin_cli.engine.processes import Processes
 from videoswin_cli.records import ListedVideo
 from videoswin_cli.training.inputs import Inputs, mark_classes
 from videoswin_cli.training.loss import Loss
@@ -28,7 +28,9 @@ class Validation:
 
     videos: tuple[ScoredVideo, ...]
     loss: float
-    figures: dict[str, float]  # in percent, by key of `FIGURES`; the first one tells the best epoch
+    figures: dict[
+        str, float
+    ]  # in percent, by key of `METRIC_NAMES`; the first one tells the best epoch
 
     @property
     def failures(self) -> dict[str, str]:
@@ -39,7 +41,7 @@ class Validation:
 def validate(
     inputs: Inputs,
     clips: Sequence[ListedVideo],
-    processes: Processes,
+    world: World,
     *,
     classes: int,
     multi_label: bool,
@@ -52,7 +54,7 @@ def validate(
     Args:
         inputs: answers to the clips.
         clips: of which each process looks at its share.
-        processes: that validate together.
+        world: that validate together.
         classes: their number.
         multi_label: whether a clip may have several.
         stopped: asked now and then, by all processes equally often; True ends it.
@@ -60,13 +62,13 @@ def validate(
     Returns:
         None where it was stopped.
     """
-    mine = list(processes.shard.deal(clips))
-    every = _STOP_EVERY if processes.size > 1 else 1
+    mine = list(world.shard.select(clips))
+    every = _STOP_EVERY if world.size > 1 else 1
     loss = Loss(multi_label=multi_label, label_smoothing=0.0, class_weights=None)
     scored = []
     for number, (clip, logits) in enumerate(zip(mine, inputs.answers(mine), strict=True)):
         # Every process has this many clips, and some have one more.
-        if number < len(clips) // processes.size and number % every == 0 and stopped():
+        if number < len(clips) // world.size and number % every == 0 and stopped():
             return None
         assert clip.label is not None
         if isinstance(logits, FailedVideo):
@@ -90,7 +92,7 @@ def validate(
         )
         targets = mark_classes([clip], len(probs))
         scored.append((video, float(loss(logits[None], targets))))
-    everybody = {video.path: (video, loss) for video, loss in processes.share(scored)}
+    everybody = {video.path: (video, loss) for video, loss in world.share(scored)}
     videos = tuple(everybody[clip.path][0] for clip in clips)
     losses = [loss for video, loss in everybody.values() if video.error is None]
     return Validation(

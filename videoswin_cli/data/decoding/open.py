@@ -23,8 +23,8 @@ from videoswin_cli.data.decoding.frame_index import FrameIndex, index_frames
 from videoswin_cli.data.decoding.packets import PacketSource, open_packets
 from videoswin_cli.data.decoding.pyav_reader import PyAvReader
 from videoswin_cli.errors import UsageError, VideoError
+from videoswin_cli.io.visible import name_some
 from videoswin_cli.records import DecoderName, VideoInfo
-from videoswin_cli.visible import name_some
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,11 +17,11 @@ from videoswin_cli.data.lists.parts import (
 from videoswin_cli.data.lists.rows import ListRow, to_label
 from videoswin_cli.data.lists.splits import name_split
 from videoswin_cli.data.lists.times import make_segment
-from videoswin_cli.delimited import fold_column
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.delimited import fold_column
+from videoswin_cli.io.text_files import shorten
+from videoswin_cli.io.visible import name_some
 from videoswin_cli.records import Segment
-from videoswin_cli.text_files import shorten
-from videoswin_cli.visible import name_some
 
 _MOST_NAMED = 12  # columns in a notice
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from videoswin_cli.data.lists import column_names
-from videoswin_cli.delimited import fold_column
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.delimited import fold_column
 
 _LISTS = ("detections", "classifications")
 _OF_A_LABEL = ("label", "support", "timestamps", "bounding_box")  # `id` and `tags` are its own

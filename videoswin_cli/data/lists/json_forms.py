@@ -11,9 +11,9 @@ from videoswin_cli.data.lists.json_tables import KEY, name_classes, read_json_ta
 from videoswin_cli.data.lists.names import ends_as_video
 from videoswin_cli.data.lists.rows import is_index
 from videoswin_cli.data.lists.splits import name_split
-from videoswin_cli.delimited import fold_column
 from videoswin_cli.errors import UsageError
-from videoswin_cli.text_files import parse_json, read_text, shorten
+from videoswin_cli.io.delimited import fold_column
+from videoswin_cli.io.text_files import parse_json, read_text, shorten
 
 _EXPECTED = "a list of objects like {'id': ..., 'label': ...}, or an object of them by name"
 _LISTS = ("samples", "data", "videos", "annotations", "items", "clips", "entries", "rows")

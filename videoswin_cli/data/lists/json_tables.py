@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from videoswin_cli.data.lists import column_names
-from videoswin_cli.delimited import fold_column
 from videoswin_cli.errors import UsageError
-from videoswin_cli.text_files import shorten
-from videoswin_cli.visible import name_some
+from videoswin_cli.io.delimited import fold_column
+from videoswin_cli.io.text_files import shorten
+from videoswin_cli.io.visible import name_some
 
 KEY = column_names.NAMES[0]  # the column that the key of an object stands for
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from videoswin_cli.class_names import fold_name
 from videoswin_cli.data.lists import column_names
-from videoswin_cli.delimited import fold_column
 from videoswin_cli.errors import UsageError
-from videoswin_cli.text_files import shorten
+from videoswin_cli.io.delimited import fold_column
+from videoswin_cli.io.text_files import shorten
 
 _PART_NAMES = ("class", "label", "categor", "action", "activit", "verb", "noun", "gloss", "target")
 

@@ -8,8 +8,8 @@ from videoswin_cli.class_names import fold_name
 from videoswin_cli.data.lists.label_columns import suggest_label_columns
 from videoswin_cli.data.lists.rows import MOST_DIGITS, ListRow, VideoList, is_index
 from videoswin_cli.errors import UsageError
-from videoswin_cli.text_files import shorten
-from videoswin_cli.visible import name_some
+from videoswin_cli.io.text_files import shorten
+from videoswin_cli.io.visible import name_some
 
 _SHOWN = 200  # characters of a name
 

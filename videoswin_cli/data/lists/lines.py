@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from videoswin_cli.data.lists.names import NAME_END, ends_as_video
 from videoswin_cli.data.lists.rows import ListFormat, is_index
-from videoswin_cli.text_files import unquote
+from videoswin_cli.io.text_files import unquote
 
 _BLANKS = " \t"
 _SEPARATORS = " \t,"

@@ -4,8 +4,8 @@ import re
 
 from videoswin_cli.data.video_files import VIDEO_SUFFIXES
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.text_files import shorten
 from videoswin_cli.records import Segment
-from videoswin_cli.text_files import shorten
 
 _SUFFIX = "|".join(re.escape(suffix) for suffix in sorted(VIDEO_SUFFIXES, reverse=True))
 NAME_END = re.compile(rf"(?:{_SUFFIX})(?=[ \t,;])", re.IGNORECASE)  # where other columns follow

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from videoswin_cli.data.lists import column_names
-from videoswin_cli.delimited import fold_column
 from videoswin_cli.errors import UsageError
-from videoswin_cli.text_files import shorten
-from videoswin_cli.visible import name_some
+from videoswin_cli.io.delimited import fold_column
+from videoswin_cli.io.text_files import shorten
+from videoswin_cli.io.visible import name_some
 
 _LONGEST = 40  # characters of a name that is looked at
 _WHEN = "timestamps?|timecode|time|keyframe|frame|seconds?|secs?|ts|pts|moment|instant"

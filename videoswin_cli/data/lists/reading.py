@@ -28,8 +28,8 @@ from videoswin_cli.data.lists.rows import (
 from videoswin_cli.data.lists.splits import choose_split, count_splits
 from videoswin_cli.data.lists.tables import find_delimiter, read_table
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.text_files import begins_as_json, parse_json, read_text, shorten, split_lines
 from videoswin_cli.records import Segment
-from videoswin_cli.text_files import begins_as_json, parse_json, read_text, shorten, split_lines
 
 _HMDB51_TEST = "2"  # 1 is for training, 0 for neither
 _TABLES = ("csv", "json", "jsonl")

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.text_files import unquote
 from videoswin_cli.records import Segment
-from videoswin_cli.text_files import unquote
 
 ListFormat = Literal[
     "paths",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from videoswin_cli.data.lists.rows import ListRow
 from videoswin_cli.errors import UsageError
-from videoswin_cli.visible import name_some
+from videoswin_cli.io.visible import name_some
 
 _SPELLINGS = {
     "training": "train",

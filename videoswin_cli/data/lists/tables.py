@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from videoswin_cli.data.lists import column_names
 from videoswin_cli.data.lists.columns import Entry
-from videoswin_cli.delimited import fold_column, split_records
 from videoswin_cli.errors import UsageError
-from videoswin_cli.text_files import shorten
+from videoswin_cli.io.delimited import fold_column, split_records
+from videoswin_cli.io.text_files import shorten
 
 _DELIMITERS = (",", "\t", ";", "|", " ")
 NO_DELIMITER = "\n"  # of a table of one column, whose names may hold all the others

@@ -5,8 +5,8 @@ import re
 from typing import Any, Literal
 
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.text_files import shorten
 from videoswin_cli.records import Segment
-from videoswin_cli.text_files import shorten
 
 EXPECTED_TIME = "seconds, or MM:SS or HH:MM:SS.mmm, such as 1:02.5"
 _TIME = re.compile(r"(?:[0-9]+:){0,2}(?:[0-9]+\.?[0-9]*|\.[0-9]+)")

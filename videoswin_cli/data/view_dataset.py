@@ -1,0 +1,269 @@
+"""One video becomes its views: open, sample, decode, resize. A failure is a value."""
+
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from videoswin_cli.data.decoding.open import OpenOptions, Video, describe_missing
+from videoswin_cli.data.failures import name_reason
+from videoswin_cli.data.sampling import Bounds, loops, sample_clips
+from videoswin_cli.data.segments import find_span
+from videoswin_cli.data.sources import is_url
+from videoswin_cli.data.transforms import Box, crop_corners, resize, resized_size
+from videoswin_cli.errors import VideoError
+from videoswin_cli.io.remote import local_copy
+from videoswin_cli.records import InputProtocol, Segment, VideoInfo, VideoPart, Views
+
+Corners = tuple[tuple[int, int], ...]  # (top, left) in px
+
+_BYTES_AT_ONCE = 256 << 20  # of frames before they are resized, or after: 43 of 1920x1080
+_FAST_FPS = 40  # above it a clip of fixed stride covers much less time than in training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """A clip of a video that cannot be read, among others that can."""
+
+    place: int  # among the clips of its `VideoViews`, the unreadable ones counted
+    start: float  # s
+    end: float  # s
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoViews:
+    """A decoded video, ready to be cut into views. View number = crop * clips + clip."""
+
+    info: VideoInfo
+    frames: Tensor  # uint8 (distinct frames, height, width, 3) RGB, resized, all crops of it
+    clips: tuple[tuple[int, ...], ...]  # rows of `frames`
+    times: tuple[tuple[float, float], ...]  # start and end of each clip in seconds
+    corners: Corners  # of each crop in `frames`
+    crop_size: int  # px
+    notes: tuple[str, ...]
+    seconds: float  # that opening, decoding and resizing took
+    resize_seconds: float  # of them
+    gaps: tuple[Gap, ...] = ()  # clips between these that cannot be read
+    unread: int = 0  # clips of this video that come after these
+
+    def __len__(self) -> int:
+        return len(self.clips) * len(self.corners)
+
+    def key(self, number: int) -> tuple[tuple[int, ...], tuple[int, int]]:
+        """What view `number` shows: equal keys are equal views, as in a video that loops."""
+        crop, clip = divmod(number, len(self.clips))
+        return self.clips[clip], self.corners[crop]
+
+    def view(self, number: int) -> Tensor:
+        """uint8 (clip frames, crop size, crop size, 3)."""
+        rows, (top, left) = self.key(number)
+        side = self.crop_size
+        return self.frames[:, top : top + side, left : left + side][list(rows)]
+
+
+def _lay_out(corners: Corners, crop_size: int) -> tuple[tuple[Box, ...], Corners]:
+    """Parts of a resized frame with all crops in them, and the corners where these stand in a row.
+
+    One part is the smallest box around the crops, unless the crops apart are smaller.
+    """
+    tops, lefts = zip(*corners, strict=True)
+    top, left = min(tops), min(lefts)
+    height, width = max(tops) + crop_size - top, max(lefts) + crop_size - left
+    if height * width <= len(corners) * crop_size**2:
+        box = (slice(top, top + height), slice(left, left + width))
+        return (box,), tuple((y - top, x - left) for y, x in corners)
+    boxes = tuple((slice(y, y + crop_size), slice(x, x + crop_size)) for y, x in corners)
+    return boxes, tuple((0, number * crop_size) for number in range(len(corners)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedVideo:
+    """A video that could not be read, and why."""
+
+    path: str
+    reason: str
+    unread: int = 0  # clips of this video that still come, as they were on their way
+
+
+class ViewDataset:
+    """Videos by number. Each is opened by whoever asks for it: decoders do not survive a fork."""
+
+    def __init__(
+        self,
+        parts: Sequence[VideoPart],
+        *,
+        protocol: InputProtocol,
+        views: Views,
+        opening: OpenOptions = OpenOptions(),  # noqa: B008 - frozen
+    ) -> None:
+        self.parts = list(parts)
+        self.protocol = protocol
+        self.views = views
+        self.opening = opening
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, number: int) -> VideoViews | FailedVideo:
+        part = self.parts[number]
+        return read_video(part.path, partial(self._read, part.segment), opening=self.opening)
+
+    def failed(self, number: int, reason: str) -> FailedVideo:
+        return FailedVideo(path=self.parts[number].path, reason=reason)
+
+    def _read(self, segment: Segment | None, video: Video) -> VideoViews:
+        span = find_span(video, segment)
+        first, count = span.first, span.count
+        bounds = varying_bounds(video, first, count)
+        numbers = sample_clips(
+            self.protocol,
+            frames=count,
+            fps=video.info.fps,
+            clips=self.views.clips,
+            bounds=bounds,
+        )
+        clips = [[first + number for number in clip] for clip in numbers]
+        frames = ResizedFrames(video, protocol=self.protocol, views=self.views)
+        frames.read(sorted({number for clip in clips for number in clip}))
+        if frames.damaged:
+            raise VideoError(f"{video.info.path}: {frames.describe_damage()}")
+        notes = describe_sampling(self.protocol, video, frames=count, bounds=bounds)
+        return frames.make_views(clips, notes=(*span.notes, *notes))
+
+
+def read_video(
+    path: str, read: Callable[[Video], VideoViews], *, opening: OpenOptions
+) -> VideoViews | FailedVideo:
+    """What `read` makes of the opened video; why there is nothing, where it cannot be read."""
+    with closing(iter_video(path, lambda video: iter([read(video)]), opening=opening)) as pieces:
+        return next(pieces)
+
+
+def iter_video(
+    path: str, read: Callable[[Video], Iterator[VideoViews]], *, opening: OpenOptions
+) -> Generator[VideoViews | FailedVideo, None, None]:
+    """What `read` makes of the opened video, piece by piece; a failure in place of the rest.
+
+    Raises:
+        MachineError: the machine is to blame.
+    """
+    begun = time.perf_counter()
+    try:
+        file = local_copy(path) if is_url(path) else Path(path)
+        with opening.open(file) as video:
+            for views in read(video):
+                yield replace(views, seconds=time.perf_counter() - begun)
+                begun = time.perf_counter()
+    except Exception as error:  # noqa: BLE001 - of a million videos one may be stranger than we know
+        yield FailedVideo(path=path, reason=name_reason(error, path))
+
+
+def varying_bounds(video: Video, first: int, count: int) -> Bounds | None:
+    """Bounds of some frames of a video, where its frame rate is not constant."""
+    if video.info.constant_rate:
+        return None
+    return video.bounds()[first : first + count + 1]
+
+
+def frames_at_once(pixels: int) -> int:
+    """How many frames of so many pixels are decoded before they are resized."""
+    return max(1, _BYTES_AT_ONCE // (pixels * 3))
+
+
+class ResizedFrames:
+    """Frames of one video at the size that views need, all crops of them; each read once."""
+
+    def __init__(self, video: Video, *, protocol: InputProtocol, views: Views) -> None:
+        self._video = video
+        self._protocol = protocol
+        info, rule = video.info, protocol.resize
+        self._size = resized_size(info.height, info.width, short_side=views.short_side, rule=rule)
+        corners = crop_corners(
+            *self._size, crop_size=protocol.crop_size, crops=views.crops, rule=rule
+        )
+        self._boxes, self._corners = _lay_out(corners, protocol.crop_size)
+        self._bounds = video.bounds()
+        self._kept: dict[int, Tensor] = {}
+        self._resize_seconds = 0.0
+        self.damaged: dict[int, None] = {}  # frames that cannot be decoded, in order
+
+    def read(self, numbers: Sequence[int]) -> None:
+        """Decode and resize those of `numbers` (ascending) that are not at hand."""
+        info, rule = self._video.info, self._protocol.resize
+        wanted = [n for n in numbers if n not in self._kept and n not in self.damaged]
+        resized_pixels = len(self._boxes) * self._protocol.crop_size**2
+        at_once = frames_at_once(max(info.height * info.width, resized_pixels))
+        for first in range(0, len(wanted), at_once):
+            part = wanted[first : first + at_once]
+            frames, missing = self._video.read_whole_frames(part)
+            begun = time.perf_counter()
+            images = torch.from_numpy(frames)
+            parts = [resize(images, self._size, rule=rule, box=box) for box in self._boxes]
+            resized = torch.cat(parts, dim=2)  # a copy, or the whole frames would be kept
+            self._resize_seconds += time.perf_counter() - begun
+            self.damaged |= dict.fromkeys(missing)
+            self._kept |= dict(zip(part, resized, strict=True))
+
+    def forget_before(self, number: int) -> None:
+        """Drop frames that no later clip needs."""
+        self._kept = {n: image for n, image in self._kept.items() if n >= number}
+
+    def make_views(
+        self,
+        clips: Sequence[Sequence[int]],
+        *,
+        gaps: tuple[Gap, ...] = (),
+        notes: tuple[str, ...] = (),
+        unread: int = 0,
+    ) -> VideoViews:
+        """Views of clips whose frames are all at hand."""
+        distinct = sorted({number for clip in clips for number in clip})
+        row = {number: i for i, number in enumerate(distinct)}
+        resize_seconds, self._resize_seconds = self._resize_seconds, 0.0
+        images = [self._kept[number] for number in distinct]
+        return VideoViews(
+            info=self._video.info,
+            frames=torch.stack(images) if images else torch.empty(0, dtype=torch.uint8),
+            clips=tuple(tuple(row[number] for number in clip) for clip in clips),
+            times=tuple(map(self.span, clips)),
+            corners=self._corners,
+            crop_size=self._protocol.crop_size,
+            notes=notes,
+            seconds=0.0,
+            resize_seconds=resize_seconds,
+            gaps=gaps,
+            unread=unread,
+        )
+
+    def span(self, clip: Sequence[int]) -> tuple[float, float]:
+        """Seconds from the start of a clip's first frame to the end of its last one."""
+        return self._bounds[min(clip)], self._bounds[max(clip) + 1]
+
+    def describe_damage(self, clip: Sequence[int] | None = None) -> str:
+        """Which frames cannot be decoded: of a clip, or of all that were read."""
+        numbers = [n for n in self.damaged if clip is None or n in clip]
+        return f"{describe_missing(numbers)}: the file is damaged"
+
+
+def describe_sampling(
+    protocol: InputProtocol, video: Video, *, frames: int, bounds: Bounds | None
+) -> Iterator[str]:
+    """What a user should know about a video and the clips that were taken from it."""
+    fps, by_rate = video.info.fps, protocol.sampling == "torchvision"
+    yield from video.notes
+    if loops(protocol, frames=frames, fps=fps, bounds=bounds):
+        yield f"only {frames} frames: shorter than a clip, so it loops as in training"
+    if bounds is not None and protocol.sampling != "uniform":
+        how = "by their time stamps" if by_rate else "by their numbers, as in training"
+        yield f"the frame rate varies ({fps:.3g} a second on average): frames are taken {how}"
+    elif fps > _FAST_FPS and not by_rate and protocol.sampling != "uniform":
+        yield (
+            f"{fps:.0f} frames a second: a clip covers less time than in training, "
+            "where videos had about 30"
+        )

@@ -1,0 +1,254 @@
+"""The one forward loop: videos in, what the network says of every view out."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from videoswin_cli.data.transforms import normalize
+from videoswin_cli.data.view_dataset import FailedVideo, Gap, VideoViews, ViewDataset
+from videoswin_cli.data.views import resolve_views
+from videoswin_cli.data.workers import count_workers, load_in_workers
+from videoswin_cli.engine.progress import Monitor
+from videoswin_cli.engine.runtime import RunOptions, Runtime, choose_runtime
+from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.model.inference_plan import InferencePlan
+from videoswin_cli.model.loading import LoadedModel
+from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.records import InputProtocol, VideoInfo, VideoPart
+
+_NOT_FINITE = "the network answers with NaN or infinity: broken weights, or too much for fp16"
+
+Compute = Callable[[Tensor], Tensor]  # normalized clips (B, 3, T, H, W) -> (B, ...)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewOutputs:
+    """What the network says of one video."""
+
+    info: VideoInfo
+    outputs: Tensor  # float32 (views, ...), view = crop * clips + clip; (views, classes) for logits
+    times: tuple[tuple[float, float], ...]  # start and end of each clip in seconds
+    notes: tuple[str, ...]
+    gaps: tuple[Gap, ...]  # clips between these that cannot be read
+    unread: int  # clips of this video that come after these
+
+
+def run_videos(
+    model: LoadedModel,
+    parts: Sequence[VideoPart],
+    *,
+    options: RunOptions,
+    monitor: Monitor | None = None,
+) -> Iterator[ViewOutputs | FailedVideo]:
+    """Logits of every view of every video, in the order of `parts`, as each video ends.
+
+    Raises:
+        UsageError: an option does not fit the model.
+    """
+    protocol = model.spec.protocol
+    monitor = monitor or Monitor()
+    runtime, network = prepare(model, options)
+    dataset = ViewDataset(
+        parts,
+        protocol=protocol,
+        views=resolve_views(options.views, protocol),
+        opening=options.opening,
+    )
+    workers = choose_workers(options, runtime, videos=len(parts))
+    return forward_videos(
+        load_in_workers(dataset, range(len(parts)), workers=workers, notice=monitor.notice),
+        network,
+        protocol=protocol,
+        runtime=runtime,
+        batch_size=options.batch_size or runtime.good_batch_size,
+        monitor=monitor,
+    )
+
+
+def prepare(model: LoadedModel, options: RunOptions) -> tuple[Runtime, Swin3D]:
+    """The network as it shall compute: where, how precisely, and on a CPU by its plan.
+
+    That of the model itself stays as it is.
+    """
+    runtime = choose_runtime(device=options.device, precision=options.precision)
+    network = model.network
+    here = next(network.parameters())
+    if (here.device, here.dtype) != (runtime.device, runtime.dtype):
+        network = deepcopy(network).to(device=runtime.device, dtype=runtime.dtype)
+    return runtime, InferencePlan(network) if runtime.on_cpu else network
+
+
+def choose_workers(options: RunOptions, runtime: Runtime, *, videos: int) -> int:
+    if options.workers is not None:
+        return min(options.workers, videos)
+    return count_workers(videos, on_cpu=runtime.on_cpu)
+
+
+def forward_videos(
+    videos: Iterable[VideoViews | FailedVideo],
+    compute: Compute,
+    *,
+    protocol: InputProtocol,
+    runtime: Runtime,
+    batch_size: int,
+    fill_batches: bool = False,
+    monitor: Monitor | None = None,
+) -> Iterator[ViewOutputs | FailedVideo]:
+    """Compute all views of all videos; results come in order, failures pass through.
+
+    Args:
+        videos: decoded, as they come.
+        compute: the network, or a part of it; already on the device and of the dtype of `runtime`.
+        protocol: mean and standard deviation of what the network is fed with.
+        runtime: device and dtype.
+        batch_size: views a forward pass, from several videos where one has fewer. Halved where
+            the memory does not suffice.
+        fill_batches: repeat a view where the last batch is not full. Batches of one size are
+            computed alike, so equal views give equal bits whatever travels beside them.
+        monitor: is told.
+
+    Raises:
+        VideoSwinError: no memory even for one view at a time.
+    """
+    monitor = monitor or Monitor()
+    batches = _Batches(compute, protocol, runtime, batch_size, fill_batches, monitor)
+    waiting: deque[_OpenVideo | FailedVideo] = deque()
+    for video in _time_waiting(videos, monitor):
+        if isinstance(video, FailedVideo):
+            waiting.append(video)
+        else:
+            monitor.decode_seconds += video.seconds
+            monitor.resize_seconds += video.resize_seconds
+            opened = _OpenVideo(video)
+            waiting.append(opened)
+            for number in opened.distinct:
+                batches.add(opened, number)
+        yield from _finished(waiting)
+    batches.flush()
+    yield from _finished(waiting)
+
+
+def _time_waiting(
+    videos: Iterable[VideoViews | FailedVideo], monitor: Monitor
+) -> Iterator[VideoViews | FailedVideo]:
+    begun = time.perf_counter()
+    for video in videos:
+        monitor.wait_seconds += time.perf_counter() - begun
+        yield video
+        begun = time.perf_counter()
+
+
+@dataclass
+class _OpenVideo:
+    """A video some of whose views are still to come. Equal views are computed once."""
+
+    video: VideoViews
+    outputs: dict[object, Tensor] = field(default_factory=dict)  # by the key of the view
+
+    def __post_init__(self) -> None:
+        self.distinct = list({self.video.key(n): n for n in range(len(self.video))}.values())
+
+    @property
+    def complete(self) -> bool:
+        return len(self.outputs) == len(self.distinct)
+
+    def result(self) -> ViewOutputs | FailedVideo:
+        video = self.video
+        views = [self.outputs[video.key(n)] for n in range(len(video))]
+        outputs = torch.stack(views) if views else torch.empty(0)
+        if not outputs.isfinite().all():
+            return FailedVideo(path=video.info.path, reason=_NOT_FINITE, unread=video.unread)
+        return ViewOutputs(
+            info=video.info,
+            outputs=outputs,
+            times=video.times,
+            notes=video.notes,
+            gaps=video.gaps,
+            unread=video.unread,
+        )
+
+
+def _finished(waiting: "deque[_OpenVideo | FailedVideo]") -> Iterator[ViewOutputs | FailedVideo]:
+    while waiting and (isinstance(waiting[0], FailedVideo) or waiting[0].complete):
+        video = waiting.popleft()
+        yield video if isinstance(video, FailedVideo) else video.result()
+
+
+class _Batches:
+    """Views that wait for a full batch, whatever video they are from."""
+
+    def __init__(
+        self,
+        compute: Compute,
+        protocol: InputProtocol,
+        runtime: Runtime,
+        size: int,
+        fill: bool,
+        monitor: Monitor,
+    ) -> None:
+        self._compute = compute
+        self._protocol = protocol
+        self._runtime = runtime
+        self._size = size
+        self._fill = fill
+        self._monitor = monitor
+        self._views: list[tuple[_OpenVideo, int]] = []
+
+    def add(self, opened: _OpenVideo, number: int) -> None:
+        self._views.append((opened, number))
+        if len(self._views) >= self._size:
+            self.flush()
+
+    def flush(self) -> None:
+        """Compute all views that wait, so many at once as fit."""
+        begun = time.perf_counter()
+        while self._views:
+            batch = self._views[: self._size]
+            try:
+                outputs = self._forward(batch)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._halve(error)
+                continue
+            for (opened, number), output in zip(batch, outputs, strict=True):
+                opened.outputs[opened.video.key(number)] = output
+            del self._views[: len(batch)]
+        self._monitor.model_seconds += time.perf_counter() - begun
+
+    def _forward(self, batch: list[tuple[_OpenVideo, int]]) -> Tensor:
+        views = torch.stack([opened.video.view(number) for opened, number in batch])
+        if self._fill and len(batch) < self._size:
+            views = torch.cat([views, views[-1:].expand(self._size - len(batch), *views.shape[1:])])
+        mean, std = self._protocol.mean, self._protocol.std
+        with torch.inference_mode():
+            views = views.to(self._runtime.device)
+            begun = time.perf_counter()
+            clips = normalize(views, mean=mean, std=std, dtype=self._runtime.dtype)
+            self._monitor.normalize_seconds += time.perf_counter() - begun
+            return self._compute(clips)[: len(batch)].float().cpu()
+
+    def _halve(self, error: RuntimeError) -> None:
+        if self._size == 1:
+            raise VideoSwinError(
+                "out of memory with one view at a time",
+                hint="close other programs, or use a smaller model, --precision bf16 or another "
+                "--device",
+            ) from error
+        self._size //= 2
+        self._monitor.notice(
+            f"out of memory: going on with {self._size} views a forward pass (--batch-size)"
+        )
+        if not self._runtime.on_cpu:
+            torch.cuda.empty_cache()
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return "can't allocate memory" in str(error)  # the CPU's allocator has no class of its own

@@ -1,0 +1,31 @@
+"""Where the files of videoswin lie, and the environment variables that say so."""
+
+import os
+from pathlib import Path
+
+PRIVATE_REDIRECTS_VARIABLE = "VIDEOSWIN_PRIVATE_REDIRECTS"
+
+
+def configs_dir() -> Path:
+    """Folder of `models` and `labels`: in the package when installed, beside it in a clone."""
+    package = Path(__file__).parents[1]
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def cache_dir() -> Path:
+    """Return the directory of everything that videoswin keeps; it need not exist."""
+    if own := os.environ.get("VIDEOSWIN_HOME"):
+        return Path(own).expanduser()
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(caches).expanduser() / "videoswin"
+
+
+def offline() -> bool:
+    """Tell whether VIDEOSWIN_OFFLINE forbids the network."""
+    return os.environ.get("VIDEOSWIN_OFFLINE", "").lower() in ("1", "true", "yes")
+
+
+def private_redirects() -> bool:
+    """Tell whether VIDEOSWIN_PRIVATE_REDIRECTS lets a public server redirect to a private one."""
+    return os.environ.get(PRIVATE_REDIRECTS_VARIABLE, "").lower() in ("1", "true", "yes")

@@ -1,0 +1,222 @@
+"""How fast a model runs here, and where the time goes: what `videoswin bench` runs.
+
+Weights are random: they change no time, and nothing need be downloaded.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from videoswin_cli.data.view_dataset import FailedVideo
+from videoswin_cli.data.views import resolve_views
+from videoswin_cli.engine.forward import prepare, run_videos
+from videoswin_cli.engine.precision import resolve_auto
+from videoswin_cli.engine.progress import Monitor
+from videoswin_cli.engine.runtime import RunOptions, Runtime, choose_runtime
+from videoswin_cli.errors import VideoError
+from videoswin_cli.model.catalog import ModelSpec
+from videoswin_cli.model.layouts import to_canonical
+from videoswin_cli.model.loading import LoadedModel, describe
+from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.records import Benchmark, VideoPart
+from videoswin_cli.tasks.bench.torchvision_baseline import make_baseline
+
+_LONG_SECONDS = 0.1  # of a product that a larger one would not do faster
+
+
+def bench(
+    model: str, video: str, *, options: RunOptions, videos: int, against: bool, monitor: Monitor
+) -> Benchmark:
+    """Compute a video several times, as `predict` and `eval` would.
+
+    Args:
+        model: as for `predict`.
+        video: path; computed once before anything counts.
+        options: of the run. Without workers decoding and network take turns, so that their times
+            are apart.
+        videos: how often the video is computed.
+        against: compare a view with torchvision's network, of the same weights, in turns.
+        monitor: is told.
+
+    Raises:
+        UsageError: an option does not fit the model; or torchvision has no such network.
+        VideoError: the video cannot be read.
+    """
+    spec, _ = describe(model, with_head=True)
+    choose_runtime(device=options.device, precision=options.precision)
+    views = resolve_views(options.views, spec.protocol)
+    peer = make_baseline(spec.architecture) if against else None
+    loaded = make_model(spec, peer)
+    options = resolve_auto(loaded, options, notice=monitor.notice)
+    runtime = choose_runtime(device=options.device, precision=options.precision)
+    held = held_bytes(runtime)
+    _compute(loaded, [video], options, Monitor())
+    own = Monitor()
+    begun = time.perf_counter()
+    _compute(loaded, [video] * videos, options, own)
+    seconds = time.perf_counter() - begun
+    added = peak_bytes(runtime) - held
+    gmacs, matmul = count_gmacs(spec), measure_matmul(runtime)
+    model_seconds = own.model_seconds - own.normalize_seconds
+    view_count = views.clips * views.crops
+    result = Benchmark(
+        model=spec.name,
+        views=str(views),
+        precision=runtime.precision,
+        device=str(runtime.device),
+        threads=torch.get_num_threads(),
+        batch_size=options.batch_size or runtime.good_batch_size,
+        workers=options.workers or 0,
+        torch=torch.__version__,
+        video=video,
+        videos=videos,
+        decode_seconds=(own.decode_seconds - own.resize_seconds) / videos,
+        preprocess_seconds=(own.resize_seconds + own.normalize_seconds) / videos,
+        model_seconds=model_seconds / videos,
+        wait_seconds=own.wait_seconds / videos,
+        seconds=seconds / videos,
+        views_per_second=view_count * videos / model_seconds,
+        videos_per_second=videos / seconds,
+        gmacs_per_view=gmacs,
+        matmul_gflops=matmul,
+        fraction_of_peak_matmul=2 * gmacs * view_count * videos / model_seconds / matmul,
+        added_bytes=added,
+    )
+    if peer is None:
+        return result
+    monitor.notice("comparing one view with torchvision's network, in turns")
+    return _compare(result, loaded, peer, runtime, options, repeats=max(videos, 7))
+
+
+def count_gmacs(spec: ModelSpec) -> float:
+    """Multiply-adds of one view, 1e9; counted on tensors without numbers."""
+    sizes = spec.protocol.clip_frames, spec.protocol.crop_size, spec.protocol.crop_size
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        Swin3D(**asdict(spec.architecture)).eval()(torch.empty(1, 3, *sizes))
+    return float(counter.get_total_flops()) / 2e9
+
+
+def measure_matmul(runtime: Runtime) -> float:
+    """Floating point operations a second of a large matrix product, 1e9; the best of several."""
+    best = 0.0
+    for side in (512, 1536) if runtime.on_cpu else (8192,):
+        one = torch.randn(side, side, device=runtime.device).to(runtime.dtype)
+        seconds = min(clock(partial(F.linear, one, one), runtime) for _ in range(7))
+        best = max(best, 2 * side**3 / seconds / 1e9)
+        if seconds > _LONG_SECONDS:  # bf16 without instructions for it
+            break
+    return best
+
+
+def make_model(spec: ModelSpec, peer: torch.nn.Module | None) -> LoadedModel:
+    """A model with random weights, or those of the peer."""
+    network = Swin3D(**asdict(spec.architecture)).eval()
+    if peer is not None:
+        network.load_state_dict(to_canonical(peer.state_dict(), "torchvision"))
+    labels = tuple(f"class {n}" for n in range(spec.architecture.num_classes))
+    return LoadedModel(
+        network=network, spec=spec, labels=labels, weights=Path("random"), layout="torchvision"
+    )
+
+
+def _compute(model: LoadedModel, videos: list[str], options: RunOptions, monitor: Monitor) -> None:
+    parts = [VideoPart(path=path) for path in videos]
+    for output in run_videos(model, parts, options=options, monitor=monitor):
+        if isinstance(output, FailedVideo):
+            raise VideoError(f"{output.path}: {output.reason}")
+
+
+def _compare(
+    result: Benchmark,
+    model: LoadedModel,
+    peer: torch.nn.Module,
+    runtime: Runtime,
+    options: RunOptions,
+    *,
+    repeats: int,
+) -> Benchmark:
+    """The peer runs as a user would have it: float32 on a CPU, autocast on a GPU."""
+    protocol = model.spec.protocol
+    side = protocol.crop_size
+    count = 1 if runtime.on_cpu else result.batch_size
+    clips = torch.randn(count, 3, protocol.clip_frames, side, side, device=runtime.device)
+    _, network = prepare(model, options)
+    own_clips = clips.to(runtime.dtype)
+    peer = peer.to(runtime.device)
+    mixed = not runtime.on_cpu and runtime.dtype != torch.float32
+
+    def theirs() -> Tensor:
+        with torch.autocast(runtime.device.type, runtime.dtype, enabled=mixed):
+            found: Tensor = peer(clips)
+        return found
+
+    def ours() -> Tensor:
+        found: Tensor = network(own_clips)
+        return found
+
+    with torch.inference_mode():
+        apart = float((ours().float() - theirs().float()).abs().max())  # warms both up
+        pairs = [(clock(ours, runtime), clock(theirs, runtime)) for _ in range(repeats)]
+    seconds_per_view, their_seconds = (
+        statistics.median(times) / count for times in zip(*pairs, strict=True)
+    )
+    return replace(
+        result,
+        against="torchvision",
+        baseline_seconds=their_seconds,
+        seconds_per_view=seconds_per_view,
+        ratio=statistics.median(their / own for own, their in pairs),
+        max_abs_logit_diff=apart,
+    )
+
+
+def clock(work: Callable[[], Tensor], runtime: Runtime) -> float:
+    """Seconds that some work takes, on a GPU until it is done."""
+    _wait(runtime)
+    begun = time.perf_counter()
+    work()
+    _wait(runtime)
+    return time.perf_counter() - begun
+
+
+def _wait(runtime: Runtime) -> None:
+    if runtime.device.type == "cuda":
+        torch.cuda.synchronize(runtime.device)
+
+
+def held_bytes(runtime: Runtime) -> int:
+    """Memory of this process, or of the GPU, now; its peak counts from here."""
+    if runtime.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(runtime.device)
+        return torch.cuda.memory_allocated(runtime.device)
+    if sys.platform == "linux":
+        with suppress(OSError):  # a sandbox may forbid it; then the peak is that of all times
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        return _process_bytes("VmRSS")
+    return peak_bytes(runtime)
+
+
+def peak_bytes(runtime: Runtime) -> int:
+    """The most that was held since `held_bytes`."""
+    if runtime.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(runtime.device)
+    if sys.platform == "linux":
+        return _process_bytes("VmHWM")
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+
+
+def _process_bytes(name: str) -> int:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024

@@ -1,0 +1,223 @@
+"""What the network makes of clips before it names classes, as rows of numbers."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from videoswin_cli.data.sampling import Stride
+from videoswin_cli.data.view_dataset import FailedVideo, ViewDataset
+from videoswin_cli.data.views import resolve_views
+from videoswin_cli.data.window_dataset import Begun, WindowDataset, read_windows
+from videoswin_cli.data.workers import load_in_workers
+from videoswin_cli.engine.forward import (
+    Compute,
+    ViewOutputs,
+    choose_workers,
+    forward_videos,
+    prepare,
+)
+from videoswin_cli.engine.progress import Monitor
+from videoswin_cli.engine.runtime import RunOptions
+from videoswin_cli.errors import UsageError
+from videoswin_cli.model.catalog import ModelSpec
+from videoswin_cli.model.loading import LoadedModel
+from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.records import VideoPart, Views
+
+Per = Literal["video", "clip", "window"]
+Pool = Literal["avg", "time", "none"]
+FloatType = Literal["fp32", "fp16"]
+Times = tuple[tuple[float, float], ...]
+
+_DTYPES: dict[str, np.dtype[Any]] = {"fp32": np.dtype(np.float32), "fp16": np.dtype(np.float16)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureOptions:
+    """Which features, and how they are put together."""
+
+    run: RunOptions = field(default_factory=RunOptions)
+    per: Per = "video"  # what a row is: the mean of all views, of a clip's crops, of a window's
+    stride: Stride | None = None  # of windows
+    stage: int | None = None  # from 1; None: after the last stage and the final norm
+    pool: Pool = "avg"  # over time and space, over space only ("time" stays), or not at all
+    dtype: FloatType = "fp32"
+
+    def __post_init__(self) -> None:
+        for name, kind in (("per", Per), ("pool", Pool), ("dtype", FloatType)):
+            if getattr(self, name) not in get_args(kind):
+                allowed = ", ".join(get_args(kind))
+                raise UsageError(f"unknown {name} {getattr(self, name)!r}: use one of {allowed}")
+        if self.stride is not None and self.per != "window":
+            raise UsageError("a stride is for windows: --per window")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Feature options that were found to fit a model."""
+
+    options: FeatureOptions
+    views: Views
+    shape: tuple[int, ...]  # of one row
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return _DTYPES[self.options.dtype]
+
+    @property
+    def failed_rows(self) -> int:
+        """Rows of a video that cannot be read."""
+        return self.views.clips if self.options.per == "clip" else 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Some rows of one video, in order."""
+
+    path: str
+    features: NDArray[Any]  # (rows, *shape)
+    times: Times  # start and end of each row in seconds
+    decoder: str
+    notes: tuple[str, ...]
+    last: bool  # the video has no more
+    gaps: Mapping[int, str] = field(default_factory=dict)  # row -> why there is nothing but NaN
+
+
+def plan_features(spec: ModelSpec, options: FeatureOptions) -> Plan:
+    """Check the options against a model.
+
+    Raises:
+        UsageError: they do not fit it or each other.
+    """
+    views = resolve_views(options.run.views, spec.protocol)
+    per, pool, stages = options.per, options.pool, len(spec.architecture.depths)
+    if options.stage is not None and not 1 <= options.stage <= stages:
+        raise UsageError(f"no stage {options.stage}: {spec.name} has stages 1 to {stages}")
+    if per == "window" and views.clips > 1:
+        raise UsageError(
+            f"--views {views} does not fit --per window: windows slide, so a view is one clip",
+            hint="use 1x1 or 1x3",
+        )
+    if per == "window" and spec.protocol.sampling == "uniform":
+        raise UsageError(
+            f"{spec.name} spreads one clip over the whole video: there are no windows to slide",
+            hint="use --per video or --per clip",
+        )
+    if pool != "avg" and per == "video" and views.clips > 1:
+        raise UsageError(
+            f"--pool {pool} keeps time, and {views.clips} clips show different times: they cannot "
+            "become one row",
+            hint="use --per clip, --views 1x1 or --pool avg",
+        )
+    if pool == "none" and views.crops > 1:
+        raise UsageError(
+            f"--pool none keeps places, and {views.crops} crops show different ones",
+            hint="use --views with one crop, or --pool time",
+        )
+    return Plan(options=options, views=views, shape=_row_shape(spec, options))
+
+
+def compute_rows(
+    model: LoadedModel,
+    parts: Sequence[VideoPart],
+    plan: Plan,
+    *,
+    monitor: Monitor,
+    begun: Begun = Begun(),  # noqa: B008 - frozen
+) -> Iterator[Rows | FailedVideo]:
+    """Features of all videos in order, a failure in place of the (remaining) rows of a video.
+
+    Args:
+        model: that computes them.
+        parts: the videos.
+        plan: which features.
+        monitor: is told.
+        begun: windows of the first video that are not computed again.
+    """
+    run, protocol = plan.options.run, model.spec.protocol
+    runtime, network = prepare(model, run)
+    workers = choose_workers(run, runtime, videos=len(parts))
+    if plan.options.per == "window":
+        windows = WindowDataset(
+            parts,
+            protocol=protocol,
+            views=plan.views,
+            stride=plan.options.stride,
+            opening=run.opening,
+            begun=begun,
+        )
+        videos = read_windows(windows, workers=workers, notice=monitor.notice)
+    else:
+        dataset = ViewDataset(parts, protocol=protocol, views=plan.views, opening=run.opening)
+        videos = load_in_workers(dataset, range(len(parts)), workers=workers, notice=monitor.notice)
+    outputs = forward_videos(
+        videos,
+        _feature_function(network, plan.options),
+        protocol=protocol,
+        runtime=runtime,
+        batch_size=run.batch_size or runtime.good_batch_size,
+        fill_batches=True,  # so that no video's numbers depend on its neighbours
+        monitor=monitor,
+    )
+    skipping = False  # what still comes of a video that failed
+    for output in outputs:
+        if not skipping:
+            rows = output if isinstance(output, FailedVideo) else _to_rows(output, plan)
+            yield rows
+            skipping = isinstance(rows, FailedVideo)
+        skipping = skipping and output.unread > 0
+
+
+def _row_shape(spec: ModelSpec, options: FeatureOptions) -> tuple[int, ...]:
+    """Of (C, T', H', W'), or what pooling leaves of it."""
+    sizes, protocol = spec.architecture, spec.protocol
+    merges = min(options.stage or len(sizes.depths), len(sizes.depths) - 1)
+    width = sizes.embed_dim * 2**merges
+    extent = (protocol.clip_frames, protocol.crop_size, protocol.crop_size)
+    time, *area = (math.ceil(n / p) for n, p in zip(extent, sizes.patch_size, strict=True))
+    area = [math.ceil(n / 2**merges) for n in area]
+    return {"avg": (width,), "time": (time, width), "none": (width, time, *area)}[options.pool]
+
+
+def _feature_function(network: Swin3D, options: FeatureOptions) -> Compute:
+    def compute(clips: Tensor) -> Tensor:
+        features = network.forward_features(clips, stage=options.stage).float()
+        # Means of contiguous numbers: those over strided axes depend on the number of threads.
+        if options.pool == "avg":
+            return features.flatten(2).mean(dim=-1)
+        if options.pool == "time":
+            return features.flatten(3).mean(dim=-1).transpose(1, 2)
+        return features
+
+    return compute
+
+
+def _to_rows(output: ViewOutputs, plan: Plan) -> Rows | FailedVideo:
+    clips, times = len(output.times), output.times
+    by_crop = output.outputs.reshape(plan.views.crops, clips, *plan.shape)
+    features = by_crop.double().mean(dim=0)
+    if plan.options.per == "video":
+        features = features.mean(dim=0, keepdim=True)
+        times = ((min(start for start, _ in times), max(end for _, end in times)),)
+    with np.errstate(over="ignore"):  # what overflows is noticed as infinity
+        array = features.numpy().astype(plan.dtype)
+    if not np.isfinite(array).all():
+        reason = "a feature is too large for fp16"
+        return FailedVideo(path=output.info.path, reason=reason, unread=output.unread)
+    for gap in output.gaps:  # in rising order: each place is that of the row by now
+        array = np.insert(array, gap.place, np.nan, axis=0)
+        times = (*times[: gap.place], (gap.start, gap.end), *times[gap.place :])
+    return Rows(
+        path=output.info.path,
+        features=array,
+        times=times,
+        gaps={gap.place: gap.reason for gap in output.gaps},
+        decoder=output.info.decoder,
+        notes=output.notes,
+        last=not output.unread,
+    )

@@ -1,0 +1,199 @@
+"""Features of many videos as columns and rows: in memory, as a matrix, with its index."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videoswin_cli.engine.provenance import Description
+from videoswin_cli.errors import UsageError
+from videoswin_cli.io.atomic import read_csv, write_csv
+from videoswin_cli.io.csv_text import join_notes, split_notes
+from videoswin_cli.model.checkpoint import read_checkpoint
+from videoswin_cli.tasks.extract.features import Plan, Times
+
+INDEX_COLUMNS = ("row", "path", "start", "end", "status", "decoder", "notes", "file_stamp")
+
+METADATA = "videoswin-features-1"  # key of our entry in the metadata of a safetensors file
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredVideo:
+    """What is known of one video; a failed one has no times and no features."""
+
+    path: str
+    times: Times = ()  # one entry a row
+    decoder: str | None = None
+    error: str | None = None
+    gaps: Mapping[int, str] = field(default_factory=dict)  # row -> why there is nothing but NaN
+    notes: tuple[str, ...] = ()  # what is odd about it
+    file_stamp: str = ""  # size and time of the file that was read, where they are known
+    features: NDArray[Any] | None = None  # (rows, ...), mapped; None in a folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureTable:
+    """Features of many videos, a row each or several. All arrays have the same length."""
+
+    features: NDArray[Any]  # (rows, ...) float32 or float16; NaN for a failed video
+    paths: NDArray[np.str_]
+    start: NDArray[np.float64]  # seconds; NaN for a failed video
+    end: NDArray[np.float64]
+    status: NDArray[np.str_]  # "ok", or why there is nothing
+    decoder: NDArray[np.str_]
+    notes: NDArray[np.str_]  # what is odd about the video, several notes joined by "; "
+    file_stamp: NDArray[np.str_]  # size in bytes and time in ns of the file that was read
+    meta: Mapping[str, Any]  # model, weights, protocol, pooling, version
+
+
+def read_table(path: Path) -> FeatureTable:
+    """Read a .npz or .safetensors of ours.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                columns = {key: arrays[key] for key in arrays.files}
+        else:
+            raw = read_checkpoint(path)
+            columns = {key: np.array(v) for key, v in json.loads(raw.metadata[METADATA]).items()}
+            columns["features"] = raw.tensors["features"].numpy()
+        meta = json.loads(str(columns.pop("meta")))
+        for later in ("notes", "file_stamp"):  # than the first version
+            columns.setdefault(later, np.full(len(columns["paths"]), ""))
+        return FeatureTable(**columns, meta=meta)
+    except (OSError, ValueError, KeyError, TypeError, UsageError) as error:
+        raise UsageError(
+            f"{path} is no feature file of ours", hint="choose another --out, or remove it by hand"
+        ) from error
+
+
+def make_table(
+    videos: Iterable[StoredVideo], features: NDArray[Any], description: Description, plan: Plan
+) -> FeatureTable:
+    """Columns of all rows of `videos`, whose features are at hand."""
+    rows = [row for video in videos for row in _index_rows(video, plan)]
+    columns = zip(*rows, strict=True) if rows else ((),) * 7
+    paths, start, end, status, decoder, notes, stamps = columns
+    return FeatureTable(
+        features=features,
+        paths=np.array(paths, dtype=np.str_),
+        start=np.array(start, dtype=np.float64),
+        end=np.array(end, dtype=np.float64),
+        status=np.array(status, dtype=np.str_),
+        decoder=np.array(decoder, dtype=np.str_),
+        notes=np.array(notes, dtype=np.str_),
+        file_stamp=np.array(stamps, dtype=np.str_),
+        meta=description,
+    )
+
+
+def all_rows(videos: Iterable[StoredVideo], plan: Plan) -> list[NDArray[Any]]:
+    nothing = np.full((plan.failed_rows, *plan.shape), np.nan, dtype=plan.dtype)
+    return [nothing if video.features is None else video.features for video in videos]
+
+
+def save_npy(file: Path, parts: Sequence[NDArray[Any]], plan: Plan) -> None:
+    """Write rows one part after the other, never all in memory."""
+    rows = sum(map(len, parts))
+    if not rows:
+        with file.open("wb") as stream:
+            np.save(stream, np.empty((0, *plan.shape), dtype=plan.dtype))
+        return
+    matrix = np.lib.format.open_memmap(file, mode="w+", dtype=plan.dtype, shape=(rows, *plan.shape))
+    _reserve(file)
+    first = 0
+    for part in parts:
+        matrix[first : first + len(part)] = part
+        first += len(part)
+    matrix.flush()
+
+
+def _reserve(file: Path) -> None:
+    """Take the space now: where a map grows into a full disk, the process would be killed."""
+    if hasattr(os, "posix_fallocate"):
+        with file.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
+
+
+def _index_rows(
+    video: StoredVideo, plan: Plan
+) -> list[tuple[str, float, float, str, str, str, str]]:
+    notes = join_notes(video.notes)
+    if video.error is not None:
+        failed = (video.path, np.nan, np.nan, video.error, "", notes, video.file_stamp)
+        return [failed] * plan.failed_rows
+    decoder = video.decoder or ""
+    return [
+        (video.path, start, end, video.gaps.get(row, "ok"), decoder, notes, video.file_stamp)
+        for row, (start, end) in enumerate(video.times)
+    ]
+
+
+def write_index(file: Path, videos: Iterable[StoredVideo], plan: Plan, *, each_alone: bool) -> None:
+    """A line a row. `each_alone`: videos have files of their own, in which rows are counted."""
+    write_csv(file, INDEX_COLUMNS, _number_rows(videos, plan, each_alone=each_alone))
+
+
+def _number_rows(
+    videos: Iterable[StoredVideo], plan: Plan, *, each_alone: bool
+) -> Iterator[tuple[object, ...]]:
+    row = 0
+    for video in videos:
+        row = 0 if each_alone else row
+        for path, start, end, *others in _index_rows(video, plan):
+            seconds = ("", "") if np.isnan(start) else (repr(start), repr(end))
+            place = "" if each_alone and video.error is not None else row
+            yield (place, path, *seconds, *others)
+            row += 1
+
+
+def read_index(file: Path) -> list[dict[str, Any]]:
+    """Rows of an index, also of one that an older version wrote.
+
+    Raises:
+        UsageError: it cannot be read, or lacks a column.
+    """
+    rows = [{"notes": "", "file_stamp": "", **row} for row in read_csv(file)]
+    if rows and (missing := set(INDEX_COLUMNS) - rows[0].keys()):
+        raise UsageError(f"{file} has no column {min(missing)}")
+    return rows
+
+
+def group_rows(
+    rows: Sequence[dict[str, Any]], features: NDArray[Any] | None
+) -> dict[str, StoredVideo]:
+    """Videos of an index whose rows stand together."""
+    if features is not None and len(features) != len(rows):
+        raise UsageError(f"the index has {len(rows)} rows and the matrix {len(features)}")
+    videos: dict[str, StoredVideo] = {}
+    first = 0
+    while first < len(rows):
+        path, status = str(rows[first]["path"]), str(rows[first]["status"])
+        end = first
+        while end < len(rows) and rows[end]["path"] == rows[first]["path"]:
+            end += 1
+        own = rows[first:end]
+        if own[0]["decoder"]:
+            videos[path] = StoredVideo(
+                path=path,
+                times=tuple((float(row["start"]), float(row["end"])) for row in own),
+                decoder=str(own[0]["decoder"]),
+                gaps={n: str(row["status"]) for n, row in enumerate(own) if row["status"] != "ok"},
+                notes=split_notes(str(own[0]["notes"])),
+                file_stamp=str(own[0]["file_stamp"]),
+                features=None if features is None else features[first:end],
+            )
+        else:
+            videos[path] = StoredVideo(
+                path=path, error=status, notes=split_notes(str(own[0]["notes"]))
+            )
+        first = end
+    return videos
