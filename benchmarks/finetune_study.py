@@ -225,7 +225,7 @@ class Study:
         with listed.open("w", newline="") as file:
             csv.writer(file).writerows([("path", "label", "split"), *rows])
         own = (f"crop_size={SIDE}", f"seed={seed}", f"batch_size={BATCH}")
-        watcher = _Quiet()
+        reporter = _Quiet()
         done = finetune(
             FinetuneOptions(
                 source=Source(train_list=listed, root=self.folder),
@@ -235,7 +235,7 @@ class Study:
                 workers=0,
             ),
             read_recipe(None, [*own, *(arm.changes or ())]),
-            watcher,
+            reporter,
         )
         assert done is not None
         best, last = (
@@ -244,7 +244,7 @@ class Study:
         )
         shutil.rmtree(out)
         loss = done.progress.epochs[-1]["train_loss"]
-        return {"best": best, "last": last, "steps": watcher.steps, "train_loss": loss}
+        return {"best": best, "last": last, "steps": reporter.steps, "train_loss": loss}
 
     def run_plain(self, clips: int, seed: int) -> dict[str, float]:
         """The plain loop, measured after as many passes as the arms of this size have epochs."""
@@ -282,10 +282,10 @@ class _Quiet:
     def notice(self, text: str) -> None:
         pass
 
-    def begin(self, step: int, steps: int) -> None:
+    def start(self, total: int, *, unit: str, done: int = 0) -> None:
         pass
 
-    def advance(self, **told: float) -> None:
+    def advance(self, *, failed: bool = False, status: str = "") -> None:
         self.steps += 1
 
 

@@ -1,12 +1,12 @@
 """Trainings of six clips, which take a second, and their folders held against each other."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from colors import write_color
+from notices import Notices
 from tiny import write_model
 
 from videoswin_cli.model.torch_files import load_torch
@@ -19,22 +19,6 @@ from videoswin_cli.training.recipe import read_recipe
 CHANGES = ("epochs=2", "batch_size=3", "lr=0.02", "scale_lr=false", "ema=0.9")
 STEPS = 4
 VAL_CLIPS = 3
-
-
-@dataclass
-class Notices:
-    """A watcher that keeps its notices."""
-
-    texts: list[str] = field(default_factory=list)
-
-    def notice(self, text: str) -> None:
-        self.texts.append(text)
-
-    def begin(self, step: int, steps: int) -> None:
-        pass
-
-    def advance(self, **figures: float) -> None:
-        pass
 
 
 def write_few(folder: Path) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from make_video import as_parts, read_number, write_video
+from notices import Notices
 from tiny import PROTOCOL, TINY
 from torch import Tensor, nn
 
@@ -273,7 +274,7 @@ def test_without_memory_the_batch_is_halved(
 
     def results(most: int) -> list[ViewOutputs | FailedVideo]:
         compute = starved(model, most=most, error=error)
-        monitor = Monitor(notice=notices.append)
+        monitor = Monitor(reporter=Notices(notices))
         videos = (dataset[number] for number in range(len(paths)))
         outputs = forward_videos(
             videos, compute, protocol=PROTOCOL, runtime=runtime, batch_size=8, monitor=monitor

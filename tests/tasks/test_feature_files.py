@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import sixty
 from make_video import write_video
+from notices import Notices
 
 from videoswin_cli import extract
 from videoswin_cli.data.sampling import Stride
@@ -89,7 +90,7 @@ def test_a_full_disk_is_told_and_gone_on_with(
             run(listed, f"{tmp_path}/full/{out}", tiny)
     assert "start the same command again" in caught.value.hint
     notices: list[str] = []
-    run(listed, f"{tmp_path}/full/{out}", tiny, Monitor(notice=notices.append))
+    run(listed, f"{tmp_path}/full/{out}", tiny, Monitor(reporter=Notices(notices)))
     assert contents(tmp_path / "full") == contents(tmp_path / "undisturbed")
     if out != "f/":
         assert "3 of 4 videos were done before: skipped" in notices
@@ -279,7 +280,7 @@ def test_any_name_and_error_is_read_back(
     first = run(videos, f"{tmp_path}/{out}", tiny)
     before = contents(tmp_path)
     notices: list[str] = []
-    again = run(videos, f"{tmp_path}/{out}", tiny, Monitor(notice=notices.append))
+    again = run(videos, f"{tmp_path}/{out}", tiny, Monitor(reporter=Notices(notices)))
     assert f"{len(names)} of {len(videos)} videos were done before: skipped" in notices
     assert [video.path for video in again.videos] == [video.path for video in videos]
     assert [video.error for video in again.videos] == [video.error for video in first.videos]
@@ -296,7 +297,7 @@ def test_an_output_of_an_older_version_is_resumed(
     rows = [",".join(line.split(",")[:6]) + "\n" for line in index.read_text().splitlines()]
     index.write_text("".join(rows))
     notices: list[str] = []
-    run(listed, f"{tmp_path}/f.npy", tiny, Monitor(notice=notices.append))
+    run(listed, f"{tmp_path}/f.npy", tiny, Monitor(reporter=Notices(notices)))
     assert "3 of 4 videos were done before: skipped" in notices
 
 
@@ -371,7 +372,7 @@ def run_windows(
             shard=Shard(),
             resume=True,
             overwrite=False,
-            monitor=Monitor(notice=notices.append),
+            monitor=Monitor(reporter=Notices(notices)),
         )
     return notices
 

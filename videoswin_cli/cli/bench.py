@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from videoswin_cli.cli import options
-from videoswin_cli.cli.console import cell, notice, print_table, result
+from videoswin_cli.cli.console import ProgressBar, cell, print_table, result
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.atomic import to_json
 from videoswin_cli.model.catalog import DEFAULT_MODEL
@@ -80,7 +80,7 @@ def bench(
             options=run,
             videos=videos,
             against=against is not None,
-            monitor=Monitor(notice=notice),
+            monitor=Monitor(reporter=ProgressBar()),
         )
     if as_json:
         result(to_json(asdict(found), indent=2))

@@ -73,82 +73,51 @@ def progress(items: Iterable[Item], *, total: int, unit: str) -> Iterator[Item]:
             bar.update()
 
 
-class _Bar(AbstractContextManager[Any]):
-    """A bar on a terminal, and notices above it."""
+class ProgressBar(AbstractContextManager["ProgressBar"]):
+    """Reporter of a command: messages above a bar on a terminal, a line per minute in a log."""
 
-    _bar: "tqdm[Any] | None" = None
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+        self._unit = ""
+        self._total = self._done = self._failed = 0
+        self._computed = 0  # by this run
+        self._begun = self._printed = 0.0
 
     def notice(self, text: str) -> None:
-        """Tell something above the bar."""
+        """A message of one line."""
         with nullcontext() if self._bar is None else self._bar.external_write_mode():
             notice(text)
+
+    def start(self, total: int, *, unit: str, done: int = 0) -> None:
+        """Work of so many units begins, of which some were done in an earlier run."""
+        self._total, self._done, self._unit = total, done, unit
+        self._begun = self._printed = time.monotonic()
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=total, initial=done, unit=unit, file=sys.stderr, dynamic_ncols=True
+            )
+
+    def advance(self, *, failed: bool = False, status: str = "") -> None:
+        """One more unit is done; `status` says how it stands."""
+        self._done += 1
+        self._computed += 1
+        self._failed += failed
+        status = status or f"{self._failed} failed"
+        if self._bar is not None:
+            self._bar.set_postfix_str(status, refresh=False)
+            self._bar.update()
+        elif time.monotonic() - self._printed >= _LOG_SECONDS:
+            self._printed = time.monotonic()
+            rate = self._computed / (self._printed - self._begun)
+            left = (self._total - self._done) / rate / 60
+            notice(
+                f"{self._done} of {self._total} {self._unit}s, {rate:.2f} per second, "
+                f"{left:.0f} minutes left, {status}"
+            )
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-
-
-class StepBar(_Bar):
-    """How far a training is: a bar on a terminal, a line a minute in a log."""
-
-    def __init__(self) -> None:
-        self._steps = self._step = 0
-        self._told = 0.0
-
-    def begin(self, step: int, steps: int) -> None:
-        self._step, self._steps, self._told = step, steps, time.monotonic()
-        if sys.stderr.isatty():
-            from tqdm import tqdm
-
-            self._bar = tqdm(
-                total=steps, initial=step, unit="step", file=sys.stderr, dynamic_ncols=True
-            )
-
-    def advance(
-        self, *, loss: float, lr: float, clips_per_second: float, wait_share: float
-    ) -> None:
-        self._step += 1
-        text = (
-            f"loss {loss:.3f}, lr {lr:.2e}, {clips_per_second:.1f} clips/s, "
-            f"{wait_share:.0%} waiting for clips"
-        )
-        if self._bar is not None:
-            self._bar.set_postfix_str(text, refresh=False)
-            self._bar.update()
-        elif time.monotonic() - self._told >= _LOG_SECONDS:
-            self._told = time.monotonic()
-            notice(f"step {self._step} of {self._steps}: {text}")
-
-
-class VideoBar(_Bar):
-    """How far a long run over videos is: a bar on a terminal, a line a minute in a log."""
-
-    def __init__(self) -> None:
-        self._total = self._done = self._failed = 0
-        self._begun = self._told = 0.0
-
-    def begin(self, total: int) -> None:
-        self._total = total
-        self._begun = self._told = time.monotonic()
-        if sys.stderr.isatty():
-            from tqdm import tqdm
-
-            bar: tqdm[Any] = tqdm(total=total, unit="video", file=sys.stderr, dynamic_ncols=True)
-            bar.set_postfix_str("0 failed", refresh=False)
-            self._bar = bar
-
-    def advance(self, *, failed: bool) -> None:
-        self._done += 1
-        self._failed += failed
-        if self._bar is not None:
-            self._bar.set_postfix_str(f"{self._failed} failed", refresh=False)
-            self._bar.update()
-        elif time.monotonic() - self._told >= _LOG_SECONDS:
-            self._told = time.monotonic()
-            rate = self._done / (self._told - self._begun)
-            left = (self._total - self._done) / rate / 60
-            notice(
-                f"{self._done} of {self._total} videos, {rate:.2f} a second, "
-                f"{left:.0f} minutes left, {self._failed} failed"
-            )

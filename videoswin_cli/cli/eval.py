@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from videoswin_cli.cli import options
-from videoswin_cli.cli.console import VideoBar, notice
+from videoswin_cli.cli.console import ProgressBar, notice
 from videoswin_cli.cli.console import result as print_result
 from videoswin_cli.data.decoding.container import MAX_PIXELS
 from videoswin_cli.data.lists import check_list
@@ -204,8 +204,8 @@ def eval(
             split=split,
             label_column=label_column,
         )
-        with VideoBar() as bar:
-            monitor = Monitor(notice=bar.notice, progress=bar)
+        with ProgressBar() as bar:
+            monitor = Monitor(reporter=bar)
             done = engine.evaluate(videos, chosen, root=root, monitor=monitor)
         if done is None:
             return  # the first process tells

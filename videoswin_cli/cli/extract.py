@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from videoswin_cli.cli import options
-from videoswin_cli.cli.console import VideoBar, notice, result
+from videoswin_cli.cli.console import ProgressBar, notice, result
 from videoswin_cli.cli.stdin import stdin_paths
 from videoswin_cli.data.decoding.container import MAX_PIXELS
 from videoswin_cli.data.lists import read_list
@@ -170,7 +170,7 @@ def extract(
         pool=pool,
         dtype=dtype,
     )
-    with VideoBar() as bar:
+    with ProgressBar() as bar:
         done = extract_to_files(
             listed,
             output,
@@ -181,7 +181,7 @@ def extract(
             shard=parse_shard(shard),
             resume=resume,
             overwrite=overwrite,
-            monitor=Monitor(notice=bar.notice, progress=bar),
+            monitor=Monitor(reporter=bar),
         )
     if done is None:
         return  # the first process tells

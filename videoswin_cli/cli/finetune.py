@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from videoswin_cli.cli import options
-from videoswin_cli.cli.console import StepBar, notice, result
+from videoswin_cli.cli.console import ProgressBar, notice, result
 from videoswin_cli.data.decoding.container import MAX_PIXELS
 from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.errors import UsageError, VideoError
@@ -234,7 +234,7 @@ def finetune(
         # The study behind them is of fine-tuning; a recipe of one's own is taken as it is.
         free_keys=frozenset() if config or scratch else SIZED_KEYS - keys,
     )
-    with StepBar() as bar:
+    with ProgressBar() as bar:
         if dry_run:
             print_plan(chosen, recipe, bar)
             return

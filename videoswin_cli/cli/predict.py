@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from videoswin_cli.cli import options
-from videoswin_cli.cli.console import notice, progress
+from videoswin_cli.cli.console import ProgressBar, notice, progress
 from videoswin_cli.cli.stdin import stdin_paths
 from videoswin_cli.data.decoding.container import MAX_PIXELS
 from videoswin_cli.data.segments import make_segment
@@ -95,7 +95,7 @@ def predict(
         workers=workers,
         batch_size=batch_size,
     )
-    monitor = Monitor(notice=notice) if world.is_main else Monitor()
+    monitor = Monitor(reporter=ProgressBar()) if world.is_main else Monitor()
     for text in found.notices:
         monitor.notice(text)
     with process_group(world):

@@ -1,7 +1,7 @@
-"""What a run tells while it goes on, and where its time went."""
+"""Progress and timing of a run."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,22 +11,37 @@ from videoswin_cli.records import Timing
 _NOTED = 5  # videos whose notes are printed
 
 
-class Progress(Protocol):
-    """Whoever shows how far a run is."""
+class Reporter(Protocol):
+    """Whoever shows the messages and the progress of a run."""
 
-    def begin(self, total: int) -> None:
-        """So many videos are to be done."""
+    def notice(self, text: str) -> None:
+        """A message of one line."""
 
-    def advance(self, *, failed: bool) -> None:
-        """One more is."""
+    def start(self, total: int, *, unit: str, done: int = 0) -> None:
+        """Work of so many units begins, of which some were done in an earlier run."""
+
+    def advance(self, *, failed: bool = False, status: str = "") -> None:
+        """One more unit is done; `status` says how it stands."""
+
+
+class Silent:
+    """Reporter of the processes that are not the main one, and of Python callers."""
+
+    def notice(self, text: str) -> None:
+        pass
+
+    def start(self, total: int, *, unit: str, done: int = 0) -> None:
+        pass
+
+    def advance(self, *, failed: bool = False, status: str = "") -> None:
+        pass
 
 
 @dataclass
 class Monitor:
-    """Notices and times of one run in one process."""
+    """Messages, progress and timing of one run in one process."""
 
-    notice: Callable[[str], None] = lambda text: None
-    progress: Progress | None = None
+    reporter: Reporter = field(default_factory=Silent)
     decode_seconds: float = 0.0  # spent decoding, added up over the decoding processes
     resize_seconds: float = 0.0  # of them
     wait_seconds: float = 0.0  # in which the network had nothing to do
@@ -39,14 +54,16 @@ class Monitor:
     def begin(self, total: int) -> None:
         """So many videos are to be computed."""
         self._begun = time.perf_counter()
-        if self.progress is not None:
-            self.progress.begin(total)
+        self.reporter.start(total, unit="video")
+
+    def notice(self, text: str) -> None:
+        """A message of one line."""
+        self.reporter.notice(text)
 
     def advance(self, *, failed: bool) -> None:
         """One more video is done."""
         self.videos += 1
-        if self.progress is not None:
-            self.progress.advance(failed=failed)
+        self.reporter.advance(failed=failed)
 
     def note(self, path: str, notes: Sequence[str]) -> None:
         """Notices about an odd video; of many only the first few are printed."""

@@ -30,7 +30,8 @@ def benchmark_rows(found: Benchmark) -> Iterator[tuple[str, str]]:
         "arithmetic",
         f"{found.gmacs_per_view:9.1f} G multiply-adds a view, done at "
         f"{found.fraction_of_peak_matmul * found.matmul_gflops:.0f} GFLOP/s, "
-        f"{found.fraction_of_peak_matmul:.0%} of the {found.matmul_gflops:.0f} of a large matrix product here",
+        f"{found.fraction_of_peak_matmul:.0%} of the "
+        f"{found.matmul_gflops:.0f} of a large matrix product here",
     )
     yield "memory", f"{found.added_bytes / 2**20:9.0f} MiB above the weights, at most"
     if found.ratio is not None:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from videoswin_cli.engine.distributed import World, find_world, process_group
 from videoswin_cli.engine.metrics import confusions
+from videoswin_cli.engine.progress import Reporter, Silent
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.records import METRIC_NAMES
 from videoswin_cli.training.checkpoint import Progress
 from videoswin_cli.training.determinism import compute_deterministically
 from videoswin_cli.training.due import Due, find_due, find_wait
 from videoswin_cli.training.loop import StepResult, mean_loss
-from videoswin_cli.training.preparation import FinetuneOptions, Watcher, prepare
+from videoswin_cli.training.preparation import FinetuneOptions, prepare
 from videoswin_cli.training.recipe import Recipe
 from videoswin_cli.training.run_folder import (
     check_output,
@@ -51,7 +52,7 @@ class Finetuned:
     val_counts: tuple[int, ...]  # validation clips of each class
 
 
-def finetune(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Finetuned | None:
+def finetune(options: FinetuneOptions, recipe: Recipe, reporter: Reporter) -> Finetuned | None:
     """Train, validate after every epoch, keep the best.
 
     Returns:
@@ -63,21 +64,21 @@ def finetune(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Fine
     """
     world = find_world()
     if not world.is_main:
-        watcher = _Silent()
+        reporter = Silent()
     check_output(options)
     if recipe.deterministic:
         compute_deterministically()
     with process_group(world):
         # All that holds on to the group of processes goes with this call: torch may hang where
         # the group outlives its end.
-        return _finetune(options, recipe, watcher, world)
+        return _finetune(options, recipe, reporter, world)
 
 
 def _finetune(
-    options: FinetuneOptions, recipe: Recipe, watcher: Watcher, world: World
+    options: FinetuneOptions, recipe: Recipe, reporter: Reporter, world: World
 ) -> Finetuned | None:
-    prepared = prepare(options, recipe, watcher)
-    session = open_session(options, prepared, world, world.device(options.device), watcher)
+    prepared = prepare(options, recipe, reporter)
+    session = open_session(options, prepared, world, world.device(options.device), reporter)
     with lock_folder(options.out, world):
         open_folder(session)
         with closing(session.events):
@@ -106,9 +107,9 @@ def _run(session: Session) -> bool:
     """All that is due. Returns whether it was interrupted."""
     progress, plan = session.progress, session.plan
     if find_due(progress, plan) is None:
-        session.watcher.notice(f"nothing is left to train; {_MORE}")
+        session.reporter.notice(f"nothing is left to train; {_MORE}")
     else:
-        session.watcher.begin(progress.step, plan.steps)
+        session.reporter.start(plan.steps, unit="step", done=progress.step)
     order = ClipSampler(
         rarest_labels(session.examples.train),
         seed=session.recipe.seed,
@@ -129,7 +130,7 @@ def _run(session: Session) -> bool:
                 save_session(session)
                 return True
     if waited := find_wait(progress, plan):
-        session.watcher.notice(f"no better for {waited} epochs: stopped; {_MORE}")
+        session.reporter.notice(f"no better for {waited} epochs: stopped; {_MORE}")
     return False
 
 
@@ -146,7 +147,7 @@ def _train_epoch(session: Session, order: ClipSampler, caught: Callable[[], bool
         keys.append(order.keys(range(first, first + share)))
     begun = time.monotonic()
     saved = begun if progress.step else -math.inf  # a first save at once: a full disk shows early
-    notice = session.watcher.notice
+    notice = session.reporter.notice
     with closing(
         feed_steps(session.inputs, keys, batch_size=plan.batch_size, notice=notice)
     ) as steps:
@@ -155,11 +156,10 @@ def _train_epoch(session: Session, order: ClipSampler, caught: Callable[[], bool
             _count_step(session, result)
             spent = time.monotonic() - begun
             begun = time.monotonic()
-            session.watcher.advance(
-                loss=result.loss,
-                lr=result.lr,
-                clips_per_second=plan.step_clips / spent,
-                wait_share=step_items.wait_seconds / spent,
+            session.reporter.advance(
+                status=f"loss {result.loss:.3f}, lr {result.lr:.2e}, "
+                f"{plan.step_clips / spent:.1f} clips/s, "
+                f"{step_items.wait_seconds / spent:.0%} waiting for clips"
             )
             late = begun - saved > session.recipe.save_minutes * 60
             stop, save = _agree(session, caught(), late)
@@ -176,7 +176,7 @@ def _count_step(session: Session, result: StepResult) -> None:
     progress = session.progress
     step = progress.step + 1
     if not result.clips_seen:
-        session.watcher.notice(f"step {step}: none of its clips can be read: skipped")
+        session.reporter.notice(f"step {step}: none of its clips can be read: skipped")
     else:
         check_loss(result.loss, f"the loss of step {step}", session)
         if result.skipped:
@@ -207,7 +207,7 @@ def _validate_epoch(session: Session, stopped: Callable[[], bool]) -> bool:
     check_loss(found.loss, "the validation loss", session)
     row = _count_epoch(session, found)
     session.events.write("epoch", row, session.progress.step)
-    session.watcher.notice(
+    session.reporter.notice(
         f"epoch {row['epoch']} of {session.recipe.epochs}: training loss {row['train_loss']:.4f}, "
         f"validation loss {found.loss:.4f}, "
         + ", ".join(f"{METRIC_NAMES[k]} {value:.2f} %" for k, value in found.figures.items())
@@ -235,7 +235,7 @@ def _report_failures(session: Session, found: Validation) -> None:
     progress.failures |= failures
     if new:
         more = f" and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
-        session.watcher.notice(
+        session.reporter.notice(
             f"{len(failures)} of {len(found.videos)} validation clips cannot be read and count as "
             f"wrong: {'; '.join(new[:_NAMED])}{more}"
         )
@@ -265,18 +265,3 @@ def _count_epoch(session: Session, found: Validation) -> dict[str, int | float]:
 
 def _agree(session: Session, *flags: bool) -> list[bool]:
     return agree(*flags, world=session.world, device=session.runtime.device)
-
-
-class _Silent:
-    """What all processes but the first tell."""
-
-    def notice(self, text: str) -> None:
-        pass
-
-    def begin(self, step: int, steps: int) -> None:
-        pass
-
-    def advance(
-        self, *, loss: float, lr: float, clips_per_second: float, wait_share: float
-    ) -> None:
-        pass

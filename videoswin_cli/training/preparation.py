@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
@@ -14,6 +13,7 @@ from videoswin_cli.data.training_dataset import TrainingClip, TrainingClips
 from videoswin_cli.data.workers import count_workers
 from videoswin_cli.engine.distributed import World, find_world
 from videoswin_cli.engine.precision import is_fast_in_bf16
+from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.engine.runtime import DTYPES, Precision, Runtime, choose_runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import ModelSpec
@@ -36,21 +36,6 @@ from videoswin_cli.training.recipe import Recipe
 from videoswin_cli.training.small_data import adapt_to_size
 
 _ALONE = World()
-
-
-class Watcher(Protocol):
-    """Whoever is told how the training goes."""
-
-    def notice(self, text: str) -> None:
-        """A sentence."""
-
-    def begin(self, step: int, steps: int) -> None:
-        """Steps begin, after so many that were done before."""
-
-    def advance(
-        self, *, loss: float, lr: float, clips_per_second: float, wait_share: float
-    ) -> None:
-        """One more step is done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,27 +67,27 @@ class TrainingSetup:
     flips: Flips
 
 
-def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> TrainingSetup:
+def prepare(options: FinetuneOptions, recipe: Recipe, reporter: Reporter) -> TrainingSetup:
     """Look at the data and make the plan; nothing is loaded or written.
 
     Raises:
         UsageError: what is wrong with the data or the recipe.
     """
     check_partners(recipe)
-    found = find_clips(options.source, notice=watcher.notice)
+    found = find_clips(options.source, notice=reporter.notice)
     deal_clips(found, val_share=options.source.val_share, seed=recipe.seed)  # refuses early
     spec = spec_for(
         options.model, recipe, found.classes, name=options.out.name, scratch=options.scratch
     )
     flips = _settle_flips(recipe, found.classes)
     found = leave_out_broken(
-        found, opening=options.opening, workers=options.workers, notice=watcher.notice
+        found, opening=options.opening, workers=options.workers, notice=reporter.notice
     )
-    found = join_copies(found, watcher.notice)
+    found = join_copies(found, reporter.notice)
     examples = deal_clips(found, val_share=options.source.val_share, seed=recipe.seed)
     share = options.source.val_share if found.val is None else None
     for text in describe_examples(examples, val_share=share):
-        watcher.notice(text)
+        reporter.notice(text)
     devices = find_world().size
     recipe, told = adapt_to_size(
         recipe,
@@ -112,12 +97,12 @@ def prepare(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> Train
         free=options.free_keys,
     )
     if told is not None:
-        watcher.notice(told)
+        reporter.notice(told)
     plan = make_plan(recipe, train_clips=len(examples.train), devices=devices)
     for text in plan.describe():
-        watcher.notice(text)
-    watcher.notice(flips.reason)
-    watcher.notice(_describe_clips(spec.protocol))
+        reporter.notice(text)
+    reporter.notice(flips.reason)
+    reporter.notice(_describe_clips(spec.protocol))
     return TrainingSetup(recipe=recipe, examples=examples, plan=plan, spec=spec, flips=flips)
 
 
@@ -141,7 +126,7 @@ def _describe_clips(sampling: InputProtocol) -> str:
     return f"clips of {sampling.clip_frames} frames, {pace}, {side}x{side} px"
 
 
-def dry_run(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> None:
+def dry_run(options: FinetuneOptions, recipe: Recipe, reporter: Reporter) -> None:
     """What `--dry-run` does: look at the data, plan, and measure; nothing is loaded or written.
 
     Raises:
@@ -149,8 +134,8 @@ def dry_run(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> None:
     """
     world = find_world()
     runtime = choose_runtime(device=world.device(options.device))
-    recipe = settle_precision(recipe, runtime, notice=watcher.notice)
-    prepared = prepare(options, recipe, watcher)
+    recipe = settle_precision(recipe, runtime, notice=reporter.notice)
+    prepared = prepare(options, recipe, reporter)
     recipe, examples, spec = prepared.recipe, prepared.examples, prepared.spec
     reading = choose_loader(options, prepared, runtime)
     clips = TrainingClips(
@@ -161,9 +146,9 @@ def dry_run(options: FinetuneOptions, recipe: Recipe, watcher: Watcher) -> None:
         seed=recipe.seed,
     )
     clip = clips[0, 0]
-    watcher.notice("measuring a step ...")
+    reporter.notice("measuring a step ...")
     cost = estimate(spec, prepared.plan, runtime, reading.dtype)
-    watcher.notice(
+    reporter.notice(
         cost.describe(
             prepared.plan,
             val_clips=len(examples.val),

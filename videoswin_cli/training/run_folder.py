@@ -131,7 +131,7 @@ def _restore(session: Session, state: Path) -> None:
         session.averaged.load(tensors["averaged"])
     if _is_in_place(session.options):
         session.saved_step = session.progress.step
-    session.watcher.notice(
+    session.reporter.notice(
         f"resuming after step {session.progress.step} of {session.plan.steps}, {state}"
     )
     _extend(session, state)
@@ -148,7 +148,7 @@ def _extend(session: Session, state: Path) -> None:
     if progress.step < plan.steps:
         last = session.stepper.optimizer.param_groups[0]
         rate = last["lr"] / last["lr_mult"] if last["lr_mult"] else math.nan
-        session.watcher.notice(
+        session.reporter.notice(
             f"{session.recipe.epochs} epochs for {before.get('epochs')}: the learning rate follows "
             f"the cosine to step {plan.steps} from here on; it was {rate:.3g} in step "
             f"{progress.step}, it is {plan.lr_of(progress.step):.3g} in the next one"
@@ -173,7 +173,7 @@ def _find_best(session: Session) -> None:
             f"{problem}, and the state holds the weights of epoch {last}",
             hint="last.safetensors is of that epoch; more --epochs write a new best",
         )
-    session.watcher.notice(f"{problem}: the best of the epochs to come takes its place")
+    session.reporter.notice(f"{problem}: the best of the epochs to come takes its place")
     progress.best, progress.best_loss, progress.confusions = -math.inf, math.inf, []
     progress.best_epoch, progress.waits_from = 0, last
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 import torch
 
 from videoswin_cli.engine.distributed import World
+from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.engine.provenance import Description, read_precision
 from videoswin_cli.engine.runtime import Runtime, choose_runtime
 from videoswin_cli.io.fetch import hash_file
@@ -21,7 +22,6 @@ from videoswin_cli.training.plan import Plan
 from videoswin_cli.training.preparation import (
     FinetuneOptions,
     TrainingSetup,
-    Watcher,
     choose_augmentation,
     choose_loader,
     settle_precision,
@@ -47,7 +47,7 @@ class Session:
     stepper: Stepper
     averaged: EMA | None
     description: Description
-    watcher: Watcher
+    reporter: Reporter
     events: ScalarWriter
     progress: Progress = field(default_factory=Progress)
     saved_step: int | None = None  # of the state on disk
@@ -58,7 +58,7 @@ def open_session(
     prepared: TrainingSetup,
     world: World,
     device: str,
-    watcher: Watcher,
+    reporter: Reporter,
 ) -> Session:
     """Load what is trained and make what trains it; nothing is written.
 
@@ -69,13 +69,13 @@ def open_session(
     recipe = settle_precision(
         prepared.recipe,
         runtime,
-        notice=watcher.notice,
+        notice=reporter.notice,
         world=world,
         begun_in=lambda: read_precision(read_recipe_of(options.resume)),
     )
     prepared = replace(prepared, recipe=recipe)
     examples, plan, spec = prepared.examples, prepared.plan, prepared.spec
-    reading = replace(choose_loader(options, prepared, runtime), notice=watcher.notice)
+    reading = replace(choose_loader(options, prepared, runtime), notice=reporter.notice)
     start = initialize_model(
         options.model,
         spec,
@@ -85,7 +85,7 @@ def open_session(
         weights_set=options.weights_set,
         scratch=options.scratch,
     )
-    watcher.notice("; ".join((start.transfer.summary, *start.model.remarks)))
+    reporter.notice("; ".join((start.transfer.summary, *start.model.remarks)))
     network = start.model.network.to(runtime.device)
     train_mode(network)
     groups = group_parameters(network, recipe)
@@ -98,7 +98,7 @@ def open_session(
             examples.val,
             reading=reading,
             world=world,
-            notice=watcher.notice,
+            notice=reporter.notice,
         )
     else:
         inputs = ClipInputs(
@@ -128,7 +128,7 @@ def open_session(
         device=runtime.device,
         dtype=reading.dtype,
         world=world,
-        notice=watcher.notice,
+        notice=reporter.notice,
     )
     return Session(
         options=options,
@@ -142,7 +142,7 @@ def open_session(
         stepper=stepper,
         averaged=EMA(network, recipe.ema) if recipe.ema else None,
         description=_describe(options, recipe, examples, start, world),
-        watcher=watcher,
+        reporter=reporter,
         events=ScalarWriter(),
     )
 

@@ -1,0 +1,17 @@
+"""A reporter that keeps its messages."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Notices:
+    texts: list[str] = field(default_factory=list)
+
+    def notice(self, text: str) -> None:
+        self.texts.append(text)
+
+    def start(self, total: int, *, unit: str, done: int = 0) -> None:
+        pass
+
+    def advance(self, *, failed: bool = False, status: str = "") -> None:
+        pass
