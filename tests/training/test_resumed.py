@@ -61,9 +61,9 @@ def test_a_run_that_stopped_early_stays_stopped(few: Path, tmp_path: Path) -> No
 
 def test_more_epochs_follow_the_longer_cosine(few: Path, out: Path) -> None:
     notices = Notices()
-    with pytest.raises(UsageError, match=r"\{'epochs': 2\} there and \{'epochs': 3\} here"):
+    with pytest.raises(UsageError, match=r"\{'epochs': 2\}, now \{'epochs': 3\}"):
         train(few, out, "epochs=3")
-    with pytest.raises(UsageError, match=r"\{'epochs': 2\} there and \{'epochs': 1\} here"):
+    with pytest.raises(UsageError, match=r"\{'epochs': 2\}, now \{'epochs': 1\}"):
         train(few, out, "epochs=1", asked=["epochs"])
     done = train(few, out, "epochs=3", asked=["epochs"], notices=notices)
     assert [row["step"] for row in done.progress.epochs] == [2, 4, 6]
