@@ -11,11 +11,20 @@ from videoswin_cli.version import __version__
 
 if TYPE_CHECKING:
     from videoswin_cli.data.decoding.open import open_video
+    from videoswin_cli.io.process_state import reproducible_sums
     from videoswin_cli.model.inference_plan import InferencePlan
     from videoswin_cli.tasks.extract.extract import extract
     from videoswin_cli.tasks.predict import load_model, predict
 
-__all__ = ["InferencePlan", "__version__", "extract", "load_model", "open_video", "predict"]
+__all__ = [
+    "InferencePlan",
+    "__version__",
+    "extract",
+    "load_model",
+    "open_video",
+    "predict",
+    "reproducible_sums",
+]
 
 _HOMES = {
     "InferencePlan": "videoswin_cli.model.inference_plan",
@@ -23,6 +32,7 @@ _HOMES = {
     "load_model": "videoswin_cli.tasks.predict",
     "open_video": "videoswin_cli.data.decoding.open",
     "predict": "videoswin_cli.tasks.predict",
+    "reproducible_sums": "videoswin_cli.io.process_state",
 }
 
 

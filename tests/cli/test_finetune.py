@@ -109,10 +109,8 @@ def test_named_options_are_keys_of_the_recipe(
 ) -> None:
     out = tmp_path / "o"
     named = ("--balance", "sampler", "--precision", "bf16", "--seed", 3, "--deterministic")
-    try:
-        result = run("finetune", data, "--model", tiny, "--out", out, *QUICK, *named)
-    finally:
-        torch.use_deterministic_algorithms(False)
+    result = run("finetune", data, "--model", tiny, "--out", out, *QUICK, *named)
+    assert not torch.are_deterministic_algorithms_enabled()
     assert result.exit_code == 0, result.output
     recipe = read_recipe(out / "config.yaml")
     assert (recipe.balance, recipe.precision, recipe.seed) == ("sampler", "bf16", 3)

@@ -16,9 +16,9 @@ from videoswin_cli.data.workers import count_workers, load_in_workers
 from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.engine.runtime import RunOptions, Runtime, choose_runtime
 from videoswin_cli.errors import VideoSwinError
-from videoswin_cli.model.inference_plan import InferencePlan
+from videoswin_cli.io.process_state import full_float32
 from videoswin_cli.model.loading import LoadedModel
-from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.model.network import VideoNetwork, plan_on_cpu
 from videoswin_cli.records import InputProtocol, VideoInfo, VideoPart
 
 _NOT_FINITE = "the network answers with NaN or infinity: broken weights, or too much for fp16"
@@ -70,7 +70,7 @@ def run_videos(
     )
 
 
-def prepare(model: LoadedModel, options: RunOptions) -> tuple[Runtime, Swin3D]:
+def prepare(model: LoadedModel, options: RunOptions) -> tuple[Runtime, VideoNetwork]:
     """The network as it shall compute: where, how precisely, and on a CPU by its plan.
 
     That of the model itself stays as it is.
@@ -80,7 +80,7 @@ def prepare(model: LoadedModel, options: RunOptions) -> tuple[Runtime, Swin3D]:
     here = next(network.parameters())
     if (here.device, here.dtype) != (runtime.device, runtime.dtype):
         network = deepcopy(network).to(device=runtime.device, dtype=runtime.dtype)
-    return runtime, InferencePlan(network) if runtime.on_cpu else network
+    return runtime, plan_on_cpu(network) if runtime.on_cpu else network
 
 
 def choose_workers(options: RunOptions, runtime: Runtime, *, videos: int) -> int:
@@ -226,7 +226,7 @@ class _Batches:
         if self._fill and len(batch) < self._size:
             views = torch.cat([views, views[-1:].expand(self._size - len(batch), *views.shape[1:])])
         mean, std = self._protocol.mean, self._protocol.std
-        with torch.inference_mode():
+        with torch.inference_mode(), full_float32():
             views = views.to(self._runtime.device)
             begun = time.perf_counter()
             clips = normalize(views, mean=mean, std=std, dtype=self._runtime.dtype)

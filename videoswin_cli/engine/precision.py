@@ -10,8 +10,9 @@ from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.forward import prepare
 from videoswin_cli.engine.runtime import Precision, RunOptions, choose_runtime
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.process_state import full_float32
+from videoswin_cli.model.cpu.profile import this_machine
 from videoswin_cli.model.loading import LoadedModel
-from videoswin_cli.model.machine import this_machine
 
 _CPU_WORTH = 1.5  # times as fast must a product be in bf16: the rest of the network gains less
 _BOUND = 0.1  # of the spread of the answers
@@ -123,5 +124,6 @@ def _answer(model: LoadedModel, options: RunOptions, precision: Precision) -> Te
     runtime, network = prepare(model, replace(options, precision=precision))
     clips = torch.randn(_TRIAL, generator=torch.Generator().manual_seed(0))
     compute = network.pool if network.head is None else network
-    answers: Tensor = compute(clips.to(runtime.device, runtime.dtype))
+    with full_float32():
+        answers: Tensor = compute(clips.to(runtime.device, runtime.dtype))
     return answers.float()

@@ -26,7 +26,7 @@ from videoswin_cli.engine.runtime import RunOptions
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.loading import LoadedModel
-from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.model.network import VideoNetwork
 from videoswin_cli.records import VideoPart, Views
 
 Per = Literal["video", "clip", "window"]
@@ -184,7 +184,7 @@ def _row_shape(spec: ModelSpec, options: FeatureOptions) -> tuple[int, ...]:
     return {"avg": (width,), "time": (time, width), "none": (width, time, *area)}[options.pool]
 
 
-def _feature_function(network: Swin3D, options: FeatureOptions) -> Compute:
+def _feature_function(network: VideoNetwork, options: FeatureOptions) -> Compute:
     def compute(clips: Tensor) -> Tensor:
         features = network.forward_features(clips, stage=options.stage).float()
         # Means of contiguous numbers: those over strided axes depend on the number of threads.
