@@ -1,7 +1,9 @@
 """Speeds of this machine, and the product that may be faster on it."""
 
+import errno
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +101,34 @@ def test_a_home_that_cannot_be_written_is_no_hindrance(
     monkeypatch.setenv("VIDEOSWIN_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(profile, "_measure", lambda: SOME)
     assert know() == SOME
+
+
+def test_without_a_home_directory_it_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(profile, "cache_dir", fail)
+    monkeypatch.setattr(profile, "_measure", lambda: SOME)
+    assert know() == SOME
+
+
+def test_a_home_that_is_read_only_is_no_hindrance(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.parent.mkdir()
+    opened = os.open
+
+    def refuse_to_write(path: object, flags: int, *more: object, **named: object) -> int:
+        if str(path).startswith(str(file.parent)) and flags & (
+            os.O_CREAT | os.O_WRONLY | os.O_RDWR
+        ):
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return opened(path, flags, *more, **named)
+
+    monkeypatch.setattr(os, "open", refuse_to_write)
+    monkeypatch.setattr(profile, "_measure", lambda: SOME)
+    assert know() == SOME
+    assert list(file.parent.iterdir()) == []
 
 
 def test_processes_that_start_together_agree(file: Path) -> None:

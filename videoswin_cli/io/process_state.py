@@ -54,6 +54,20 @@ class Shared(Generic[Value]):
                 self._undo.close()
 
 
+@contextmanager
+def environment_kept() -> Iterator[None]:
+    """The environment's variables and their values, whatever is set inside."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        for name, value in before.items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value
+
+
 # --- file descriptors -----------------------------------------------------------------------------
 
 
@@ -170,7 +184,8 @@ def deterministic_algorithms() -> Iterator[None]:
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     os.environ.setdefault(_CUBLAS_VARIABLE, _CUBLAS_WORKSPACES[0])
     try:
-        torch.use_deterministic_algorithms(True)
+        with environment_kept():  # torch names a folder for compiled kernels there
+            torch.use_deterministic_algorithms(True)
         yield
     finally:
         torch.use_deterministic_algorithms(enabled, warn_only=warn_only)

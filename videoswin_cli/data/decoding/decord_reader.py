@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from videoswin_cli.data.decoding.frame_index import FrameIndex
 from videoswin_cli.data.decoding.orientation import UPRIGHT
-from videoswin_cli.io.process_state import Shared, captured_stderr
+from videoswin_cli.io.process_state import Shared, captured_stderr, environment_kept
 from videoswin_cli.records import DecoderName
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def load_decord() -> Any | None:
     import torch  # noqa: F401 - before decord, or both crash (dmlc/decord#293)
 
     try:
-        import decord
+        with environment_kept():  # it appends its folder to PATH
+            import decord
     except (ImportError, OSError):  # OSError: installed, but its library does not load
         return None
     decord.logging.set_level(decord.logging.ERROR)
