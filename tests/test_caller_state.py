@@ -106,7 +106,8 @@ import videoswin_cli
 from few_clips import join
 
 few = Path({str(few)!r})
-clips, tiny = [str(path) for path in sorted(few.glob("data/*/*.mp4"))], str(few / "tiny.safetensors")
+clips = [str(path) for path in sorted(few.glob("data/*/*.mp4"))]
+tiny = str(few / "tiny.safetensors")
 print(json.dumps(compare(lambda: {CALLS[task]})))
 """
     assert json.loads(run(code)) == {}

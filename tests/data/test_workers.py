@@ -73,16 +73,27 @@ def test_the_caller_keeps_its_handler_of_signals(handler: Callable[..., None]) -
 
 
 def test_a_death_costs_one_item_where_torch_watches_the_loaders_of_the_caller(
-    handler: Callable[..., None],
+    handler: Callable[..., None], tmp_path: Path
 ) -> None:
+    class DiesLater(Numbers):
+        """Its worker lives until the caller has the first item."""
+
+        def __getitem__(self, key: int) -> int | str:
+            while key in self.deadly and not (tmp_path / "taken").exists():
+                time.sleep(0.01)
+            return super().__getitem__(key)
+
     loader = DataLoader([1.0, 2.0], num_workers=1)
     assert len(list(loader)) == 2
     torch_handler = signal.getsignal(signal.SIGCHLD)
     assert torch_handler is not handler, "our loaders before kept torch from setting its own"
     items = []
-    for item in load_in_workers(Numbers(deadly=(1,)), range(4), workers=1):
+    for item in load_in_workers(DiesLater(deadly=(1,)), range(4), workers=1):
         items.append(item)
-        time.sleep(0.2)  # for a signal to come
+        if len(items) == 1:
+            (tmp_path / "taken").touch()
+            while multiprocessing.active_children():  # here torch's handler would raise
+                time.sleep(0.01)
     assert items[0] == 0
     assert items[2:] == [4, 9]
     assert signal.getsignal(signal.SIGCHLD) is torch_handler
