@@ -116,7 +116,10 @@ def main() -> None:
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
-    reproducible_sums()
+    try:
+        reproducible_sums()
+    except VideoSwinError as error:  # something loaded torch at the start of Python
+        notice(error.message)
     try:
         with last_net.terminable():
             app()

@@ -104,7 +104,7 @@ class _ByValue(pickle.Pickler):
 
 
 def _name_cause(error: OSError | RuntimeError) -> str:
-    """Such as `No space left on device (28)`, without the name of a file, which differs each time."""
+    """Such as `No space left on device (28)`, without the file name, which differs each time."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if "ancdata" in str(error):  # what Python says where a descriptor cannot be received

@@ -48,7 +48,7 @@ def list_heads(
 
 
 def explain_head(tensors: Mapping[str, "Tensor"]) -> str:
-    """Reason why the tensors under a head's names are no head, in a clause; empty for a plain one."""
+    """Reason why a head is not supported, in a clause; empty for a plain one."""
     for container in sorted(CONTAINERS):
         inside = [name for name in tensors if name.startswith(f"{container}.")]
         layers = [name for name in inside if name.endswith(".weight")]
