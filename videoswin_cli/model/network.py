@@ -40,6 +40,8 @@ class TrainableNetwork(VideoNetwork, Protocol):
 
     def eval(self) -> Any: ...
 
+    def to(self, *args: Any, **kwargs: Any) -> Any: ...
+
 
 def build_network(
     architecture: Architecture, *, drop_path_rate: float = 0.0, head_dropout: float = 0.0

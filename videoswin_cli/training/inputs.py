@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videoswin_cli.data.augment import Augmentation
-from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.data.training_dataset import TrainingClip, TrainingClips
 from videoswin_cli.data.transforms import normalize
 from videoswin_cli.data.view_dataset import FailedVideo, ViewDataset
@@ -21,6 +20,7 @@ from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.forward import forward_videos
 from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.model.network import TrainableNetwork, VideoNetwork, plan_on_cpu
+from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import InputProtocol, ListedVideo
 from videoswin_cli.training.initialize import train_mode
 
