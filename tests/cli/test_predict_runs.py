@@ -1,7 +1,6 @@
 """Long runs of predict: lists, shards, resume, formats by suffix, another frame rate."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -152,9 +151,8 @@ def test_another_frame_rate_is_as_if_the_video_had_it(
     assert meta["protocol"]["frame_rate"] == 12.5
     other = run("extract", folder / "0.mp4", "--model", tiny, "--out", tmp_path / "f.npy")
     assert other.exit_code == 2
-    assert re.search(
-        r"protocol was \{'frame_rate': 12.5\}, now \{'frame_rate': None\}", other.stderr
-    )
+    assert "belongs to a different run" in other.stderr
+    assert "protocol" in other.stderr
 
 
 @pytest.mark.parametrize("url", ["s3://bucket/a.mp4", "rtsp://host/a", "hf://x/a.mp4"])
