@@ -78,7 +78,7 @@ def extract(
         return
     _print_notices(done)
     if done.complete:
-        result(out)
+        result(output.out)
     else:
         notice(
             f"{len(done.videos)} of {len(found.listed)} videos done; waiting for the other shards"
