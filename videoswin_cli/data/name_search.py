@@ -19,7 +19,7 @@ from videoswin_cli.data.spelling import (
 )
 from videoswin_cli.data.video_files import VIDEO_SUFFIXES, find_videos
 from videoswin_cli.data.walking import LeftOut, describe_left_out
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import MissingInputError, UsageError
 from videoswin_cli.io.visible import name_some
 from videoswin_cli.records import ListedVideo
 
@@ -42,7 +42,9 @@ class NameSearch:
     def __init__(self, root: Path) -> None:
         """Raises UsageError where `root` is no folder."""
         if not root.is_dir():
-            raise UsageError(f"no such folder: {root}", hint="--root is where the videos lie")
+            raise MissingInputError(
+                f"no such folder: {root}", hint="--root is where the videos lie"
+            )
         self.root = root
 
     def find(self, name: str, label: int | str | None) -> Match:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from videoswin_cli.errors import FetchError, UsageError
+from videoswin_cli.errors import FetchError, OfflineError, UsageError
 from videoswin_cli.io.transport import Exchange, RedirectError, SlowError
 from videoswin_cli.io.visible import visible
 
@@ -131,7 +131,7 @@ def fetch(
                 _version_path(part).unlink(missing_ok=True)
         if force or not path.is_file():
             if offline:
-                raise FetchError(
+                raise OfflineError(
                     f"{path} is missing and offline mode forbids fetching {url}",
                     hint=f"Fetch it on a connected machine and put it at {path}, or leave offline "
                     "mode (--offline, VIDEOSWIN_OFFLINE).",

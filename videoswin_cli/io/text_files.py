@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import MissingInputError, UsageError
 from videoswin_cli.io.atomic import check_no_stream
 from videoswin_cli.io.encodings import guess_encoding
 
@@ -38,7 +38,8 @@ def read_text(path: Path, *, what: str) -> str:
         with path.open("rb") as file:
             data = file.read(_LARGEST + 1)
     except OSError as error:
-        raise UsageError(f"cannot read the {what} {path}: {error.strerror or error}") from error
+        kind = MissingInputError if isinstance(error, FileNotFoundError) else UsageError
+        raise kind(f"cannot read the {what} {path}: {error.strerror or error}") from error
     if len(data) > _LARGEST:
         raise UsageError(
             f"cannot read the {what} {path}: it is larger than {_LARGEST // 2**20} MiB"

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import ConfigError, UnknownModelError
 from videoswin_cli.io.paths import configs_dir
 from videoswin_cli.io.typed_records import check_keys, required_keys, to_record
 from videoswin_cli.io.yaml_text import read_yaml
@@ -122,7 +122,7 @@ def load_spec(name_or_path: str) -> ModelSpec:
         longer = [name for name in names if name.startswith(name_or_path)][:3]
         near = longer or get_close_matches(name_or_path, names, n=3, cutoff=0.5)
         hint = f"nearest: {', '.join(near)}" if near else "`videoswin models` lists them all"
-        raise UsageError(f"unknown model {name_or_path!r}", hint=hint)
+        raise UnknownModelError(f"unknown model {name_or_path!r}", hint=hint)
     return read_spec(_models_folder() / f"{name_or_path}.yaml")
 
 
@@ -165,14 +165,14 @@ def parse_spec(data: dict[str, Any], *, source: str, folder: Path | None) -> Mod
 
     architecture, protocol = part(Architecture), part(InputProtocol)
     if problem := next(find_problems(architecture, protocol), None):
-        raise UsageError(f"{source}: {problem}")
+        raise ConfigError(f"{source}: {problem}")
     recipe = {key.removeprefix("recipe_"): data[key] for key in recipe_keys & data.keys()}
     header, publication = part(_Header), part(Publication)
     published = None
     if has_recipe:
         published = to_record(Recipe, recipe, source=source, ranges=RECIPE_RANGES, prefix="recipe_")
     for found in _publication_problems(publication, published):
-        raise UsageError(f"{source}: {found}")
+        raise ConfigError(f"{source}: {found}")
     return ModelSpec(
         name=header.name,
         kind=header.kind,

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from videoswin_cli.errors import CheckpointError, UsageError
+from videoswin_cli.errors import CheckpointError, ConfigError, MissingInputError, UsageError
 from videoswin_cli.io.visible import name_some
 from videoswin_cli.model.catalog import ModelSpec, load_spec
 from videoswin_cli.model.checkpoint import RawCheckpoint, read_checkpoint, write_safetensors
@@ -229,7 +229,9 @@ def _is_weight_file(model: str) -> bool:
     if there and not is_folder:
         return True
     if path.suffix in (".safetensors", ".pth", ".pt", ".pdparams", ".bin") or "/" in model:
-        raise UsageError(f"no such file: {model}", hint="--model takes a name, a YAML or a file")
+        raise MissingInputError(
+            f"no such file: {model}", hint="--model takes a name, a YAML or a file"
+        )
     return False
 
 
@@ -283,5 +285,5 @@ def _class_names(
             return read_labels(spec.labels, num_classes=num_classes)
         list_labels(spec.labels)
     if num_classes > _MOST_CLASSES:
-        raise UsageError(f"{spec.name}: {num_classes} classes; the limit is {_MOST_CLASSES}")
+        raise ConfigError(f"{spec.name}: {num_classes} classes; the limit is {_MOST_CLASSES}")
     return tuple(f"class {index}" for index in range(num_classes))

@@ -22,7 +22,7 @@ from videoswin_cli.data.decoding.container import (
 from videoswin_cli.data.decoding.orientation import Orientation, read_orientation
 from videoswin_cli.data.decoding.packets import PacketFacts, PacketSource, Scan
 from videoswin_cli.data.decoding.random_access import Access
-from videoswin_cli.errors import VideoError
+from videoswin_cli.errors import TruncatedVideoError, VideoError
 
 if TYPE_CHECKING:
     from av import VideoStream
@@ -120,7 +120,7 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
         notes.append(f"the file may be cut off: {loss.doubt}")
     if found is not None:
         if not allow_truncated:
-            raise VideoError(
+            raise TruncatedVideoError(
                 f"{shown}: {found}",
                 hint="Fetch it again, or read what is left with --allow-truncated.",
             )

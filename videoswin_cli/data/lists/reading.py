@@ -27,7 +27,7 @@ from videoswin_cli.data.lists.rows import (
 )
 from videoswin_cli.data.lists.splits import choose_split, count_splits
 from videoswin_cli.data.lists.tables import find_delimiter, read_table
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import DatasetError, MissingInputError, UsageError, raised_as
 from videoswin_cli.io.text_files import begins_as_json, parse_json, read_text, shorten, split_lines
 from videoswin_cli.records import Segment
 
@@ -63,7 +63,7 @@ def read_list(
             one that is usually called so.
 
     Raises:
-        UsageError: the file cannot be read, or a line is not of the format; it names the line.
+        DatasetError: the file cannot be read, or a line is not of the format; it names the line.
     """
     path = Path(path)
     read = partial(
@@ -87,7 +87,7 @@ def read_list(
 def check_list(path: Path) -> None:
     """Raises UsageError where there is no such list; nothing is read."""
     if not os.path.lexists(path) and not _matching(path):
-        raise UsageError(f"cannot read the list {path}: no such file")
+        raise MissingInputError(f"cannot read the list {path}: no such file")
 
 
 def _matching(pattern: Path) -> list[Path]:
@@ -98,7 +98,7 @@ def _matching(pattern: Path) -> list[Path]:
 
 def _join(path: Path, lists: Sequence[VideoList]) -> VideoList:
     if len(formats := sorted({part.format for part in lists})) != 1:
-        raise UsageError(f"{path}: expected files of one format, found {formats or 'none'}")
+        raise DatasetError(f"{path}: expected files of one format, found {formats or 'none'}")
     splits: Counter[str] = Counter()
     for part in lists:
         splits.update(part.splits)
@@ -112,6 +112,7 @@ def _join(path: Path, lists: Sequence[VideoList]) -> VideoList:
     )
 
 
+@raised_as(DatasetError)
 def _read_file(
     path: Path,
     *,
@@ -145,7 +146,7 @@ def _read_file(
         )
         notices.extend(said)
     elif label_column is not None:
-        raise UsageError(
+        raise DatasetError(
             f"--label-column {label_column}: {path} ({chosen}) has no columns with names",
             hint="a table needs a header line; --list-format csv reads the first line as one",
         )
@@ -154,7 +155,7 @@ def _read_file(
     if multi_label:
         rows = [part for row in rows for part in _split_labels(row, path)]
     if not rows:
-        raise UsageError(f"the list {path} ({chosen}) names no video")
+        raise DatasetError(f"the list {path} ({chosen}) names no video")
     return VideoList(
         source=str(path),
         format=chosen,
@@ -171,14 +172,14 @@ def _read_json(path: Path, text: str, format: ListFormat | None) -> tuple[object
         return parse_json(text, source=str(path)), ()
     lines = split_lines(text, source=str(path))
     if not lines:
-        raise UsageError(f"the list {path} is empty")
+        raise DatasetError(f"the list {path} is empty")
     plain = [line for _, line in lines[:_SAMPLE]]
     if format is None and plain[0][0] in "[{" and not is_json_lines(plain):
         try:
             return parse_json(text, source=str(path)), ()
         except UsageError as error:
             if begins_as_json(text):
-                raise UsageError(
+                raise DatasetError(
                     error.message,
                     hint=error.hint or "if it is no JSON, name its format with --list-format",
                 ) from error
@@ -203,7 +204,7 @@ def _leave_out_comments(path: Path, lines: Lines, notices: list[str]) -> Lines:
         is_comment = line == "#" or line.startswith(_COMMENTS)
         (comments if is_comment and not (header and place == 0) else kept).append((number, line))
     if not kept:
-        raise UsageError(f"the list {path} names no video: all its lines are comments")
+        raise DatasetError(f"the list {path} names no video: all its lines are comments")
     if comments:
         notices.append(_describe_comments(len(comments), *comments[0]))
     return kept
@@ -233,7 +234,7 @@ def _read_csv(path: Path, text: str, lines: Lines) -> Iterator[Entry]:
     number, header = lines[0]
     delimiter = find_delimiter(header, [line for _, line in lines[1:_SAMPLE]] or [""])
     if delimiter is None:
-        raise UsageError(
+        raise DatasetError(
             f"{path}: no column for the video in the header {shorten(header)}",
             hint="expected a column such as path, video, file_name or id, and for the class one "
             "such as label or class",
@@ -261,7 +262,7 @@ def _read_lines(
     read = reader_of(format, [line for _, line in lines])
     file = HMDB51_FILE.fullmatch(path.name)
     if format == "hmdb51" and file is None:
-        raise UsageError(f"{path}: an HMDB51 list is called CLASS_test_splitN.txt")
+        raise DatasetError(f"{path}: an HMDB51 list is called CLASS_test_splitN.txt")
     if (said := _UNNAMED_COLUMNS.get(format)) is not None:
         notices.append(said)
     marked, comments = [], []
@@ -271,7 +272,7 @@ def _read_lines(
             if line[0] == "#":
                 comments.append((number, line))
                 continue
-            raise UsageError(
+            raise DatasetError(
                 f"{where}: expected {EXPECTED[format]}, found {shorten(line)}",
                 hint="fix the line, or name another format with --list-format",
             )
