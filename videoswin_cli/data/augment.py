@@ -23,7 +23,7 @@ _GREY = 128
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """What may happen to a clip; the keys of the recipe of the same names."""
+    """Random changes of a training clip; the recipe has keys of the same names."""
 
     crop_area: tuple[float, float] = (1.0, 1.0)  # share of the frame
     crop_aspect: tuple[float, float] = (1.0, 1.0)  # width over height

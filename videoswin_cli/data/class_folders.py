@@ -122,14 +122,14 @@ def match_classes(train: Collection[str], val: Collection[str]) -> tuple[dict[st
                 hint="give the folders of a class one name in both parts",
             )
     notices = [
-        f"{_quote(own)} are taken for {len(own)} classes, though they differ in spelling only"
+        f"{_quote(own)} are read as {len(own)} classes, though they differ in spelling only"
         for own in _by_folded({*train, *names.values()}).values()
         if len(own) > 1
     ]
     if respelled:
         notices.append(
-            f"{len(respelled)} class names are spelled otherwise in the validation part and are "
-            f"taken for one: {name_some(respelled)}"
+            f"{len(respelled)} class names are spelled differently in the validation part and are "
+            f"merged: {name_some(respelled)}"
         )
     return names, notices
 
@@ -183,7 +183,7 @@ def _describe_empty(folder: Path, classes: Collection[str]) -> Iterable[str]:
             is_folder = stat.S_ISDIR(path.stat().st_mode)
         except OSError:
             if path.is_symlink():
-                yield f"{path} is a link to nothing: no class"
+                yield f"{path} is a broken link, so no class"
             continue
         if is_folder and path.is_symlink():
             yield f"{path} is a link to a folder that is read already or has no video: no class"

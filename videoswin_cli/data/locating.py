@@ -1,4 +1,4 @@
-"""Where the videos of a list lie: under a root, by path or by id, whatever their extension."""
+"""Files of the videos of a list: under a root, by path or by id, with any extension."""
 
 import os
 from collections import Counter, defaultdict

@@ -67,7 +67,7 @@ class NameSearch:
         """Sentences on the search as a whole."""
         if "_index" not in self.__dict__:
             return []
-        lines = [] if self._index.by_stem else [f"there is no video below {self.root}"]
+        lines = [] if self._index.by_stem else [f"no video under {self.root}"]
         unreadable = describe_left_out(self._index.unreadable, what="video")
         return [*lines, unreadable] if unreadable else lines
 
@@ -155,14 +155,14 @@ class NameSearch:
     def _explain(self, name: str) -> str:
         """Why a name is not found, with the file that might be meant."""
         if (self.root / name).is_dir():
-            return "a folder, no file"
+            return "a folder, not a file"
         stem, _ = _split_suffix(compose(name))
         if near := self._index.by_folded.get(stem.casefold()):
             return f"{ListedVideo.missing}; {near[0]} differs in letter case"
         for place in self._index.by_name.get(posixpath.basename(stem), []):
             other, _ = _split_suffix(compose(place))
             if f"/{other}".endswith(f"/{stem}") or f"/{stem}".endswith(f"/{other}"):
-                return f"{ListedVideo.missing}; {place} is there: is --root another folder?"
+                return f"{ListedVideo.missing}; {place} exists: should --root be another folder?"
         return ListedVideo.missing
 
 

@@ -72,7 +72,7 @@ def write_error(path: Path, error: OSError) -> VideoSwinError:
     if is_refusal(error):
         return UsageError(message, hint="check the name and the folder, or choose another")
     return VideoSwinError(
-        message, hint="make room, then start the same command again: what is done is kept"
+        message, hint="free some space, then run the same command again to resume"
     )
 
 

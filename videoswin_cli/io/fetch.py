@@ -64,7 +64,7 @@ class _Failure(Exception):  # noqa: N818  (an event of the loop, never seen outs
 
 @dataclass(frozen=True, kw_only=True)
 class _Version:
-    """Which version of a file a partial belongs to."""
+    """Version of a file that a partial download belongs to."""
 
     url: str
     header: str  # "ETag" or "Last-Modified"
@@ -74,7 +74,7 @@ class _Version:
 
 @dataclass(kw_only=True)
 class _Limits:
-    """What is asked of a download, over all its tries."""
+    """Limits of a download, over all its tries."""
 
     url: str
     sha256: str | None
@@ -155,7 +155,7 @@ def fetch(
         if sha256 is not None and not (digest := hash_file(path)).startswith(sha256.lower()):
             raise FetchError(
                 f"{path} has SHA-256 {digest}, expected {sha256}",
-                hint=f"Remove it, and it is fetched anew from {url}.",
+                hint=f"Remove it to download it again from {url}.",
             )
     except OSError as error:
         raise FetchError(
@@ -182,7 +182,7 @@ def _hold_lock(path: Path) -> "AbstractContextManager[object]":
     try:
         return lock.acquire(blocking=False)
     except Timeout:
-        _LOG.warning("%s: another process fetches it; waiting", visible(path.name))
+        _LOG.warning("%s: another process is downloading it; waiting", visible(path.name))
         return lock.acquire()
 
 
@@ -309,11 +309,11 @@ def _save(
         file.flush()
         os.fsync(file.fileno())
     if total is not None and offset != total:
-        raise _Failure("broken", f"{offset} of {total} bytes came", restart=offset > total)
+        raise _Failure("broken", f"{offset} of {total} bytes received", restart=offset > total)
     if sha256 is not None and not (digest := hash_file(part)).startswith(sha256.lower()):
         raise _Failure(
             "wrong",
-            f"{offset} bytes ({kind}) with SHA-256 {digest} came, expected {sha256}",
+            f"{offset} bytes ({kind}) received with SHA-256 {digest}, expected {sha256}",
             restart=True,
         )
 
@@ -338,7 +338,9 @@ def _check_range(
     # A server may honour Range and not If-Range: its answer is compared, not trusted.
     begin = re.match(r"bytes ([0-9]{1,15})-", response.headers.get("Content-Range", ""))
     if begin is None or int(begin[1]) != offset:
-        raise _Failure("broken", f"not the range from byte {offset} came", restart=True)
+        raise _Failure(
+            "broken", f"the server sent another range than from byte {offset}", restart=True
+        )
     value = response.headers.get(version.header, version.value)
     if value != version.value or (version.size is not None and total != version.size):
         raise _Failure("broken", "the file changed on the server", restart=True)
@@ -346,7 +348,7 @@ def _check_range(
 
 def _check_limit(size: int, max_bytes: int | None) -> None:
     if max_bytes is not None and size > max_bytes:
-        raise _Failure("refused", f"{size} bytes or more, allowed are {max_bytes}")
+        raise _Failure("refused", f"{size} bytes or more; the limit is {max_bytes}")
 
 
 def _read_size(response: "Response") -> int | None:
@@ -364,7 +366,7 @@ def _read_size(response: "Response") -> int | None:
         return None
     match = re.fullmatch(r"([0-9]{1,15})( *, *\1)*", size.strip())
     if match is None:
-        raise _Failure("refused", f"the server sent a size that is none: {size[:60]!r}")
+        raise _Failure("refused", f"the server sent an invalid size: {size[:60]!r}")
     return int(match[1])
 
 

@@ -1,4 +1,4 @@
-"""How this process holds its memory. For commands only: a library leaves that to its caller."""
+"""Memory allocator settings of this process, for commands only: a library leaves them alone."""
 
 import ctypes
 import sys

@@ -21,7 +21,7 @@ PUBLISHERS = ("videoswin", "official", "mmaction2", "torchvision", "paddlevideo"
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a published checkpoint was trained; the YAML keys carry the prefix `recipe_`."""
+    """Training recipe of a published checkpoint; the YAML keys have the prefix `recipe_`."""
 
     optimizer: str
     lr: float
@@ -45,7 +45,7 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Publication:
-    """Where a checkpoint comes from and what was published about it. All optional for one's own."""
+    """Origin and published results of a checkpoint. All optional for one's own models."""
 
     publisher: str | None = None
     origin: str | None = None  # repository and config

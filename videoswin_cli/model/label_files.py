@@ -93,7 +93,7 @@ def _check(names: Sequence[str], path: Path) -> tuple[str, ...]:
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
         raise LabelError(
-            f"cannot read the labels {path}: the name {shorten(name)} stands {count} times",
+            f"cannot read the labels {path}: the name {shorten(name)} occurs {count} times",
             hint="if numbers belong to the names, write a table: a header `id,name`, quoted names",
         )
     return tuple(names)
@@ -254,6 +254,6 @@ def _in_order(pairs: _Pairs) -> list[str]:
         twice = [number for number, times in Counter(numbers).items() if times > 1]
         places = enumerate(sorted(set(numbers)), start=min(numbers[0], 1))
         absent = [place for place, number in places if place != number]
-        what = f"{twice[0]} stands twice" if twice else f"{absent[0]} is missing"
+        what = f"{twice[0]} occurs twice" if twice else f"{absent[0]} is missing"
         raise ValueError(f"the indices of {count} names are not 0 to {count - 1}: {what}")
     return [name for _, name in sorted(pairs, key=lambda pair: int(pair[0]))]

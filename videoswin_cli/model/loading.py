@@ -40,13 +40,13 @@ class LoadedModel:
 
     @property
     def summary(self) -> str:
-        """What was loaded, for the user's eyes."""
+        """Summary of what was loaded, for the user."""
         parameters = sum(p.numel() for p in self.network.parameters())
         head = f"{len(self.labels)} classes" if self.labels else "no head, features only"
         first = (
             f"{self.spec.name}: {parameters / 1e6:.1f}M parameters, {head}, "
             f"{self.layout} layout, from {self.weights}"
-            + (f", which says it is {self.described_as}" if self.described_as else "")
+            + (f", described as {self.described_as}" if self.described_as else "")
         )
         return "; ".join((first, *self.remarks))
 
@@ -121,7 +121,7 @@ def describe(
     with_head: bool = True,
     weights_set: str | None = None,
 ) -> tuple[ModelSpec, tuple[str, ...]]:
-    """What `load` will give as spec and class names; weights are read where a file is named.
+    """Spec and class names that `load` will give; weights are read where a file is named.
 
     Raises:
         UsageError: no such model, one without classes, or a wrong YAML or label file.
@@ -168,12 +168,12 @@ def check_finite(model: LoadedModel) -> None:
         raise CheckpointError(
             f"{model.weights}: NaN or infinite numbers in {len(names)} tensors, in {dtype}: "
             f"{name_some(names)}",
-            hint="take weights from before the training diverged; float16 ends at 65504",
+            hint="use weights from before the training diverged; the largest float16 is 65504",
         )
 
 
 def name_model(path: Path, *, weights_set: str | None = None) -> str:
-    """What to give `load` as the model of a file that nothing else is known of.
+    """Model argument of `load` for a file of which nothing else is known.
 
     Raises:
         CheckpointError: no published model fits, or more than one does; they are named.
@@ -195,7 +195,7 @@ def name_model(path: Path, *, weights_set: str | None = None) -> str:
         classes = infer_architecture(tensors).num_classes
         raise CheckpointError(
             f"{what}; no published model has its {classes} classes",
-            hint=f"name the one that it was trained from with --model: {', '.join(others)}",
+            hint=f"name the model that it was trained from with --model: {', '.join(others)}",
         )
     raise CheckpointError(f"{what}; no published model fits", hint="name a YAML with --model")
 
@@ -245,16 +245,16 @@ def _to_floats(
             raise CheckpointError(
                 f"{path}: {name} holds {kind} numbers; expected float16, bfloat16, float32 or "
                 "float64",
-                hint="quantized weights have to be turned back with their scales first",
+                hint="dequantize quantized weights with their scales first",
             )
     return {name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()}
 
 
 def _headless(spec: ModelSpec) -> UsageError:
-    what = "image weights" if spec.kind == "image" else "these weights are a bare backbone"
+    what = "image weights" if spec.kind == "image" else "these are backbone weights"
     return UsageError(
-        f"{spec.name} has no classes to predict: {what}",
-        hint="a network without a head gives features, and is a starting point for fine-tuning",
+        f"{spec.name} has no classification head: {what}",
+        hint="a network without a head serves for features and as a starting point for fine-tuning",
     )
 
 

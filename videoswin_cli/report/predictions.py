@@ -99,7 +99,7 @@ def _describe(prediction: Prediction) -> str:
     if prediction.frames is None:
         return visible(prediction.model)
     return (
-        f"{prediction.frames} frames at {prediction.fps:.4g} a second, {prediction.decoder}, "
+        f"{prediction.frames} frames, {prediction.fps:.4g} fps, {prediction.decoder}, "
         f"{visible(prediction.model)}, {prediction.views} views"
     )
 

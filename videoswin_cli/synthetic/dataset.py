@@ -54,7 +54,7 @@ def make_camera_motion(
         if not _is_whole(_path(folder, motion, seed, number))
     ]
     if kept := clips_per_class * len(MOTIONS) - len(keys):
-        notice(f"{kept} clips are there already and are kept, {len(keys)} to be made")
+        notice(f"{kept} clips exist and are kept; {len(keys)} to make")
     for motion in MOTIONS:
         try:
             (folder / motion).mkdir(parents=True, exist_ok=True)

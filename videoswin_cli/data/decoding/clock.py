@@ -1,4 +1,4 @@
-"""When each frame is shown, and in which order: from the stamps of the packets.
+"""Presentation times and order of the frames, from the time stamps of the packets.
 
 Streams that were joined start over, or jump: they are read in the order in which they were sent,
 with a clock that goes on from the durations of their frames.
@@ -40,7 +40,7 @@ class Clock:
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """What a container says of the time of one stream."""
+    """Timing of one stream, as its container declares it."""
 
     tick: Fraction | None  # s
     rate: float  # frames a second, 0 where it does not say

@@ -1,4 +1,4 @@
-"""Whether files are whole whose containers are chains of parts, without a table of them.
+"""Completeness of files whose containers are chains of parts without a table of them.
 
 A part that reaches beyond the end of the file proves that it was cut, and something else in the
 place of a part that one is lost. A missing end mark proves nothing: live recordings, captures and
@@ -43,24 +43,24 @@ class Parts:
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """What the parts of a file tell."""
+    """End of a file, as its parts show it."""
 
     cut_off: bool = False  # proven
     holes: tuple[int, ...] = ()  # places in the file, in bytes, where a part is missing or broken
-    doubt: str | None = None  # why the file may be cut off, where that cannot be proven
+    doubt: str | None = None  # why the file may be truncated, where that cannot be proven
 
 
 WHOLE, CUT = Ending(), Ending(cut_off=True)
 
 
 def find_ending(kind: str, parts: Parts) -> Ending:
-    """What the parts of a file of FFmpeg's container `kind` tell."""
+    """End of a file of FFmpeg's container `kind`, as its parts show it."""
     look = _LOOKS.get(kind)
     return look(parts) if look is not None else WHOLE
 
 
 def _follow(parts: Parts, place: int, measure: Callable[[bytes], int], *, head: int) -> int:
-    """Where a chain of parts ends: inside the file, at its end, or beyond it.
+    """End of a chain of parts: inside the file, at its end, or beyond it.
 
     Args:
         parts: the file.
@@ -106,7 +106,7 @@ def _look_at_flv(parts: Parts) -> Ending:
     if place < parts.size and not parts.read(parts.size - _PAGE, _PAGE).strip(b"\0"):
         doubt = "its end is zeros"
     elif stated > parts.size:  # as in pieces that a server sent of a longer file
-        doubt = f"it has {parts.size:,} of the {stated:,.0f} bytes that its header promises"
+        doubt = f"it has {parts.size:,} of the {stated:,.0f} bytes that its header declares"
     return Ending(holes=tuple(holes), doubt=doubt)
 
 

@@ -1,4 +1,4 @@
-"""What the columns of a table and the keys of JSON objects mean: entries to rows."""
+"""Meaning of the columns of a table and the keys of JSON objects: entries to rows."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class _Columns:
-    """Which of the columns mean what. Several may name the video or the class: the first filled."""
+    """Columns by their meaning. Several may name the video or the class: the first filled."""
 
     names: tuple[str, ...]
     labels: tuple[str, ...]
@@ -111,19 +111,18 @@ def _show(name: str) -> str:
 
 def _describe_frames(span: Sequence[str], has_start: bool) -> str:
     if fold_column(span[0]) in column_names.SUPPORTS:
-        return f"{span[0]} is taken for the first and the last frame, counted from 1"
+        return f"{span[0]} is read as the first and the last frame, counted from 1"
     if len(span) == 2:
         return (
-            f"{span[0]} and {span[1]} are taken for frames counted from 0, the last one not "
-            "included"
+            f"{span[0]} and {span[1]} are read as frames counted from 0, the last one not included"
         )
     if has_start:
         return (
-            f"{span[0]} is taken for the first frame, counted from 0; without a column for the "
+            f"{span[0]} is read as the first frame, counted from 0; without a column for the "
             "end each part goes to the end of its video"
         )
     return (
-        f"{span[0]} is taken for the frame after the last one, counted from 0; without a column "
+        f"{span[0]} is read as the frame after the last one, counted from 0; without a column "
         "for the start each part begins where its video begins"
     )
 
@@ -228,7 +227,7 @@ def _read_label(value: Any, where: str, multi_label: bool) -> int | str | None:
         if len(value) > 1 and not multi_label:
             raise DatasetError(
                 f"{where}: {len(value)} classes for one video, {shorten(value)}",
-                hint="this needs a model of several classes a video; finetune has --multi-label",
+                hint="this needs a model with several classes per video (finetune --multi-label)",
             )
         value = ";".join(str(each) for each in value if not isinstance(each, list | dict))
     if value is None:

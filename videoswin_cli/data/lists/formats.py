@@ -83,7 +83,7 @@ def guess_format(
         return "path-label"
     if labelled and (most(lines, has_label_first) or most(lines, has_name_first)):
         raise DatasetError(
-            f"{path}: the label stands before the path, as in {lines[0][:80]!r}",
+            f"{path}: the label comes before the path, as in {lines[0][:80]!r}",
             hint="expected `path label`: change the order of the columns, or add a header line "
             "such as `label path`",
         )

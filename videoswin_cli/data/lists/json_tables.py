@@ -56,7 +56,7 @@ def _from_dataset_server(data: Mapping[str, Any], path: Path, notices: list[str]
     total = data.get("num_rows_total")
     if isinstance(total, int) and total > len(items):
         notices.append(
-            f"{path} is a page of {len(items)} of {total} rows of a data set, as Hugging Face's "
+            f"{path} is a page with {len(items)} of {total} rows of a data set, as Hugging Face's "
             "server sends it; only these are used"
         )
     rows: Objects = [item["row"] for item in items]

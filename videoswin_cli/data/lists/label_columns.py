@@ -1,4 +1,4 @@
-"""Which column is the class, and whether the columns that could be agree."""
+"""Choice of the column that holds the class, and agreement of the candidates."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

@@ -73,7 +73,10 @@ def question_labels(videos: VideoList, numbers: Sequence[int], classes: Sequence
         f"{classes[number]!r}, and lies in the folder of {classes[own]!r}, {own}"
     )
     if 2 * len(wrong) <= total or len({own for *_, own in wrong}) < 2:
-        return [*taken, f"{len(wrong)} of {total} labels are not those of their folders: {text}"]
+        return [
+            *taken,
+            f"{len(wrong)} of {total} labels are not those of their folders: {text}",
+        ]
     if all(number - own == 1 for _, number, own in wrong):
         hint = "the labels of this list seem to be counted from 1: subtract 1 from each"
     else:
@@ -81,7 +84,7 @@ def question_labels(videos: VideoList, numbers: Sequence[int], classes: Sequence
             "the list seems to number its classes in another order: write names instead of "
             "numbers, or give the names in its order with --labels"
         )
-    raise LabelError(f"{text}; so it is with {len(wrong)} of {total} rows", hint=hint)
+    raise LabelError(f"{text}; the same holds for {len(wrong)} of {total} rows", hint=hint)
 
 
 def _describe_indices(
@@ -99,7 +102,7 @@ def _describe_indices(
         what = f"the labels of {videos.source}"
     if same:
         return []
-    return [f"{what} are taken for class indices: {labels[0]} is {classes[numbers[0]]!r}"]
+    return [f"{what} are read as class indices: {labels[0]} is {classes[numbers[0]]!r}"]
 
 
 def _compare_with_folders(
@@ -226,7 +229,7 @@ def _find_name(
         hint = f"nearest: {', '.join(near)}; " if near else ""
         hint += "class names can be given with --labels, another model with --model"
     raise LabelError(
-        f"{videos.source}:{row.line}: the model has no class {shorten(name)} "
+        f"{videos.source}:{row.line}: unknown class {shorten(name)} "
         f"({unknown} of {len(names)} class names of this list are unknown)",
         hint=hint,
     )

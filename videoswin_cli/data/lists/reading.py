@@ -181,7 +181,7 @@ def _read_json(path: Path, text: str, format: ListFormat | None) -> tuple[object
             if begins_as_json(text):
                 raise DatasetError(
                     error.message,
-                    hint=error.hint or "if it is no JSON, name its format with --list-format",
+                    hint=error.hint or "if it is not JSON, set its format with --list-format",
                 ) from error
     return None, lines
 
@@ -249,7 +249,7 @@ _UNNAMED_COLUMNS: Mapping[ListFormat, str] = {
     "id-frames-label": "columns not used: the number of frames",
     "moments": "columns not used: the two numbers after the label",
     "path-start-count-label": (
-        "the numbers before the label are taken for the first frame, counted from 0, and the "
+        "the numbers before the label are read as the first frame, counted from 0, and the "
         "number of frames; -1 or 0 frames are the whole video"
     ),
 }
@@ -274,7 +274,7 @@ def _read_lines(
                 continue
             raise DatasetError(
                 f"{where}: expected {EXPECTED[format]}, found {shorten(line)}",
-                hint="fix the line, or name another format with --list-format",
+                hint="fix the line, or set another format with --list-format",
             )
         label = parsed.label
         if format == "hmdb51" and file is not None:

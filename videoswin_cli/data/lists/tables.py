@@ -14,7 +14,7 @@ _MOST_IN_NAME = 40  # characters of a column's name
 
 
 def find_delimiter(line: str, following: Sequence[str]) -> str | None:
-    """What separates the columns of a header; None where the line is no header.
+    """Separator of the columns of a header; None where the line is no header.
 
     A header names the video, and the class or what else is known; or it is of words that no line
     below has in the same column.
@@ -63,7 +63,7 @@ def read_table(lines: Iterable[tuple[int, str]], delimiter: str, *, source: str)
         source: of the table, for messages.
 
     Raises:
-        DatasetError: a column twice, more cells than columns, or a quote that nothing closes.
+        DatasetError: a column twice, more cells than columns, or a quote that is never closed.
     """
     records = split_records(lines, delimiter, source=source)
     _, header = next(records)
