@@ -58,7 +58,7 @@ def find_parts(folder: Path) -> Parts:
 
 
 def read_class_folder(folder: Path, *, all_files: bool = False) -> VideoList:
-    """Videos of a folder that has one subfolder a class; the label is the subfolder's name.
+    """Videos of a folder that has one subfolder per class; the label is the subfolder's name.
 
     Raises:
         DatasetError: no such folder, no video in a subfolder, or the subfolders are no classes.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 180.0  # without a byte that no earlier try had: then no further try
 TOTAL_SECONDS = 3600.0  # for a whole fetch, and one more for each SLOW_RATE bytes of the file
-SLOW_RATE = 1 << 16  # bytes a second
+SLOW_RATE = 1 << 16  # bytes per second
 FIRST_WAIT = 1.0  # seconds before the second try; doubled before each further one
 LONGEST_WAIT = 30.0  # seconds; a Retry-After is not waited for longer than this
 TRIES = {

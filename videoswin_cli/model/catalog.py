@@ -52,7 +52,7 @@ class Publication:
     license: str | None = None
     url: str | None = None
     file: str | None = None
-    bundled: bool = False  # the file is one of ours, in configs/weights
+    bundled: bool = False  # the file is in configs/weights
     file_mib: float | None = None  # MiB
     sha256: str | None = None  # whole digest, or the first 8 digits that the file name carries
     dataset: str | None = None
@@ -93,7 +93,7 @@ class ModelSpec:
 
     name: str
     kind: Literal["video", "image"]  # image: 2D weights, to start fine-tuning from
-    labels: Path | None  # one class name a line
+    labels: Path | None  # one class name per line
     multi_label: bool = False  # a video may have several classes, each a sigmoid of its own
     architecture: Architecture
     protocol: InputProtocol
@@ -110,7 +110,7 @@ class _Header:
 
 
 def load_spec(name_or_path: str) -> ModelSpec:
-    """Find a model by the name of a YAML of ours or by the path of one's own.
+    """Spec of a model, by the name of a published one or by the path of a YAML.
 
     Raises:
         UsageError: no such model (the nearest names are suggested), or a wrong YAML.
@@ -127,7 +127,7 @@ def load_spec(name_or_path: str) -> ModelSpec:
 
 
 def list_specs() -> list[ModelSpec]:
-    """All models that have a YAML here: ours, then video before image, by publisher and size."""
+    """All published models: bundled ones, then video before image, by publisher and size."""
     specs = [load_spec(name) for name in model_names()]
     return sorted(specs, key=_order)
 

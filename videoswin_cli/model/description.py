@@ -30,7 +30,7 @@ class _Entry:
 
 
 def read_description(metadata: Mapping[str, str], path: Path) -> Description | None:
-    """From the metadata of a file; None where the file is not one of ours.
+    """From the metadata of a file; None where the file is not videoswin's.
 
     Raises:
         CheckpointError: it is one, but what it says of itself makes no sense.

@@ -36,7 +36,7 @@ _Pairs = list[tuple[str, str]]  # index and name, both as written
 def list_labels(path: Path) -> tuple[str, ...]:
     """Class names in index order.
 
-    The file has a name a line, alone or with its index; a table with a header; or JSON: a list of
+    The file has a name per line, alone or with its index; a table with a header; or JSON: a list of
     names, an object from names to indices or from indices to names, or one with `id2label`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Names and shapes of the published checkpoints, turned into ours. No files are touched here.
+"""Names and shapes of the published checkpoints, converted to videoswin's. No file access.
 
 Ours ("videoswin") are the official backbone names without `backbone.`, plus `head.weight` and
 `head.bias`, and no buffers: the relative position index and the attention mask are geometry.

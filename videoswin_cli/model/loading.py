@@ -34,7 +34,7 @@ class LoadedModel:
     layout: Layout
     weights_set: str | None = None  # its name, where the file has several
     described_as: str | None = None  # the name of another model that the file says it is
-    training: Mapping[str, object] | None = None  # what a file of ours says of how it came about
+    training: Mapping[str, object] | None = None  # the training that a videoswin file describes
     remarks: tuple[str, ...] = ()  # what a user should know about the file
     not_finite: tuple[str, ...] = ()  # names of tensors with NaN or infinite numbers
 
@@ -60,14 +60,14 @@ def load(
     with_head: bool = False,
     weights_set: str | None = None,
 ) -> LoadedModel:
-    """Load a model by name, by YAML, or from one of our own weight files.
+    """Load a model by name, by YAML, or from a videoswin weight file.
 
     Args:
         model: a name of `videoswin models`, a YAML of the same form, or a self-describing
             safetensors file.
         checkpoint: weights of any known layout to put into it; without it those of the model,
             fetched at first use. They may have another number of classes than the model.
-        labels: class names, one a line, instead of the model's.
+        labels: class names, one per line, instead of the model's.
         dtype: of the parameters.
         with_head: refuse what has no classes; image weights before they are fetched.
         weights_set: which of several sets of weights in one file: a name, `ema` or `model`.
@@ -84,7 +84,7 @@ def load(
     if checkpoint is not None:
         weights, raw = Path(checkpoint), read_checkpoint(checkpoint)
     elif raw is None:
-        _class_names(spec, labels, own, published=spec)  # wrong ones are told before the download
+        _class_names(spec, labels, own, published=spec)  # wrong ones fail before the download
         weights = ensure(spec)
         raw = read_checkpoint(weights)
     found = find_network(raw, weights, spec, weights_set)
@@ -143,7 +143,7 @@ def describe(
 
 
 def save(path: Path, model: LoadedModel, *, training: Mapping[str, object] | None = None) -> None:
-    """Write our own layout: safetensors with architecture, protocol and labels in its metadata.
+    """Write videoswin's layout: safetensors with architecture, protocol and labels in its metadata.
 
     `training` is what else is to be known of it (recipe, metrics), by default what the model's own
     file said; it is not needed to load it.
@@ -201,7 +201,7 @@ def name_model(path: Path, *, weights_set: str | None = None) -> str:
 
 
 def _read_model(model: str) -> tuple[ModelSpec, tuple[str, ...] | None, RawCheckpoint | None]:
-    """The spec of a model; of a file of ours also its class names and tensors."""
+    """The spec of a model; of a videoswin file also its class names and tensors."""
     if not _is_weight_file(model):
         return load_spec(model), None, None
     raw, path = read_checkpoint(model), Path(model)
@@ -270,7 +270,7 @@ def _class_names(
     Args:
         spec: with the classes of the weights.
         chosen: label file of the user.
-        own: names that a file of ours brings along.
+        own: names that a videoswin file contains.
         published: the model as named, whose label file may be of other classes.
     """
     num_classes = spec.architecture.num_classes

@@ -110,7 +110,7 @@ def choose_set(
     Args:
         sets: of one file.
         wanted: a name, or `ema` for the averaged and `model` for the plain weights.
-        fits: tells which of several plain sets are of the model in question.
+        fits: decides which of several plain sets are of the model in question.
 
     Raises:
         CheckpointError: no such set, or several to choose from.

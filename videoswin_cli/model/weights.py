@@ -135,7 +135,7 @@ def _record_path(path: Path) -> Path:
 def _read_record(path: Path) -> _Record | None:
     try:
         return _Record(**json.loads(_record_path(path).read_text()))
-    except (OSError, ValueError, TypeError):  # none, or not ours: the file is hashed again
+    except (OSError, ValueError, TypeError):  # none, or another program's: the file is hashed again
         return None
 
 

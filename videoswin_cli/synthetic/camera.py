@@ -83,7 +83,7 @@ def _progress(times: NDArray[np.float64], rng: np.random.Generator) -> NDArray[n
 
 
 def _tremble(times: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Irregular swinging of about unit size, 3 to 9 times a second, without a drift."""
+    """Irregular swinging of about unit size, 3 to 9 times per second, without a drift."""
     total = np.zeros(len(times))
     for _ in range(4):
         total += np.sin(2 * np.pi * (times * rng.uniform(3, 9) + rng.random())) * rng.uniform(

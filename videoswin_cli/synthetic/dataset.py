@@ -1,4 +1,4 @@
-"""A folder of made clips, one subfolder a camera motion."""
+"""A folder of synthetic clips, one subfolder per camera motion."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -37,9 +37,9 @@ def make_camera_motion(
         folder: gets CLASS/SEED-NUMBER.mp4.
         clips_per_class: how many.
         seed: other seeds make other clips.
-        pictures: folder of still pictures to look at, instead of those of our own.
+        pictures: folder of background pictures, in place of generated ones.
         workers: processes that make them; None: as many as there are cores.
-        notice: is told which pictures cannot be read; they are left out.
+        notice: receives which pictures cannot be read; they are left out.
 
     Raises:
         UsageError: no such folder of pictures, or none in it that can be read; or `folder` is none.
@@ -70,7 +70,7 @@ def make_camera_motion(
 
 
 class _Maker:
-    """Makes one clip by (motion, number). An error of ours is given, not raised.
+    """Makes one clip by (motion, number). An error is returned, not raised.
 
     Of an error that is raised in a worker the main process gets the text, with a traceback in it.
     """

@@ -1,4 +1,4 @@
-"""Still pictures of our own making: what a made camera looks at.
+"""Procedurally generated background pictures for synthetic clips.
 
 Each is (height, width, 3) float32 RGB from 0 to 255 and follows from its generator alone.
 """

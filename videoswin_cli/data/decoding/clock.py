@@ -29,7 +29,7 @@ class Clock:
     numbers: "array[int]"  # frame number of each packet, -1 where it shows none
     times: tuple[float, ...]  # s, start of each frame; 0 is the start of the file
     end: float  # s, of the last frame
-    fps: float  # average frames a second
+    fps: float  # average frames per second
     varies: bool  # the frame rate is not constant
     counted: bool  # no stamps tell the order: the decoder's is taken, from the first packet on
     joins: tuple[int, ...]  # packets at which another stream begins
@@ -43,7 +43,7 @@ class Timing:
     """Timing of one stream, as its container declares it."""
 
     tick: Fraction | None  # s
-    rate: float  # frames a second, 0 where it does not say
+    rate: float  # frames per second, 0 where it does not say
     may_jump: bool  # stamps may start over on the way
     reorders: bool  # frames are sent in another order than shown
     unordered: bool  # stamps are those of decoding, and frames are reordered

@@ -77,7 +77,7 @@ def json_entries(data: object, path: Path, notices: list[str]) -> Iterator[Entry
 
 
 def read_json_lines(lines: Sequence[tuple[int, str]], path: Path) -> Iterator[Entry]:
-    """Entries of a file with an object a line.
+    """Entries of a file with an object per line.
 
     Raises:
         DatasetError: a line that is none.

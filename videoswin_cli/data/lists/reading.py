@@ -52,7 +52,7 @@ def read_list(
 
     Args:
         path: UTF-8 text, or what a byte order mark says; or a glob of several such files, as
-            HMDB51 has one a class.
+            HMDB51 has one per class.
         format: instead of what the content looks like.
         labelled: what an ambiguous list is taken for: rows with a label, or paths alone.
         multi_label: a video may have several classes: in rows of its own, as `path 1 3 5` (as
@@ -258,7 +258,7 @@ _UNNAMED_COLUMNS: Mapping[ListFormat, str] = {
 def _read_lines(
     path: Path, lines: Lines, format: ListFormat, notices: list[str]
 ) -> Iterator[ListRow]:
-    """Rows of the formats that have a row a line, those that are to be scored."""
+    """Rows of the formats that have a row per line, those that are to be scored."""
     read = reader_of(format, [line for _, line in lines])
     file = HMDB51_FILE.fullmatch(path.name)
     if format == "hmdb51" and file is None:
