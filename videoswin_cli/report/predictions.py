@@ -48,7 +48,7 @@ def open_report(format: Format, out: Path | None = None) -> Iterator[Callable[[P
 
 
 def _fields(prediction: Prediction) -> dict[str, Any]:
-    """One object as docs/predictions.md shows it; `logits` only where they were requested."""
+    """One object as docs/formats.md shows it; `logits` only where they were requested."""
     fields = asdict(prediction)
     if prediction.logits is None:
         del fields["logits"]
