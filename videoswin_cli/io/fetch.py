@@ -335,7 +335,7 @@ def _check_status(response: "Response", *, offset: int) -> None:
 def _check_range(
     response: "Response", *, offset: int, version: _Version, total: int | None
 ) -> None:
-    # A server may honour Range and not If-Range: its answer is compared, not trusted.
+    # A server may honor Range and not If-Range: its answer is compared, not trusted.
     begin = re.match(r"bytes ([0-9]{1,15})-", response.headers.get("Content-Range", ""))
     if begin is None or int(begin[1]) != offset:
         raise _Failure(

@@ -95,7 +95,7 @@ def load(
     remarks = list(found.remarks)
     if spoilt:
         remarks.append(f"NaN or infinite numbers in {len(spoilt)} tensors: {name_some(spoilt)}")
-    with torch.device("meta"):  # nothing is initialised only to be overwritten
+    with torch.device("meta"):  # nothing is initialized only to be overwritten
         network = Swin3D(**asdict(found.spec.architecture))
     network.load_state_dict(ready, strict=True, assign=True)
     said = read_description(raw.metadata, weights)

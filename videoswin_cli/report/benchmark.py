@@ -21,7 +21,7 @@ def benchmark_rows(found: Benchmark) -> Iterator[tuple[str, str]]:
     limited = found.workers and waited > _LIMITED
     limit = f"; decoding is the limit, {waited:.0%} of the time" if limited else ""
     how = f"network beside {found.workers} decoding processes" if found.workers else "sequential"
-    yield "everything", f"{found.videos_per_second:9.3g} videos/s, {how}{limit}"
+    yield "end to end", f"{found.videos_per_second:9.3g} videos/s, {how}{limit}"
     yield (
         "arithmetic",
         f"{found.gmacs_per_view:9.1f} G multiply-adds per view, done at "
@@ -29,7 +29,7 @@ def benchmark_rows(found: Benchmark) -> Iterator[tuple[str, str]]:
         f"{found.fraction_of_peak_matmul:.0%} of the "
         f"{found.matmul_gflops:.0f} of a large matrix product here",
     )
-    yield "memory", f"{found.added_bytes / 2**20:9.0f} MiB above the weights, at most"
+    yield "memory", f"{found.added_bytes / 2**20:9.0f} MiB above the weights (peak)"
     if found.ratio is not None:
         yield (
             f"against {found.against}",

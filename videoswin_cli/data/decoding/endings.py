@@ -212,7 +212,7 @@ def _is_page_whole(page: bytes) -> bool:
 def _look_at_gif(parts: Parts) -> Ending:
     """Blocks up to a trailer. Source: GIF89a Specification."""
     with parts.map() as content:
-        place = 13 + _count_colours(content[10:11])
+        place = 13 + _count_colors(content[10:11])
         while place < parts.size:
             kind = content[place]
             if kind == 0x3B:
@@ -220,7 +220,7 @@ def _look_at_gif(parts: Parts) -> Ending:
             if kind == 0x21:
                 place += 2
             elif kind == 0x2C:
-                place += 10 + _count_colours(content[place + 9 : place + 10]) + 1
+                place += 10 + _count_colors(content[place + 9 : place + 10]) + 1
             elif kind == 0:  # decoders skip these
                 place += 1
                 continue
@@ -234,8 +234,8 @@ def _look_at_gif(parts: Parts) -> Ending:
     return Ending(doubt="it has no trailer")
 
 
-def _count_colours(flags: bytes) -> int:
-    """Bytes of a table of colours."""
+def _count_colors(flags: bytes) -> int:
+    """Bytes of a table of colors."""
     return 3 << (flags[0] & 7) + 1 if flags and flags[0] & 0x80 else 0
 
 

@@ -15,7 +15,7 @@ _WHEN = "timestamps?|timecode|time|keyframe|frame|seconds?|secs?|ts|pts|moment|i
 _BOUNDS = "start|end|begin|stop|onset|offset|from|to"
 _OF_WHAT = (
     "video|clip|segment|action|activity|event|annotation|annotated|label|query|target|key|middle|"
-    "mid|center|centre|central|peak|apex|anchor|current|first|last|gt"
+    "mid|center|center|central|peak|apex|anchor|current|first|last|gt"
 )
 _TAIL = "index|idx|id|number|num|nr|no|position|pos|in|ms|msecs?|milliseconds?|s"
 _MOMENT = re.compile(rf"(?:{_OF_WHAT})*(?:{_WHEN}|{_BOUNDS})(?:{_WHEN}|{_BOUNDS})*(?:{_TAIL})*")
