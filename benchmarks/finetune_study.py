@@ -34,12 +34,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.data.transforms import normalize
 from videoswin_cli.data.view_dataset import FailedVideo, ViewDataset
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.model.loading import load
 from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import InputProtocol, VideoPart
 from videoswin_cli.seeding import seeded
 from videoswin_cli.synthetic.camera import View

@@ -7,10 +7,8 @@ import typer
 
 from videoswin_cli.cli import options
 from videoswin_cli.cli.console import ProgressBar, notice, result
-from videoswin_cli.data.decoding.container import MAX_PIXELS
-from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.errors import UsageError, VideoError
-from videoswin_cli.model.catalog import DEFAULT_MODEL
+from videoswin_cli.options.run import DEFAULT_MODEL, MAX_PIXELS, OpenOptions
 from videoswin_cli.records import METRIC_NAMES
 from videoswin_cli.report.curves import draw_confusion, draw_curves
 from videoswin_cli.report.failures import write_failures
@@ -153,7 +151,7 @@ def finetune(
     allow_private_redirects: options.AllowPrivateRedirects = False,
     workers: options.Workers = None,
 ) -> None:
-    """Train a model on classes of your own.
+    """Train a model on your own classes.
 
     videoswin finetune ./mydata
 

@@ -7,16 +7,16 @@ from pathlib import Path
 import torch
 
 from videoswin_cli.data.augment import Augmentation
-from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.data.directions import Flips, choose_flips
 from videoswin_cli.data.training_dataset import TrainingClip, TrainingClips
 from videoswin_cli.data.workers import count_workers
 from videoswin_cli.engine.distributed import World, find_world
 from videoswin_cli.engine.precision import is_fast_in_bf16
 from videoswin_cli.engine.progress import Reporter
-from videoswin_cli.engine.runtime import DTYPES, Precision, Runtime, choose_runtime
+from videoswin_cli.engine.runtime import DTYPES, Runtime, choose_runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import ModelSpec
+from videoswin_cli.options.run import OpenOptions, Precision
 from videoswin_cli.records import InputProtocol
 from videoswin_cli.training.cost import estimate
 from videoswin_cli.training.examples import (
@@ -181,6 +181,7 @@ def choose_loader(
 def _choose_dtype(recipe: Recipe, runtime: Runtime) -> torch.dtype:
     if recipe.precision == "fp16" and runtime.on_cpu:
         raise UsageError("precision fp16 needs a GPU", hint="use bf16 or fp32")
+    assert recipe.precision != "auto"  # settled before
     return DTYPES[recipe.precision]
 
 
