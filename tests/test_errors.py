@@ -13,10 +13,13 @@ from videoswin_cli.data.decoding.open import open_video
 from videoswin_cli.data.lists.labels import number_labels
 from videoswin_cli.data.lists.reading import read_list
 from videoswin_cli.data.sources import expand_inputs
+from videoswin_cli.engine.provenance import check_description, write_description
+from videoswin_cli.engine.runtime import choose_runtime
 from videoswin_cli.errors import (
     CheckpointError,
     ConfigError,
     DatasetError,
+    DeviceError,
     ExpectationError,
     FetchError,
     LabelError,
@@ -24,6 +27,7 @@ from videoswin_cli.errors import (
     MissingInputError,
     OfflineError,
     OutputExistsError,
+    ResumeError,
     TruncatedVideoError,
     UnknownModelError,
     UsageError,
@@ -36,6 +40,10 @@ from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.model.checkpoint import read_checkpoint
 from videoswin_cli.model.label_files import list_labels
 from videoswin_cli.synthetic.dataset import make_camera_motion
+from videoswin_cli.tasks.extract.files import look_at_output
+from videoswin_cli.tasks.extract.output import parse_output
+from videoswin_cli.training.checkpoint import read_recipe_of
+from videoswin_cli.training.recipe import read_recipe
 
 CLASSES = [
     kind
@@ -129,6 +137,33 @@ def cut_file(folder: Path) -> None:
         pass
 
 
+def wrong_yaml(folder: Path) -> None:
+    path = folder / "model.yaml"
+    path.write_text("name: [")
+    load_spec(str(path))
+
+
+def wrong_recipe(_: Path) -> None:
+    read_recipe(changes=["lr=fast"])
+
+
+def foreign_matrix(folder: Path) -> None:
+    (folder / "feats.npy").touch()
+    look_at_output(parse_output(str(folder / "feats.npy")), resume=True, overwrite=False)
+
+
+def output_of_another_run(folder: Path) -> None:
+    description = folder / "run.json"
+    write_description(description, {"precision": "bf16"})
+    check_description(description, {"precision": "fp32"})
+
+
+def damaged_state(folder: Path) -> None:
+    path = folder / "state.pt"
+    path.write_text("no state")
+    read_recipe_of(path)
+
+
 @pytest.mark.parametrize(
     ("kind", "situation"),
     [
@@ -143,8 +178,14 @@ def cut_file(folder: Path) -> None:
         (LabelError, repeated_name),
         (LabelError, wrong_json_names),
         (ConfigError, unknown_key),
+        (ConfigError, wrong_yaml),
+        (ConfigError, wrong_recipe),
         (CheckpointError, text_as_checkpoint),
         (OutputExistsError, file_as_folder),
+        (OutputExistsError, foreign_matrix),
+        (ResumeError, output_of_another_run),
+        (ResumeError, damaged_state),
+        (DeviceError, lambda folder: choose_runtime(device="cuda:99")),
         (OfflineError, without_network),
         (TruncatedVideoError, cut_file),
     ],

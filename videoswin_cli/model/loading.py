@@ -58,7 +58,7 @@ class FoundModel:
     """A model by name, YAML or file: all that is known of it before its weights are fetched."""
 
     published: ModelSpec  # as named
-    own_labels: tuple[str, ...] | None  # that a file of ours brings along
+    own_labels: tuple[str, ...] | None  # that a videoswin file contains
     label_file: Path | None  # chosen instead of the model's
     weights: Path | None  # None: those of the model, not fetched yet
     network: FoundNetwork | None  # in the weights, where they are here
@@ -190,7 +190,7 @@ def load(
     with_head: bool = False,
     weights_set: str | None = None,
 ) -> LoadedModel:
-    """A model by name, by YAML, or from one of our own weight files.
+    """A model by name, by YAML, or from a videoswin weight file.
 
     Arguments and errors are those of `find_model` and `load_found`.
     """
