@@ -15,6 +15,7 @@ from typer.testing import Result
 
 from videoswin_cli import predict
 from videoswin_cli.model.checkpoint import read_checkpoint
+from videoswin_cli.model.inference_plan import InferencePlan
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.model.torch_files import load_torch
 from videoswin_cli.model.transfer import fresh_tensors
@@ -109,10 +110,8 @@ def test_named_options_are_keys_of_the_recipe(
 ) -> None:
     out = tmp_path / "o"
     named = ("--balance", "sampler", "--precision", "bf16", "--seed", 3, "--deterministic")
-    try:
-        result = run("finetune", data, "--model", tiny, "--out", out, *QUICK, *named)
-    finally:
-        torch.use_deterministic_algorithms(False)
+    result = run("finetune", data, "--model", tiny, "--out", out, *QUICK, *named)
+    assert not torch.are_deterministic_algorithms_enabled()
     assert result.exit_code == 0, result.output
     recipe = read_recipe(out / "config.yaml")
     assert (recipe.balance, recipe.precision, recipe.seed) == ("sampler", "bf16", 3)
@@ -154,13 +153,13 @@ def test_a_linear_probe_runs_the_backbone_once(
     run: Run, tiny: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[torch.Tensor] = []
-    pool = Swin3D.pool
+    pool = InferencePlan.pool
 
-    def counted(network: Swin3D, clips: torch.Tensor) -> torch.Tensor:
+    def counted(network: InferencePlan, clips: torch.Tensor) -> torch.Tensor:
         seen.append(pool(network, clips))
         return seen[-1]
 
-    monkeypatch.setattr(Swin3D, "pool", counted)
+    monkeypatch.setattr(InferencePlan, "pool", counted)
     plain = ("--set", "head_dropout=0", "--set", "lr=0.05", "--set", "clip_grad_norm=0")
     out = tmp_path / "o"
     command = ("finetune", data, "--model", tiny, "--out", out, "--freeze", "backbone", *QUICK)

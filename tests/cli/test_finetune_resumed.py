@@ -87,7 +87,7 @@ def test_auto_goes_on_in_the_precision_of_the_run(
         assert run(*line, "--precision", "bf16").exit_code == 130
     other = run(*line, "--resume", "auto")
     assert other.exit_code == 2
-    assert "recipe is {'precision': 'bf16'} there and {'precision': 'fp32'} here" in other.stderr
+    assert "recipe was {'precision': 'bf16'}, now {'precision': 'fp32'}" in other.stderr
     resumed = run(*line, "--resume", "auto", "--precision", "auto")
     assert resumed.exit_code == 0, resumed.output
     assert "training on cpu in bf16" in resumed.stderr

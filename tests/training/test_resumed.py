@@ -1,8 +1,9 @@
 """Finished, extended and spoilt runs that are resumed, and runs that no longer learn."""
 
 import math
+import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from colors import check_equal
 from few_clips import STEPS, Notices, check_same_files, read_state, train, write_few
 
 from videoswin_cli.errors import UsageError, VideoSwinError
+from videoswin_cli.io.process_state import deterministic_algorithms
 from videoswin_cli.model.checkpoint import read_checkpoint
-from videoswin_cli.training import determinism
 from videoswin_cli.training.loop import Stepper
 
 STILL = ("lr=1e-12", "patience=1", "epochs=6", "ema=0")
@@ -61,9 +62,9 @@ def test_a_run_that_stopped_early_stays_stopped(few: Path, tmp_path: Path) -> No
 
 def test_more_epochs_follow_the_longer_cosine(few: Path, out: Path) -> None:
     notices = Notices()
-    with pytest.raises(UsageError, match=r"\{'epochs': 2\} there and \{'epochs': 3\} here"):
+    with pytest.raises(UsageError, match=r"\{'epochs': 2\}, now \{'epochs': 3\}"):
         train(few, out, "epochs=3")
-    with pytest.raises(UsageError, match=r"\{'epochs': 2\} there and \{'epochs': 1\} here"):
+    with pytest.raises(UsageError, match=r"\{'epochs': 2\}, now \{'epochs': 1\}"):
         train(few, out, "epochs=1", asked=["epochs"])
     done = train(few, out, "epochs=3", asked=["epochs"], notices=notices)
     assert [row["step"] for row in done.progress.epochs] == [2, 4, 6]
@@ -240,22 +241,20 @@ def test_a_skipped_step_does_not_count_for_the_averages(
     assert updated == [0, 2, 3]
 
 
-@pytest.fixture
-def nondeterministic_again() -> Iterator[None]:
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
-@pytest.mark.usefixtures("nondeterministic_again")
 def test_cublas_has_a_workspace_with_which_it_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:2:16:8")
-    with pytest.raises(UsageError, match="products on a GPU may differ"):
-        determinism.compute_deterministically()
+    with (
+        pytest.raises(UsageError, match="products on a GPU may differ"),
+        deterministic_algorithms(),
+    ):
+        pass
     for given, then in ((":16:8", ":16:8"), (None, ":4096:8")):
         if given is None:
             monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
         else:
             monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", given)
-        determinism.compute_deterministically()
-        assert determinism.os.environ["CUBLAS_WORKSPACE_CONFIG"] == then
-        assert torch.are_deterministic_algorithms_enabled()
+        with deterministic_algorithms():
+            assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == then
+            assert torch.are_deterministic_algorithms_enabled()
+        assert os.environ.get("CUBLAS_WORKSPACE_CONFIG") == given
+        assert not torch.are_deterministic_algorithms_enabled()

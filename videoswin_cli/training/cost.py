@@ -2,14 +2,14 @@
 
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.model.catalog import ModelSpec
-from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.model.network import build_network
 from videoswin_cli.training.initialize import freeze, train_mode
 from videoswin_cli.training.memory import activation_bytes, shrink_clip
 from videoswin_cli.training.optimizer import group_parameters, make_optimizer, set_lr
@@ -65,8 +65,8 @@ def estimate(spec: ModelSpec, plan: Plan, runtime: Runtime, dtype: torch.dtype) 
         RuntimeError: out of memory.
     """
     recipe = plan.recipe
-    network = Swin3D(
-        **asdict(spec.architecture),
+    network = build_network(
+        spec.architecture,
         drop_path_rate=recipe.drop_path_rate,
         head_dropout=recipe.head_dropout,
     ).to(runtime.device)
@@ -111,7 +111,7 @@ def estimate(spec: ModelSpec, plan: Plan, runtime: Runtime, dtype: torch.dtype) 
 class _Kept(torch.autograd.graph.saved_tensors_hooks):
     """Counts the bytes that a forward pass keeps for the backward pass, each memory once."""
 
-    def __init__(self, network: Swin3D) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__(self._pack, lambda tensor: tensor)
         self._seen = {p.untyped_storage().data_ptr() for p in network.parameters()}
         self._own = set(self._seen)

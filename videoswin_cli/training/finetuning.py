@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,13 @@ from videoswin_cli.engine.distributed import World, find_world, process_group
 from videoswin_cli.engine.metrics import confusions
 from videoswin_cli.engine.progress import Reporter, Silent
 from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.io.process_state import (
+    deterministic_algorithms,
+    full_float32,
+    random_state_kept,
+)
 from videoswin_cli.records import METRIC_NAMES
 from videoswin_cli.training.checkpoint import Progress
-from videoswin_cli.training.determinism import compute_deterministically
 from videoswin_cli.training.due import Due, find_due, find_wait
 from videoswin_cli.training.loop import StepResult, mean_loss
 from videoswin_cli.training.preparation import FinetuneOptions, prepare
@@ -66,9 +70,8 @@ def finetune(options: FinetuneOptions, recipe: Recipe, reporter: Reporter) -> Fi
     if not world.is_main:
         reporter = Silent()
     check_output(options)
-    if recipe.deterministic:
-        compute_deterministically()
-    with process_group(world):
+    repeatable = deterministic_algorithms() if recipe.deterministic else nullcontext()
+    with repeatable, full_float32(), random_state_kept(), process_group(world):
         # All that holds on to the group of processes goes with this call: torch may hang where
         # the group outlives its end.
         return _finetune(options, recipe, reporter, world)
