@@ -11,7 +11,7 @@ order. One set of 50 clips a class, which no run sees, measures all. What `finet
 and chooses its best epoch by, is 2 clips a class more: as few as a user of so little data has.
 
 The plain loop is what a script does: AdamW with a learning rate of 1e-4 and torch's defaults, all
-weights, batches of 8, one fixed centre view of each clip, a constant rate, the last weights. It is
+weights, batches of 8, one fixed center view of each clip, a constant rate, the last weights. It is
 measured after as many passes over the clips, forward and backward, as the runs that it is compared
 with have epochs.
 
@@ -132,8 +132,8 @@ def make_clip(motion: str, rng: np.random.Generator) -> SyntheticClip:
         color = torch.from_numpy(rng.uniform(0, 255, 3).astype(np.float32))
         shape = int(rng.integers(2**32))
         for frame, place in zip(frames, places[:, number], strict=True):
-            centre = (place + 0.5) * SIZE[0] + (0, (SIZE[1] - SIZE[0]) / 2)
-            box, mask = blob(SIZE, centre, radius, np.random.default_rng(shape))
+            center = (place + 0.5) * SIZE[0] + (0, (SIZE[1] - SIZE[0]) / 2)
+            box, mask = blob(SIZE, center, radius, np.random.default_rng(shape))
             part = frame[box]
             part += torch.from_numpy(mask)[..., None] * (color - part)
     frames += torch.from_numpy(rng.normal(0, rng.uniform(1, 6), frames.shape).astype(np.float32))
@@ -161,7 +161,7 @@ def draw_numbers(seed: int, clips: int) -> list[int]:
 def read_views(
     folder: Path, numbers: range, protocol: InputProtocol
 ) -> dict[tuple[str, int], Tensor]:
-    """One centre view of each clip, uint8 (T, H, W, 3), decoded once and kept on disk."""
+    """One center view of each clip, uint8 (T, H, W, 3), decoded once and kept on disk."""
     kept = folder / f"views-{numbers.start}-{numbers.stop}.npy"
     keys = [(motion, number) for motion in MOTIONS for number in numbers]
     if not kept.exists():

@@ -1,4 +1,4 @@
-"""Clips in three colours, which a tiny network tells apart, and runs held against each other."""
+"""Clips in three colors, which a tiny network tells apart, and runs held against each other."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ QUICK = ("--epochs", 2, "--workers", 0, "--set", "lr=0.02", "--set", "scale_lr=f
 
 
 def write_color(path: Path, channel: int, seed: int) -> None:
-    """A noisy clip in one colour: what a network learns in a few steps."""
+    """A noisy clip in one color: what a network learns in a few steps."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     with av.open(str(path), "w") as container:

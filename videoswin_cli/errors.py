@@ -1,15 +1,28 @@
-"""What can go wrong for a user, and the exit code that says so.
+"""Errors that a user can meet, and the exit code of each.
 
-    VideoSwinError          1  the run failed
-    ├── UsageError          2  wrong usage or configuration: unknown model, missing file, bad YAML
-    │   └── CheckpointError 2  a weight file that is unsafe, unreadable or does not fit the model
-    ├── MachineError        1  the machine lacks open files, disk or processes: no video is to blame
-    ├── FetchError          4  a file could not be fetched, or its hash is wrong
-    ├── VideoError          3  one video cannot be read; the others are done all the same
-    └── ExpectationError    5  the accuracy is not the one that was expected
+    VideoSwinError              1  the run failed
+    ├── UsageError              2  wrong usage or configuration
+    │   ├── UnknownModelError   2  no published model has this name
+    │   ├── MissingInputError   2  no such file or folder, or nothing to read in it
+    │   ├── DatasetError        2  a list or a folder of classes that is damaged or ambiguous
+    │   ├── LabelError          2  class names or labels that do not fit the model or each other
+    │   ├── ConfigError         2  a model YAML, a recipe, or a key or value in one of them
+    │   ├── OutputExistsError   2  the output exists and would be overwritten
+    │   ├── ResumeError         2  existing results of a different run, or damaged ones
+    │   ├── DeviceError         2  a device or precision that this machine does not offer
+    │   └── CheckpointError     2  an unsafe or unreadable weight file, or of another model
+    ├── MachineError            1  the machine lacks open files, disk or processes
+    ├── FetchError              4  a file cannot be downloaded, or its hash is wrong
+    │   └── OfflineError        4  it would have to be downloaded, and offline mode forbids that
+    ├── VideoError              3  one video cannot be read; the others are processed all the same
+    │   └── TruncatedVideoError 3  its end is missing; `allow_truncated` reads the rest
+    └── ExpectationError        5  the accuracy is not the expected one
 
 Each message says what was found and what was expected; the hint says what to do.
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class VideoSwinError(Exception):
@@ -35,6 +48,38 @@ class UsageError(VideoSwinError):
     exit_code = 2
 
 
+class UnknownModelError(UsageError):
+    pass
+
+
+class MissingInputError(UsageError):
+    pass
+
+
+class DatasetError(UsageError):
+    pass
+
+
+class LabelError(UsageError):
+    pass
+
+
+class ConfigError(UsageError):
+    pass
+
+
+class OutputExistsError(UsageError):
+    pass
+
+
+class ResumeError(UsageError):
+    pass
+
+
+class DeviceError(UsageError):
+    pass
+
+
 class CheckpointError(UsageError):
     pass
 
@@ -47,9 +92,31 @@ class FetchError(VideoSwinError):
     exit_code = 4
 
 
+class OfflineError(FetchError):
+    pass
+
+
 class VideoError(VideoSwinError):
     exit_code = 3
 
 
+class TruncatedVideoError(VideoError):
+    pass
+
+
 class ExpectationError(VideoSwinError):
     exit_code = 5
+
+
+@contextmanager
+def raised_as(kind: type[UsageError]) -> Iterator[None]:
+    """Errors of shared readers as those of the caller's subject: a plain `UsageError` as `kind`.
+
+    Readers of text, JSON and YAML serve lists, labels and recipes alike and cannot tell which.
+    """
+    try:
+        yield
+    except UsageError as error:
+        if type(error) is not UsageError:
+            raise
+        raise kind(error.message, hint=error.hint) from error.__cause__

@@ -52,7 +52,7 @@ def test_a_table_and_a_video_of_its_own(run: Run, tiny: str) -> None:
     assert result.exit_code == 0, result.output
     names = [line.split("  ")[0] for line in result.stdout.splitlines()]
     assert names == ["model", "runs", "decode", "preprocess", "network", "network alone",
-                     "everything", "arithmetic", "memory"]  # fmt: skip
+                     "end to end", "arithmetic", "memory"]  # fmt: skip
     assert "1 decoding processes" in result.stdout
 
 

@@ -83,7 +83,7 @@ def test_a_file_that_says_it_is_another_model_is_told(
     options = ("--model", tmp_path / "mine.yaml", "--checkpoint", tiny)
     result = run("predict", clips / "b.mp4", *options)
     assert result.exit_code == 0, result.output
-    assert "which says it is tiny" in result.stderr
+    assert "described as tiny" in result.stderr
     assert "which says" not in run("predict", clips / "b.mp4", "--model", tiny).stderr
 
 

@@ -68,9 +68,9 @@ def test_classes_that_a_mirror_exchanges_are_learned(
     [
         ((), "no flips: a mirror exchanges 'SwipeLeft' and 'SwipeRight'; --flip swap does too"),
         (("--flip", "swap"), "flips exchange the classes 'SwipeLeft' and 'SwipeRight'"),
-        (("--flip", "no"), "no flips, as asked for"),
-        (("--set", "flip=false"), "no flips, as asked for"),
-        (("--flip", "yes"), "flips, as asked for; their mirrored clips keep their names: "),
+        (("--flip", "no"), "no flips, as requested"),
+        (("--set", "flip=false"), "no flips, as requested"),
+        (("--flip", "yes"), "flips, as requested; their mirrored clips keep their names: "),
         (
             ("--freeze", "backbone"),
             "no flips: the features of a frozen backbone are computed once, without augmentation",

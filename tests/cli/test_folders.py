@@ -142,7 +142,7 @@ def test_a_list_that_finds_nothing_says_where_the_files_are(
     (tmp_path / "list").write_text("1.mp4 0\nb/2.mp4 1\n")
     source = ("--list", tmp_path / "list", "--root", tmp_path)
     result = run("extract", *source, "--model", tiny, "--out", tmp_path / "f.npy")
-    assert "b/2.mp4 (no such file; clips/b/2.mp4 is there: is --root another" in result.stderr
+    assert "b/2.mp4 (no such file; clips/b/2.mp4 exists: should --root be" in result.stderr
 
 
 def test_names_of_a_path_list_are_rows(run: Run, tiny: str, tree: Path, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_eval_says_what_it_left_out(run: Run, root: Path) -> None:
         ("gbk.txt", "iconv -f GBK -t UTF-8"),
         ("kinetics_test.csv", "no column for the class among"),
         ("only_path.csv", "no column for the class among 'path'"),
-        ("label_first.txt", "the label stands before the path"),
+        ("label_first.txt", "the label comes before the path"),
         ("ucf_classind.txt", "counted from 1"),
     ],
 )

@@ -430,7 +430,7 @@ def test_paths_come_on_stdin(tiny: str, clips: Path) -> None:
         (["--decoder", "opencv"], "opencv"),
         (["--model", "swin-tiny-k40"], "swin-tiny-k400"),
         (["--model", "missing.safetensors"], "no such file"),
-        (["--model", "swin-tiny-in1k"], "no classes to predict: image weights"),
+        (["--model", "swin-tiny-in1k"], "no classification head: image weights"),
         (["--checkpoint", "missing.pth"], "missing.pth"),
     ],
 )

@@ -44,7 +44,7 @@ def test_eval_scores_each_segment(run: Run, tiny: str, listed: Path, tmp_path: P
         expected = [score.prob for score in answer.top]
         assert [entry["prob"] for entry in rows[key]["top"]] == pytest.approx(expected, abs=1e-6)
     assert rows["long.mp4#t=0,1.2"]["top"] != rows["long.mp4#t=2,3"]["top"]
-    assert "no frame from 9 s to 11 s" in rows["long.mp4#t=9,11"]["error"]
+    assert "no frame between 9 s and 11 s" in rows["long.mp4#t=9,11"]["error"]
 
 
 def test_extract_slides_windows_over_each_segment(

@@ -96,7 +96,7 @@ def test_operations_keep_shape_and_type(operation: module.Operation, strength: f
 
 @pytest.mark.parametrize("operation", module._OPERATIONS)
 def test_the_strongest_operations_leave_a_picture(operation: module.Operation) -> None:
-    """At 10 of 10, with either sign, none makes one colour of it or wraps round at 255."""
+    """At 10 of 10, with either sign, none makes one color of it or wraps round at 255."""
     ramp = torch.arange(256).to(torch.uint8)[None, None, :, None]
     clip = ramp.expand(2, 64, 256, 3).contiguous()
     for seed in range(8):

@@ -78,9 +78,9 @@ def test_what_is_no_class_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "twin").symlink_to(tmp_path / "a")
     assert read_class_folder(tmp_path).notices == (
         f"{tmp_path / 'empty'} is a folder without a video: no class",
-        f"{tmp_path / 'gone'} is a link to nothing: no class",
+        f"{tmp_path / 'gone'} is a broken link, so no class",
         f"{tmp_path / 'twin'} is a link to a folder that is read already or has no video: no class",
-        "left out: 2 files that are no videos (.txt 1, links to nothing 1); --all-files looks "
+        "left out: 2 files that are no videos (.txt 1, broken links 1); --all-files looks "
         "into them; 1 link to folders that are read already",
     )
 
@@ -180,7 +180,7 @@ def test_classes_with_folders_in_them_are_classes(names: tuple[str, ...], tmp_pa
 def test_two_spellings_between_parts_are_one_class(train: str, val: str) -> None:
     names, (text,) = match_classes([train, "zoom"], [val, "zoom"])
     assert names == {val: train, "zoom": "zoom"}
-    assert text.startswith("1 class names are spelled otherwise in the validation part")
+    assert text.startswith("1 class names are spelled differently in the validation part")
 
 
 def test_equal_names_are_not_noticed() -> None:
@@ -191,7 +191,7 @@ def test_two_spellings_within_a_part_are_two_classes_where_both_parts_have_them(
     names, notices = match_classes(["pan_left", "Pan Left"], ["pan_left", "Pan Left"])
     assert names == {"pan_left": "pan_left", "Pan Left": "Pan Left"}
     assert notices == [
-        "'Pan Left', 'pan_left' are taken for 2 classes, though they differ in spelling only"
+        "'Pan Left', 'pan_left' are read as 2 classes, though they differ in spelling only"
     ]
     assert match_classes(["pan_left", "Pan Left"], ["pan_left"]) == (
         {"pan_left": "pan_left"},

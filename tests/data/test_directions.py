@@ -218,17 +218,17 @@ def test_kinetics_is_mirrored(name: str) -> None:
 def test_what_is_asked_for_is_done_and_said() -> None:
     names = ("pan-left", "pan-right", "static")
     no = choose_flips(False, names)
-    assert (no.on, no.reason) == (False, "no flips, as asked for")
+    assert (no.on, no.reason) == (False, "no flips, as requested")
     yes = choose_flips(True, names)
     assert (yes.on, yes.partners) == (True, None)
     assert yes.reason == (
-        "flips, as asked for; their mirrored clips keep their names: 'pan-left' and 'pan-right' "
+        "flips, as requested; their mirrored clips keep their names: 'pan-left' and 'pan-right' "
         "(--flip swap exchanges them)"
     )
     assert choose_flips(True, ["run", "turn left"]).reason == (
-        "flips, as asked for, although 'turn left' holds 'left'"
+        "flips, as requested, although 'turn left' holds 'left'"
     )
-    assert choose_flips(True, ["run", "walk"]).reason == "flips, as asked for"
+    assert choose_flips(True, ["run", "walk"]).reason == "flips, as requested"
     assert choose_flips("swap", ["run", "walk"]).partners is None
 
 

@@ -138,7 +138,7 @@ def test_unreadable_lists(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Is a directory"):
         read_list(tmp_path)
     (tmp_path / "binary.txt").write_bytes(b"\xff\x00\x00a\x01")
-    with pytest.raises(UsageError, match="it is no text, it holds zero bytes"):
+    with pytest.raises(UsageError, match="it is not text: it contains zero bytes"):
         read_list(tmp_path / "binary.txt")
 
 
@@ -174,7 +174,7 @@ def test_labels_are_numbers_or_names(text: str, expected: list[int], tmp_path: P
         ("a.mp4 1\nb.mp4 5\n", "list.txt:2: label 5", "counted from 1: subtract 1"),
         ("a.mp4 0\nb.mp4 -1\n", "list.txt:2: b.mp4 has no label", "use predict or extract"),
         ("a.mp4\nb.mp4\n", r"list.txt:1: a.mp4 has no label \(paths list\)", "predict or extract"),
-        ("a.mp4 archery\nb.mp4 archry\n", "list.txt:2: the model has no class 'archry' "
+        ("a.mp4 archery\nb.mp4 archry\n", "list.txt:2: unknown class 'archry' "
          r"\(1 of 2 class names", "nearest: archery"),
     ],
 )  # fmt: skip

@@ -62,7 +62,7 @@ def test_times_and_frames_make_a_segment(
         ("1_0,20", "expected seconds"),
         ("1:75,100", "more than 59 after a colon"),
         ("1:2:3:4,100", "expected seconds"),
-        (f"{'9' * 5000},10", "a time of that many digits is none"),
+        (f"{'9' * 5000},10", "too many digits for a time"),
         ("10,10", "the end, 10, is not after the start, 10"),
         ("10,9.5", "the end, 9.5, is not after the start, 10"),
         (",0", "the end, 0, is not after the start, 0"),
@@ -107,7 +107,7 @@ def test_values_of_json_are_looked_at_as_well(values: dict[str, object], tmp_pat
 def test_frames_are_said_to_count_from_zero(tmp_path: Path) -> None:
     videos = read(tmp_path, "path,label,start_frame,end_frame\na.mp4,run,0,30\n")
     assert videos.notices == (
-        "start_frame and end_frame are taken for frames counted from 0, the last one not included",
+        "start_frame and end_frame are read as frames counted from 0, the last one not included",
     )
 
 

@@ -92,7 +92,7 @@ def test_long_and_deep_lists_are_answered(
         ('[{"id": " "}]', ":1: '' names no video"),
         (r'[{"id": "\ud800"}]', ":1: .* holds characters that no file name can have"),
         (r'[{"id": "a\u0000"}]', ":1: .* holds characters that no file name can have"),
-        ("a.mp4 0\nb\0.mp4 1\n", "it is no text, it holds zero bytes"),
+        ("a.mp4 0\nb\0.mp4 1\n", "it is not text: it contains zero bytes"),
     ],
 )
 def test_the_reason_is_named(text: str, message: str, tmp_path: Path) -> None:

@@ -128,14 +128,14 @@ def test_fiftyone_may_name_the_files_beside_the_labels(tmp_path: Path) -> None:
         ([{"path": ["a"]}], r":1: expected the name of a video, found \['a'\]"),
         ([{"path": "a", "label": ["x", "y"]}], ":1: 2 classes for one video"),
         ([{"path": "a", "label": True}], ":1: expected a class, by name or number, found True"),
-        ('[{"path": "a", "path": "b"}]', "has the key 'path' twice"),
+        ('[{"path": "a", "path": "b"}]', "duplicate key 'path' in a JSON object"),
         ('[{"path": "a", "label": 1}', "not valid JSON"),
         ('{"path": "a"}\n{"path": }\n{"path": "b"}\n', ":2: not valid JSON"),
         ("path,label\na, b.mp4,run\n", ":2: 3 cells, the header has 2 columns"),
-        ('path,label\n"a.mp4,run\nb.mp4,run\n', ":2: a quote that nothing closes"),
+        ('path,label\n"a.mp4,run\nb.mp4,run\n', ":2: a quote that is never closed"),
         ("path,path,label\na,b,c\n", "the header has the column 'path' twice"),
-        ("0,a.mp4\n1,b.mp4\n", "the label stands before the path, as in '0,a.mp4'"),
-        ("run,a.mp4\nwalk,b.mp4\n", "the label stands before the path, as in 'run,a.mp4'"),
+        ("0,a.mp4\n1,b.mp4\n", "the label comes before the path, as in '0,a.mp4'"),
+        ("run,a.mp4\nwalk,b.mp4\n", "the label comes before the path, as in 'run,a.mp4'"),
         ("a.mp4 0\rb.mp4 1\r", "its lines end with carriage returns"),
         ("# a\n# b\n", "all its lines are comments"),
         ("a.mp4 0\nb.mp4 1\nc.mp4 run\n", ":3: expected `path label`, found 'c.mp4 run'"),
@@ -215,7 +215,7 @@ def numbers(folder: Path, content: str, classes: tuple[str, ...] = CLASSES) -> l
 def test_names_are_compared_as_they_are_before_they_are_folded(tmp_path: Path) -> None:
     text = "path,label\na,Walk\nb,walk\nc,RUN\nd,Sit Down\ne,10\n"
     assert numbers(tmp_path, text) == [1, 2, 0, 3, 4]
-    with pytest.raises(UsageError, match="the model has no class 'WALK'") as failure:
+    with pytest.raises(UsageError, match="unknown class 'WALK'") as failure:
         numbers(tmp_path, "a.mp4 WALK\n")
     assert "it could be 'Walk' or 'walk'" in failure.value.hint
 
@@ -227,7 +227,7 @@ def test_numbers_that_are_also_names_of_other_classes_are_refused(tmp_path: Path
 
 
 def test_numbers_and_names_do_not_go_together(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=":3: the model has no class '2'") as failure:
+    with pytest.raises(UsageError, match=":3: unknown class '2'") as failure:
         numbers(tmp_path, "path,label\na,run\nb,2\n")
     assert failure.value.hint == "the list has numbers and names: write one or the other"
 
@@ -240,7 +240,7 @@ def question(folder: Path, content: str) -> list[str]:
 
 def test_labels_in_another_order_than_the_model_are_questioned(tmp_path: Path) -> None:
     text = "run/a.mp4 2\nrun/b.mp4 2\nsit_down/c.mp4 0\nwalk/d.mp4 1\n"
-    with pytest.raises(UsageError, match="so it is with 3 of 4 rows") as failure:
+    with pytest.raises(UsageError, match="the same holds for 3 of 4 rows") as failure:
         question(tmp_path, text)
     assert "in another order" in failure.value.hint
 

@@ -30,9 +30,9 @@ NAMES = {  # where they are not the usual ones
     "upper_ext.txt": ["pan-left/a.MP4", "zoom-in/b.MP4"],
 }
 REFUSED = {
-    "gbk.txt": r"not UTF-8 text but, as it seems, GBK",
+    "gbk.txt": r"not UTF-8 text but probably GBK",
     "kinetics_test.csv": r"no column for the class among 'youtube_id', 'time_start', 'time_end'",
-    "label_first.txt": r"the label stands before the path, as in '0 pan-left/a.mp4'",
+    "label_first.txt": r"the label comes before the path, as in '0 pan-left/a.mp4'",
     "only_path.csv": r"no column for the class among 'path'",
     "ucf_classind.txt": r"has label 1, which is 'pan-right', and lies in the folder of 'pan-left'",
 }
@@ -79,7 +79,7 @@ def test_what_is_left_out_or_taken_for_granted_is_said() -> None:
     (comment,) = read_list(LISTS / "comment.txt").notices
     assert comment.endswith("left out as a comment, such as line 1: '# my videos'")
     (frames,) = read_list(LISTS / "videomae2.csv").notices
-    assert "taken for the first frame, counted from 0, and the number of frames" in frames
+    assert "read as the first frame, counted from 0, and the number of frames" in frames
     (number,) = read_list(LISTS / "label_first.txt", labelled=False).notices
     assert "a label follows the path" in number
 

@@ -109,7 +109,7 @@ def test_odd_values_beside_the_rows_are_passed_over(content: object, tmp_path: P
 def test_a_page_of_a_data_set_says_that_it_is_one(tmp_path: Path) -> None:
     videos = read(tmp_path, page([{"file_name": "a.mp4", "label": 1}], num_rows_total=300))
     (text,) = videos.notices
-    assert "list.json is a page of 1 of 300 rows of a data set" in text
+    assert "list.json is a page with 1 of 300 rows of a data set" in text
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_support_is_frames_from_one_the_last_included(content: object, tmp_pat
     videos = read(tmp_path, content)
     rows = [(row.name, row.label, str(row.segment)) for row in videos.rows]
     assert rows == [("a.mp4", "run", "frames=0,30"), ("a.mp4", "walk", "frames=30,31")]
-    said = "support is taken for the first and the last frame, counted from 1"
+    said = "support is read as the first and the last frame, counted from 1"
     assert videos.notices[0] == said
 
 

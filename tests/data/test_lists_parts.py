@@ -157,12 +157,12 @@ def test_names_may_hold_fractions(tmp_path: Path) -> None:
     [
         (
             "start_frame",
-            "start_frame is taken for the first frame, counted from 0; without a column for the "
+            "start_frame is read as the first frame, counted from 0; without a column for the "
             "end each part goes to the end of its video",
         ),
         (
             "end_frame",
-            "end_frame is taken for the frame after the last one, counted from 0; without a "
+            "end_frame is read as the frame after the last one, counted from 0; without a "
             "column for the start each part begins where its video begins",
         ),
     ],

@@ -283,10 +283,13 @@ def test_a_tail_that_two_paths_share_is_taken_by_neither(root: Path) -> None:
     [
         ("gone.mp4", "no such file"),
         ("Flat.mp4", "no such file; flat.mp4 differs in letter case"),
-        ("er/deepest.avi", "no such file; deep/er/deepest.avi is there: is --root another folder?"),
-        ("videos/flat.mp4", "no such file; flat.mp4 is there: is --root another folder?"),
-        ("archery", "a folder, no file"),
-        ("..", "a folder, no file"),
+        (
+            "er/deepest.avi",
+            "no such file; deep/er/deepest.avi exists: should --root be another folder?",
+        ),
+        ("videos/flat.mp4", "no such file; flat.mp4 exists: should --root be another folder?"),
+        ("archery", "a folder, not a file"),
+        ("..", "a folder, not a file"),
         ("x" * 300 + ".mp4", "File name too long"),
         ("a\0b.mp4", "no file can have this name (embedded null byte)"),
         ("twice", "ambiguous: 2 files are meant: air_drumming/twice.mp4, archery/twice.mp4"),
@@ -342,7 +345,7 @@ def test_a_root_that_cannot_be_listed_still_has_its_files(
 def test_an_empty_root_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     _, notices = look(tmp_path / "empty", "a.mp4")
-    assert notices == [f"there is no video below {tmp_path / 'empty'}"]
+    assert notices == [f"no video under {tmp_path / 'empty'}"]
 
 
 def test_hidden_and_still_files_are_not_meant_by_an_id(root: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_segment_has_these_frames(
 @pytest.mark.parametrize(
     ("segment", "reason"),
     [
-        (Segment(start=3, end=4), "no frame from 3 s to 4 s"),
+        (Segment(start=3, end=4), "no frame between 3 s and 4 s"),
         (frames(40, 50), "no frame 40: it has 40 frames"),
     ],
 )

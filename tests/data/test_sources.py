@@ -148,7 +148,7 @@ def test_a_folder_without_videos_is_told() -> None:
         "left out: 1 file that is no video (.txt 1); --all-files looks into them"
     )
     Path("empty").mkdir()
-    assert expand_hint("empty") == "it holds no file, in its subfolders neither"
+    assert expand_hint("empty") == "neither it nor its subfolders contain a file"
 
 
 def test_what_was_left_out_is_counted_in_one_notice() -> None:
@@ -256,7 +256,7 @@ def test_a_list_that_cannot_be_read_is_told() -> None:
     assert refused("@none.txt").startswith("cannot read the list none.txt: ")
     assert refused("@").startswith("cannot read the list .: ")
     Path("v.txt").write_bytes(b"caf\xe9.mp4")
-    message = "cannot read the list v.txt: it is not UTF-8 text but, as it seems, ISO-8859-1"
+    message = "cannot read the list v.txt: it is not UTF-8 text but probably ISO-8859-1"
     assert refused("@v.txt") == message
 
 

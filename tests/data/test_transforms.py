@@ -1,4 +1,4 @@
-"""Resize, crops and normalisation against OpenCV, mmcv and torchvision."""
+"""Resize, crops and normalization against OpenCV, mmcv and torchvision."""
 
 import json
 import zlib
@@ -179,7 +179,7 @@ def test_torchvision_rule_rounds_halves_to_even() -> None:
     assert not (halves % 2).any()
 
 
-def test_the_two_rules_differ_by_a_grey_level() -> None:
+def test_the_two_rules_differ_by_a_gray_level() -> None:
     frames = random_frames(1, 120, 160, 3)
     cv2, torchvision = (resize(frames, (90, 121), rule=rule) for rule in ("cv2", "torchvision"))
     difference = (cv2.int() - torchvision.int()).abs()
@@ -230,22 +230,22 @@ def test_three_crops_are_those_of_the_references(size: str, rule: ResizeRule) ->
 
 
 @pytest.mark.parametrize("size", NUMBERS["centre_crop"])
-def test_the_centre_is_that_of_the_references(size: str) -> None:
+def test_the_center_is_that_of_the_references(size: str) -> None:
     assert boxes(*pair(size), crops=1, rule="cv2") == [NUMBERS["centre_crop"][size]]
 
 
 @pytest.mark.parametrize("size", NUMBERS["torchvision_centre_left"])
-def test_the_centre_of_torchvision_is_rounded(size: str) -> None:
+def test_the_center_of_torchvision_is_rounded(size: str) -> None:
     ((_top, left),) = crop_corners(*pair(size)[::-1], crop_size=224, crops=1, rule="torchvision")
     assert left == NUMBERS["torchvision_centre_left"][size]
     turned = crop_corners(*pair(size), crop_size=224, crops=1, rule="torchvision")
     assert turned[0][0] == left
 
 
-# --- normalisation --------------------------------------------------------------------------------
+# --- normalization --------------------------------------------------------------------------------
 
 
-def test_normalisation_is_that_of_the_references() -> None:
+def test_normalization_is_that_of_the_references() -> None:
     protocol = load_spec("swin-tiny-k400").protocol
     views = random_frames(2, 4, 5, 6, 3)
     found = normalize(views, mean=protocol.mean, std=protocol.std, dtype=torch.float32)
@@ -257,7 +257,7 @@ def test_normalisation_is_that_of_the_references() -> None:
 
 
 @pytest.mark.parametrize(
-    ("channel", "grey", "value"),  # from the references' tensors, six digits
+    ("channel", "gray", "value"),  # from the references' tensors, six digits
     [
         (0, 222, 1.683791),
         (0, 98, -0.439678),
@@ -266,9 +266,9 @@ def test_normalisation_is_that_of_the_references() -> None:
         (2, 0, -1.804444),
     ],
 )
-def test_normalised_values(channel: int, grey: int, value: float) -> None:
+def test_normalized_values(channel: int, gray: int, value: float) -> None:
     protocol = load_spec("swin-tiny-k400").protocol
-    views = torch.full((1, 1, 1, 1, 3), grey, dtype=torch.uint8)
+    views = torch.full((1, 1, 1, 1, 3), gray, dtype=torch.uint8)
     found = normalize(views, mean=protocol.mean, std=protocol.std, dtype=torch.float32)
     assert float(found[0, channel]) == pytest.approx(value, abs=1e-6)
 
@@ -311,7 +311,7 @@ def test_a_box_of_a_long_picture_is_that_part_of_the_whole(
 def test_parts_of_large_pictures_follow_the_torchvision_rule(
     size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Up to the order of its sums: half way between two grey levels it may take either."""
+    """Up to the order of its sums: half way between two gray levels it may take either."""
     frames = random_frames(2, 48, 64, 3)
     expected = resize(frames, size, rule="torchvision")
     monkeypatch.setattr("videoswin_cli.data.transforms._LARGE", 100)

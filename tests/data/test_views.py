@@ -7,7 +7,7 @@ from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.records import InputProtocol, Views
 
-OFFICIAL = load_spec("swin-tiny-k400").protocol  # 4x3 at 224 px, one centre crop at 256
+OFFICIAL = load_spec("swin-tiny-k400").protocol  # 4x3 at 224 px, one center crop at 256
 UNIFORM = load_spec("swin-base-ssv2").protocol  # 1x3 at 224 px
 TORCHVISION = load_spec("swin-tiny-k400-torchvision").protocol  # 12x1 at 256 px
 LARGER = replace(OFFICIAL, short_side=232, quick_short_side=248, crop_size=200)

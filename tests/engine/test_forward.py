@@ -381,9 +381,9 @@ def test_start_and_end_choose_the_frames(
 @pytest.mark.parametrize(
     ("start", "end", "reason"),
     [
-        (1.6, None, "no frame from 1.6 s to the end"),
-        (60.0, 70.0, "no frame from 60 s to 70 s"),
-        (0.01, 0.03, "no frame from 0.01 s to 0.03 s"),
+        (1.6, None, "no frame between 1.6 s and the end"),
+        (60.0, 70.0, "no frame between 60 s and 70 s"),
+        (0.01, 0.03, "no frame between 0.01 s and 0.03 s"),
     ],
 )
 def test_a_part_without_a_frame_is_a_failure_that_says_where_the_video_ends(

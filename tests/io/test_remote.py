@@ -59,7 +59,7 @@ def test_a_video_beyond_the_limit_is_refused(
     monkeypatch.setattr(remote, "MAX_BYTES", len(BODY) - 1)
     for announced in (True, False):
         server.script = [Reply(length=announced)]
-        with pytest.raises(FetchError, match="allowed are 18999"):
+        with pytest.raises(FetchError, match="the limit is 18999"):
             local_copy(server.url("clip.mp4"))
     assert [path for path in folder.iterdir() if path.suffix != ".lock"] == []
     monkeypatch.setattr(remote, "MAX_BYTES", len(BODY))

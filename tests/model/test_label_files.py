@@ -98,14 +98,14 @@ def test_numbers_that_belong_to_names_stay(names: tuple[str, ...], tmp_path: Pat
         ("id,name\n", "it holds no name"),
         ("{}", "it holds no name"),
         ("0 a\n1 b\n3 c\n", "the indices of 3 names are not 0 to 2: 2 is missing"),
-        ("0 a\n1 b\n1 c\n", "the indices of 3 names are not 0 to 2: 1 stands twice"),
+        ("0 a\n1 b\n1 c\n", "the indices of 3 names are not 0 to 2: 1 occurs twice"),
         ("5,a\n6,b\n", "the indices of 2 names are not 0 to 1: 1 is missing"),
         ("0 a\n1 b\nc\n3 d\n", "the lines have indices, but not 'c'"),
         ("id,name\n0,a\n7,b\n", "the indices of 2 names are not 0 to 1: 1 is missing"),
         ("id,name\n0,a\nx,b\n", "expected an index, found 'x'"),
         ("id,name\n0,a\n1\n", "line 3 has fewer cells than the header"),
-        ("0 a\n1 a\n", "the name 'a' stands 2 times"),
-        ("a\nb\na\n", "the name 'a' stands 2 times"),
+        ("0 a\n1 a\n", "the name 'a' occurs 2 times"),
+        ("a\nb\na\n", "the name 'a' occurs 2 times"),
         ('a\n""\n', "class 1 has no name"),
         ({"a": 0, "b": 2}, "the indices of 2 names are not 0 to 1: 1 is missing"),
         ({"a": 0, "b": "x"}, r"expected names and their indices, found \{'b': 'x'\}"),
@@ -142,7 +142,7 @@ def test_utf16_is_read_and_gbk_is_named(tmp_path: Path) -> None:
     path.write_bytes("\ufeff0,a\r\n1,b\r\n".encode("utf-16-le"))
     assert list_labels(path) == ("a", "b")
     path.write_bytes("\u89c6\u9891\n".encode("gbk"))
-    with pytest.raises(UsageError, match=r"cannot read the labels .* as it seems, GBK"):
+    with pytest.raises(UsageError, match=r"cannot read the labels .* probably GBK"):
         list_labels(path)
 
 

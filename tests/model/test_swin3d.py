@@ -376,7 +376,7 @@ def test_state_dict_holds_the_parameters_and_nothing_else() -> None:
     }
 
 
-def test_loading_fills_a_network_that_was_never_initialised(
+def test_loading_fills_a_network_that_was_never_initialized(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     official = official_tensors(architecture_shapes(TINY))
@@ -387,7 +387,7 @@ def test_loading_fills_a_network_that_was_never_initialised(
     with torch.device("meta"):
         empty = Swin3D(**asdict(TINY))
     assert all(parameter.is_meta for parameter in empty.parameters())
-    with pytest.raises(AssertionError, match="initialised"):  # the guard works
+    with pytest.raises(AssertionError, match="initialized"):  # the guard works
         Swin3D(**asdict(TINY))
 
     network = load(str(tmp_path / "tiny.yaml"), checkpoint=tmp_path / "tiny.pth").network
@@ -399,7 +399,7 @@ def test_loading_fills_a_network_that_was_never_initialised(
 def forbid_initialisation(monkeypatch: pytest.MonkeyPatch) -> None:
     def guard(original: Callable[..., Any]) -> Callable[..., Any]:
         def checked(tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
-            assert tensor.is_meta, "a tensor in memory was initialised"
+            assert tensor.is_meta, "a tensor in memory was initialized"
             return original(tensor, *args, **kwargs)
 
         return checked

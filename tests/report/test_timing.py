@@ -18,4 +18,4 @@ def test_a_network_that_waits_more_than_it_computes_is_told(waited: float, limit
     )
     text = describe_timing(timing)
     assert text.endswith("; decoding is the limit") == limited
-    assert f"waited for frames {waited:.1f} s" in text
+    assert f"waiting for frames {waited:.1f} s" in text

@@ -48,5 +48,5 @@ def test_a_bare_backbone_predicts_nothing(tiny: Path, tmp_path: Path) -> None:
     tensors = load_file(tiny)
     bare = {name: tensor for name, tensor in tensors.items() if not name.startswith("head.")}
     save_file(bare, tmp_path / "bare.safetensors")
-    with pytest.raises(UsageError, match="no classes to predict: these weights are a bare"):
+    with pytest.raises(UsageError, match="no classification head: these are backbone weights"):
         predict(path, model=str(tiny), checkpoint=tmp_path / "bare.safetensors")

@@ -97,7 +97,7 @@ def test_classes_are_one_in_two_spellings_between_the_parts(tmp_path: Path) -> N
     ]
     assert all(Path(str(clip.file)).is_file() for clip in found.val or ())
     (text,) = told
-    assert text.startswith("3 class names are spelled otherwise in the validation part")
+    assert text.startswith("3 class names are spelled differently in the validation part")
     assert "'pan_left' is 'Pan Left'" in text
 
 
@@ -253,9 +253,9 @@ def test_what_is_no_class_is_told(tmp_path: Path) -> None:
     told: list[str] = []
     found = find_clips(Source(folder=tmp_path), notice=told.append)
     assert told == [
-        f"{tmp_path / 'gone'} is a link to nothing: no class",
+        f"{tmp_path / 'gone'} is a broken link, so no class",
         f"{tmp_path / 'notes'} is a folder without a video: no class",
-        "left out: 2 files that are no videos (.txt 1, links to nothing 1); --all-files looks "
+        "left out: 2 files that are no videos (.txt 1, broken links 1); --all-files looks "
         "into them",
     ]
     assert "a/gone.mp4" in {clip.path for clip in found.train}  # opened later, and told then

@@ -121,7 +121,7 @@ def test_folders_are_indices_only_where_no_class_is_called_by_a_number(tmp_path:
     texts = ("abseiling", "air drumming", "archery")
     assert number_labels(videos, texts) == [0, 0, 2, 2]
     assert question_labels(videos, [0, 0, 2, 2], texts) == [
-        "the names of the class folders are taken for class indices: 0 is 'abseiling'"
+        "the names of the class folders are read as class indices: 0 is 'abseiling'"
     ]
     with pytest.raises(UsageError, match="no class '0'"):
         number_labels(videos, ("1", "2", "10"))
@@ -140,7 +140,7 @@ def test_numbers_of_a_list_are_names_where_one_is_too_large_for_an_index(tmp_pat
     indices = rows(tmp_path, 0, 1, 2)
     assert number_labels(indices, classes) == [0, 1, 2]
     (text,) = question_labels(indices, [0, 1, 2], classes)
-    assert text.endswith("list.txt are taken for class indices: 0 is '1'")
+    assert text.endswith("list.txt are read as class indices: 0 is '1'")
     assert question_labels(rows(tmp_path, 0, 1), [0, 1], ("0", "1", "10")) == []
     assert question_labels(rows(tmp_path, 0, 0), [0, 0], classes) != []
     assert number_labels(rows(tmp_path, 7, 8), ("007", "008")) == [0, 1]

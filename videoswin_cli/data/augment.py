@@ -18,12 +18,12 @@ from videoswin_cli.data.transforms import resize
 from videoswin_cli.records import ResizeRule
 
 _TRIES = 10  # for a crop that fits, as torchvision and the references have it
-_GREY = 128
+_GRAY = 128
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """What may happen to a clip; the keys of the recipe of the same names."""
+    """Random changes of a training clip; the recipe has keys of the same names."""
 
     crop_area: tuple[float, float] = (1.0, 1.0)  # share of the frame
     crop_aspect: tuple[float, float] = (1.0, 1.0)  # width over height
@@ -94,7 +94,7 @@ def random_crop(
 ) -> tuple[int, int, int, int]:
     """Top, left, height and width in px of a crop with a random share of the area and aspect.
 
-    Where none of ten tries fits, the largest centred crop of an allowed aspect, as torchvision's
+    Where none of ten tries fits, the largest centered crop of an allowed aspect, as torchvision's
     `RandomResizedCrop` and mmaction's have it.
     """
     for _ in range(_TRIES):
@@ -116,11 +116,11 @@ def jitter_colors(clip: Tensor, most: float, draw: _Draw) -> Tensor:
 
 
 def erase(clip: Tensor, draw: _Draw) -> Tensor:
-    """A grey rectangle of 2 to 33 % of the frame, at one place in all frames."""
+    """A gray rectangle of 2 to 33 % of the frame, at one place in all frames."""
     _, height, width, _ = clip.shape
     top, left, h, w = random_crop(height, width, (0.02, 0.33), (0.3, 3.3), draw)
     clip = clip.clone()
-    clip[:, top : top + h, left : left + w] = _GREY
+    clip[:, top : top + h, left : left + w] = _GRAY
     return clip
 
 
@@ -166,13 +166,13 @@ def _brightness(clip: Tensor, factor: float) -> Tensor:
 
 
 def _contrast(clip: Tensor, factor: float) -> Tensor:
-    mean = _grey(clip).mean()
+    mean = _gray(clip).mean()
     return _to_bytes(mean + (clip.float() - mean) * factor)
 
 
 def _saturation(clip: Tensor, factor: float) -> Tensor:
-    grey = _grey(clip)[..., None]
-    return _to_bytes(grey + (clip.float() - grey) * factor)
+    gray = _gray(clip)[..., None]
+    return _to_bytes(gray + (clip.float() - gray) * factor)
 
 
 def _sharpness(clip: Tensor, factor: float) -> Tensor:
@@ -224,18 +224,18 @@ def _warp(
     *,
     shift: tuple[float, float] = (0.0, 0.0),
 ) -> Tensor:
-    """An affine map of the frame onto itself, (x, y) from -1 to 1; grey comes in from outside."""
+    """An affine map of the frame onto itself, (x, y) from -1 to 1; gray comes in from outside."""
     _, height, width, _ = clip.shape
     stretch = width / height  # rotations are of pixels, not of the square -1..1
     (a, b), (c, d) = matrix
     theta = torch.tensor([[a, b / stretch, shift[0]], [c * stretch, d, shift[1]]])
     grid = F.affine_grid(theta[None], [1, 3, height, width], align_corners=False)
-    planes = clip.float().permute(0, 3, 1, 2) - _GREY
+    planes = clip.float().permute(0, 3, 1, 2) - _GRAY
     warped = F.grid_sample(planes, grid.expand(len(clip), -1, -1, -1), align_corners=False)
-    return _to_bytes(warped.permute(0, 2, 3, 1) + _GREY)
+    return _to_bytes(warped.permute(0, 2, 3, 1) + _GRAY)
 
 
-def _grey(clip: Tensor) -> Tensor:
+def _gray(clip: Tensor) -> Tensor:
     """Luma of ITU-R 601, (T, H, W)."""
     return clip.float() @ torch.tensor([0.299, 0.587, 0.114])
 

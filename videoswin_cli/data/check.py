@@ -20,12 +20,12 @@ def find_broken_videos(
     opening: OpenOptions = OpenOptions(),  # noqa: B008 - frozen
     workers: int | None = None,
 ) -> list[str | None]:
-    """Why each video cannot be read, None where it can: every one is opened once."""
+    """Reasons why videos cannot be read, None for those that can; each is opened once."""
     return _check_all([part.path for part in parts], partial(_open, parts, opening), workers)
 
 
 def find_broken_pictures(files: Sequence[str], *, workers: int | None = None) -> list[str | None]:
-    """Why each picture cannot be read, None where it can: every one is decoded once."""
+    """Reasons why pictures cannot be read, None for those that can; each is decoded once."""
     return _check_all(files, partial(_decode, files), workers)
 
 
@@ -54,7 +54,7 @@ def _decode(files: Sequence[str], number: int) -> None:
 
 
 class _FileCheck:
-    """What is wrong with a file, by number."""
+    """Result of checking the file with a given number."""
 
     def __init__(self, paths: Sequence[str], look: Callable[[int], None]) -> None:
         self._paths = paths

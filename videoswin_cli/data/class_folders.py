@@ -12,7 +12,7 @@ from videoswin_cli.class_names import fold_name, sort_names, whole_number
 from videoswin_cli.data.lists import ListRow, VideoList
 from videoswin_cli.data.video_files import describe_left_out_videos, find_videos, no_video
 from videoswin_cli.data.walking import system_name_kind
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import DatasetError, MissingInputError
 from videoswin_cli.io.visible import name_some
 
 Part = Literal["train", "val", "test"]
@@ -39,7 +39,7 @@ def find_parts(folder: Path) -> Parts:
     A class may be called `train`, too: its folder has clips only.
 
     Raises:
-        UsageError: two folders for one part, or `folder` cannot be read.
+        DatasetError: two folders for one part, or `folder` cannot be read.
     """
     found: dict[Part, Path] = {}
     others = []
@@ -48,7 +48,7 @@ def find_parts(folder: Path) -> Parts:
         if part is None or not _subfolders(folder / name):
             others.append(name)
         elif part in found:
-            raise UsageError(
+            raise DatasetError(
                 f"{folder} has {found[part].name} and {name}: which of them is the {part} part?",
                 hint="rename one of them, or put it elsewhere",
             )
@@ -58,24 +58,24 @@ def find_parts(folder: Path) -> Parts:
 
 
 def read_class_folder(folder: Path, *, all_files: bool = False) -> VideoList:
-    """Videos of a folder that has one subfolder a class; the label is the subfolder's name.
+    """Videos of a folder that has one subfolder per class; the label is the subfolder's name.
 
     Raises:
-        UsageError: no such folder, no video in a subfolder, or the subfolders are no classes.
+        DatasetError: no such folder, no video in a subfolder, or the subfolders are no classes.
     """
     if not folder.is_dir():
-        raise UsageError(
+        raise MissingInputError(
             f"no such folder: {folder}", hint="give a folder of class folders, or --list FILE"
         )
     walk = find_videos(folder, all_files=all_files)
     if loose := [path for path in walk.files if len(path.parts) == 1]:
-        raise UsageError(
+        raise DatasetError(
             f"{folder / loose[0]} is in no class folder ({len(loose)} such videos)",
             hint="expected FOLDER/CLASS/VIDEO; a folder without labels is for predict and extract",
         )
     if not walk.files:
         error = no_video(folder, walk.left_out, all_files=all_files)
-        raise UsageError(f"no video in the class folders of {folder}", hint=error.hint)
+        raise MissingInputError(f"no video in the class folders of {folder}", hint=error.hint)
     _check_classes(folder, walk.files)
     rows = [
         ListRow(line=number, name=path.as_posix(), label=path.parts[0])
@@ -101,7 +101,7 @@ def match_classes(train: Collection[str], val: Collection[str]) -> tuple[dict[st
         For each class of `val` its name in `train`, or its own where there is none.
 
     Raises:
-        UsageError: a class of `val` could be any of several.
+        DatasetError: a class of `val` could be any of several.
     """
     trained, validated = _by_folded(train), _by_folded(val)
     names: dict[str, str] = {}
@@ -116,20 +116,20 @@ def match_classes(train: Collection[str], val: Collection[str]) -> tuple[dict[st
             names[own[0]] = there[0]
             respelled.append(f"{own[0]!r} is {there[0]!r}")
         else:
-            raise UsageError(
+            raise DatasetError(
                 f"the validation part has {_quote(own)}, the training part {_quote(there)}: which "
                 "of them are one class?",
                 hint="give the folders of a class one name in both parts",
             )
     notices = [
-        f"{_quote(own)} are taken for {len(own)} classes, though they differ in spelling only"
+        f"{_quote(own)} are read as {len(own)} classes, though they differ in spelling only"
         for own in _by_folded({*train, *names.values()}).values()
         if len(own) > 1
     ]
     if respelled:
         notices.append(
-            f"{len(respelled)} class names are spelled otherwise in the validation part and are "
-            f"taken for one: {name_some(respelled)}"
+            f"{len(respelled)} class names are spelled differently in the validation part and are "
+            f"merged: {name_some(respelled)}"
         )
     return names, notices
 
@@ -153,7 +153,7 @@ def _check_classes(folder: Path, files: Sequence[Path]) -> None:
         parts = []
     if parts:
         example = max(parts, key=lambda name: _SUITED_TO_EVAL.index(_PART_NAMES[fold_name(name)]))
-        raise UsageError(
+        raise DatasetError(
             f"{folder} holds parts of a data set, {_quote(parts)}, where class folders were "
             "expected",
             hint=f"give one of them, such as {folder / example}; to finetune, {folder} with a "
@@ -165,7 +165,7 @@ def _check_classes(folder: Path, files: Sequence[Path]) -> None:
         nested[name] and 2 * len(below[name] & shared) >= len(below[name]) for name in below
     )
     if alike and len(shared) > 1:
-        raise UsageError(
+        raise DatasetError(
             f"the folders of {folder}, {_quote(below)}, hold the same folders, "
             f"{_quote(sorted(spelled[name] for name in shared))}: which of them are the classes?",
             hint=f"if the inner ones, give {folder / next(iter(below))}, or call the outer ones "
@@ -183,7 +183,7 @@ def _describe_empty(folder: Path, classes: Collection[str]) -> Iterable[str]:
             is_folder = stat.S_ISDIR(path.stat().st_mode)
         except OSError:
             if path.is_symlink():
-                yield f"{path} is a link to nothing: no class"
+                yield f"{path} is a broken link, so no class"
             continue
         if is_folder and path.is_symlink():
             yield f"{path} is a link to a folder that is read already or has no video: no class"
@@ -196,7 +196,7 @@ def _subfolders(folder: Path) -> list[str]:
         entries = sorted(folder.iterdir())
         return [e.name for e in entries if system_name_kind(e.name) is None and e.is_dir()]
     except OSError as error:
-        raise UsageError(f"cannot read the folder {folder}: {error.strerror}") from error
+        raise DatasetError(f"cannot read the folder {folder}: {error.strerror}") from error
 
 
 def _by_folded(names: Iterable[str]) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from videoswin_cli.data import direction_words as words
 
 
 class Level(IntEnum):
-    """How sure it is that a piece of a name is a direction."""
+    """Certainty that a piece of a name is a direction."""
 
     NONE = 0
     SURE = 1

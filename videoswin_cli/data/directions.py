@@ -14,7 +14,7 @@ _SHOWN = 3  # pairs
 
 @dataclass(frozen=True, kw_only=True)
 class Flips:
-    """Whether training clips are mirrored, and the classes of the mirrored ones."""
+    """Mirroring of training clips, and the classes of the mirrored ones."""
 
     on: bool
     partners: tuple[int, ...] | None = None  # by class, itself where it stays; None: all stay
@@ -34,7 +34,7 @@ def choose_flips(wanted: Literal["auto", "swap"] | bool, classes: Sequence[str])
         UsageError: with `swap`, a class of a direction without one certain mirror image.
     """
     if wanted is False:
-        return Flips(on=False, reason="no flips, as asked for")
+        return Flips(on=False, reason="no flips, as requested")
     names = [read_name(name) for name in classes]
     held = {label: word for label, name in enumerate(names) if (word := _direction(name))}
     found = _pair(names)
@@ -108,7 +108,7 @@ def _problems(classes: Sequence[str], held: Mapping[int, str], found: _Pairs) ->
 
 
 def _asked_for(classes: Sequence[str], held: Mapping[int, str], found: _Pairs) -> str:
-    asked = "flips, as asked for"
+    asked = "flips, as requested"
     if pairs := found.certain | found.doubtful:
         return (
             f"{asked}; their mirrored clips keep their names: {_show_pairs(classes, pairs)} "

@@ -1,4 +1,4 @@
-"""Why a video cannot be read, told from what the machine lacks."""
+"""Reasons why a video cannot be read, kept apart from what the machine lacks."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ _HINTS = {
 
 
 def name_reason(error: Exception, path: str) -> str:
-    """Why the video at `path`, which stands beside it, cannot be read.
+    """Reason why the video at `path` cannot be read, without the path.
 
     Raises:
         MachineError: no open files or no disk space are left: no video is to blame.

@@ -1,4 +1,4 @@
-"""Where the videos of a list lie: under a root, by path or by id, whatever their extension."""
+"""Files of the videos of a list: under a root, by path or by id, with any extension."""
 
 import os
 from collections import Counter, defaultdict
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from videoswin_cli.data.lists import ListRow, VideoList
 from videoswin_cli.data.name_search import Match, NameSearch
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import LabelError
 from videoswin_cli.io.visible import name_some
 from videoswin_cli.records import ListedVideo, Segment
 
@@ -61,7 +61,7 @@ def locate(
         if key in found:
             repeated += 1
             if found[key].label != label:
-                raise UsageError(
+                raise LabelError(
                     f"{videos.source}:{row.line}: {key} has label {label} here and "
                     f"{found[key].label} in line {found[key].line}",
                     hint="keep one of the two lines",

@@ -19,7 +19,7 @@ from videoswin_cli.data.spelling import (
 )
 from videoswin_cli.data.video_files import VIDEO_SUFFIXES, find_videos
 from videoswin_cli.data.walking import LeftOut, describe_left_out
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import MissingInputError, UsageError
 from videoswin_cli.io.visible import name_some
 from videoswin_cli.records import ListedVideo
 
@@ -42,7 +42,9 @@ class NameSearch:
     def __init__(self, root: Path) -> None:
         """Raises UsageError where `root` is no folder."""
         if not root.is_dir():
-            raise UsageError(f"no such folder: {root}", hint="--root is where the videos lie")
+            raise MissingInputError(
+                f"no such folder: {root}", hint="--root is where the videos lie"
+            )
         self.root = root
 
     def find(self, name: str, label: int | str | None) -> Match:
@@ -65,7 +67,7 @@ class NameSearch:
         """Sentences on the search as a whole."""
         if "_index" not in self.__dict__:
             return []
-        lines = [] if self._index.by_stem else [f"there is no video below {self.root}"]
+        lines = [] if self._index.by_stem else [f"no video under {self.root}"]
         unreadable = describe_left_out(self._index.unreadable, what="video")
         return [*lines, unreadable] if unreadable else lines
 
@@ -153,14 +155,14 @@ class NameSearch:
     def _explain(self, name: str) -> str:
         """Why a name is not found, with the file that might be meant."""
         if (self.root / name).is_dir():
-            return "a folder, no file"
+            return "a folder, not a file"
         stem, _ = _split_suffix(compose(name))
         if near := self._index.by_folded.get(stem.casefold()):
             return f"{ListedVideo.missing}; {near[0]} differs in letter case"
         for place in self._index.by_name.get(posixpath.basename(stem), []):
             other, _ = _split_suffix(compose(place))
             if f"/{other}".endswith(f"/{stem}") or f"/{stem}".endswith(f"/{other}"):
-                return f"{ListedVideo.missing}; {place} is there: is --root another folder?"
+                return f"{ListedVideo.missing}; {place} exists: should --root be another folder?"
         return ListedVideo.missing
 
 

@@ -65,7 +65,7 @@ def find_span(video: "Video", segment: Segment | None) -> Span:
         return Span(first=bisect_right(times, segment.start) - 1, count=1)
     if end <= first:
         raise VideoError(
-            f"{video.info.path}: no frame from {segment.start:g} s to "
+            f"{video.info.path}: no frame between {segment.start:g} s and "
             f"{'the end' if segment.end is None else f'{segment.end:g} s'}: "
             f"its first frame starts at {times[0]:.2f} s, its last frame starts at "
             f"{times[-1]:.2f} s"

@@ -10,7 +10,7 @@ from pathlib import Path
 from videoswin_cli.data.spelling import compose, decompose, same_spelling, with_slashes
 from videoswin_cli.data.video_files import describe_left_out_videos, find_videos, no_video
 from videoswin_cli.data.walking import LeftOut, merge_left_out, system_name_kind
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import MissingInputError, UsageError
 from videoswin_cli.io.text_files import numbered_lines, read_text
 
 
@@ -42,13 +42,13 @@ def expand_inputs(
         all_files: look into every file of a folder, whatever its name.
 
     Raises:
-        UsageError: nothing is there, or a folder, glob or list holds no video.
+        MissingInputError: nothing is there, or a folder, glob or list holds no video.
     """
     folders = _Folders(all_files=all_files)
     every = [path for text in inputs for path in _expand(text, stdin, folders)]
     named = list(dict.fromkeys(every))
     if not named:
-        raise UsageError("no input: name a video, a folder, a glob, @list.txt or a URL")
+        raise MissingInputError("no input: name a video, a folder, a glob, @list.txt or a URL")
     videos: dict[str, str] = {}
     for path in named:
         videos.setdefault(path if is_url(path) else same_spelling(path), path)
@@ -91,7 +91,7 @@ def _expand(text: str, stdin: Iterable[str], folders: _Folders) -> Iterator[str]
             return iter([text])
     except (OSError, ValueError) as error:  # no permission, too long; a NUL character
         reason = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"cannot read {text}: {reason}") from error
+        raise MissingInputError(f"cannot read {text}: {reason}") from error
     if text.startswith("@"):
         return map(_respell, _listed(Path(text[1:])))
     if (scheme := text.partition("://")[0]) != text:
@@ -101,7 +101,7 @@ def _expand(text: str, stdin: Iterable[str], folders: _Folders) -> Iterator[str]
         )
     if glob.has_magic(text):
         return _matching(text, folders)
-    raise UsageError(
+    raise MissingInputError(
         f"no such file: {text}", hint="an INPUT is a file, a folder, a glob, @list.txt, - or a URL"
     )
 
@@ -123,7 +123,7 @@ def _lines(lines: Iterable[str], *, source: str) -> Iterator[str]:
     if any("\0" in path for path in paths[:100]):
         raise UsageError(f"{source} is no text: expected a path or URL a line")
     if not paths:
-        raise UsageError(f"{source} names no video: expected a path or URL a line")
+        raise MissingInputError(f"{source} names no video: expected a path or URL a line")
     return iter(paths)
 
 
@@ -135,7 +135,9 @@ def _matching(pattern: str, folders: _Folders) -> Iterator[str]:
     folders.left_out.append(LeftOut(names=Counter(kind for kind in kinds if kind is not None)))
     matches = [match for match, kind in zip(matches, kinds, strict=True) if kind is None]
     if not matches:
-        raise UsageError(f"nothing matches {pattern}" + (" but system names" if kinds else ""))
+        raise MissingInputError(
+            f"nothing matches {pattern}" + (" but system names" if kinds else "")
+        )
     found: list[str] = []
     searched: set[Path] = set()
     for match in matches:

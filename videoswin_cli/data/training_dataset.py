@@ -20,7 +20,7 @@ from videoswin_cli.seeding import seeded
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingClip:
-    """A clip as the network shall see it, but for its normalisation."""
+    """A clip as the network shall see it, but for its normalization."""
 
     video: int  # number in the list
     frames: Tensor  # uint8 (clip frames, crop size, crop size, 3)

@@ -130,9 +130,9 @@ def _resize_part(frames: Tensor, size: tuple[int, int], rows: slice, columns: sl
     def find_taps(source: int, target: int, wanted: slice) -> tuple[Tensor, Tensor, Tensor]:
         scale = torch.tensor(source, dtype=torch.float32) / target
         places = torch.arange(*wanted.indices(target), dtype=torch.float32) + 0.5
-        centre = (places * scale - 0.5).clamp_(min=0)
-        first = centre.to(torch.int64).clamp_(max=source - 1)
-        return first, (first + 1).clamp(max=source - 1), centre - first
+        center = (places * scale - 0.5).clamp_(min=0)
+        first = center.to(torch.int64).clamp_(max=source - 1)
+        return first, (first + 1).clamp(max=source - 1), center - first
 
     (top, bottom, down) = find_taps(frames.shape[1], size[0], rows)
     (left, right, across) = find_taps(frames.shape[2], size[1], columns)
@@ -152,7 +152,7 @@ def crop_corners(
 ) -> tuple[tuple[int, int], ...]:
     """(top, left) in px of every crop, in the order of the references.
 
-    One crop is the centre. Three go along the longer side: first, last, middle (left, right,
+    One crop is the center. Three go along the longer side: first, last, middle (left, right,
     middle; top, bottom, middle for portrait). With an odd margin the second stops a pixel short of
     the edge, as mmaction's `ThreeCrop` does.
     """
@@ -187,15 +187,15 @@ def _cv2_taps(
 def _find_cv2_taps(
     source: int, target: int, begin: int, end: int, *, clamp_weights: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """First source position and integer weights of two neighbours, for target pixels of a range.
+    """First source position and integer weights of two neighbors, for target pixels of a range.
 
     `clamp_weights`: along the width OpenCV moves taps beyond the border to it, with weight 0 for
     the second; along the height it keeps the weights and clamps the two rows instead.
     """
-    centre = (torch.arange(begin, end, dtype=torch.float64) + 0.5) * (source / target) - 0.5
-    centre = centre.to(torch.float32)
-    first = centre.floor()
-    fraction = centre - first
+    center = (torch.arange(begin, end, dtype=torch.float64) + 0.5) * (source / target) - 0.5
+    center = center.to(torch.float32)
+    first = center.floor()
+    fraction = center - first
     if clamp_weights:
         outside = (first < 0) | (first >= source - 1)
         fraction = fraction.masked_fill(outside, 0.0)

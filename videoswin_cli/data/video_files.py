@@ -1,4 +1,4 @@
-"""Which files of a folder are videos: by name, and by content where the name does not tell.
+"""Selection of the videos of a folder: by name, and by content where the name is unclear.
 
 A file that the user names is always tried; this is for files that nobody named.
 """
@@ -60,11 +60,11 @@ def describe_left_out_videos(left_out: LeftOut, *, all_files: bool) -> str:
 
 
 def no_video(folder: Path, left_out: LeftOut, *, all_files: bool) -> UsageError:
-    """What to say of a folder in which no video was found."""
+    """Error for a folder in which no video was found."""
     there = describe_left_out_videos(left_out, all_files=all_files)
     return UsageError(
         f"no video in the folder {folder}",
-        hint=there or "it holds no file, in its subfolders neither",
+        hint=there or "neither it nor its subfolders contain a file",
     )
 
 

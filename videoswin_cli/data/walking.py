@@ -29,7 +29,7 @@ _NAMED_HIDDEN = frozenset({".ipynb_checkpoints", ".DS_Store"})
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
-    """What a walk passed by."""
+    """Files and folders that a walk left out."""
 
     names: Mapping[str, int] = field(default_factory=dict)  # hidden and system names, by kind
     files: Mapping[str, int] = field(default_factory=dict)  # of other kinds, by suffix
@@ -163,7 +163,7 @@ def _leads_somewhere(entry: "os.DirEntry[str]") -> bool:
 
 def _kind(entry: "os.DirEntry[str]") -> str:
     if entry.is_symlink() and not _leads_somewhere(entry):
-        return "links to nothing"
+        return "broken links"
     suffix = Path(entry.name).suffix.lower()
     if len(suffix) > _LONGEST_SUFFIX or not suffix.isprintable():
         return "other"

@@ -32,7 +32,7 @@ WINDOWS_AT_ONCE = 8  # of 32 frames: 256 frames, 60 MB of 340x256
 
 @dataclass(frozen=True, kw_only=True)
 class Begun:
-    """What an earlier run has of a video: a whole number of pieces from its start."""
+    """Progress of an earlier run in a video: a whole number of pieces from its start."""
 
     windows: int = 0
     readable: bool = False  # whether any of them is
@@ -86,7 +86,7 @@ class WindowDataset:
         if begun.windows >= len(windows):
             raise VideoError(
                 f"{video.info.path}: {begun.windows} windows were done before, and it has "
-                f"{len(windows)}: it was changed"
+                f"{len(windows)}: the file has changed"
             )
         for first in range(begun.windows, len(windows), WINDOWS_AT_ONCE):
             piece = windows[first : first + WINDOWS_AT_ONCE]

@@ -21,7 +21,7 @@ from videoswin_cli.engine.provenance import (
     read_description,
     write_description,
 )
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import ResumeError, UsageError
 from videoswin_cli.io.atomic import to_json, write_error
 from videoswin_cli.io.locks import is_locked, release, take_lock
 
@@ -125,7 +125,7 @@ def keep_description(folder: Path, description: Description) -> Description:
         folder.mkdir(parents=True, exist_ok=True)
         if not file.exists():
             if others := sorted(folder.glob("*.jsonl")):
-                raise UsageError(
+                raise ResumeError(
                     f"{others[0]} is there, but no {file.name} that says of which run it is",
                     hint=f"remove {folder}, or choose another output",
                 )

@@ -10,7 +10,7 @@ from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.forward import prepare
 from videoswin_cli.engine.runtime import DTYPES, Runtime, choose_runtime
 from videoswin_cli.engine.settings import Settings
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import ResumeError, UsageError
 from videoswin_cli.io.process_state import full_float32
 from videoswin_cli.model.cpu.profile import this_machine
 from videoswin_cli.model.loading import LoadedModel
@@ -106,7 +106,7 @@ def _check_possible(precision: Precision, device: torch.device) -> None:
     try:
         choose_runtime(device=str(device), precision=precision)
     except UsageError as error:
-        raise UsageError(
+        raise ResumeError(
             f"the run was begun in {precision}: {error.message}",
             hint="choose another output or --device",
         ) from error

@@ -9,7 +9,7 @@ from typing import Any
 from videoswin_cli.engine.runner import Runner
 from videoswin_cli.engine.runtime import DTYPES
 from videoswin_cli.engine.settings import Settings
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import ResumeError
 from videoswin_cli.io.atomic import atomic_write, to_json
 from videoswin_cli.io.fetch import hash_file
 from videoswin_cli.model.loading import LoadedModel
@@ -79,7 +79,7 @@ def read_description(file: Path) -> Description:
         found: Description = json.loads(file.read_text(encoding="utf-8"))
         return dict(found)
     except (OSError, ValueError, TypeError) as error:
-        raise UsageError(
+        raise ResumeError(
             f"cannot tell which run the results are of: {file} cannot be read",
             hint="choose another output, or remove that one",
         ) from error
@@ -105,7 +105,7 @@ def check_equal(
     there, here = _tell_apart(found.get(keys[0]), wanted[keys[0]])
     if keys == ["precision"] and read_precision(dict(found)) is not None:
         hint = f"--precision {found['precision']} or auto resumes it; or {hint}"
-    raise UsageError(
+    raise ResumeError(
         f"{where} belongs to a different run: {keys[0]} was {there}, now {here}"
         + (f" ({', '.join(keys[1:])} differ too)" if keys[1:] else ""),
         hint=hint,

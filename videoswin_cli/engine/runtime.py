@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import DeviceError, UsageError
 from videoswin_cli.options.run import Precision
 
 DTYPES: dict[Precision, torch.dtype] = {
@@ -50,7 +50,7 @@ def choose_runtime(*, device: str = "auto", precision: Precision = "fp32") -> Ru
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
         reason = str(error).splitlines()[0][:120]
-        raise UsageError(
+        raise DeviceError(
             f"cannot use the device {device!r}: {reason}", hint="use auto, cpu, cuda or cuda:N"
         ) from error
     runtime = Runtime(device=chosen, dtype=DTYPES[precision])
@@ -67,7 +67,7 @@ def _check_product(runtime: Runtime) -> None:
         torch.mm(one, one)
     except (RuntimeError, TypeError) as error:
         reason = str(error).splitlines()[0][:120]
-        raise UsageError(
+        raise DeviceError(
             f"cannot compute in {runtime.precision} on {runtime.device}: {reason}",
             hint="use --precision fp32",
         ) from error

@@ -67,12 +67,12 @@ def atomic_write(path: Path, *, keep: bool = False, tidy: bool = True) -> Iterat
 
 
 def write_error(path: Path, error: OSError) -> VideoSwinError:
-    """An error of the system as one of ours, which names the file."""
+    """System error as one of `errors`, with the name of the file."""
     message = f"cannot write {path}: {error.strerror or error}"
     if is_refusal(error):
         return UsageError(message, hint="check the name and the folder, or choose another")
     return VideoSwinError(
-        message, hint="make room, then start the same command again: what is done is kept"
+        message, hint="free some space, then run the same command again to resume"
     )
 
 

@@ -21,7 +21,7 @@ class CachePart:
 
 
 def list_cache() -> list[CachePart]:
-    """What the cache holds of each kind; locks and unfinished downloads count as files of it."""
+    """Contents of the cache by kind; locks and unfinished downloads count as files of it."""
     return [_measure(kind) for kind in KINDS]
 
 

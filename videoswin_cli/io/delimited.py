@@ -26,7 +26,7 @@ def split_records(
     doubled, quotes.
 
     Raises:
-        UsageError: a quote that nothing closes.
+        UsageError: a quote that is never closed.
     """
     numbered = iter(lines)
     for number, raw in numbered:
@@ -59,7 +59,7 @@ def _split_quoted(
                 if end < 0:  # the cell goes on in the next line
                     parts.append(line[place:])
                     if (more := next(following, None)) is None:
-                        raise UsageError(f"{where}: a quote that nothing closes")
+                        raise UsageError(f"{where}: a quote that is never closed")
                     parts.append("\n")
                     line, place = more[1], 0
                     continue

@@ -44,7 +44,7 @@ def _share(is_usual: Callable[[bytes, int], bool], sample: bytes) -> float:
 
 
 def _is_lone_letter(sample: bytes, place: int) -> bool:
-    """An accented letter of a western word: its neighbours are ASCII."""
+    """An accented letter of a western word: its neighbors are ASCII."""
     around = sample[max(place - 1, 0) : place] + sample[place + 1 : place + 2]
     return sample[place] >= 0xC0 and all(byte < 0x80 for byte in around)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from videoswin_cli.errors import FetchError, UsageError
+from videoswin_cli.errors import FetchError, OfflineError, UsageError
 from videoswin_cli.io.transport import Exchange, RedirectError, SlowError
 from videoswin_cli.io.visible import visible
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 180.0  # without a byte that no earlier try had: then no further try
 TOTAL_SECONDS = 3600.0  # for a whole fetch, and one more for each SLOW_RATE bytes of the file
-SLOW_RATE = 1 << 16  # bytes a second
+SLOW_RATE = 1 << 16  # bytes per second
 FIRST_WAIT = 1.0  # seconds before the second try; doubled before each further one
 LONGEST_WAIT = 30.0  # seconds; a Retry-After is not waited for longer than this
 TRIES = {
@@ -64,7 +64,7 @@ class _Failure(Exception):  # noqa: N818  (an event of the loop, never seen outs
 
 @dataclass(frozen=True, kw_only=True)
 class _Version:
-    """Which version of a file a partial belongs to."""
+    """Version of a file that a partial download belongs to."""
 
     url: str
     header: str  # "ETag" or "Last-Modified"
@@ -74,7 +74,7 @@ class _Version:
 
 @dataclass(kw_only=True)
 class _Limits:
-    """What is asked of a download, over all its tries."""
+    """Limits of a download, over all its tries."""
 
     url: str
     sha256: str | None
@@ -131,7 +131,7 @@ def fetch(
                 _version_path(part).unlink(missing_ok=True)
         if force or not path.is_file():
             if offline:
-                raise FetchError(
+                raise OfflineError(
                     f"{path} is missing and offline mode forbids fetching {url}",
                     hint=f"Fetch it on a connected machine and put it at {path}, or leave offline "
                     "mode (--offline, VIDEOSWIN_OFFLINE).",
@@ -155,7 +155,7 @@ def fetch(
         if sha256 is not None and not (digest := hash_file(path)).startswith(sha256.lower()):
             raise FetchError(
                 f"{path} has SHA-256 {digest}, expected {sha256}",
-                hint=f"Remove it, and it is fetched anew from {url}.",
+                hint=f"Remove it to download it again from {url}.",
             )
     except OSError as error:
         raise FetchError(
@@ -182,7 +182,7 @@ def _hold_lock(path: Path) -> "AbstractContextManager[object]":
     try:
         return lock.acquire(blocking=False)
     except Timeout:
-        _LOG.warning("%s: another process fetches it; waiting", visible(path.name))
+        _LOG.warning("%s: another process is downloading it; waiting", visible(path.name))
         return lock.acquire()
 
 
@@ -309,11 +309,11 @@ def _save(
         file.flush()
         os.fsync(file.fileno())
     if total is not None and offset != total:
-        raise _Failure("broken", f"{offset} of {total} bytes came", restart=offset > total)
+        raise _Failure("broken", f"{offset} of {total} bytes received", restart=offset > total)
     if sha256 is not None and not (digest := hash_file(part)).startswith(sha256.lower()):
         raise _Failure(
             "wrong",
-            f"{offset} bytes ({kind}) with SHA-256 {digest} came, expected {sha256}",
+            f"{offset} bytes ({kind}) received with SHA-256 {digest}, expected {sha256}",
             restart=True,
         )
 
@@ -335,10 +335,12 @@ def _check_status(response: "Response", *, offset: int) -> None:
 def _check_range(
     response: "Response", *, offset: int, version: _Version, total: int | None
 ) -> None:
-    # A server may honour Range and not If-Range: its answer is compared, not trusted.
+    # A server may honor Range and not If-Range: its answer is compared, not trusted.
     begin = re.match(r"bytes ([0-9]{1,15})-", response.headers.get("Content-Range", ""))
     if begin is None or int(begin[1]) != offset:
-        raise _Failure("broken", f"not the range from byte {offset} came", restart=True)
+        raise _Failure(
+            "broken", f"the server sent another range than from byte {offset}", restart=True
+        )
     value = response.headers.get(version.header, version.value)
     if value != version.value or (version.size is not None and total != version.size):
         raise _Failure("broken", "the file changed on the server", restart=True)
@@ -346,7 +348,7 @@ def _check_range(
 
 def _check_limit(size: int, max_bytes: int | None) -> None:
     if max_bytes is not None and size > max_bytes:
-        raise _Failure("refused", f"{size} bytes or more, allowed are {max_bytes}")
+        raise _Failure("refused", f"{size} bytes or more; the limit is {max_bytes}")
 
 
 def _read_size(response: "Response") -> int | None:
@@ -364,7 +366,7 @@ def _read_size(response: "Response") -> int | None:
         return None
     match = re.fullmatch(r"([0-9]{1,15})( *, *\1)*", size.strip())
     if match is None:
-        raise _Failure("refused", f"the server sent a size that is none: {size[:60]!r}")
+        raise _Failure("refused", f"the server sent an invalid size: {size[:60]!r}")
     return int(match[1])
 
 

@@ -1,4 +1,4 @@
-"""Where the files of videoswin lie, and the environment variables that say so."""
+"""Folders of videoswin's files, and the environment variables that set them."""
 
 import os
 from pathlib import Path

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import MissingInputError, UsageError
 from videoswin_cli.io.atomic import check_no_stream
 from videoswin_cli.io.encodings import guess_encoding
 
@@ -38,7 +38,8 @@ def read_text(path: Path, *, what: str) -> str:
         with path.open("rb") as file:
             data = file.read(_LARGEST + 1)
     except OSError as error:
-        raise UsageError(f"cannot read the {what} {path}: {error.strerror or error}") from error
+        kind = MissingInputError if isinstance(error, FileNotFoundError) else UsageError
+        raise kind(f"cannot read the {what} {path}: {error.strerror or error}") from error
     if len(data) > _LARGEST:
         raise UsageError(
             f"cannot read the {what} {path}: it is larger than {_LARGEST // 2**20} MiB"
@@ -48,7 +49,7 @@ def read_text(path: Path, *, what: str) -> str:
         text = data[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
         if encoding != "utf-8":
-            reason = f"it is damaged: its mark says {encoding.upper()[:6]}, its bytes are not that"
+            reason = f"it is damaged: its mark says {encoding.upper()[:6]}, its bytes do not"
             raise UsageError(f"cannot read the {what} {path}: {reason}") from error
         raise _foreign(path, what, data) from error
     if "\0" in text:
@@ -59,11 +60,11 @@ def read_text(path: Path, *, what: str) -> str:
 def _foreign(path: Path, what: str, data: bytes) -> UsageError:
     guess = guess_encoding(data)
     if guess is None and b"\0" in data:
-        return UsageError(f"cannot read the {what} {path}: it is no text, it holds zero bytes")
+        return UsageError(f"cannot read the {what} {path}: it is not text: it contains zero bytes")
     name = shlex.quote(str(path))
     return UsageError(
         f"cannot read the {what} {path}: it is not UTF-8 text"
-        + (f" but, as it seems, {guess}" if guess else ""),
+        + (f" but probably {guess}" if guess else ""),
         hint=f"iconv -f {guess or 'ENCODING'} -t UTF-8 {name} > {shlex.quote(f'{path}.utf8')}"
         " converts it",
     )
@@ -87,7 +88,7 @@ def split_lines(text: str, *, source: str) -> list[tuple[int, str]]:
     lines = numbered_lines(text.split("\n"))
     if "\n" not in text and "\r" in "".join(line for _, line in lines):
         raise UsageError(
-            f"{source}: its lines end with carriage returns, as on a Mac of old",
+            f"{source}: its lines end with carriage returns, as on classic Mac OS",
             hint=f"tr '\\r' '\\n' < {shlex.quote(source)} > "
             f"{shlex.quote(f'{source}.txt')} converts it",
         )
@@ -107,7 +108,7 @@ def parse_json(text: str, *, source: str) -> object:
     except json.JSONDecodeError as error:
         raise UsageError(f"{source}: not valid JSON: {error}") from error
     except _RepeatedKeyError as error:
-        raise UsageError(f"{source}: a JSON object has the key {error} twice") from error
+        raise UsageError(f"{source}: duplicate key {error} in a JSON object") from error
     except ValueError as error:  # Python's limit of digits
         raise UsageError(f"{source}: not usable JSON: a number of thousands of digits") from error
 

@@ -103,7 +103,7 @@ class Exchange:
             return
         if time.monotonic() >= self.deadline:
             raise SlowError("it takes too long")
-        raise SlowError(f"too slow: the next piece did not come within {SLOW_SECONDS:.0f} s")
+        raise SlowError(f"too slow: no data received for {SLOW_SECONDS:.0f} s")
 
     def admit(self, connection: socket.socket, *, direct: bool) -> None:
         """Watch a new connection; where it is not one to a proxy, look at where it leads.
@@ -181,7 +181,7 @@ def _follow(url: str, target: str) -> str:
             return found
     except ValueError:
         pass
-    raise RedirectError(f"a redirect to {target[:200]!r}, which is no http or https address")
+    raise RedirectError(f"a redirect to {target[:200]!r}, which is not an http or https address")
 
 
 def _make_session(exchange: Exchange) -> "Session":

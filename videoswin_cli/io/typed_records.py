@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields
 from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import ConfigError
 from videoswin_cli.ranges import Range, shown
 
 Record = TypeVar("Record")
@@ -34,7 +34,7 @@ def check_keys(
     """Refuse unknown and missing keys.
 
     Raises:
-        UsageError: names the file and the key, and the nearest known key.
+        ConfigError: names the file and the key, and the nearest known key.
     """
     from difflib import get_close_matches
 
@@ -42,9 +42,9 @@ def check_keys(
         if key not in known:
             near = get_close_matches(str(key), known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}"
-            raise UsageError(f"{source}: unknown key {shown(key)}", hint=hint)
+            raise ConfigError(f"{source}: unknown key {shown(key)}", hint=hint)
     if missing := sorted(required - data.keys()):
-        raise UsageError(f"{source}: missing key {', '.join(map(repr, missing))}")
+        raise ConfigError(f"{source}: missing key {', '.join(map(repr, missing))}")
 
 
 def to_record(
@@ -67,13 +67,13 @@ def to_record(
         prefix: that the keys have in the source, for messages alone.
 
     Raises:
-        UsageError: names the file, the key, what was found and what is expected.
+        ConfigError: names the file, the key, what was found and what is expected.
     """
     import msgspec
 
     hints = get_type_hints(kind)
     if missing := sorted(required_keys(kind) - data.keys()):
-        raise UsageError(f"{source}: missing key {', '.join(map(repr, missing))}")
+        raise ConfigError(f"{source}: missing key {', '.join(map(repr, missing))}")
     whole = {key: _to_whole(value, hints.get(key)) for key, value in data.items()}
     try:
         return msgspec.convert(whole, kind)
@@ -81,10 +81,10 @@ def to_record(
         match = re.search(r"\$\.(\w+)[^$]*$", str(error))
         key = match[1] if match else ""
         if key not in hints or key not in data:
-            raise UsageError(f"{source}: {shown(str(error))}") from error
+            raise ConfigError(f"{source}: {shown(str(error))}") from error
         expected = _describe(hints[key], f" {ranges[key]}" if key in ranges else "")
         found = "nothing" if data[key] is None else shown(data[key])
-        raise UsageError(f"{source}: {prefix}{key}: expected {expected}, found {found}") from error
+        raise ConfigError(f"{source}: {prefix}{key}: expected {expected}, found {found}") from error
 
 
 def _to_whole(value: Any, kind: Any) -> Any:

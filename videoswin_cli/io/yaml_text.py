@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import ConfigError, UsageError, raised_as
 from videoswin_cli.io.atomic import check_no_stream
 from videoswin_cli.ranges import shown
 
@@ -24,6 +24,7 @@ _NO_KEY = object()
 Event: TypeAlias = Any  # of yaml; its types have no marks
 
 
+@raised_as(ConfigError)
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file whose top level is a mapping.
 
@@ -45,6 +46,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return data
 
 
+@raised_as(ConfigError)
 def parse_value(text: str, *, source: str) -> Any:
     """One value of YAML.
 

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import ConfigError, UnknownModelError
 from videoswin_cli.io.paths import configs_dir
 from videoswin_cli.io.typed_records import check_keys, required_keys, to_record
 from videoswin_cli.io.yaml_text import read_yaml
@@ -20,7 +20,7 @@ PUBLISHERS = ("videoswin", "official", "mmaction2", "torchvision", "paddlevideo"
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a published checkpoint was trained; the YAML keys carry the prefix `recipe_`."""
+    """Training recipe of a published checkpoint; the YAML keys have the prefix `recipe_`."""
 
     optimizer: str
     lr: float
@@ -44,14 +44,14 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Publication:
-    """Where a checkpoint comes from and what was published about it. All optional for one's own."""
+    """Origin and published results of a checkpoint. All optional for one's own models."""
 
     publisher: str | None = None
     origin: str | None = None  # repository and config
     license: str | None = None
     url: str | None = None
     file: str | None = None
-    bundled: bool = False  # the file is one of ours, in configs/weights
+    bundled: bool = False  # the file is in configs/weights
     file_mib: float | None = None  # MiB
     sha256: str | None = None  # whole digest, or the first 8 digits that the file name carries
     dataset: str | None = None
@@ -92,7 +92,7 @@ class ModelSpec:
 
     name: str
     kind: Literal["video", "image"]  # image: 2D weights, to start fine-tuning from
-    labels: Path | None  # one class name a line
+    labels: Path | None  # one class name per line
     multi_label: bool = False  # a video may have several classes, each a sigmoid of its own
     architecture: Architecture
     protocol: InputProtocol
@@ -109,7 +109,7 @@ class _Header:
 
 
 def load_spec(name_or_path: str) -> ModelSpec:
-    """Find a model by the name of a YAML of ours or by the path of one's own.
+    """Spec of a model, by the name of a published one or by the path of a YAML.
 
     Raises:
         UsageError: no such model (the nearest names are suggested), or a wrong YAML.
@@ -121,12 +121,12 @@ def load_spec(name_or_path: str) -> ModelSpec:
         longer = [name for name in names if name.startswith(name_or_path)][:3]
         near = longer or get_close_matches(name_or_path, names, n=3, cutoff=0.5)
         hint = f"nearest: {', '.join(near)}" if near else "`videoswin models` lists them all"
-        raise UsageError(f"unknown model {name_or_path!r}", hint=hint)
+        raise UnknownModelError(f"unknown model {name_or_path!r}", hint=hint)
     return read_spec(_models_folder() / f"{name_or_path}.yaml")
 
 
 def list_specs() -> list[ModelSpec]:
-    """All models that have a YAML here: ours, then video before image, by publisher and size."""
+    """All published models: bundled ones, then video before image, by publisher and size."""
     specs = [load_spec(name) for name in model_names()]
     return sorted(specs, key=_order)
 
@@ -164,14 +164,14 @@ def parse_spec(data: dict[str, Any], *, source: str, folder: Path | None) -> Mod
 
     architecture, protocol = part(Architecture), part(InputProtocol)
     if problem := next(find_problems(architecture, protocol), None):
-        raise UsageError(f"{source}: {problem}")
+        raise ConfigError(f"{source}: {problem}")
     recipe = {key.removeprefix("recipe_"): data[key] for key in recipe_keys & data.keys()}
     header, publication = part(_Header), part(Publication)
     published = None
     if has_recipe:
         published = to_record(Recipe, recipe, source=source, ranges=RECIPE_RANGES, prefix="recipe_")
     for found in _publication_problems(publication, published):
-        raise UsageError(f"{source}: {found}")
+        raise ConfigError(f"{source}: {found}")
     return ModelSpec(
         name=header.name,
         kind=header.kind,

@@ -1,4 +1,4 @@
-"""What a weight file of ours says of itself: an entry in the metadata of its safetensors."""
+"""Self-description of a videoswin weight file: an entry in the metadata of its safetensors."""
 
 import json
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class _Entry:
 
 
 def read_description(metadata: Mapping[str, str], path: Path) -> Description | None:
-    """From the metadata of a file; None where the file is not one of ours.
+    """From the metadata of a file; None where the file is not videoswin's.
 
     Raises:
         CheckpointError: it is one, but what it says of itself makes no sense.
@@ -47,7 +47,7 @@ def read_description(metadata: Mapping[str, str], path: Path) -> Description | N
         reason = str(error).removeprefix(f"{path}: ")[:300]
         raise CheckpointError(
             f"{path}: its description {_FORMAT!r} cannot be read: {reason}",
-            hint="Write the file anew with `videoswin convert`.",
+            hint="Write the file again with `videoswin convert`.",
         ) from error
     return Description(spec=spec, labels=entry.labels, training=entry.training)
 

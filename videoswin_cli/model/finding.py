@@ -89,7 +89,7 @@ def find_network(
             f"({list_sets(sets)}), --weights-set chooses"
         )
     elif chosen.averaged:
-        remarks.append(f"averaged weights ({chosen.name}), the only ones in the file")
+        remarks.append(f"averaged weights ({chosen.name}), the only set in the file")
     if spec.architecture.num_classes not in (0, classes) and classes:
         remarks.append(_tell_classes(spec, classes, tensors, chosen.layout))
     if text := describe_left_out(chosen):

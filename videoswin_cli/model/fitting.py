@@ -1,4 +1,4 @@
-"""Which model tensors are of: by name and shape, before anything is made of them."""
+"""Model that tensors belong to, by their names and shapes, before any use of them."""
 
 import math
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import LabelError, UsageError, raised_as
 from videoswin_cli.io.delimited import fold_column, split_records
 from videoswin_cli.io.text_files import (
     begins_as_json,
@@ -36,16 +36,17 @@ _Pairs = list[tuple[str, str]]  # index and name, both as written
 def list_labels(path: Path) -> tuple[str, ...]:
     """Class names in index order.
 
-    The file has a name a line, alone or with its index; a table with a header; or JSON: a list of
+    The file has a name per line, alone or with its index; a table with a header; or JSON: a list of
     names, an object from names to indices or from indices to names, or one with `id2label`.
 
     Raises:
-        UsageError: the file is missing or does not hold names, each once; or its indices are not
+        LabelError: the file is missing or does not hold names, each once; or its indices are not
             those of so many classes.
     """
     return _check(_read_names(path), path)
 
 
+@raised_as(LabelError)
 def _read_names(path: Path) -> Sequence[str]:
     text = read_text(path, what="labels")
     try:
@@ -53,7 +54,7 @@ def _read_names(path: Path) -> Sequence[str]:
             return _from_json(data)
         return _from_lines(split_lines(text, source=str(path)), str(path))
     except ValueError as error:
-        raise UsageError(f"cannot read the labels {path}: {error}") from error
+        raise LabelError(f"cannot read the labels {path}: {error}") from error
 
 
 def _read_json(path: Path, text: str) -> object:
@@ -73,11 +74,11 @@ def read_labels(path: Path, *, num_classes: int) -> tuple[str, ...]:
     """`list_labels` for a model.
 
     Raises:
-        UsageError: also where there are not `num_classes` names.
+        LabelError: also where there are not `num_classes` names.
     """
     names = _read_names(path)
     if names and len(names) != num_classes:
-        raise UsageError(
+        raise LabelError(
             f"{path} holds {len(names)} class names, the model has {num_classes} classes",
             hint="give the label file of the data set that the model was trained on (--labels)",
         )
@@ -86,13 +87,13 @@ def read_labels(path: Path, *, num_classes: int) -> tuple[str, ...]:
 
 def _check(names: Sequence[str], path: Path) -> tuple[str, ...]:
     if not names:
-        raise UsageError(f"cannot read the labels {path}: it holds no name")
+        raise LabelError(f"cannot read the labels {path}: it holds no name")
     if not all(names):
-        raise UsageError(f"cannot read the labels {path}: class {names.index('')} has no name")
+        raise LabelError(f"cannot read the labels {path}: class {names.index('')} has no name")
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
-        raise UsageError(
-            f"cannot read the labels {path}: the name {shorten(name)} stands {count} times",
+        raise LabelError(
+            f"cannot read the labels {path}: the name {shorten(name)} occurs {count} times",
             hint="if numbers belong to the names, write a table: a header `id,name`, quoted names",
         )
     return tuple(names)
@@ -253,6 +254,6 @@ def _in_order(pairs: _Pairs) -> list[str]:
         twice = [number for number, times in Counter(numbers).items() if times > 1]
         places = enumerate(sorted(set(numbers)), start=min(numbers[0], 1))
         absent = [place for place, number in places if place != number]
-        what = f"{twice[0]} stands twice" if twice else f"{absent[0]} is missing"
+        what = f"{twice[0]} occurs twice" if twice else f"{absent[0]} is missing"
         raise ValueError(f"the indices of {count} names are not 0 to {count - 1}: {what}")
     return [name for _, name in sorted(pairs, key=lambda pair: int(pair[0]))]

@@ -1,4 +1,4 @@
-"""Names and shapes of the published checkpoints, turned into ours. No files are touched here.
+"""Names and shapes of the published checkpoints, converted to videoswin's. No file access.
 
 Ours ("videoswin") are the official backbone names without `backbone.`, plus `head.weight` and
 `head.bias`, and no buffers: the relative position index and the attention mask are geometry.
@@ -70,8 +70,8 @@ def to_canonical(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, Ten
         name = rename(key)
         if name in canonical:
             raise CheckpointError(
-                f"two tensors of the file mean {name}; one of them is {key}",
-                hint="Take the one that does not belong out of the file.",
+                f"two tensors of the file stand for {name}; one of them is {key}",
+                hint="Remove the one that does not belong there from the file.",
             )
         # All of Paddle's Linear weights, also the square attn.proj that no shape check can catch;
         # they are the only weights with two dimensions (a bias table is not called `.weight`).
@@ -142,7 +142,7 @@ def _rename_torchvision(key: str) -> str:
 
 def _unknown_layout(tensors: Mapping[str, Tensor]) -> CheckpointError:
     return CheckpointError(
-        f"{len(tensors)} tensors, but of no known Swin Transformer; {name_some(list(tensors))}",
+        f"{len(tensors)} tensors, but of no known Swin Transformer: {name_some(list(tensors))}",
         hint=f"Known layouts: {', '.join(get_args(Layout))}. All but torchvision's have "
         f"{_PATCH} and {_QKV}, with or without `backbone.` in front.",
     )
@@ -150,7 +150,7 @@ def _unknown_layout(tensors: Mapping[str, Tensor]) -> CheckpointError:
 
 @dataclass(frozen=True, kw_only=True)
 class ArchitectureFacts:
-    """What canonical shapes say of a network. None or empty: the tensor that tells is absent."""
+    """Facts about a network from its canonical shapes. None or empty: no tensor shows it."""
 
     embed_dim: int | None
     depths: tuple[int, ...]
@@ -208,7 +208,7 @@ def _count(names: Mapping[str, object], pattern: str) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class FitProblems:
-    """Why tensors do not fill a network; falsy if they do. As text, the first of each kind."""
+    """Mismatches between tensors and a network; falsy without any. As text, one of each kind."""
 
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]

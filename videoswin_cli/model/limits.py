@@ -1,4 +1,4 @@
-"""What a described network may be: ranges of its numbers, and its size before any of it is built.
+"""Limits of a described network: ranges of its numbers, and its size before it is built.
 
 A description comes from a file, maybe from a stranger. Each range holds all published models and
 leaves room for larger ones; the sizes hold for the numbers together.
@@ -42,7 +42,7 @@ _STAGES = Range(1, 8)
 
 
 def find_problems(architecture: Architecture, protocol: InputProtocol) -> Iterator[str]:
-    """What no network or video could have, or what is too large: key, value and what is expected.
+    """Impossible or too large values of a network or input: key, value and the expected.
 
     Raises:
         UsageError: VIDEOSWIN_MAX_PARAMETERS is no number.

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from videoswin_cli.errors import CheckpointError, UsageError
+from videoswin_cli.errors import CheckpointError, ConfigError, MissingInputError, UsageError
 from videoswin_cli.io.visible import name_some
 from videoswin_cli.model.catalog import ModelSpec, load_spec
 from videoswin_cli.model.checkpoint import RawCheckpoint, read_checkpoint, write_safetensors
@@ -36,19 +36,19 @@ class LoadedModel:
     layout: Layout
     weights_set: str | None = None  # its name, where the file has several
     described_as: str | None = None  # the name of another model that the file says it is
-    training: Mapping[str, object] | None = None  # what a file of ours says of how it came about
+    training: Mapping[str, object] | None = None  # the training that a videoswin file describes
     remarks: tuple[str, ...] = ()  # what a user should know about the file
     not_finite: tuple[str, ...] = ()  # names of tensors with NaN or infinite numbers
 
     @property
     def summary(self) -> str:
-        """What was loaded, for the user's eyes."""
+        """Summary of what was loaded, for the user."""
         parameters = sum(p.numel() for p in self.network.parameters())
         head = f"{len(self.labels)} classes" if self.labels else "no head, features only"
         first = (
             f"{self.spec.name}: {parameters / 1e6:.1f}M parameters, {head}, "
             f"{self.layout} layout, from {self.weights}"
-            + (f", which says it is {self.described_as}" if self.described_as else "")
+            + (f", described as {self.described_as}" if self.described_as else "")
         )
         return "; ".join((first, *self.remarks))
 
@@ -58,7 +58,7 @@ class FoundModel:
     """A model by name, YAML or file: all that is known of it before its weights are fetched."""
 
     published: ModelSpec  # as named
-    own_labels: tuple[str, ...] | None  # that a file of ours brings along
+    own_labels: tuple[str, ...] | None  # that a videoswin file contains
     label_file: Path | None  # chosen instead of the model's
     weights: Path | None  # None: those of the model, not fetched yet
     network: FoundNetwork | None  # in the weights, where they are here
@@ -190,7 +190,7 @@ def load(
     with_head: bool = False,
     weights_set: str | None = None,
 ) -> LoadedModel:
-    """A model by name, by YAML, or from one of our own weight files.
+    """A model by name, by YAML, or from a videoswin weight file.
 
     Arguments and errors are those of `find_model` and `load_found`.
     """
@@ -205,7 +205,7 @@ def load(
 
 
 def save(path: Path, model: LoadedModel, *, training: Mapping[str, object] | None = None) -> None:
-    """Write our own layout: safetensors with architecture, protocol and labels in its metadata.
+    """Write videoswin's layout: safetensors with architecture, protocol and labels in its metadata.
 
     `training` is what else is to be known of it (recipe, metrics), by default what the model's own
     file said; it is not needed to load it.
@@ -230,12 +230,12 @@ def check_finite(model: LoadedModel) -> None:
         raise CheckpointError(
             f"{model.weights}: NaN or infinite numbers in {len(names)} tensors, in {dtype}: "
             f"{name_some(names)}",
-            hint="take weights from before the training diverged; float16 ends at 65504",
+            hint="use weights from before the training diverged; the largest float16 is 65504",
         )
 
 
 def name_model(path: Path, *, weights_set: str | None = None) -> str:
-    """What to give `load` as the model of a file that nothing else is known of.
+    """Model argument of `load` for a file of which nothing else is known.
 
     Raises:
         CheckpointError: no published model fits, or more than one does; they are named.
@@ -257,13 +257,13 @@ def name_model(path: Path, *, weights_set: str | None = None) -> str:
         classes = infer_architecture(tensors).num_classes
         raise CheckpointError(
             f"{what}; no published model has its {classes} classes",
-            hint=f"name the one that it was trained from with --model: {', '.join(others)}",
+            hint=f"name the model that it was trained from with --model: {', '.join(others)}",
         )
     raise CheckpointError(f"{what}; no published model fits", hint="name a YAML with --model")
 
 
 def _read_model(model: str) -> tuple[ModelSpec, tuple[str, ...] | None, RawCheckpoint | None]:
-    """The spec of a model; of a file of ours also its class names and tensors."""
+    """The spec of a model; of a videoswin file also its class names and tensors."""
     if not _is_weight_file(model):
         return load_spec(model), None, None
     raw, path = read_checkpoint(model), Path(model)
@@ -291,7 +291,9 @@ def _is_weight_file(model: str) -> bool:
     if there and not is_folder:
         return True
     if path.suffix in (".safetensors", ".pth", ".pt", ".pdparams", ".bin") or "/" in model:
-        raise UsageError(f"no such file: {model}", hint="--model takes a name, a YAML or a file")
+        raise MissingInputError(
+            f"no such file: {model}", hint="--model takes a name, a YAML or a file"
+        )
     return False
 
 
@@ -305,16 +307,16 @@ def _to_floats(
             raise CheckpointError(
                 f"{path}: {name} holds {kind} numbers; expected float16, bfloat16, float32 or "
                 "float64",
-                hint="quantized weights have to be turned back with their scales first",
+                hint="dequantize quantized weights with their scales first",
             )
     return {name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()}
 
 
 def _headless(spec: ModelSpec) -> UsageError:
-    what = "image weights" if spec.kind == "image" else "these weights are a bare backbone"
+    what = "image weights" if spec.kind == "image" else "these are backbone weights"
     return UsageError(
-        f"{spec.name} has no classes to predict: {what}",
-        hint="a network without a head gives features, and is a starting point for fine-tuning",
+        f"{spec.name} has no classification head: {what}",
+        hint="a network without a head serves for features and as a starting point for fine-tuning",
     )
 
 
@@ -330,7 +332,7 @@ def _class_names(
     Args:
         spec: with the classes of the weights.
         chosen: label file of the user.
-        own: names that a file of ours brings along.
+        own: names that a videoswin file contains.
         published: the model as named, whose label file may be of other classes.
     """
     num_classes = spec.architecture.num_classes
@@ -345,5 +347,5 @@ def _class_names(
             return read_labels(spec.labels, num_classes=num_classes)
         list_labels(spec.labels)
     if num_classes > _MOST_CLASSES:
-        raise UsageError(f"{spec.name}: {num_classes} classes; the limit is {_MOST_CLASSES}")
+        raise ConfigError(f"{spec.name}: {num_classes} classes; the limit is {_MOST_CLASSES}")
     return tuple(f"class {index}" for index in range(num_classes))

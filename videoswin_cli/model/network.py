@@ -1,4 +1,4 @@
-"""What the program needs of a network, and how one is built from its architecture."""
+"""Interface of a network, and its construction from an architecture."""
 
 from collections.abc import Iterator
 from dataclasses import asdict

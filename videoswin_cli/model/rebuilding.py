@@ -1,4 +1,4 @@
-"""What a pickle may make: tensors, arrays and plain values; empty stand-ins for the rest."""
+"""Objects that a pickle may make: tensors, arrays, plain values; empty stand-ins for others."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -29,7 +29,7 @@ _PICKLES_BEFORE = 3  # pickles of an old-style file before its content
 
 
 def load_torch(path: Path, *, mmap: bool) -> object:
-    """What `torch.save` wrote, tensors on the CPU; mapped where the file allows and `mmap` says so.
+    """Content written by `torch.save`, tensors on the CPU; memory-mapped if `mmap` and possible.
 
     Raises:
         RefusedError: the file names code that would run.
@@ -46,7 +46,7 @@ def load_torch(path: Path, *, mmap: bool) -> object:
 
 
 def load_pickle(path: Path) -> object:
-    """What a plain pickle holds; tensors, and arrays as `Array`. Raises like `load_torch`."""
+    """Content of a plain pickle: tensors, and arrays as `Array`. Raises like `load_torch`."""
     with reading(), path.open("rb") as file:
         size = path.stat().st_size
         with _mapped(file) as data:
@@ -86,7 +86,7 @@ def _load_zip(path: Path, *, mapped: bool) -> object:
             raise ForeignError("a TorchScript program, not weights; it was not opened")
         roots = [name.removesuffix("data.pkl") for name in entries if _is_content(name)]
         if not roots:
-            raise ForeignError("a zip file, but none that torch.save wrote: it has no data.pkl")
+            raise ForeignError("a zip file, but not one of torch.save: it has no data.pkl")
         if len(roots) != 1:
             raise DamagedError(f"{len(roots)} entries named data.pkl, expected one")
         root = roots[0]
@@ -202,7 +202,7 @@ def _load_legacy(file: BinaryIO, data: IO[bytes], *, size: int) -> object:
     named = load()
     keys = [key for key in named if isinstance(key, str)] if isinstance(named, list) else []
     if sorted(keys) != sorted(storages):
-        raise DamagedError("its storages are not those that it names")
+        raise DamagedError("its storages differ from those that it names")
     for key in keys:
         storage, count = storages[key]
         (found,) = struct.unpack("<q", file.read(8))

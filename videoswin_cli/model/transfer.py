@@ -49,11 +49,11 @@ def transfer(
     labels: Sequence[str] = (),
     inflated: Sequence[str] = (),
 ) -> Transfer:
-    """Fill a freshly initialised network with what fits of another one.
+    """Fill a freshly initialized network with what fits of another one.
 
     Args:
         source: canonical tensors of the network to start from; empty to start from scratch.
-        fresh: tensors of the new network as initialised; what they hold is kept where nothing fits.
+        fresh: tensors of the new network as initialized; what they hold is kept where nothing fits.
         source_architecture: of `source`. Its window may differ: bias tables are resized.
         architecture: of the new network.
         source_labels: class names of the rows of the old head.
@@ -131,7 +131,7 @@ def resize_bias_table(
 def fresh_tensors(
     shapes: Mapping[str, Tensor], generator: torch.Generator, *, for_motion: bool
 ) -> dict[str, Tensor]:
-    """Initialise a network from scratch, as the references do: normal weights of deviation 0.02.
+    """Initialize a network from scratch, as the references do: normal weights of deviation 0.02.
 
     Args:
         shapes: name -> tensor of the shape wanted (on any device; its values are not looked at).
@@ -148,7 +148,7 @@ def fresh_tensors(
         if name == f"{_PATCH}.weight" and for_motion:
             tensors[name] = motion_energy_filters(shape)
         elif name == f"{_PATCH}.weight":
-            bound = 1 / math.sqrt(math.prod(shape[1:]))  # as torch initialises a convolution
+            bound = 1 / math.sqrt(math.prod(shape[1:]))  # as torch initializes a convolution
             tensors[name] = torch.empty(shape).uniform_(-bound, bound, generator=generator)
         elif name.endswith(".bias"):
             tensors[name] = torch.zeros(shape)

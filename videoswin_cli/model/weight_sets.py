@@ -110,7 +110,7 @@ def choose_set(
     Args:
         sets: of one file.
         wanted: a name, or `ema` for the averaged and `model` for the plain weights.
-        fits: tells which of several plain sets are of the model in question.
+        fits: decides which of several plain sets are of the model in question.
 
     Raises:
         CheckpointError: no such set, or several to choose from.
@@ -148,7 +148,7 @@ def list_sets(sets: Sequence[WeightSet]) -> str:
 
 
 def _root_of(name: str) -> str | None:
-    """What stands before the network whose first tensor this is; None for any other tensor."""
+    """Prefix of the network whose first tensor this is; None for any other tensor."""
     parts = name.split(".")
     plain = [part for part in parts if part not in _WRAPPING]
     if tuple(plain[-3:]) != _ANCHOR:
@@ -175,8 +175,8 @@ def _make_sets(
             left_out.append(name)
         elif plain in tensors or plain in strange:
             raise CheckpointError(
-                f"two tensors of the file mean {plain}; one of them is {name}",
-                hint="Take the one that does not belong out of the file.",
+                f"two tensors of the file stand for {plain}; one of them is {name}",
+                hint="Remove the one that does not belong there from the file.",
             )
         elif name in raw.strange:
             strange[plain] = raw.strange[name]
@@ -285,7 +285,7 @@ def _give_names(sets: list[WeightSet], *, mmengine: bool) -> list[WeightSet]:
 
 
 def _shared(paths: Sequence[Sequence[str]]) -> int:
-    """How many of their first parts all paths have in common."""
+    """Number of leading parts that all paths have in common."""
     count = 0
     for parts in zip(*paths, strict=False):
         if len(set(parts)) > 1:

@@ -98,7 +98,7 @@ def _fetch(spec: "ModelSpec", path: Path, *, force: bool, without_network: bool)
             f"no checkpoint for {spec.name}: {error.message}",
             hint=f"{error.hint} Run `videoswin download {spec.name}` on a connected machine, "
             "or give another file with --checkpoint FILE. What works without a network: "
-            "`--model camera-motion`, which comes with the package and tells what the camera does, "
+            "`--model camera-motion`, which comes with the package and classifies camera does, "
             "not which action is shown.",
         ) from error
 
@@ -123,7 +123,7 @@ def _check(spec: "ModelSpec", path: Path, *, fetched: bool, verify: bool) -> Non
     if not digest.startswith(expected):
         raise FetchError(
             f"{path} has SHA-256 {digest}, expected {expected}",
-            hint=f"Fetch it anew: `videoswin download {spec.name} --force`.",
+            hint=f"Download it again: `videoswin download {spec.name} --force`.",
         )
     _write_record(path, _Record(sha256=digest, size=stat.st_size, mtime_ns=stat.st_mtime_ns))
 
@@ -135,7 +135,7 @@ def _record_path(path: Path) -> Path:
 def _read_record(path: Path) -> _Record | None:
     try:
         return _Record(**json.loads(_record_path(path).read_text()))
-    except (OSError, ValueError, TypeError):  # none, or not ours: the file is hashed again
+    except (OSError, ValueError, TypeError):  # none, or another program's: the file is hashed again
         return None
 
 

@@ -21,7 +21,7 @@ def parse_seconds(text: str) -> float:
         ValueError: anything else; its text says what was expected.
     """
     if len(text) > _MOST_CHARACTERS:
-        raise ValueError("a time of that many digits is none")
+        raise ValueError("too many digits for a time")
     if "," in text:
         raise ValueError(f"expected {EXPECTED_TIME}, with a point and no comma")
     if _TIME.fullmatch(text) is None:

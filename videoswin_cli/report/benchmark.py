@@ -1,4 +1,4 @@
-"""Where the time of a benchmark went, as a table."""
+"""Timing of a benchmark, as a table."""
 
 from collections.abc import Iterator
 
@@ -15,29 +15,25 @@ def benchmark_rows(found: Benchmark) -> Iterator[tuple[str, str]]:
     parts = found.decode_seconds, found.preprocess_seconds, found.model_seconds
     whole = sum(parts)
     for name, seconds in zip(("decode", "preprocess", "network"), parts, strict=True):
-        yield name, f"{seconds * 1e3:9.1f} ms a video  {seconds / whole:4.0%}"
+        yield name, f"{seconds * 1e3:9.1f} ms per video  {seconds / whole:4.0%}"
     yield "network alone", f"{found.views_per_second:9.3g} views/s"
     waited = found.wait_seconds / found.seconds
     limited = found.workers and waited > _LIMITED
     limit = f"; decoding is the limit, {waited:.0%} of the time" if limited else ""
-    how = (
-        f"network beside {found.workers} decoding processes"
-        if found.workers
-        else "one thing after the other"
-    )
-    yield "everything", f"{found.videos_per_second:9.3g} videos/s, {how}{limit}"
+    how = f"network beside {found.workers} decoding processes" if found.workers else "sequential"
+    yield "end to end", f"{found.videos_per_second:9.3g} videos/s, {how}{limit}"
     yield (
         "arithmetic",
-        f"{found.gmacs_per_view:9.1f} G multiply-adds a view, done at "
+        f"{found.gmacs_per_view:9.1f} G multiply-adds per view, done at "
         f"{found.fraction_of_peak_matmul * found.matmul_gflops:.0f} GFLOP/s, "
         f"{found.fraction_of_peak_matmul:.0%} of the "
         f"{found.matmul_gflops:.0f} of a large matrix product here",
     )
-    yield "memory", f"{found.added_bytes / 2**20:9.0f} MiB above the weights, at most"
+    yield "memory", f"{found.added_bytes / 2**20:9.0f} MiB above the weights (peak)"
     if found.ratio is not None:
         yield (
             f"against {found.against}",
             f"{found.ratio:9.2f} times as fast: {(found.seconds_per_view or 0) * 1e3:.0f} against "
-            f"{(found.baseline_seconds or 0) * 1e3:.0f} ms a view; logits "
+            f"{(found.baseline_seconds or 0) * 1e3:.0f} ms per view; logits "
             f"{found.max_abs_logit_diff:.1e} apart",
         )

@@ -25,7 +25,7 @@ def format_summary(summary: EvalSummary, format: Format) -> str:
 def write_class_accuracies(
     path: Path, accuracies: Mapping[int, tuple[int, int]], labels: Sequence[str]
 ) -> None:
-    """A row a class that has videos: index, name, videos, correct, accuracy in percent."""
+    """A row per class that has videos: index, name, videos, correct, accuracy in percent."""
     rows = [
         (index, _name(labels, index), videos, hits, round(100 * hits / videos, 4))
         for index, (videos, hits) in accuracies.items()

@@ -1,7 +1,7 @@
 """Predictions as a table, JSON, JSON lines or CSV: to stdout, or to a file that appears when whole.
 
 Formats: `table` for eyes (plain text where stdout is no terminal), `json` one list, `jsonl` one
-object a line as each video ends, `csv` one row a class.
+object per line as each video ends, `csv` one row per class.
 """
 
 import sys
@@ -48,7 +48,7 @@ def open_report(format: Format, out: Path | None = None) -> Iterator[Callable[[P
 
 
 def _fields(prediction: Prediction) -> dict[str, Any]:
-    """One object as README shows it; `logits` only where they were asked for."""
+    """One object as docs/formats.md shows it; `logits` only where they were requested."""
     fields = asdict(prediction)
     if prediction.logits is None:
         del fields["logits"]
@@ -99,7 +99,7 @@ def _describe(prediction: Prediction) -> str:
     if prediction.frames is None:
         return visible(prediction.model)
     return (
-        f"{prediction.frames} frames at {prediction.fps:.4g} a second, {prediction.decoder}, "
+        f"{prediction.frames} frames, {prediction.fps:.4g} fps, {prediction.decoder}, "
         f"{visible(prediction.model)}, {prediction.views} views"
     )
 

@@ -1,4 +1,4 @@
-"""Where the time of a run went, in a sentence."""
+"""Timing of a run, in a sentence."""
 
 from videoswin_cli.records import Timing
 
@@ -11,7 +11,7 @@ def describe_timing(timing: Timing) -> str:
     return (
         f"{timing.videos} videos in {format_seconds(timing.seconds)}{processes}, "
         f"{rate:.3g} videos/s; decoding {format_seconds(timing.decode_seconds)} over all workers, "
-        f"network {format_seconds(timing.model_seconds)}, which waited for frames "
+        f"network {format_seconds(timing.model_seconds)}, waiting for frames "
         f"{format_seconds(timing.wait_seconds)}{limit}"
     )
 

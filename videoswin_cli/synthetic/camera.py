@@ -1,4 +1,4 @@
-"""What a camera does, as the view that it has of a picture in every frame.
+"""Motion of a virtual camera, as its view of a picture in every frame.
 
 Directions, once for all: pan-left, the camera turns left, so the scene moves right in the frame;
 tilt-up, it looks up, so the scene moves down; zoom-in, the scene grows; roll-clockwise, the camera
@@ -20,7 +20,7 @@ _SECOND_SHARE = 0.2  # of a motion's least speed that another one may have besid
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """Where the camera looks in each frame. Lengths in frame widths, angles in radians."""
+    """View of the camera in each frame. Lengths in frame widths, angles in radians."""
 
     x: NDArray[np.float64]  # (frames,), to the right in the picture
     y: NDArray[np.float64]  # down
@@ -83,7 +83,7 @@ def _progress(times: NDArray[np.float64], rng: np.random.Generator) -> NDArray[n
 
 
 def _tremble(times: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Irregular swinging of about unit size, 3 to 9 times a second, without a drift."""
+    """Irregular swinging of about unit size, 3 to 9 times per second, without a drift."""
     total = np.zeros(len(times))
     for _ in range(4):
         total += np.sin(2 * np.pi * (times * rng.uniform(3, 9) + rng.random())) * rng.uniform(

@@ -13,7 +13,7 @@ from torch import Tensor
 from videoswin_cli.synthetic.camera import View, move_camera
 from videoswin_cli.synthetic.pictures import Picture, blob, draw_picture
 
-_RATES = (12, 15, 24, 24, 25, 25, 30, 30, 30, 50, 60)  # frames a second, usual ones more often
+_RATES = (12, 15, 24, 24, 25, 25, 30, 30, 30, 50, 60)  # frames per second, usual ones more often
 _SIZES = ((144, 192), (144, 256), (160, 160), (192, 144), (180, 240), (120, 160), (256, 144))
 _MARGIN = 2.6  # picture sides over frame sides
 
@@ -35,7 +35,7 @@ def make_clip(
     Args:
         motion: one of `videoswin_cli.synthetic.camera.MOTIONS`.
         rng: of everything.
-        picture: what to look at instead of a picture of our own, (height, width, 3) float32.
+        picture: background in place of a generated one, (height, width, 3) float32.
     """
     height, width = _SIZES[rng.integers(len(_SIZES))]
     fps = int(rng.choice(_RATES))
@@ -157,7 +157,7 @@ def write_clip(path: Path, clip: SyntheticClip) -> None:
 
 
 def make_test_video(path: Path) -> None:
-    """Ten seconds of 340x256 at 30 a second, the size that Kinetics is often kept in."""
+    """Ten seconds of 340x256 at 30 per second, the size that Kinetics is often kept in."""
     picture = draw_picture((256, 1000), np.random.default_rng(0)).round().clip(0, 255)
     frames = np.stack([picture[:, 2 * n : 2 * n + 340] for n in range(300)]).astype(np.uint8)
     write_clip(path, SyntheticClip(frames=frames, fps=30, quality=23))

@@ -10,7 +10,7 @@ from videoswin_cli.data.check import describe_broken, find_broken_pictures
 from videoswin_cli.data.decoding.picture import read_picture
 from videoswin_cli.data.walking import describe_left_out, walk
 from videoswin_cli.data.workers import count_workers, load_in_workers
-from videoswin_cli.errors import UsageError, VideoSwinError
+from videoswin_cli.errors import MissingInputError, OutputExistsError, VideoSwinError
 from videoswin_cli.io.atomic import atomic_write, remove_drafts, write_error
 from videoswin_cli.io.process_state import torch_threads
 from videoswin_cli.synthetic.camera import MOTIONS
@@ -45,7 +45,7 @@ def make_camera_motion(
         UsageError: no such folder of pictures, or none in it that can be read; or `folder` is none.
     """
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file", hint="give a folder; it need not exist")
+        raise OutputExistsError(f"{folder} is a file", hint="give a folder; it need not exist")
     files = _find_pictures(pictures, workers, notice) if pictures is not None else []
     keys = [
         (motion, number)
@@ -113,7 +113,9 @@ def _path(folder: Path, motion: str, seed: int, number: int) -> Path:
 
 def _find_pictures(folder: Path, workers: int | None, notice: Callable[[str], None]) -> list[str]:
     if not folder.is_dir():
-        raise UsageError(f"no such folder: {folder}", hint="--pictures takes a folder of pictures")
+        raise MissingInputError(
+            f"no such folder: {folder}", hint="--pictures takes a folder of pictures"
+        )
     walked = walk(folder, lambda path: path.suffix.lower() in PICTURE_SUFFIXES)
     found = [str(folder / file) for file in walked.files]
     if text := describe_left_out(walked.left_out, what="picture"):
@@ -123,7 +125,7 @@ def _find_pictures(folder: Path, workers: int | None, notice: Callable[[str], No
         notice(text)
     readable = [file for file, why in reasons if why is None]
     if not readable:
-        raise UsageError(
+        raise MissingInputError(
             f"no {'readable ' if found else ''}picture in {folder}",
             hint=f"looked for {' '.join(sorted(PICTURE_SUFFIXES))}",
         )

@@ -1,4 +1,4 @@
-"""Still pictures of our own making: what a made camera looks at.
+"""Procedurally generated background pictures for synthetic clips.
 
 Each is (height, width, 3) float32 RGB from 0 to 255 and follows from its generator alone.
 """
@@ -62,7 +62,7 @@ def fractal(
 
 
 def clouds(size: tuple[int, int], rng: np.random.Generator) -> Picture:
-    """Fractal noise between colours, with more or less contrast."""
+    """Fractal noise between colors, with more or less contrast."""
     value = np.clip((fractal(size, rng) - 0.5) * rng.uniform(1.5, 4) + 0.5, 0, 1)
     colors = palette(rng, 4)
     place = value * (len(colors) - 1)
@@ -125,7 +125,7 @@ def landscape(size: tuple[int, int], rng: np.random.Generator) -> Picture:
 
 
 def tiles(size: tuple[int, int], rng: np.random.Generator) -> Picture:
-    """A grid of cells of different colours, turned by some angle: floors, shelves, facades."""
+    """A grid of cells of different colors, turned by some angle: floors, shelves, facades."""
     height, width = size
     y, x = np.mgrid[:height, :width].astype(np.float32)
     angle = rng.uniform(0, np.pi)
@@ -156,35 +156,35 @@ def scribbles(size: tuple[int, int], rng: np.random.Generator) -> Picture:
 
 
 def palette(rng: np.random.Generator, count: int) -> Picture:
-    """(count, 3) colours that may or may not go together."""
+    """(count, 3) colors that may or may not go together."""
     base = rng.uniform(20, 235, 3)
     spread = rng.uniform(20, 120)
     colors = base + rng.normal(0, spread, (count, 3))
-    grey = colors.mean(axis=1, keepdims=True)
-    colors = grey + (colors - grey) * rng.uniform(0.1, 1)  # most of the world is dull
+    gray = colors.mean(axis=1, keepdims=True)
+    colors = gray + (colors - gray) * rng.uniform(0.1, 1)  # most of the world is dull
     return _floats(np.clip(colors, 0, 255))
 
 
 def paint_blob(
-    picture: Picture, centre: NDArray[np.float64], radius: float, rng: np.random.Generator
+    picture: Picture, center: NDArray[np.float64], radius: float, rng: np.random.Generator
 ) -> None:
-    """Paint an ellipse or box, turned by some angle, plain or striped; `centre` is (y, x) in px."""
-    box, mask = blob(picture.shape[:2], centre, radius, rng)
+    """Paint an ellipse or box, turned by some angle, plain or striped; `center` is (y, x) in px."""
+    box, mask = blob(picture.shape[:2], center, radius, rng)
     part = picture[box]
     part += mask[..., None] * (_surface(mask.shape, rng) - part)
 
 
 def blob(
-    size: tuple[int, ...], centre: NDArray[np.float64], radius: float, rng: np.random.Generator
+    size: tuple[int, ...], center: NDArray[np.float64], radius: float, rng: np.random.Generator
 ) -> tuple[tuple[slice, slice], Mask]:
     """The box of an ellipse's or box's place in a picture of `size`, and its mask in there."""
     reach = int(radius * 2) + 2
     (top, bottom), (left, right) = (
         (min(max(0, int(c) - reach), n), max(0, min(n, int(c) + reach)))
-        for c, n in zip(centre, size, strict=True)
+        for c, n in zip(center, size, strict=True)
     )
     y, x = np.mgrid[top:bottom, left:right].astype(np.float32)
-    y, x = y - centre[0], x - centre[1]
+    y, x = y - center[0], x - center[1]
     angle, flat = rng.uniform(0, np.pi), rng.uniform(0.35, 1)
     u, v = x * np.cos(angle) + y * np.sin(angle), (y * np.cos(angle) - x * np.sin(angle)) / flat
     far = np.hypot(u, v) if rng.random() < 0.5 else np.maximum(abs(u), abs(v))
@@ -200,7 +200,7 @@ def _background(size: tuple[int, int], rng: np.random.Generator) -> Picture:
 
 
 def _surface(size: tuple[int, ...], rng: np.random.Generator) -> Picture:
-    """A plain colour, or stripes of two."""
+    """A plain color, or stripes of two."""
     first, second = palette(rng, 2)
     if rng.random() < 0.6:
         return _floats(first)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from videoswin_cli.engine.provenance import Description, check_equal
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import ResumeError
 from videoswin_cli.io.atomic import atomic_write, check_no_stream
 from videoswin_cli.io.typed_records import check_keys, to_record
 from videoswin_cli.model.rebuilding import RefusedError
@@ -126,17 +126,19 @@ def _read(path: Path, *, mmap: bool) -> dict[str, Any]:
     try:
         content = load_torch(path, mmap=mmap)
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+        raise ResumeError(f"cannot read {path}: {error.strerror or error}") from error
     except (RefusedError, UnreadableError) as error:
-        raise UsageError(f"{path} is no state of a run, or damaged: {error}", hint=_HINT) from error
+        raise ResumeError(
+            f"{path} is no state of a run, or damaged: {error}", hint=_HINT
+        ) from error
     if not isinstance(content, dict) or "progress" not in content:
-        raise UsageError(f"{path} is no state of a run", hint=_HINT)
+        raise ResumeError(f"{path} is no state of a run", hint=_HINT)
     if not all(isinstance(key, str) for key in content):
-        raise UsageError(f"{path} has keys that are no names", hint=_HINT)
+        raise ResumeError(f"{path} has keys that are no names", hint=_HINT)
     keys = {"description", "progress", *_TENSORS}
     check_keys(content, known=keys, required=keys, source=str(path))
     if not isinstance(content["description"], dict) or _is_endless(content["description"]):
-        raise UsageError(f"{path}: its description is no mapping of texts", hint=START_ANEW)
+        raise ResumeError(f"{path}: its description is no mapping of texts", hint=START_ANEW)
     return content
 
 
@@ -155,26 +157,26 @@ def _is_endless(value: object) -> bool:
 
 def _check_progress(data: object, path: Path, *, steps: int) -> Progress:
     if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-        raise UsageError(f"{path}: its progress is no mapping", hint=START_ANEW)
+        raise ResumeError(f"{path}: its progress is no mapping", hint=START_ANEW)
     keys = {f.name for f in fields(Progress)}
     required = keys - {"waits_from"}  # which older states lack
     check_keys(data, known=keys, required=required, source=f"{path}, progress")
     progress = to_record(Progress, data, source=f"{path}, progress")
     if not 0 <= progress.step <= steps:
-        raise UsageError(f"{path}: step {progress.step} of {steps}", hint=START_ANEW)
+        raise ResumeError(f"{path}: step {progress.step} of {steps}", hint=START_ANEW)
     if len(progress.losses) != progress.step or any(map(math.isinf, progress.losses)):
-        raise UsageError(
+        raise ResumeError(
             f"{path}: {len(progress.losses)} losses for {progress.step} steps, or infinite ones",
             hint=START_ANEW,
         )
     places = [row.get("step", -1.0) for row in progress.epochs]
     if places != sorted(set(places)) or any(not 0 < at <= progress.step for at in places):
-        raise UsageError(f"{path}: epochs that end at the steps {places[:5]}", hint=START_ANEW)
+        raise ResumeError(f"{path}: epochs that end at the steps {places[:5]}", hint=START_ANEW)
     if len({tuple(row) for row in progress.epochs}) > 1:
-        raise UsageError(f"{path}: epochs with other figures than the first", hint=START_ANEW)
+        raise ResumeError(f"{path}: epochs with other figures than the first", hint=START_ANEW)
     epochs = {0, *(row.get("epoch") for row in progress.epochs)}
     if progress.best_epoch not in epochs or math.isnan(progress.best):
-        raise UsageError(
+        raise ResumeError(
             f"{path}: best after epoch {progress.best_epoch} of {len(progress.epochs)}, "
             f"{progress.best}",
             hint=START_ANEW,

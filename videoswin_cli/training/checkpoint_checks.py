@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import ResumeError, UsageError
 from videoswin_cli.training.checkpoint import START_ANEW
 
 
@@ -82,4 +82,4 @@ def _check_tensor(found: object, like: Tensor, *, what: str) -> None:
 
 
 def _differs(problem: str) -> UsageError:
-    return UsageError(problem, hint=START_ANEW)
+    return ResumeError(problem, hint=START_ANEW)

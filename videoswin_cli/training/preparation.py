@@ -14,7 +14,7 @@ from videoswin_cli.engine.distributed import World, find_world
 from videoswin_cli.engine.precision import is_fast_in_bf16
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.engine.runtime import DTYPES, Runtime, choose_runtime
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import DeviceError
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.options.run import OpenOptions, Precision
 from videoswin_cli.records import InputProtocol
@@ -180,7 +180,7 @@ def choose_loader(
 
 def _choose_dtype(recipe: Recipe, runtime: Runtime) -> torch.dtype:
     if recipe.precision == "fp16" and runtime.on_cpu:
-        raise UsageError("precision fp16 needs a GPU", hint="use bf16 or fp32")
+        raise DeviceError("precision fp16 needs a GPU", hint="use bf16 or fp32")
     assert recipe.precision != "auto"  # settled before
     return DTYPES[recipe.precision]
 

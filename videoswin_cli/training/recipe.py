@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import ConfigError
 from videoswin_cli.io.paths import configs_dir
 from videoswin_cli.io.typed_records import check_keys, to_record
 from videoswin_cli.io.yaml_text import parse_value, read_yaml, write_yaml
@@ -97,7 +97,7 @@ def read_recipe(path: Path | None = None, changes: Sequence[str] = ()) -> Recipe
 def _check(data: dict[str, Any], *, source: str) -> Recipe:
     recipe = to_record(Recipe, data, source=source, ranges=RANGES)
     if problem := next(_problems(recipe), None):
-        raise UsageError(f"{source}: {problem}")
+        raise ConfigError(f"{source}: {problem}")
     return recipe
 
 
@@ -111,7 +111,7 @@ def to_yaml(recipe: Recipe) -> str:
 def _parse_change(change: str, known: set[str]) -> dict[str, Any]:
     key, equals, text = change.partition("=")
     if not equals:
-        raise UsageError(f"--set {shown(change)}: expected key=value, like lr=5e-4")
+        raise ConfigError(f"--set {shown(change)}: expected key=value, like lr=5e-4")
     check_keys({key.strip(): None}, known=known, required=set(), source="--set")
     value = parse_value(text, source=f"--set {shown(change)}")
     if isinstance(value, str):

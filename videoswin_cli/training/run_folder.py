@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from videoswin_cli.engine.distributed import World
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import OutputExistsError, ResumeError, UsageError
 from videoswin_cli.io.atomic import atomic_write, check_writable, write_csv, write_error
 from videoswin_cli.model.loading import save
 from videoswin_cli.training.checkpoint import load_checkpoint, read_recipe_of, save_checkpoint
@@ -29,11 +29,13 @@ def check_output(options: FinetuneOptions) -> None:
     if _is_in_place(options):
         return
     if (out / "state.pt").exists():
-        raise UsageError(
+        raise OutputExistsError(
             f"{out} holds a run", hint="--resume auto resumes it; or choose another --out"
         )
     if (out / "best.safetensors").exists():
-        raise UsageError(f"{out} holds a run whose state.pt is gone", hint="choose another --out")
+        raise OutputExistsError(
+            f"{out} holds a run whose state.pt is gone", hint="choose another --out"
+        )
 
 
 def _is_in_place(options: FinetuneOptions) -> bool:
@@ -123,7 +125,7 @@ def _restore(session: Session, state: Path) -> None:
         check_scaler(tensors["scaler"], stepper.scaler.state_dict())
         check_weights(tensors["averaged"], averaged, what="averaged")
     except UsageError as error:  # these know nothing of files
-        raise UsageError(f"{state}: {error.message}", hint=error.hint) from error
+        raise ResumeError(f"{state}: {error.message}", hint=error.hint) from error
     network.load_state_dict(tensors["network"])
     stepper.optimizer.load_state_dict(tensors["optimizer"])
     stepper.scaler.load_state_dict(tensors["scaler"])
@@ -169,7 +171,7 @@ def _find_best(session: Session) -> None:
         return
     problem = f"{best} of epoch {progress.best_epoch} is gone"
     if find_due(progress, session.plan) is None:
-        raise UsageError(
+        raise ResumeError(
             f"{problem}, and the state holds the weights of epoch {last}",
             hint="last.safetensors is of that epoch; more --epochs write a new best",
         )

@@ -130,20 +130,20 @@ def test_a_first_key_frame_that_is_missing(
         assert video.notes == ()
 
 
-# --- files that are cut off -----------------------------------------------------------------------
+# --- truncated files -----------------------------------------------------------------------------
 
 CUT = ("plain.mp4", "fragments.mp4", "plain.mkv", "vp8.webm", "vp9.webm", "mpeg4.avi", "mjpeg.avi")
 
 
 def check_cut(path: Path, least: int) -> None:
     """It is refused, and what is there is read if that is asked for."""
-    with pytest.raises(VideoError, match="the file is cut off") as caught, open_video(path):
+    with pytest.raises(VideoError, match="the file is truncated") as caught, open_video(path):
         pass
     assert "--allow-truncated" in caught.value.hint
     with open_video(path, allow_truncated=True) as video:
         count = video.info.frames
         assert least <= count < FRAMES
-        assert any("the file is cut off" in note for note in video.notes)
+        assert any("the file is truncated" in note for note in video.notes)
         images, missing = video.read_whole_frames(range(count))
     assert set(missing) <= set(range(count - 3, count))
     for number in range(count - 1):  # the last one is torn, perhaps, and not all decoders tell

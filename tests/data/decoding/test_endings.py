@@ -87,11 +87,11 @@ def test_a_cut_file_is_refused_where_that_is_proven(
     path = make_video.truncate_video(clip(name), tmp_path / name, share=share)
     if name in {"a.mpg", "a.vob"} and path.stat().st_size % 2048 == 0:
         path.write_bytes(path.read_bytes()[:-100])  # between two packs nothing is torn
-    with pytest.raises(VideoError, match="the file is cut off"), open_video(path):
+    with pytest.raises(VideoError, match="the file is truncated"), open_video(path):
         pass
     with open_video(path, allow_truncated=True) as video:
         assert 0 < video.info.frames < FRAMES
-        assert any("the file is cut off" in note for note in video.notes)
+        assert any("the file is truncated" in note for note in video.notes)
 
 
 @pytest.mark.parametrize("share", [0.31, 0.5, 0.7, 0.93])
@@ -107,7 +107,7 @@ def test_a_file_that_may_be_cut_has_a_note(
     )  # inside a packet of a transport stream
     with open_video(path) as video:
         assert 0 < video.info.frames <= FRAMES
-        assert any("may be cut off: it" in note for note in video.notes)
+        assert any("may be truncated: it" in note for note in video.notes)
 
 
 def test_a_transport_stream_that_ends_with_a_packet_but_inside_a_picture_has_a_note(
@@ -140,7 +140,7 @@ def test_a_flv_that_lacks_a_part_of_its_last_number_is_refused(
     missing: int, clip: Callable[[str], Path], tmp_path: Path
 ) -> None:
     (tmp_path / "a.flv").write_bytes(clip("a.flv").read_bytes()[:-missing])
-    with pytest.raises(VideoError, match="cut off"), open_video(tmp_path / "a.flv"):
+    with pytest.raises(VideoError, match="truncated"), open_video(tmp_path / "a.flv"):
         pass
 
 
@@ -153,7 +153,7 @@ def test_a_flv_that_ends_between_two_tags_has_a_note_where_it_says_how_long_it_i
     with open_video(tmp_path / "a.flv") as video:
         assert video.info.frames == 20
         (note,) = video.notes
-        assert f"{end:,} of the {len(data):,} bytes that its header promises" in note
+        assert f"{end:,} of the {len(data):,} bytes that its header declares" in note
     (tmp_path / "b.flv").write_bytes(data[:-4])  # which some recorders leave out
     with open_video(tmp_path / "b.flv") as video:
         assert video.info.frames == FRAMES
@@ -190,7 +190,7 @@ def test_recordings_that_were_joined_or_sent_through_a_pipe_are_whole(
         path = tmp_path / name
         path.write_bytes(2 * clip(name).read_bytes())
         with open_video(path) as video:
-            assert not any("cut off" in note for note in video.notes)
+            assert not any("truncated" in note for note in video.notes)
     for name, kind in (("a.wmv", "asf"), ("h264.flv", "flv"), ("a.ogv", "ogg"), ("a.mxf", "mxf")):
         path = tmp_path / name
         make_video.send_through_a_pipe(clip(name), path, format=kind)
@@ -199,7 +199,7 @@ def test_recordings_that_were_joined_or_sent_through_a_pipe_are_whole(
             assert video.notes == ()
         data = path.read_bytes()
         path.write_bytes(data[: int(len(data) * 0.63)])
-        with pytest.raises(VideoError, match="the file is cut off"), open_video(path):
+        with pytest.raises(VideoError, match="the file is truncated"), open_video(path):
             pass
 
 

@@ -13,7 +13,7 @@ from videoswin_cli.data.decoding.frame_index import FrameIndex
 from videoswin_cli.data.decoding.orientation import UPRIGHT
 from videoswin_cli.data.decoding.packets import PacketFacts
 from videoswin_cli.data.decoding.random_access import Access
-from videoswin_cli.errors import VideoError
+from videoswin_cli.errors import TruncatedVideoError, VideoError
 from videoswin_cli.options.run import MAX_PIXELS
 from videoswin_cli.records import DecoderName
 
@@ -52,7 +52,7 @@ def open_animated_webp(
     width, height = (1 + int.from_bytes(head[at : at + 3], "little") for at in (24, 27))
     check_pixels(str(path), (width, height), max_pixels)
     if Path(path).stat().st_size < 8 + int.from_bytes(head[4:8], "little"):
-        raise VideoError(f"{path}: the file is cut off: its header promises more bytes")
+        raise TruncatedVideoError(f"{path}: the file is truncated: its header declares more bytes")
     try:
         image = _open_large(path)
     except (OSError, ValueError, SyntaxError) as error:
@@ -104,9 +104,9 @@ def _index(shown: str, image: "Image") -> FrameIndex:
             image.seek(number)
             image.load()
         except (OSError, ValueError, EOFError) as error:
-            raise VideoError(
-                f"{shown}: the file is cut off: it holds {number} frames of the "
-                f"{getattr(image, 'n_frames', 1)} that its header promises"
+            raise TruncatedVideoError(
+                f"{shown}: the file is truncated: it holds {number} frames of the "
+                f"{getattr(image, 'n_frames', 1)} that its header declares"
             ) from error
         durations.append(max(int(image.info.get("duration", 0)), _LEAST_DURATION))
     starts = [0, *accumulate(durations[:-1])]

@@ -1,4 +1,4 @@
-"""When each frame is shown, and in which order: from the stamps of the packets.
+"""Presentation times and order of the frames, from the time stamps of the packets.
 
 Streams that were joined start over, or jump: they are read in the order in which they were sent,
 with a clock that goes on from the durations of their frames.
@@ -29,7 +29,7 @@ class Clock:
     numbers: "array[int]"  # frame number of each packet, -1 where it shows none
     times: tuple[float, ...]  # s, start of each frame; 0 is the start of the file
     end: float  # s, of the last frame
-    fps: float  # average frames a second
+    fps: float  # average frames per second
     varies: bool  # the frame rate is not constant
     counted: bool  # no stamps tell the order: the decoder's is taken, from the first packet on
     joins: tuple[int, ...]  # packets at which another stream begins
@@ -40,10 +40,10 @@ class Clock:
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """What a container says of the time of one stream."""
+    """Timing of one stream, as its container declares it."""
 
     tick: Fraction | None  # s
-    rate: float  # frames a second, 0 where it does not say
+    rate: float  # frames per second, 0 where it does not say
     may_jump: bool  # stamps may start over on the way
     reorders: bool  # frames are sent in another order than shown
     unordered: bool  # stamps are those of decoding, and frames are reordered

@@ -1,4 +1,4 @@
-"""What is missing from a file: by the extent of its parts, not by what its headers promise.
+"""Missing parts of a file, found by the extent of its parts and not by its headers.
 
 Durations and frame counts in headers are wrong in many sound files: pieces of a longer recording,
 last pictures that are held for seconds, sound that is longer than the picture. That a box, a
@@ -33,7 +33,7 @@ class Loss:
 
 
 def find_loss(source: "PacketSource", *, end_slot: int, gaps: bool) -> Loss:
-    """What is missing from a file whose packets were read.
+    """Missing end or parts of a file whose packets were read.
 
     Args:
         source: the file.

@@ -115,9 +115,9 @@ def choose_stream(
 
     kind = container.format.name
     if kind.endswith("_pipe") or kind == "ico":
-        raise VideoError(f"{shown}: a single picture ({kind}), no video")
+        raise VideoError(f"{shown}: a single picture ({kind}), not a video")
     if kind == "tty":  # FFmpeg films any *.txt as a terminal
-        raise VideoError(f"{shown}: a text file, no video")
+        raise VideoError(f"{shown}: a text file, not a video")
     videos = list_streams(container)
     if not videos:
         found = ", ".join(f"{s.type}" for s in container.streams) or "nothing"
@@ -205,5 +205,5 @@ def _describe_start(path: str | Path) -> str:
     except OSError as error:
         return error.strerror or "unreadable"
     if start[4:8] == b"ftyp":
-        return "an mp4 without its index: cut off, or a recording that was not ended"
+        return "an mp4 without its index: truncated, or a recording that was not finished"
     return f"it starts with {start!r}"

@@ -1,4 +1,4 @@
-"""Whether files are whole whose containers are chains of parts, without a table of them.
+"""Completeness of files whose containers are chains of parts without a table of them.
 
 A part that reaches beyond the end of the file proves that it was cut, and something else in the
 place of a part that one is lost. A missing end mark proves nothing: live recordings, captures and
@@ -43,24 +43,24 @@ class Parts:
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """What the parts of a file tell."""
+    """End of a file, as its parts show it."""
 
     cut_off: bool = False  # proven
     holes: tuple[int, ...] = ()  # places in the file, in bytes, where a part is missing or broken
-    doubt: str | None = None  # why the file may be cut off, where that cannot be proven
+    doubt: str | None = None  # why the file may be truncated, where that cannot be proven
 
 
 WHOLE, CUT = Ending(), Ending(cut_off=True)
 
 
 def find_ending(kind: str, parts: Parts) -> Ending:
-    """What the parts of a file of FFmpeg's container `kind` tell."""
+    """End of a file of FFmpeg's container `kind`, as its parts show it."""
     look = _LOOKS.get(kind)
     return look(parts) if look is not None else WHOLE
 
 
 def _follow(parts: Parts, place: int, measure: Callable[[bytes], int], *, head: int) -> int:
-    """Where a chain of parts ends: inside the file, at its end, or beyond it.
+    """End of a chain of parts: inside the file, at its end, or beyond it.
 
     Args:
         parts: the file.
@@ -106,7 +106,7 @@ def _look_at_flv(parts: Parts) -> Ending:
     if place < parts.size and not parts.read(parts.size - _PAGE, _PAGE).strip(b"\0"):
         doubt = "its end is zeros"
     elif stated > parts.size:  # as in pieces that a server sent of a longer file
-        doubt = f"it has {parts.size:,} of the {stated:,.0f} bytes that its header promises"
+        doubt = f"it has {parts.size:,} of the {stated:,.0f} bytes that its header declares"
     return Ending(holes=tuple(holes), doubt=doubt)
 
 
@@ -212,7 +212,7 @@ def _is_page_whole(page: bytes) -> bool:
 def _look_at_gif(parts: Parts) -> Ending:
     """Blocks up to a trailer. Source: GIF89a Specification."""
     with parts.map() as content:
-        place = 13 + _count_colours(content[10:11])
+        place = 13 + _count_colors(content[10:11])
         while place < parts.size:
             kind = content[place]
             if kind == 0x3B:
@@ -220,7 +220,7 @@ def _look_at_gif(parts: Parts) -> Ending:
             if kind == 0x21:
                 place += 2
             elif kind == 0x2C:
-                place += 10 + _count_colours(content[place + 9 : place + 10]) + 1
+                place += 10 + _count_colors(content[place + 9 : place + 10]) + 1
             elif kind == 0:  # decoders skip these
                 place += 1
                 continue
@@ -234,8 +234,8 @@ def _look_at_gif(parts: Parts) -> Ending:
     return Ending(doubt="it has no trailer")
 
 
-def _count_colours(flags: bytes) -> int:
-    """Bytes of a table of colours."""
+def _count_colors(flags: bytes) -> int:
+    """Bytes of a table of colors."""
     return 3 << (flags[0] & 7) + 1 if flags and flags[0] & 0x80 else 0
 
 

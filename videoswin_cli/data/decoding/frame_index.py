@@ -1,4 +1,6 @@
-"""Which frames a video file really holds: read from its packets, almost nothing is decoded.
+"""Index of the frames that a video file really holds, read from its packets.
+
+Almost nothing is decoded.
 
 Headers lie, packets do not. A file whose end is missing is refused: scores of what is left would
 pass for scores of the video. The one pass over the packets serves both decoders: frames are
@@ -22,7 +24,7 @@ from videoswin_cli.data.decoding.container import (
 from videoswin_cli.data.decoding.orientation import Orientation, read_orientation
 from videoswin_cli.data.decoding.packets import PacketFacts, PacketSource, Scan
 from videoswin_cli.data.decoding.random_access import Access
-from videoswin_cli.errors import VideoError
+from videoswin_cli.errors import TruncatedVideoError, VideoError
 
 if TYPE_CHECKING:
     from av import VideoStream
@@ -117,12 +119,12 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
     if loss.cut_off or scan.broken_off or facts[-1].corrupt:
         found = _describe_rest(stream, facts, clock)
     elif loss.doubt is not None:
-        notes.append(f"the file may be cut off: {loss.doubt}")
+        notes.append(f"the file may be truncated: {loss.doubt}")
     if found is not None:
         if not allow_truncated:
-            raise VideoError(
+            raise TruncatedVideoError(
                 f"{shown}: {found}",
-                hint="Fetch it again, or read what is left with --allow-truncated.",
+                hint="Get the file again, or use --allow-truncated to read what is left.",
             )
         notes.append(found)
         if len(clock.times) > 1 and not clock.lost_parts:  # the last one is torn, perhaps
@@ -260,8 +262,8 @@ def _describe(container: "InputContainer", stream: "VideoStream", clock: Clock) 
 
 def _describe_rest(stream: "VideoStream", facts: Sequence[PacketFacts], clock: Clock) -> str:
     more = stream.frames > len(facts)
-    promised = f" of the {stream.frames} that its header promises" if more else ""
+    promised = f" of the {stream.frames} that its header declares" if more else ""
     return (
-        f"the file is cut off: it holds {len(facts)} frames{promised}, "
+        f"the file is truncated: it holds {len(facts)} frames{promised}, "
         f"{clock.end - clock.times[0]:.2f} s"
     )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class FrameReader(Protocol):
-    """What a decoder must do: frames by ascending, distinct numbers that exist."""
+    """Interface of a decoder: frames by ascending, distinct numbers that exist."""
 
     @property
     def decoder(self) -> DecoderName: ...
@@ -55,7 +55,7 @@ class Video:
 
     @property
     def info(self) -> VideoInfo:
-        """What the file is. `decoder` is the one in use: ask after reading, auto may switch."""
+        """Facts of the file. `decoder` is the one in use: ask after reading, auto may switch."""
         clock = self._index.clock
         return VideoInfo(
             path=self._index.path,
@@ -69,7 +69,7 @@ class Video:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is odd about the file, in sentences."""
+        """Oddities of the file, in sentences."""
         return self._index.notes
 
     def timestamps(self) -> Sequence[float]:
@@ -103,7 +103,7 @@ class Video:
         beyond = wanted[(wanted < 0) | (wanted >= count)]
         if beyond.size:
             raise VideoError(
-                f"{self._index.path}: there is no frame {beyond[0]}; the last one is {count - 1}"
+                f"{self._index.path}: no frame {beyond[0]}; the last one is {count - 1}"
                 " (counted from 0)"
             )
         distinct, places = np.unique(wanted, return_inverse=True)
@@ -171,10 +171,10 @@ def open_video(
         UsageError: decord is named and not installed, there is no such decoder or stream.
     """
     if decoder not in ("auto", "decord", "pyav"):
-        raise UsageError(f"no decoder {decoder!r}; there are auto, decord and pyav")
+        raise UsageError(f"unknown decoder {decoder!r}; choose auto, decord or pyav")
     if decoder == "decord" and load_decord() is None:
         raise UsageError(
-            "decord is not installed (it has no wheels for this platform, perhaps)",
+            "decord is not installed (there may be no wheel for this platform)",
             hint="Use --decoder pyav: it reads the same frames.",
         )
     check_file(path)

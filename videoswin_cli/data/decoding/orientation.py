@@ -1,4 +1,4 @@
-"""How stored pictures are turned and mirrored to be shown: the display matrix of a file."""
+"""Rotation and mirroring of stored pictures for display: the display matrix of a file."""
 
 import struct
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -44,7 +44,7 @@ _TURNS = (
 
 
 def read_orientation(frame: "VideoFrame") -> Orientation:
-    """What the display matrix of a frame says; upright where there is none.
+    """Orientation by the display matrix of a frame; upright where there is none.
 
     The matrix (a b u; c d v; x y w) maps a stored point (x, y) to (a x + c y, b x + d y). Source:
     ISO/IEC 14496-12, 6.2.2. Turns that are no quarters are taken for the nearest one.

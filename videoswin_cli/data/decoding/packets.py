@@ -24,7 +24,7 @@ _HELD_BYTES = 256 << 20  # of a file whose packets are kept instead of being rea
 
 
 class PacketFacts(NamedTuple):
-    """What is known of one packet without its data. Stamps are in ticks of the stream."""
+    """Facts of one packet without its data. Time stamps are in ticks of the stream."""
 
     pts: int | None
     dts: int | None

@@ -49,7 +49,7 @@ def refuse_playlist(path: str | Path) -> None:
         kind = next((name for element, name in _ELEMENTS.items() if element in text), None)
     if kind is not None:
         raise VideoError(
-            f"{path}: a playlist ({kind}) of other files, no video",
+            f"{path}: a playlist ({kind}) of other files, not a video",
             hint="Name the files themselves.",
         )
 

@@ -1,4 +1,4 @@
-"""Whether a file of any name is a video, by its content."""
+"""Recognition of videos by their content, whatever the file's name."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a packet is, read from its bits: can decoding start here, and does it show a picture?
+"""Classification of packets by their bits: can decoding start here, is a picture shown?
 
 Containers mark packets as key frames that are none: files without a table of key frames, periodic
 intra refresh, muxers that mark everything. What is believed here stands in the coded picture
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Access(IntEnum):
-    """How far decoding can start at a packet."""
+    """Random access at a packet: how far decoding can start there."""
 
     NONE = 0
     OPEN = 1  # from here on, without the frames that are sent after it and shown before it
@@ -23,7 +23,7 @@ class Access(IntEnum):
 
 
 class PacketKind(NamedTuple):
-    """What the bits of one packet say."""
+    """Kind of one packet, by its bits."""
 
     access: Access = Access.NONE
     shown: bool = True  # False: it holds no picture, or one that is never shown

@@ -1,4 +1,4 @@
-"""What the columns of a table and the keys of JSON objects mean: entries to rows."""
+"""Meaning of the columns of a table and the keys of JSON objects: entries to rows."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from videoswin_cli.data.lists.parts import (
 from videoswin_cli.data.lists.rows import ListRow, to_label
 from videoswin_cli.data.lists.splits import name_split
 from videoswin_cli.data.lists.times import make_segment
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import DatasetError
 from videoswin_cli.io.delimited import fold_column
 from videoswin_cli.io.text_files import shorten
 from videoswin_cli.io.visible import name_some
@@ -36,7 +36,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class _Columns:
-    """Which of the columns mean what. Several may name the video or the class: the first filled."""
+    """Columns by their meaning. Several may name the video or the class: the first filled."""
 
     names: tuple[str, ...]
     labels: tuple[str, ...]
@@ -68,7 +68,7 @@ def read_entries(
         label_column: that names the class, instead of those that are usually called so.
 
     Raises:
-        UsageError: an entry without a video, or with a value that is none; it names the line.
+        DatasetError: an entry without a video, or with a value that is none; it names the line.
     """
     resolved: dict[tuple[str, ...], _Columns] = {}
     rows = []
@@ -91,7 +91,7 @@ def read_entries(
         rows.append(row)
     names = tuple(dict.fromkeys(key for keys in resolved for key in keys))
     if label_column is not None and not any(columns.labels for columns in resolved.values()):
-        raise UsageError(
+        raise DatasetError(
             f"{source} has no column {label_column!r} (--label-column)",
             hint=f"its columns: {name_some(list(map(_show, names)), _MOST_NAMED)}",
         )
@@ -111,19 +111,18 @@ def _show(name: str) -> str:
 
 def _describe_frames(span: Sequence[str], has_start: bool) -> str:
     if fold_column(span[0]) in column_names.SUPPORTS:
-        return f"{span[0]} is taken for the first and the last frame, counted from 1"
+        return f"{span[0]} is read as the first and the last frame, counted from 1"
     if len(span) == 2:
         return (
-            f"{span[0]} and {span[1]} are taken for frames counted from 0, the last one not "
-            "included"
+            f"{span[0]} and {span[1]} are read as frames counted from 0, the last one not included"
         )
     if has_start:
         return (
-            f"{span[0]} is taken for the first frame, counted from 0; without a column for the "
+            f"{span[0]} is read as the first frame, counted from 0; without a column for the "
             "end each part goes to the end of its video"
         )
     return (
-        f"{span[0]} is taken for the frame after the last one, counted from 0; without a column "
+        f"{span[0]} is read as the frame after the last one, counted from 0; without a column "
         "for the start each part begins where its video begins"
     )
 
@@ -163,7 +162,7 @@ def _read_entry(
     name_key = next((key for key in columns.names if not _is_empty(values[key])), None)
     if name_key is None:
         frames = "framedir" in map(fold_column, values)
-        raise UsageError(
+        raise DatasetError(
             f"{where}: no video named in {shorten(dict(values))}",
             hint="folders of frames are not read: name the video files"
             if frames
@@ -176,7 +175,7 @@ def _read_entry(
     label = None if label_key is None else _read_label(values[label_key], where, multi_label)
     for key in columns.labels:
         if key != label_key and str(values[key]).strip() in ("-1", "-1.0"):
-            raise UsageError(
+            raise DatasetError(
                 f"{where}: {key} is -1 beside {label_key}: a part in which the class is not to be "
                 "seen, as HACS has them",
                 hint="remove such rows from the list",
@@ -205,7 +204,7 @@ def _refuse_second_person(
     person = str(entry.values[column])
     first = persons.setdefault((row.name, row.segment), person)
     if person != first:
-        raise UsageError(
+        raise DatasetError(
             f"{source}:{entry.line}: {shorten(row.name)} again, for another {column} "
             f"({shorten(person)} after {shorten(first)}): the rows are about persons in a picture",
             hint="a class belongs to the whole picture: cut the persons out beforehand, or keep "
@@ -217,7 +216,7 @@ def _read_name(value: Any, where: str) -> str:
     if isinstance(value, dict):  # {"video": {"path": ...}}, as Hugging Face has it
         value = next((value[key] for key in ("path", "filename", "file_name") if key in value), "")
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise UsageError(f"{where}: expected the name of a video, found {shorten(value)}")
+        raise DatasetError(f"{where}: expected the name of a video, found {shorten(value)}")
     return check_name(str(value).strip(" \t\r\n"), where=where)
 
 
@@ -226,15 +225,15 @@ def _read_label(value: Any, where: str, multi_label: bool) -> int | str | None:
         value = value.get("label", value.get("name"))
     if isinstance(value, list):
         if len(value) > 1 and not multi_label:
-            raise UsageError(
+            raise DatasetError(
                 f"{where}: {len(value)} classes for one video, {shorten(value)}",
-                hint="this needs a model of several classes a video; finetune has --multi-label",
+                hint="this needs a model with several classes per video (finetune --multi-label)",
             )
         value = ";".join(str(each) for each in value if not isinstance(each, list | dict))
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise UsageError(f"{where}: expected a class, by name or number, found {shorten(value)}")
+        raise DatasetError(f"{where}: expected a class, by name or number, found {shorten(value)}")
     return to_label(str(value), where=where)
 
 
@@ -250,7 +249,7 @@ def _read_segment(values: Mapping[str, Any], columns: _Columns, where: str) -> S
         if isinstance(pair, str):  # a list that a table holds as text
             pair = pair.strip("[]() ").split(",", 2)
         if not isinstance(pair, list) or len(pair) != 2:
-            raise UsageError(f"{where}: {named}: expected [start, end], found {shorten(pair)}")
+            raise DatasetError(f"{where}: {named}: expected [start, end], found {shorten(pair)}")
         cells = pair
     elif len(cells) == 1:
         cells = [*cells, None] if columns.has_start else [None, *cells]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from videoswin_cli.data.lists import column_names
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import DatasetError
 from videoswin_cli.io.delimited import fold_column
 
 _LISTS = ("detections", "classifications")
@@ -17,13 +17,13 @@ def expand_labels(item: Mapping[str, Any], where: str) -> Iterator[Mapping[str, 
     Users choose the name of the field: it is the one whose value has labels inside.
 
     Raises:
-        UsageError: several fields have, and none is called like a class.
+        DatasetError: several fields have, and none is called like a class.
     """
     fields = [key for key, value in item.items() if _labels_in(value) is not None]
     if len(fields) > 1:
         usual = [key for key in fields if fold_column(key) in column_names.LABELS]
         if len(usual) != 1:
-            raise UsageError(
+            raise DatasetError(
                 f"{where}: several fields of the sample hold labels: {', '.join(fields[:5])}",
                 hint="export the field that is the class alone (FiftyOne's label_field)",
             )

@@ -24,7 +24,7 @@ from videoswin_cli.data.lists.lines import (
 )
 from videoswin_cli.data.lists.names import ends_as_video
 from videoswin_cli.data.lists.tables import find_delimiter
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import DatasetError
 from videoswin_cli.options.source import ListFormat
 
 HMDB51_FILE = re.compile(r"(?P<label>.+)_test_split\d\.txt")
@@ -54,7 +54,7 @@ def guess_format(
         multi_label: a video may have several classes.
 
     Raises:
-        UsageError: the label stands first.
+        DatasetError: the label stands first.
     """
     if multi_label and most(lines, read_several):
         return "path-labels"
@@ -65,7 +65,7 @@ def guess_format(
     if find_delimiter(lines[0], lines[1 : _BELOW_HEADER + 1]) is not None:
         return "csv"
     if most(lines, has_decimals):
-        raise UsageError(
+        raise DatasetError(
             f"{path}: columns of numbers, without a header that says what they are, as in "
             f"{lines[0][:80]!r}",
             hint="add a header line, such as `path,start,end,label` for parts in seconds; boxes "
@@ -82,8 +82,8 @@ def guess_format(
     if most(lines, read_numbered):
         return "path-label"
     if labelled and (most(lines, has_label_first) or most(lines, has_name_first)):
-        raise UsageError(
-            f"{path}: the label stands before the path, as in {lines[0][:80]!r}",
+        raise DatasetError(
+            f"{path}: the label comes before the path, as in {lines[0][:80]!r}",
             hint="expected `path label`: change the order of the columns, or add a header line "
             "such as `label path`",
         )

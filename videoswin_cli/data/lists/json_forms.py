@@ -11,7 +11,7 @@ from videoswin_cli.data.lists.json_tables import KEY, name_classes, read_json_ta
 from videoswin_cli.data.lists.names import ends_as_video
 from videoswin_cli.data.lists.rows import is_index
 from videoswin_cli.data.lists.splits import name_split
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import DatasetError
 from videoswin_cli.io.delimited import fold_column
 from videoswin_cli.io.text_files import parse_json, read_text, shorten
 
@@ -37,13 +37,13 @@ def json_entries(data: object, path: Path, notices: list[str]) -> Iterator[Entry
         notices: what is to be said about the file is added.
 
     Raises:
-        UsageError: none of them.
+        DatasetError: none of them.
     """
     if isinstance(data, list):
         yield from _from_list(data, path)
         return
     if not isinstance(data, dict) or not data:
-        raise UsageError(f"{path}: expected {_EXPECTED}, found {shorten(data)}")
+        raise DatasetError(f"{path}: expected {_EXPECTED}, found {shorten(data)}")
     if isinstance(data.get("labels"), dict) and "classes" in data:
         yield from _from_fiftyone(data, path)
         return
@@ -63,7 +63,7 @@ def json_entries(data: object, path: Path, notices: list[str]) -> Iterator[Entry
         yield from _from_list(data[key], path)
         return
     if "annotations" in parts and len(parts) > 1:
-        raise UsageError(
+        raise DatasetError(
             f"{path}: expected one list of videos, found {', '.join(map(shorten, parts))}",
             hint="COCO's form, annotations apart from the videos, is not read: write path and "
             "label of each video in one list",
@@ -77,15 +77,15 @@ def json_entries(data: object, path: Path, notices: list[str]) -> Iterator[Entry
 
 
 def read_json_lines(lines: Sequence[tuple[int, str]], path: Path) -> Iterator[Entry]:
-    """Entries of a file with an object a line.
+    """Entries of a file with an object per line.
 
     Raises:
-        UsageError: a line that is none.
+        DatasetError: a line that is none.
     """
     for number, line in lines:
         value = parse_json(line, source=f"{path}:{number}")
         if not isinstance(value, dict):
-            raise UsageError(f"{path}:{number}: expected an object, found {shorten(value)}")
+            raise DatasetError(f"{path}:{number}: expected an object, found {shorten(value)}")
         for entry in _flatten(value, f"{path}:{number}"):
             yield Entry(line=number, values=entry)
 
@@ -117,7 +117,7 @@ def _from_list(
         elif isinstance(item, list) and _is_pair(item):
             item = dict(zip(("path", "label"), item, strict=True))
         if not isinstance(item, dict):
-            raise UsageError(
+            raise DatasetError(
                 f"{path}:{number}: expected {_EXPECTED}, found {shorten(item)} in the list",
                 hint="values alone are read as [path, label]; from pandas write a table with "
                 "orient='records'",
@@ -139,7 +139,7 @@ def _from_object(items: Mapping[str, Any], path: Path) -> Iterator[Entry]:
         elif item is None or isinstance(item, str | int | float | list):
             yield Entry(line=number, values={KEY: name, "label": item})
         else:
-            raise UsageError(f"{path}:{number}: expected {_EXPECTED}, found {shorten(item)}")
+            raise DatasetError(f"{path}:{number}: expected {_EXPECTED}, found {shorten(item)}")
 
 
 def _refuse_class_names(items: Mapping[str, Any], path: Path) -> None:
@@ -153,7 +153,7 @@ def _refuse_class_names(items: Mapping[str, Any], path: Path) -> None:
     counted = len(items) > 1 and list(items) == [str(place) for place in range(len(items))]
     paths = any("/" in name or ends_as_video(name) for name in items)
     if distinct and (numbers or counted) and not paths:
-        raise UsageError(
+        raise DatasetError(
             f"{path}: expected {_EXPECTED}, found names that each have a number of their own",
             hint="a map from class name to index is for --labels",
         )
@@ -166,14 +166,14 @@ def _from_fiftyone(data: Mapping[str, Any], path: Path) -> Iterator[Entry]:
     if (beside := path.with_name("data.json")).is_file() and beside != path:
         files = parse_json(read_text(beside, what="list"), source=str(beside))
     if not isinstance(classes, list) or not isinstance(files, dict):
-        raise UsageError(f"{path}: expected FiftyOne's classes, labels and data.json")
+        raise DatasetError(f"{path}: expected FiftyOne's classes, labels and data.json")
     for number, (name, found) in enumerate(data["labels"].items(), start=1):
         for item in found if isinstance(found, list) else [found]:
             values = dict(item) if isinstance(item, dict) else {"label": item}
             label = values.get("label")
             if isinstance(label, int) and classes:
                 if not 0 <= label < len(classes):
-                    raise UsageError(
+                    raise DatasetError(
                         f"{path}:{number}: label {shorten(label)} is none of the {len(classes)} "
                         "classes of this file"
                     )

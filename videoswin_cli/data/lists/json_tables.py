@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from videoswin_cli.data.lists import column_names
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import DatasetError
 from videoswin_cli.io.delimited import fold_column
 from videoswin_cli.io.text_files import shorten
 from videoswin_cli.io.visible import name_some
@@ -23,7 +23,7 @@ def read_json_table(data: Mapping[str, Any], path: Path, notices: list[str]) -> 
     """The rows of one of these tables; None where it is none of them.
 
     Raises:
-        UsageError: it is one, and damaged or cut off.
+        DatasetError: it is one, and damaged or cut off.
     """
     for read in (_from_dataset_server, _from_openmmlab, _from_split):
         if (rows := read(data, path, notices)) is not None:
@@ -40,7 +40,7 @@ def _from_dataset_server(data: Mapping[str, Any], path: Path, notices: list[str]
         row = item["row"]
         for column, value in row.items():
             if fold_column(column) in column_names.NAMES and _are_objects(value):
-                raise UsageError(
+                raise DatasetError(
                     f"{path}:{number}: {shorten(column)} is a web address of the dataset server, "
                     f"no name of a file: {shorten(value[0])}",
                     hint="download the videos and write their names and labels as CSV or JSON "
@@ -49,14 +49,14 @@ def _from_dataset_server(data: Mapping[str, Any], path: Path, notices: list[str]
         cells = item.get("truncated_cells")
         cut = [c for c in row if isinstance(cells, list) and c in cells]
         if cut := [column for column in cut if fold_column(column) in column_names.KNOWN]:
-            raise UsageError(
+            raise DatasetError(
                 f"{path}:{number}: the dataset server cut off the value of {shorten(cut[0])}",
                 hint="load the data set itself and write its columns as CSV or JSON lines",
             )
     total = data.get("num_rows_total")
     if isinstance(total, int) and total > len(items):
         notices.append(
-            f"{path} is a page of {len(items)} of {total} rows of a data set, as Hugging Face's "
+            f"{path} is a page with {len(items)} of {total} rows of a data set, as Hugging Face's "
             "server sends it; only these are used"
         )
     rows: Objects = [item["row"] for item in items]
@@ -76,7 +76,7 @@ def _from_openmmlab(data: Mapping[str, Any], path: Path, notices: list[str]) -> 
         return None
     for number, row in enumerate(rows, start=1):
         if row.get("instances"):
-            raise UsageError(
+            raise DatasetError(
                 f"{path}:{number}: an OpenMMLab list whose labels are those of instances in a "
                 "picture, not of the whole video",
                 hint='expected a class for each video: {"filename": "a.mp4", "label": 0}',
@@ -96,11 +96,11 @@ def _from_split(data: Mapping[str, Any], path: Path, notices: list[str]) -> Obje
     if not isinstance(cells, list) or not all(isinstance(row, list) for row in cells):
         return None
     if len(set(columns)) < len(columns):
-        raise UsageError(f"{path}: a column twice among {name_some(list(map(shorten, columns)))}")
+        raise DatasetError(f"{path}: a column twice among {name_some(list(map(shorten, columns)))}")
     index = data.get("index")
     for number, row in enumerate(cells, start=1):
         if len(row) != len(columns):
-            raise UsageError(
+            raise DatasetError(
                 f"{path}:{number}: {len(row)} values for the {len(columns)} columns of a table of "
                 "pandas (orient='split')"
             )
@@ -155,7 +155,7 @@ def name_classes(rows: Sequence[Mapping[str, Any]], column: str, names: Any, pat
     """Rows whose labels by number are names; as they are where the file has no list of names.
 
     Raises:
-        UsageError: a number that is none of the names'.
+        DatasetError: a number that is none of the names'.
     """
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or not names:
         return list(rows)
@@ -166,7 +166,7 @@ def name_classes(rows: Sequence[Mapping[str, Any]], column: str, names: Any, pat
         if isinstance(label, bool) or not isinstance(label, int) or label == -1:
             return label
         if not 0 <= label < len(names):
-            raise UsageError(
+            raise DatasetError(
                 f"{path}:{number}: label {shorten(label)} is none of the {len(names)} classes of "
                 "this file"
             )

@@ -1,4 +1,4 @@
-"""Which column is the class, and whether the columns that could be agree."""
+"""Choice of the column that holds the class, and agreement of the candidates."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 from videoswin_cli.class_names import fold_name
 from videoswin_cli.data.lists import column_names
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import DatasetError
 from videoswin_cli.io.delimited import fold_column
 from videoswin_cli.io.text_files import shorten
 
@@ -61,7 +61,7 @@ class LabelColumns:
         """Raises UsageError where two columns contradict each other."""
         for columns, text in self._contradictions.items():
             if all(len(self._values[key]) > 1 for key in columns):
-                raise UsageError(
+                raise DatasetError(
                     f"{text}: which of {columns[0]} and {columns[1]} is the class?",
                     hint=f"choose with --label-column {columns[0]} or --label-column {columns[1]}",
                 )

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from videoswin_cli.class_names import fold_name
 from videoswin_cli.data.lists.label_columns import suggest_label_columns
 from videoswin_cli.data.lists.rows import MOST_DIGITS, ListRow, VideoList, is_index
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import LabelError
 from videoswin_cli.io.text_files import shorten
 from videoswin_cli.io.visible import name_some
 
@@ -22,7 +22,7 @@ def number_labels(videos: VideoList, classes: Sequence[str]) -> list[int]:
     `_are_indices`.
 
     Raises:
-        UsageError: a row without a label, out of range, of an unknown class, or whose number is
+        LabelError: a row without a label, out of range, of an unknown class, or whose number is
             also the name of another class; it names the line.
     """
     for row in videos.rows:
@@ -50,7 +50,7 @@ def question_labels(videos: VideoList, numbers: Sequence[int], classes: Sequence
     own; a folder of several labels is called so by chance.
 
     Raises:
-        UsageError: most rows contradict their folders, of two classes or more: the list numbers
+        LabelError: most rows contradict their folders, of two classes or more: the list numbers
             its classes from 1, or in another order than the model.
     """
     by_folder: dict[int, list[tuple[ListRow, int]]] = defaultdict(list)
@@ -73,7 +73,10 @@ def question_labels(videos: VideoList, numbers: Sequence[int], classes: Sequence
         f"{classes[number]!r}, and lies in the folder of {classes[own]!r}, {own}"
     )
     if 2 * len(wrong) <= total or len({own for *_, own in wrong}) < 2:
-        return [*taken, f"{len(wrong)} of {total} labels are not those of their folders: {text}"]
+        return [
+            *taken,
+            f"{len(wrong)} of {total} labels are not those of their folders: {text}",
+        ]
     if all(number - own == 1 for _, number, own in wrong):
         hint = "the labels of this list seem to be counted from 1: subtract 1 from each"
     else:
@@ -81,7 +84,7 @@ def question_labels(videos: VideoList, numbers: Sequence[int], classes: Sequence
             "the list seems to number its classes in another order: write names instead of "
             "numbers, or give the names in its order with --labels"
         )
-    raise UsageError(f"{text}; so it is with {len(wrong)} of {total} rows", hint=hint)
+    raise LabelError(f"{text}; the same holds for {len(wrong)} of {total} rows", hint=hint)
 
 
 def _describe_indices(
@@ -99,7 +102,7 @@ def _describe_indices(
         what = f"the labels of {videos.source}"
     if same:
         return []
-    return [f"{what} are taken for class indices: {labels[0]} is {classes[numbers[0]]!r}"]
+    return [f"{what} are read as class indices: {labels[0]} is {classes[numbers[0]]!r}"]
 
 
 def _compare_with_folders(
@@ -141,7 +144,7 @@ def _are_indices(
     where all of them are and one is too large for an index.
 
     Raises:
-        UsageError: they could be either, and would be different classes.
+        LabelError: they could be either, and would be different classes.
     """
     if videos.format == "folder":
         return not called
@@ -151,7 +154,7 @@ def _are_indices(
     if max(rows) >= len(classes):
         return False
     number, row = next((n, r) for n, r in reversed(rows.items()) if called[n] != [n])
-    raise UsageError(
+    raise LabelError(
         f"{videos.source}:{row.line}: {number} is the name of class {called[number][0]}, "
         f"and class {number} has another name",
         hint="rename the classes with --labels so that no name is a number, and number the rows",
@@ -170,11 +173,11 @@ def _check_label(videos: VideoList, row: ListRow) -> None:
     if videos.columns and all(other.label is None for other in videos.rows):
         shown = name_some(list(map(repr, videos.columns)), 20)
         names = suggest_label_columns(videos.columns) or ("NAME",)
-        raise UsageError(
+        raise LabelError(
             f"{videos.source}: no column for the class among {shown}",
             hint=f"choose it with --label-column {' or '.join(names[:6])}; {hint}",
         )
-    raise UsageError(
+    raise LabelError(
         f"{videos.source}:{row.line}: {_name(row)} has no label ({videos.format} list)", hint=hint
     )
 
@@ -184,14 +187,14 @@ def _check_range(videos: VideoList, row: ListRow, label: int, classes: Sequence[
         return label
     numbers = [int(other.label) for other in videos.rows if other.label is not None]
     if videos.format == "folder":
-        raise UsageError(
+        raise LabelError(
             f"{videos.source} has a class folder {row.label}, the model {len(classes)} classes, "
             f"0 to {len(classes) - 1}, the first of which is {classes[0]!r}",
             hint="call the folders as the model calls its classes, or give the names of its "
             "classes with --labels",
         )
     from_one = min(numbers) == 1 and max(numbers) == len(classes)
-    raise UsageError(
+    raise LabelError(
         f"{videos.source}:{row.line}: label {label} of {_name(row)} is out of range: the model has "
         f"{len(classes)} classes, 0 to {len(classes) - 1}",
         hint="the labels of this list seem to be counted from 1: subtract 1 from each"
@@ -225,8 +228,8 @@ def _find_name(
         near = get_close_matches(fold_name(name)[:200], [fold_name(c) for c in classes], n=3)
         hint = f"nearest: {', '.join(near)}; " if near else ""
         hint += "class names can be given with --labels, another model with --model"
-    raise UsageError(
-        f"{videos.source}:{row.line}: the model has no class {shorten(name)} "
+    raise LabelError(
+        f"{videos.source}:{row.line}: unknown class {shorten(name)} "
         f"({unknown} of {len(names)} class names of this list are unknown)",
         hint=hint,
     )

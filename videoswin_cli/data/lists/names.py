@@ -3,7 +3,7 @@
 import re
 
 from videoswin_cli.data.video_files import VIDEO_SUFFIXES
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import DatasetError
 from videoswin_cli.io.text_files import shorten
 from videoswin_cli.records import Segment
 
@@ -19,15 +19,15 @@ def check_name(name: str, *, where: str) -> str:
     """A name that a file could have.
 
     Raises:
-        UsageError: it is empty, a folder by its very form, or no file system could hold it.
+        DatasetError: it is empty, a folder by its very form, or no file system could hold it.
     """
     last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
     if last in ("", ".", ".."):
-        raise UsageError(
+        raise DatasetError(
             f"{where}: {shorten(name)} names no video", hint="fix the line or remove it"
         )
     if "\0" in name or _holds_surrogates(name):
-        raise UsageError(f"{where}: {shorten(name)} holds characters that no file name can have")
+        raise DatasetError(f"{where}: {shorten(name)} holds characters that no file name can have")
     return name
 
 

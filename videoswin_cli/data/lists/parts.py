@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from videoswin_cli.data.lists import column_names
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import DatasetError
 from videoswin_cli.io.delimited import fold_column
 from videoswin_cli.io.text_files import shorten
 from videoswin_cli.io.visible import name_some
@@ -15,7 +15,7 @@ _WHEN = "timestamps?|timecode|time|keyframe|frame|seconds?|secs?|ts|pts|moment|i
 _BOUNDS = "start|end|begin|stop|onset|offset|from|to"
 _OF_WHAT = (
     "video|clip|segment|action|activity|event|annotation|annotated|label|query|target|key|middle|"
-    "mid|center|centre|central|peak|apex|anchor|current|first|last|gt"
+    "mid|center|center|central|peak|apex|anchor|current|first|last|gt"
 )
 _TAIL = "index|idx|id|number|num|nr|no|position|pos|in|ms|msecs?|milliseconds?|s"
 _MOMENT = re.compile(rf"(?:{_OF_WHAT})*(?:{_WHEN}|{_BOUNDS})(?:{_WHEN}|{_BOUNDS})*(?:{_TAIL})*")
@@ -74,7 +74,7 @@ def refuse_unread_parts(
         where: file and line, for messages.
 
     Raises:
-        UsageError: one of the columns is filled; it names them.
+        DatasetError: one of the columns is filled; it names them.
     """
     when = [key for key in moments if _is_filled(values[key]) and not _is_date(values[key])]
     area = [key for key in boxes if _is_filled(values[key])]
@@ -84,7 +84,7 @@ def refuse_unread_parts(
     if area:
         found.append(f"{_show(area, values)} where in the picture")
     if found:
-        raise UsageError(
+        raise DatasetError(
             f"{where}: {', and '.join(found)}: the row is not about the whole video",
             hint=(
                 "a part of a video needs a start and an end, in columns such as start and end in "
@@ -106,12 +106,12 @@ def refuse_unclear_parts(keys: Sequence[str], span: Sequence[str], where: str) -
         where: file and line, for messages.
 
     Raises:
-        UsageError: as said.
+        DatasetError: as said.
     """
     lengths = [key for key in keys if fold_column(key) in column_names.LENGTHS]
     starts = (*column_names.STARTS, *column_names.FRAME_STARTS)
     if lengths and len(span) == 1 and fold_column(span[0]) in starts:
-        raise UsageError(
+        raise DatasetError(
             f"{where}: {span[0]} without an end, and {lengths[0]}: the length of the part, "
             "or of the video?",
             hint="write where the part ends, as time_end in seconds or end_frame, or remove "
@@ -122,7 +122,7 @@ def refuse_unclear_parts(keys: Sequence[str], span: Sequence[str], where: str) -
         mark = next((m for m in column_names.THOUSANDTHS if folded.endswith(m)), None)
         bounds = (*column_names.STARTS, *column_names.ENDS)
         if mark is not None and folded.removesuffix(mark) in bounds:
-            raise UsageError(
+            raise DatasetError(
                 f"{where}: {key}: expected seconds, found a column of milliseconds",
                 hint="divide by 1000 and call the columns time_start and time_end",
             )

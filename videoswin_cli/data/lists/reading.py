@@ -22,7 +22,7 @@ from videoswin_cli.data.lists.names import check_name
 from videoswin_cli.data.lists.rows import ListRow, VideoList, to_label
 from videoswin_cli.data.lists.splits import choose_split, count_splits
 from videoswin_cli.data.lists.tables import find_delimiter, read_table
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import DatasetError, MissingInputError, UsageError, raised_as
 from videoswin_cli.io.text_files import begins_as_json, parse_json, read_text, shorten, split_lines
 from videoswin_cli.options.source import ListFormat
 from videoswin_cli.records import Segment
@@ -48,7 +48,7 @@ def read_list(
 
     Args:
         path: UTF-8 text, or what a byte order mark says; or a glob of several such files, as
-            HMDB51 has one a class.
+            HMDB51 has one per class.
         format: instead of what the content looks like.
         labelled: what an ambiguous list is taken for: rows with a label, or paths alone.
         multi_label: a video may have several classes: in rows of its own, as `path 1 3 5` (as
@@ -59,7 +59,7 @@ def read_list(
             one that is usually called so.
 
     Raises:
-        UsageError: the file cannot be read, or a line is not of the format; it names the line.
+        DatasetError: the file cannot be read, or a line is not of the format; it names the line.
     """
     path = Path(path)
     read = partial(
@@ -83,7 +83,7 @@ def read_list(
 def check_list(path: Path) -> None:
     """Raises UsageError where there is no such list; nothing is read."""
     if not os.path.lexists(path) and not _matching(path):
-        raise UsageError(f"cannot read the list {path}: no such file")
+        raise MissingInputError(f"cannot read the list {path}: no such file")
 
 
 def _matching(pattern: Path) -> list[Path]:
@@ -94,7 +94,7 @@ def _matching(pattern: Path) -> list[Path]:
 
 def _join(path: Path, lists: Sequence[VideoList]) -> VideoList:
     if len(formats := sorted({part.format for part in lists})) != 1:
-        raise UsageError(f"{path}: expected files of one format, found {formats or 'none'}")
+        raise DatasetError(f"{path}: expected files of one format, found {formats or 'none'}")
     splits: Counter[str] = Counter()
     for part in lists:
         splits.update(part.splits)
@@ -108,6 +108,7 @@ def _join(path: Path, lists: Sequence[VideoList]) -> VideoList:
     )
 
 
+@raised_as(DatasetError)
 def _read_file(
     path: Path,
     *,
@@ -141,7 +142,7 @@ def _read_file(
         )
         notices.extend(said)
     elif label_column is not None:
-        raise UsageError(
+        raise DatasetError(
             f"--label-column {label_column}: {path} ({chosen}) has no columns with names",
             hint="a table needs a header line; --list-format csv reads the first line as one",
         )
@@ -150,7 +151,7 @@ def _read_file(
     if multi_label:
         rows = [part for row in rows for part in _split_labels(row, path)]
     if not rows:
-        raise UsageError(f"the list {path} ({chosen}) names no video")
+        raise DatasetError(f"the list {path} ({chosen}) names no video")
     return VideoList(
         source=str(path),
         format=chosen,
@@ -167,16 +168,16 @@ def _read_json(path: Path, text: str, format: ListFormat | None) -> tuple[object
         return parse_json(text, source=str(path)), ()
     lines = split_lines(text, source=str(path))
     if not lines:
-        raise UsageError(f"the list {path} is empty")
+        raise DatasetError(f"the list {path} is empty")
     plain = [line for _, line in lines[:_SAMPLE]]
     if format is None and plain[0][0] in "[{" and not is_json_lines(plain):
         try:
             return parse_json(text, source=str(path)), ()
         except UsageError as error:
             if begins_as_json(text):
-                raise UsageError(
+                raise DatasetError(
                     error.message,
-                    hint=error.hint or "if it is no JSON, name its format with --list-format",
+                    hint=error.hint or "if it is not JSON, set its format with --list-format",
                 ) from error
     return None, lines
 
@@ -199,7 +200,7 @@ def _leave_out_comments(path: Path, lines: Lines, notices: list[str]) -> Lines:
         is_comment = line == "#" or line.startswith(_COMMENTS)
         (comments if is_comment and not (header and place == 0) else kept).append((number, line))
     if not kept:
-        raise UsageError(f"the list {path} names no video: all its lines are comments")
+        raise DatasetError(f"the list {path} names no video: all its lines are comments")
     if comments:
         notices.append(_describe_comments(len(comments), *comments[0]))
     return kept
@@ -229,7 +230,7 @@ def _read_csv(path: Path, text: str, lines: Lines) -> Iterator[Entry]:
     number, header = lines[0]
     delimiter = find_delimiter(header, [line for _, line in lines[1:_SAMPLE]] or [""])
     if delimiter is None:
-        raise UsageError(
+        raise DatasetError(
             f"{path}: no column for the video in the header {shorten(header)}",
             hint="expected a column such as path, video, file_name or id, and for the class one "
             "such as label or class",
@@ -244,7 +245,7 @@ _UNNAMED_COLUMNS: Mapping[ListFormat, str] = {
     "id-frames-label": "columns not used: the number of frames",
     "moments": "columns not used: the two numbers after the label",
     "path-start-count-label": (
-        "the numbers before the label are taken for the first frame, counted from 0, and the "
+        "the numbers before the label are read as the first frame, counted from 0, and the "
         "number of frames; -1 or 0 frames are the whole video"
     ),
 }
@@ -253,11 +254,11 @@ _UNNAMED_COLUMNS: Mapping[ListFormat, str] = {
 def _read_lines(
     path: Path, lines: Lines, format: ListFormat, notices: list[str]
 ) -> Iterator[ListRow]:
-    """Rows of the formats that have a row a line, those that are to be scored."""
+    """Rows of the formats that have a row per line, those that are to be scored."""
     read = reader_of(format, [line for _, line in lines])
     file = HMDB51_FILE.fullmatch(path.name)
     if format == "hmdb51" and file is None:
-        raise UsageError(f"{path}: an HMDB51 list is called CLASS_test_splitN.txt")
+        raise DatasetError(f"{path}: an HMDB51 list is called CLASS_test_splitN.txt")
     if (said := _UNNAMED_COLUMNS.get(format)) is not None:
         notices.append(said)
     marked, comments = [], []
@@ -267,9 +268,9 @@ def _read_lines(
             if line[0] == "#":
                 comments.append((number, line))
                 continue
-            raise UsageError(
+            raise DatasetError(
                 f"{where}: expected {EXPECTED[format]}, found {shorten(line)}",
-                hint="fix the line, or name another format with --list-format",
+                hint="fix the line, or set another format with --list-format",
             )
         label = parsed.label
         if format == "hmdb51" and file is not None:

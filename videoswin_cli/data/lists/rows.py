@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import DatasetError
 from videoswin_cli.io.text_files import unquote
 from videoswin_cli.options.source import ListFormat
 from videoswin_cli.records import Segment
@@ -42,7 +42,7 @@ def to_label(text: str | None, *, where: str) -> int | str | None:
     `3.0`, as tables of floating point numbers write it, is 3.
 
     Raises:
-        UsageError: a number that no class could have.
+        DatasetError: a number that no class could have.
     """
     text = unquote(text.strip()) if text is not None else ""
     if not is_index(text):
@@ -51,7 +51,7 @@ def to_label(text: str | None, *, where: str) -> int | str | None:
     if digits.startswith("-"):
         return None
     if len(digits) > MOST_DIGITS:
-        raise UsageError(f"{where}: a label of {len(digits)} digits", hint="fix the line")
+        raise DatasetError(f"{where}: a label of {len(digits)} digits", hint="fix the line")
     return int(digits)
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from videoswin_cli.data.lists.rows import ListRow
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import DatasetError
 from videoswin_cli.io.visible import name_some
 
 _SPELLINGS = {
@@ -36,13 +36,13 @@ def choose_split(
     """The rows of one split.
 
     Raises:
-        UsageError: the list names no splits, or others.
+        DatasetError: the list names no splits, or others.
     """
     wanted = name_split(split)
     if not counts:
-        raise UsageError(f"{source} has no column that names splits, so there is no {split!r}")
+        raise DatasetError(f"{source} has no column that names splits, so there is no {split!r}")
     if wanted not in counts:
-        raise UsageError(
+        raise DatasetError(
             f"{source} has no split {split!r}", hint=f"its splits: {describe_splits(counts)}"
         )
     return tuple(row for row in rows if (row.split or UNNAMED) == wanted)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from videoswin_cli.data.lists import column_names
 from videoswin_cli.data.lists.columns import Entry
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import DatasetError
 from videoswin_cli.io.delimited import fold_column, split_records
 from videoswin_cli.io.text_files import shorten
 
@@ -14,7 +14,7 @@ _MOST_IN_NAME = 40  # characters of a column's name
 
 
 def find_delimiter(line: str, following: Sequence[str]) -> str | None:
-    """What separates the columns of a header; None where the line is no header.
+    """Separator of the columns of a header; None where the line is no header.
 
     A header names the video, and the class or what else is known; or it is of words that no line
     below has in the same column.
@@ -63,7 +63,7 @@ def read_table(lines: Iterable[tuple[int, str]], delimiter: str, *, source: str)
         source: of the table, for messages.
 
     Raises:
-        UsageError: a column twice, more cells than columns, or a quote that nothing closes.
+        DatasetError: a column twice, more cells than columns, or a quote that is never closed.
     """
     records = split_records(lines, delimiter, source=source)
     _, header = next(records)
@@ -71,12 +71,12 @@ def read_table(lines: Iterable[tuple[int, str]], delimiter: str, *, source: str)
     named = [fold_column(name) for name in header if fold_column(name)]
     if len(set(named)) < len(named):
         twice = next(name for name in header if named.count(fold_column(name)) > 1)
-        raise UsageError(f"{source}: the header has the column {shorten(twice)} twice")
+        raise DatasetError(f"{source}: the header has the column {shorten(twice)} twice")
     for line, cells in records:
         while len(cells) > len(header) and not cells[-1]:
             cells.pop()
         if len(cells) > len(header):
-            raise UsageError(
+            raise DatasetError(
                 f"{source}:{line}: {len(cells)} cells, the header has {len(header)} columns",
                 hint='a cell that holds the delimiter needs quotes: "sit, stand"',
             )

@@ -3,7 +3,7 @@
 import math
 from typing import Any, Literal
 
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import DatasetError
 from videoswin_cli.io.text_files import shorten
 from videoswin_cli.options.parsers import EXPECTED_TIME, parse_seconds
 from videoswin_cli.records import Segment
@@ -32,7 +32,7 @@ def make_segment(
         where: file and line, for messages.
 
     Raises:
-        UsageError: no such times, or an end that is not after the start.
+        DatasetError: no such times, or an end that is not after the start.
     """
     if _is_empty(start) and _is_empty(end):
         return None
@@ -44,9 +44,9 @@ def make_segment(
         stop = None if _is_empty(end) else read(end)
     except ValueError as error:
         found = f"{shorten(start)} and {shorten(end)}"
-        raise UsageError(f"{where}: {columns}: {error}, found {found}") from error
+        raise DatasetError(f"{where}: {columns}: {error}, found {found}") from error
     if stop is not None and stop <= begin:
-        raise UsageError(
+        raise DatasetError(
             f"{where}: {columns}: the end, {stop:.10g}, is not after the start, "
             f"{begin + first_frame:.10g}"
         )

@@ -14,7 +14,7 @@ from videoswin_cli.engine.distributed import find_world
 from videoswin_cli.engine.metrics import ScoredVideo
 from videoswin_cli.engine.progress import Monitor, Reporter, Silent
 from videoswin_cli.engine.runner import Runner
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import DatasetError, MissingInputError, UsageError
 from videoswin_cli.io.atomic import check_writable
 from videoswin_cli.model.loading import FoundModel
 from videoswin_cli.options.run import RunOptions
@@ -129,7 +129,7 @@ def read_videos(folder: Path | None, source: SourceOptions, *, multi_label: bool
         label_column=source.label_column,
     )
     if source.split is None and len(videos.splits) > 1:
-        raise UsageError(
+        raise DatasetError(
             f"{videos.source} holds several splits: {describe_splits(videos.splits)}",
             hint="choose one with --split NAME",
         )
@@ -159,7 +159,7 @@ def find_videos(
     found = sum(video.file is not None for video in listed)
     if found < options.min_found * len(listed):
         root = source.root or Path(videos.source).parent
-        raise UsageError(
+        raise MissingInputError(
             f"under {root} only {describe_found(listed)}",
             hint="is --root the folder that the names in the list are relative to? "
             f"--min-found {found / len(listed):.2f} accepts these",

@@ -23,7 +23,7 @@ from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.engine.provenance import Description, describe_settings
 from videoswin_cli.engine.runner import Runner
 from videoswin_cli.engine.settings import Settings
-from videoswin_cli.errors import UsageError, VideoError
+from videoswin_cli.errors import OutputExistsError, VideoError
 from videoswin_cli.model.loading import LoadedModel
 from videoswin_cli.options.tasks import EvalOptions
 from videoswin_cli.records import ListedVideo, Timing
@@ -123,7 +123,7 @@ class ScoreSink(Generic[Result]):
             self._journal.check_idle()
             for path in (self._journal.out, self._journal.folder):
                 if path.exists() and not self._resume:
-                    raise UsageError(
+                    raise OutputExistsError(
                         f"{path} exists", hint="use --resume to continue it, or another --dump"
                     )
 

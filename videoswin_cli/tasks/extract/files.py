@@ -30,7 +30,7 @@ from videoswin_cli.engine.provenance import (
     read_description,
     to_text,
 )
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import OutputExistsError, ResumeError, UsageError
 from videoswin_cli.io.atomic import remove_drafts, write_error
 from videoswin_cli.model.checkpoint import write_safetensors
 from videoswin_cli.tasks.extract.features import Plan
@@ -195,7 +195,7 @@ def look_at_output(output: Output, *, resume: bool, overwrite: bool) -> None:
         elif not resume:
             for path in (*output.files, output.part):
                 if path.exists():
-                    raise UsageError(
+                    raise OutputExistsError(
                         f"{path} exists", hint="--resume resumes it, --overwrite starts over"
                     )
 
@@ -230,7 +230,7 @@ def _check_nothing_else(found: Collection[str], paths: Collection[str], output: 
     """A matrix is of the videos that are asked for and of no others; a folder may grow."""
     others = sorted(set(found) - set(paths))
     if others and output.kind != "folder":
-        raise UsageError(
+        raise ResumeError(
             f"{output.path} has {len(others)} videos that are not asked for now, such as "
             f"{others[0]}",
             hint="ask for these too, choose another --out, or start over with --overwrite",
@@ -277,7 +277,7 @@ def check_ours(output: Output) -> None:
         others = [path for path in output.path.rglob("*") if path.is_file()][:1]
     there = [path for path in others if path.exists()]
     if there and not meta.exists():
-        raise UsageError(
+        raise OutputExistsError(
             f"{there[0]} is there, but no {meta.name} that says what it is: not written by us",
             hint="choose another --out, or remove it by hand",
         )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoswin_cli.engine.provenance import Description
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import OutputExistsError, UsageError
 from videoswin_cli.io.atomic import read_csv, write_csv
 from videoswin_cli.io.csv_text import join_notes, split_notes
 from videoswin_cli.model.checkpoint import read_checkpoint
@@ -70,7 +70,7 @@ def read_table(path: Path) -> FeatureTable:
             columns.setdefault(later, np.full(len(columns["paths"]), ""))
         return FeatureTable(**columns, meta=meta)
     except (OSError, ValueError, KeyError, TypeError, UsageError) as error:
-        raise UsageError(
+        raise OutputExistsError(
             f"{path} is no feature file of ours", hint="choose another --out, or remove it by hand"
         ) from error
 

@@ -14,7 +14,7 @@ from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.engine.provenance import Description, describe_settings, read_description
 from videoswin_cli.engine.runner import Runner
 from videoswin_cli.engine.settings import Settings
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import ResumeError, UsageError
 from videoswin_cli.io.typed_records import to_record
 from videoswin_cli.model.loading import LoadedModel
 from videoswin_cli.options.tasks import PredictOptions
@@ -158,7 +158,7 @@ class FileSink:
             rows = json.loads(text) if text.startswith("[") else [json.loads(n) for n in lines]
             return {row["path"]: row | {"file_stamp": stamps.get(row["path"], "")} for row in rows}
         except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(
+            raise ResumeError(
                 f"--resume cannot read {self._out}: {error}", hint="leave out --resume"
             ) from error
 
