@@ -38,12 +38,15 @@ class Architecture:
 
 @dataclass(frozen=True, kw_only=True)
 class InputProtocol:
-    """How a checkpoint must be fed. A wrong value here does not fail, it only loses accuracy."""
+    """Sampling and preprocessing that a checkpoint expects.
+
+    A wrong value here does not fail, it only loses accuracy.
+    """
 
     sampling: SamplingRule
     clip_frames: int
     interval_frames: int  # source frames from one sampled frame to the next (strided rules)
-    frame_rate: float | None  # frames a second the video is resampled to; None: as it is
+    frame_rate: float | None  # frames per second that videos are resampled to; None: as it is
     clips: int  # the published test protocol
     crops: int
     short_side: int  # px, for `crops` crops
@@ -90,12 +93,12 @@ class Shard:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """What a decoder says of an opened video, after rotation. Only measured facts."""
+    """Facts of an opened video, after rotation. Only measured facts."""
 
     path: str
     decoder: DecoderName
     frames: int  # frames that the container really holds, not what its header claims
-    fps: float  # average frames a second
+    fps: float  # average frames per second
     height: int  # px
     width: int  # px
     constant_rate: bool = True  # no frame is further from its place than half a frame
@@ -143,7 +146,7 @@ class Segment:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoPart:
-    """What a decoder is asked for: a video file or URL, or a segment of it."""
+    """Part of a video to decode: a video file or URL, or a segment of it."""
 
     path: str
     segment: Segment | None = None  # None: the whole video
@@ -175,7 +178,7 @@ class ListedVideo:
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """Where the time of a run went. Only `seconds` is time on the clock."""
+    """Timing of a run. Only `seconds` is time on the clock."""
 
     videos: int  # computed in this run, failed ones included
     processes: int
@@ -198,7 +201,7 @@ class WindowPrediction:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictSummary:
-    """How a run of `videoswin predict` ended."""
+    """Summary of a run of `videoswin predict`."""
 
     videos: int
     failed: int
@@ -209,7 +212,7 @@ class PredictSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class EvalSummary:
-    """What `videoswin eval` found out. Accuracies are in percent."""
+    """Summary of a run of `videoswin eval`. Accuracies are in percent."""
 
     model: str | None  # None: not said, as it may be where the scores come from dumps
     dataset: str | None
@@ -234,14 +237,14 @@ class EvalSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """What `videoswin bench` measured. Seconds are means a video, after a first one."""
+    """Measurements of `videoswin bench`. Seconds are means per video, after a first one."""
 
     model: str
     views: str  # CLIPSxCROPS
     precision: str
     device: str
     threads: int  # of torch's operations on a CPU
-    batch_size: int  # views a forward pass
+    batch_size: int  # views per forward pass
     workers: int  # decoding processes; 0: decoding and network take turns
     torch: str  # version
     video: str

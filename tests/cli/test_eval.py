@@ -297,9 +297,9 @@ def test_notes_go_with_their_video(
     result = run("eval", "--list", listed / "list.txt", "--model", tiny, "--dump", dump)
     assert result.exit_code == 0, result.output
     first, second = read_dump(dump)
-    assert any("shorter than a clip" in note for note in first.notes)
+    assert any("fewer than one clip" in note for note in first.notes)
     assert "notes                2 videos with notes" in result.stdout
-    assert any("50 frames a second" in note for note in second.notes)
+    assert any("50 frames per second" in note for note in second.notes)
     again = run("eval", "--from-dump", dump, "--model", tiny, "--format", "json")
     assert json.loads(again.stdout)["noted"] == 2
 

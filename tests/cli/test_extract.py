@@ -246,10 +246,10 @@ def test_a_folder_may_grow(run: Run, tiny: str, folder: Path, tmp_path: Path) ->
         (("in/",), "not written by us"),
         (("in/foreign.npy",), "not written by us"),
         (("in/foreign.npy", "--overwrite"), "not written by us"),
-        (("in/foreign.npz", "--overwrite"), "is no feature file of ours"),
+        (("in/foreign.npz", "--overwrite"), "is not a feature file of videoswin"),
         (("in/sub.npy",), "is a folder"),
         (("in/other.npy",), "other.index.csv is there, but no other.meta.json"),
-        (("in/foreign.npz",), "is no feature file of ours"),
+        (("in/foreign.npz",), "is not a feature file of videoswin"),
     ],
 )
 def test_wrong_usage(

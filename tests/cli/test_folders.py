@@ -121,7 +121,7 @@ def test_bad_names_are_rows(run: Run, tiny: str, tree: Path, tmp_path: Path) -> 
                  "--dump", tmp_path / "d.jsonl")  # fmt: skip
     assert result.exit_code == 3, result.output
     assert "5 listed, 2 found, 3 failed" in result.stdout
-    assert "1 rows name a video again, 1 of them in another spelling" in result.stderr
+    assert "1 rows repeat a video, 1 of them in another spelling" in result.stderr
     assert "their files were found under the root without C:/data/ (1)" in result.stderr
     failed = (tmp_path / "d.jsonl.failed.jsonl").read_text()
     for reason in (

@@ -118,7 +118,7 @@ def test_stdout_carries_results_only(run: Run, tiny: str, clips: Path) -> None:
 
 def test_fast_videos_are_mentioned(run: Run, tiny: str, clips: Path) -> None:
     result = run("predict", clips / "sub" / "c.mp4", "--model", tiny)
-    assert "50 frames a second" in result.stderr
+    assert "50 frames per second" in result.stderr
 
 
 @pytest.mark.parametrize("format", ["jsonl", "csv", "table"])
@@ -340,7 +340,7 @@ def test_notes_stand_in_the_rows_and_are_counted(run: Run, tiny: str, clips: Pat
     result = run("predict", *paths, "--model", tiny, "--format", "csv", "--topk", 2)
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert [row["notes"] for row in rows[:2]] == ["", ""]
-    assert all("only 5 frames: shorter than a clip" in row["notes"] for row in rows[2:])
+    assert all("only 5 frames, fewer than one clip" in row["notes"] for row in rows[2:])
     assert report.CSV_COLUMNS[-1] == "notes"
     assert "1 of 2 videos with notes" in result.stderr
     long, short = predict(run, *paths, "--model", tiny)

@@ -96,9 +96,7 @@ def test_each_video_is_scored_once(root: Path) -> None:
         ("other.webm", 2),
         ("gone", 5),
     ]
-    assert notices == [
-        "3 rows name a video again, 2 of them in another spelling; each is scored once"
-    ]
+    assert notices == ["3 rows repeat a video, 2 of them in another spelling; each is scored once"]
 
 
 def test_one_video_with_two_labels_is_an_error(root: Path) -> None:
@@ -215,9 +213,7 @@ def test_one_file_in_four_spellings_is_one_video(root: Path) -> None:
              str(root / "deep/er/deepest.avi")]  # fmt: skip
     (video,), notices = look(root, *names)
     assert video.path == "deep/er/deepest.avi"
-    assert notices == [
-        "3 rows name a video again, 3 of them in another spelling; each is scored once"
-    ]
+    assert notices == ["3 rows repeat a video, 3 of them in another spelling; each is scored once"]
     with pytest.raises(UsageError, match=r"list.txt:2: deep/er/deepest.avi has label 1 here"):
         look(root, *names, labels=[0, 1, 0, 0])
 

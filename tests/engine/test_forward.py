@@ -285,8 +285,8 @@ def test_without_memory_the_batch_is_halved(
         expected = naive_logits(model, Path(path), SIX_VIEWS)
         torch.testing.assert_close(output.outputs, expected, rtol=0, atol=1e-5)
     assert [notice.partition(" (")[0] for notice in notices] == [
-        "out of memory: going on with 4 views a forward pass",
-        "out of memory: going on with 2 views a forward pass",
+        "out of memory: continuing with 4 views per forward pass",
+        "out of memory: continuing with 2 views per forward pass",
     ]
     with pytest.raises(VideoSwinError, match="out of memory with one view at a time") as failure:
         results(0)
@@ -463,7 +463,7 @@ def test_the_part_of_a_video_counts_for_the_note(clip: Path) -> None:
 def test_a_fast_video_is_noted_where_the_stride_is_fixed(tmp_path: Path) -> None:
     fast = write_video(tmp_path / "fast.mp4", frames=40, fps=60)
     (note,) = notes_on(fast)
-    assert note.startswith("60 frames a second")
+    assert note.startswith("60 frames per second")
     assert notes_on(fast, sampling="mmaction2") == (note,)
     assert notes_on(fast, sampling="uniform") == ()
     assert notes_on(fast, sampling="torchvision", frame_rate=15.0) == ()

@@ -42,7 +42,7 @@ VIDEOSWIN_DEBUG=1, tracebacks. `videoswin --install-completion` adds completion 
 
 
 class _Group(TyperGroup):
-    """Commands whose errors are told in a sentence."""
+    """Commands whose errors are a sentence and an exit code."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)

@@ -1,4 +1,4 @@
-"""What goes to stderr: notices, errors and progress. Results alone go to stdout."""
+"""Output of the commands: results on stdout; messages, errors and progress on stderr."""
 
 import sys
 import time
@@ -19,7 +19,7 @@ _LOG_SECONDS = 60  # between two lines of progress where stderr is no terminal
 
 
 class _Verbosity:
-    """What the command line asked for; one per process, as stderr is."""
+    """Verbosity of the command line; one per process, as stderr is."""
 
     quiet = False
     verbose = False
@@ -48,7 +48,7 @@ def result(text: object, *, end: str = "\n") -> None:
 
 
 def show_error(error: VideoSwinError) -> None:
-    """What is wrong, and what to do."""
+    """An error and its hint, on stderr."""
     typer.echo(visible(f"error: {error.message}"), err=True)
     if error.hint:
         typer.echo(visible(f"hint: {error.hint}"), err=True)

@@ -1,4 +1,4 @@
-"""`videoswin make-dataset`: labelled clips of our own making."""
+"""`videoswin make-dataset`: labelled synthetic clips."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,7 +24,7 @@ def make_dataset(
     pictures: Annotated[
         Path | None,
         typer.Option(
-            "--pictures", metavar="FOLDER", help="Look at these pictures, not at made ones."
+            "--pictures", metavar="FOLDER", help="Pictures to film, instead of generated ones."
         ),
     ] = None,
     workers: options.Workers = None,
@@ -33,7 +33,7 @@ def make_dataset(
 
     videoswin make-dataset camera-motion clips/ --clips-per-class 100
 
-    Clips that are there already are kept, so a stopped run is gone on with.
+    Existing clips are kept: run the same command again to continue a stopped run.
     """
     from videoswin_cli.synthetic.camera import MOTIONS
     from videoswin_cli.synthetic.dataset import make_camera_motion

@@ -20,7 +20,9 @@ def stdin_paths() -> Iterator[str]:
     """
     raw = sys.stdin.buffer.read(MAX_BYTES + 1)
     if len(raw) > MAX_BYTES:
-        raise UsageError(f"standard input has more than {MAX_BYTES} bytes: expected a path a line")
+        raise UsageError(
+            f"standard input has more than {MAX_BYTES} bytes: expected one path per line"
+        )
     text = _decode(raw)
     if "\0" in text and "\0\0" not in text:  # a video has several in a row
         yield from text.split("\0")

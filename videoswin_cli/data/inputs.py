@@ -92,7 +92,7 @@ def _locate(rows: VideoList, source: SourceOptions) -> FoundVideos:
 
 
 def describe_found(listed: Sequence[ListedVideo]) -> str:
-    """How many videos of a list were found, and some that were not."""
+    """Number of videos of a list that were found, and some that were not."""
     found = sum(video.file is not None for video in listed)
     missing = f"; missing: {name_missing(listed)}" if found < len(listed) else ""
     return f"{found} of {len(listed)} videos found{missing}"

@@ -74,7 +74,7 @@ def locate(
     if repeated:
         spelled = sum(len(names) - 1 for names in spellings.values())
         otherwise = f", {spelled} of them in another spelling" if spelled else ""
-        notices.append(f"{repeated} rows name a video again{otherwise}; each is scored once")
+        notices.append(f"{repeated} rows repeat a video{otherwise}; each is scored once")
     return list(found.values()), [*notices, *search.notices()]
 
 

@@ -1,4 +1,4 @@
-"""Which frames to read: integers in, integers out, one named rule per upstream.
+"""Numbers of the frames to read: integers in, integers out, one named rule per upstream.
 
 The rules differ where nobody looks: for 300 frames and four clips the official code starts at
 29, 88, 148, 207 and mmaction2 1.x at 0, 79, 158, 237. Scores of a checkpoint belong to its own

@@ -1,4 +1,4 @@
-"""What the user named, as an ordered list of videos: files, folders, globs, lists, stdin, URLs."""
+"""Inputs of a command as an ordered list of videos: files, folders, globs, lists, stdin, URLs."""
 
 import glob
 import os
@@ -16,7 +16,7 @@ from videoswin_cli.io.text_files import numbered_lines, read_text
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What the user named."""
+    """Videos that the inputs name."""
 
     videos: tuple[str, ...]  # paths and URLs, each once
     notices: tuple[str, ...]  # what was left out, and what was named twice
@@ -31,10 +31,10 @@ def expand_inputs(
 ) -> Inputs:
     """Paths and URLs of all videos meant by `inputs`, in order, each once.
 
-    An input is a file, a folder (searched recursively for videos), a glob, `@list.txt` (a path a
-    line), `-` (a path a line of `stdin`) or an http(s) URL. A file named directly must exist, and
-    is taken whatever its name; a missing file from a list is kept, to be reported as a row of its
-    own.
+    An input is a file, a folder (searched recursively for videos), a glob, `@list.txt` (one path
+    per line), `-` (one path per line of `stdin`) or an http(s) URL. A file named directly must
+    exist, and is taken whatever its name; a missing file from a list is kept, to be reported as a
+    row of its own.
 
     Args:
         inputs: as the user wrote them.
@@ -48,7 +48,7 @@ def expand_inputs(
     every = [path for text in inputs for path in _expand(text, stdin, folders)]
     named = list(dict.fromkeys(every))
     if not named:
-        raise MissingInputError("no input: name a video, a folder, a glob, @list.txt or a URL")
+        raise MissingInputError("no input: give a video, a folder, a glob, @list.txt or a URL")
     videos: dict[str, str] = {}
     for path in named:
         videos.setdefault(path if is_url(path) else same_spelling(path), path)

@@ -57,7 +57,7 @@ class VideoViews:
         return len(self.clips) * len(self.corners)
 
     def key(self, number: int) -> tuple[tuple[int, ...], tuple[int, int]]:
-        """What view `number` shows: equal keys are equal views, as in a video that loops."""
+        """Identity of view `number`: equal keys are equal views, as in a video that loops."""
         crop, clip = divmod(number, len(self.clips))
         return self.clips[clip], self.corners[crop]
 
@@ -141,7 +141,7 @@ class ViewDataset:
 def read_video(
     path: str, read: Callable[[Video], VideoViews], *, opening: OpenOptions
 ) -> VideoViews | FailedVideo:
-    """What `read` makes of the opened video; why there is nothing, where it cannot be read."""
+    """Views that `read` makes of the opened video, or the reason why it cannot be read."""
     with closing(iter_video(path, lambda video: iter([read(video)]), opening=opening)) as pieces:
         return next(pieces)
 
@@ -149,7 +149,7 @@ def read_video(
 def iter_video(
     path: str, read: Callable[[Video], Iterator[VideoViews]], *, opening: OpenOptions
 ) -> Generator[VideoViews | FailedVideo, None, None]:
-    """What `read` makes of the opened video, piece by piece; a failure in place of the rest.
+    """Views that `read` makes of the opened video, piece by piece; a failure in place of the rest.
 
     Raises:
         MachineError: the machine is to blame.
@@ -173,7 +173,7 @@ def varying_bounds(video: Video, first: int, count: int) -> Bounds | None:
 
 
 def frames_at_once(pixels: int) -> int:
-    """How many frames of so many pixels are decoded before they are resized."""
+    """Number of frames of so many pixels that are decoded before they are resized."""
     return max(1, _BYTES_AT_ONCE // (pixels * 3))
 
 
@@ -247,7 +247,7 @@ class ResizedFrames:
         return self._bounds[min(clip)], self._bounds[max(clip) + 1]
 
     def describe_damage(self, clip: Sequence[int] | None = None) -> str:
-        """Which frames cannot be decoded: of a clip, or of all that were read."""
+        """Frames that cannot be decoded, in words: of a clip, or of all that were read."""
         numbers = [n for n in self.damaged if clip is None or n in clip]
         return f"{describe_missing(numbers)}: the file is damaged"
 
@@ -255,16 +255,16 @@ class ResizedFrames:
 def describe_sampling(
     protocol: InputProtocol, video: Video, *, frames: int, bounds: Bounds | None
 ) -> Iterator[str]:
-    """What a user should know about a video and the clips that were taken from it."""
+    """Notes on a video and the clips that were taken from it, for the user."""
     fps, by_rate = video.info.fps, resamples(protocol)
     yield from video.notes
     if loops(protocol, frames=frames, fps=fps, bounds=bounds):
-        yield f"only {frames} frames: shorter than a clip, so it loops as in training"
+        yield f"only {frames} frames, fewer than one clip: frames are repeated, as in training"
     if bounds is not None and protocol.sampling != "uniform":
         how = "by their time stamps" if by_rate else "by their numbers, as in training"
-        yield f"the frame rate varies ({fps:.3g} a second on average): frames are taken {how}"
+        yield f"the frame rate varies ({fps:.3g} per second on average): frames are taken {how}"
     elif fps > _FAST_FPS and not by_rate and protocol.sampling != "uniform":
         yield (
-            f"{fps:.0f} frames a second: a clip covers less time than in training, "
+            f"{fps:.0f} frames per second: a clip covers less time than in training, "
             "where videos had about 30"
         )

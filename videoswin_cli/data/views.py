@@ -1,4 +1,4 @@
-"""How many clips and crops to take of a video: `--views` against the model's protocol."""
+"""Clips and crops of a video: `--views` resolved with the model's protocol."""
 
 import re
 

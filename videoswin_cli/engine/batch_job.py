@@ -28,7 +28,7 @@ Result_co = TypeVar("Result_co", covariant=True)
 
 
 class Worker(Protocol[Kept_co]):
-    """What is computed of videos."""
+    """Computation of results from videos."""
 
     def compute(
         self, runner: Runner, videos: Sequence[ListedVideo], monitor: Monitor
@@ -38,7 +38,7 @@ class Worker(Protocol[Kept_co]):
 
 
 class Sink(Protocol[Kept, Result_co]):
-    """Where results are kept, and what they make in the end."""
+    """Keeper of results, which makes the output of them in the end."""
 
     in_order: bool  # each result goes to the main process at once; else it stays where it is made
 

@@ -25,7 +25,7 @@ Compute = Callable[[Tensor], Tensor]  # normalized clips (B, 3, T, H, W) -> (B, 
 
 @dataclass(frozen=True, kw_only=True)
 class ViewOutputs:
-    """What the network says of one video."""
+    """Outputs of the network for the views of one video."""
 
     info: VideoInfo
     outputs: Tensor  # float32 (views, ...), view = crop * clips + clip; (views, classes) for logits
@@ -63,11 +63,11 @@ def forward_videos(
         compute: the network, or a part of it; already on the device and of the dtype of `runtime`.
         protocol: mean and standard deviation of what the network is fed with.
         runtime: device and dtype.
-        batch_size: views a forward pass, from several videos where one has fewer. Halved where
+        batch_size: views per forward pass, from several videos where one has fewer. Halved where
             the memory does not suffice.
         fill_batches: repeat a view where the last batch is not full. Batches of one size are
             computed alike, so equal views give equal bits whatever travels beside them.
-        monitor: is told.
+        monitor: of the run.
 
     Raises:
         VideoSwinError: no memory even for one view at a time.
@@ -199,7 +199,7 @@ class _Batches:
             ) from error
         self._size //= 2
         self._monitor.notice(
-            f"out of memory: going on with {self._size} views a forward pass (--batch-size)"
+            f"out of memory: continuing with {self._size} views per forward pass (--batch-size)"
         )
         if not self._runtime.on_cpu:
             torch.cuda.empty_cache()

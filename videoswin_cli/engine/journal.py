@@ -1,4 +1,4 @@
-"""What a long run has done so far, on disk: a line a video, so that nothing is done twice.
+"""Journals of a long run on disk: one line per finished video, so that nothing is done twice.
 
 A run keeps a folder beside its output, with a description of the run and a journal for each process
 that works on it. Killed at any moment, a journal loses at most the line being written.
@@ -136,7 +136,7 @@ def keep_description(folder: Path, description: Description) -> Description:
 
 
 def kept_description(folder: Path) -> Description | None:
-    """What `keep_description` left; None where there is nothing."""
+    """Description that `keep_description` left; None where there is nothing."""
     file = folder / _DESCRIPTION
     return read_description(file) if file.exists() else None
 

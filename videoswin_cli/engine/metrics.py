@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredVideo:
-    """What is known of one listed video."""
+    """One listed video with its label and its ranked classes."""
 
     path: str
     label: int

@@ -32,12 +32,12 @@ Describe = Callable[[LoadedModel, Settings], Description]
 
 
 def description_of(out: Path) -> Path:
-    """Where the description of an output's run is: a.npz has a.npz.meta.json."""
+    """File with the description of an output's run: a.npz has a.npz.meta.json."""
     return out.with_name(f"{out.name}.meta.json")
 
 
 class OutputJournal:
-    """What is done of an output, by all processes that work on it, and which run it is of."""
+    """Finished videos of an output, by all processes that work on it, and its run."""
 
     def __init__(self, out: Path) -> None:
         self.out = out

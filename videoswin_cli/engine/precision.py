@@ -1,4 +1,4 @@
-"""What `--precision auto` comes to for a model on this machine."""
+"""Choice of `--precision auto` for a model on this machine."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

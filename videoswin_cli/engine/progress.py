@@ -13,7 +13,7 @@ _NOTED = 5  # videos whose notes are printed
 
 
 class Reporter(Protocol):
-    """Whoever shows the messages and the progress of a run."""
+    """Messages and progress of a run, shown to somebody."""
 
     def notice(self, text: str) -> None:
         """A message of one line."""
@@ -85,7 +85,7 @@ class Monitor:
             self.notice("more videos are odd in such ways; they are not named here")
 
     def timing(self, world: World | None = None) -> Timing:
-        """Where the time went, over all processes; to be called by each of them."""
+        """Timing of the run over all processes; to be called by each of them."""
         world = world or World()
         spent = (self.videos, self.decode_seconds, self.wait_seconds, self.model_seconds)
         everybody = world.gather([spent]) or [spent]

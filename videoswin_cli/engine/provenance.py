@@ -1,4 +1,4 @@
-"""What made a result: model, weights, protocol. Equal for all that may share one output."""
+"""Provenance of a result: model, weights, protocol. Equal for all that may share one output."""
 
 import json
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _HINT = "choose another output, or remove that one (extract: --overwrite)"
 
 
 def describe_run(runner: Runner, **more: Any) -> Description:
-    """What results depend on, as JSON can hold it.
+    """Everything that results depend on, as JSON can hold it.
 
     Not the device, batch size or number of processes: these change them by float noise at most.
     """
@@ -61,7 +61,7 @@ def to_text(description: Description) -> str:
 
 
 def check_description(file: Path, description: Description) -> None:
-    """Compare what was written about a run with the one that wants to go on with it.
+    """Compare what was written about a run with the one that continues it.
 
     Raises:
         UsageError: they differ, and in what; or there is no such file to tell.
@@ -70,7 +70,7 @@ def check_description(file: Path, description: Description) -> None:
 
 
 def read_description(file: Path) -> Description:
-    """What `write_description` wrote.
+    """Description that `write_description` wrote.
 
     Raises:
         UsageError: there is no such file, or it is something else.

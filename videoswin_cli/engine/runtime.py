@@ -16,7 +16,7 @@ DTYPES: dict[Precision, torch.dtype] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """Where to compute, and in which dtype."""
+    """Device and dtype of a run."""
 
     device: torch.device
     dtype: torch.dtype = torch.float32

@@ -11,7 +11,7 @@ from videoswin_cli.records import InputProtocol, Views
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a run reads and computes."""
+    """Settings of a run, for reading and for computing."""
 
     protocol: InputProtocol  # of the model, at the frame rate that was asked for
     views: Views

@@ -20,7 +20,7 @@ MAX_STREAM = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
-    """Which weights."""
+    """Weights of a run."""
 
     model: str | None = option(
         None,
@@ -44,7 +44,7 @@ class ModelOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierOptions:
-    """Which weights, and how their classes are called."""
+    """Weights with classes, and the names of these."""
 
     weights: ModelOptions = field(default_factory=ModelOptions)
     labels: Path | None = option(
@@ -54,7 +54,7 @@ class ClassifierOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenOptions:
-    """How every video of a run is opened."""
+    """Opening of every video of a run."""
 
     decoder: DecoderChoice = option("auto", "auto: decord, and PyAV where decord cannot.")
     stream: int | None = option(
@@ -79,7 +79,7 @@ class OpenOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How videos are sampled and computed. `auto` and `paper` depend on model and machine."""
+    """Sampling and computing of videos. `auto` and `paper` depend on model and machine."""
 
     views: str = option(
         "1x1",

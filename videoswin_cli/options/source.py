@@ -1,4 +1,4 @@
-"""Options of which videos a run reads, and which part of the work it does."""
+"""Options of the videos of a run, and of its share of the work."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ ListFormat = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class SourceOptions:
-    """Which videos, and which part of each."""
+    """Videos of a run, and the part of each that is read."""
 
     list_file: Path | None = option(
         None,
@@ -82,7 +82,7 @@ class SourceOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class JobOptions:
-    """Which part of a long run is done here, and whether an earlier run is continued."""
+    """Shard of a long run, and whether an earlier run is continued."""
 
     shard: Shard = option(
         Shard(),

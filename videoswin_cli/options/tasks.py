@@ -29,7 +29,7 @@ FORMAT_OF_SUFFIX: dict[str, TableFormat] = {
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
-    """What a prediction has, and where it goes."""
+    """Content of a prediction, and its destination."""
 
     topk: int = option(5, "Classes to show.", metavar="K", least=1, most=MAX_CLASSES)
     average: Average = option("prob", "Mean of the views' probabilities, or of their logits.")
@@ -75,7 +75,7 @@ class PredictOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class EvalOptions:
-    """What is measured, and what is kept."""
+    """Metrics of an evaluation, and its files."""
 
     from_dump: tuple[Path, ...] = option(
         (), "Score earlier dumps; no model runs.", metavar="FILE...", in_python=False
@@ -135,7 +135,7 @@ class EvalOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureOptions:
-    """Which features, and how they are put together."""
+    """Kind of features, and how they become rows."""
 
     per: Per = option("video", "What a row is. Windows slide over the whole video.")
     stride: Stride | None = option(
@@ -163,7 +163,7 @@ class FeatureOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputOptions:
-    """Where features go."""
+    """Destination of features."""
 
     out: str = option(
         "",

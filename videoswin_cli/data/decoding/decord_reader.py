@@ -49,7 +49,10 @@ def load_decord() -> Any | None:
 
 
 def find_obstacle(index: FrameIndex) -> str | None:
-    """Why decord 0.6 must not read this file, or None. Each was seen to return wrong frames."""
+    """The reason why decord 0.6 must not read this file, or None.
+
+    Each was seen to return wrong frames.
+    """
     mov = index.container.startswith("mov,")
     mp4_or_matroska = mov or index.container.startswith("matroska,")
     if index.codec in {"av1", "libdav1d", "libaom-av1"}:

@@ -1,4 +1,4 @@
-"""How fast a model runs here, and where the time goes: what `videoswin bench` runs.
+"""Speed of a model on this machine, stage by stage: what `videoswin bench` runs.
 
 Weights are random: they change no time, and nothing need be downloaded.
 """
@@ -45,7 +45,7 @@ def bench(
             are apart.
         videos: how often the video is computed.
         against: compare a view with torchvision's network, of the same weights, in turns.
-        monitor: is told.
+        monitor: of the run.
 
     Raises:
         UsageError: an option does not fit the model; or torchvision has no such network.

@@ -1,4 +1,4 @@
-"""What a dump may hold: each row is proven before anything is computed of it."""
+"""Checks of what a dump may hold: each row is proven before anything is computed of it."""
 
 import math
 import zipfile

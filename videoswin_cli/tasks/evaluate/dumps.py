@@ -1,6 +1,6 @@
 """Scores of many videos as files: written by `eval --dump`, read by `eval --from-dump`.
 
-`.jsonl` has a line a video with its likeliest classes; `.npz` has arrays `paths`, `labels` and
+`.jsonl` has a line per video with its likeliest classes; `.npz` has arrays `paths`, `labels` and
 `scores` (videos, classes) float32, and where videos have several classes `positives` of the same
 shape, which is true for them; `.pkl` is the list of dicts that mmaction2's `--dump` writes,
 for its analysis tools, with the path added.
@@ -54,7 +54,7 @@ def dump_format(path: Path) -> DumpFormat:
             return cast("DumpFormat", format)
     hint = "use .jsonl, .npz or .pkl"
     if path.suffix == ".part":
-        hint = "this is of an unfinished run: go on with it by --resume first"
+        hint = "this is of an unfinished run: finish it with --resume first"
     raise UsageError(f"{path}: unknown kind of dump {path.suffix!r}", hint=hint)
 
 

@@ -1,4 +1,4 @@
-"""Files that an evaluation leaves beside its dump, in its folder, or where it is told to."""
+"""Files that an evaluation leaves beside its dump, in its folder, or where options say."""
 
 from typing import TYPE_CHECKING
 

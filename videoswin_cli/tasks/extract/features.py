@@ -1,4 +1,4 @@
-"""What the network makes of clips before it names classes, as rows of numbers."""
+"""Features of clips: outputs of the network before its head, as rows of numbers."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -181,7 +181,7 @@ def read_all(output: Output, description: Description, plan: Plan) -> dict[str, 
 
 
 def look_at_output(output: Output, *, resume: bool, overwrite: bool) -> None:
-    """Notice before anything slow happens that an output must not be written.
+    """Find out before anything slow happens that an output must not be written.
 
     Raises:
         UsageError: what is there is not ours, or not to be resumed, or others are writing it.
@@ -196,7 +196,8 @@ def look_at_output(output: Output, *, resume: bool, overwrite: bool) -> None:
             for path in (*output.files, output.part):
                 if path.exists():
                     raise OutputExistsError(
-                        f"{path} exists", hint="--resume resumes it, --overwrite starts over"
+                        f"{path} exists",
+                        hint="use --resume to continue it, or --overwrite to start over",
                     )
 
 
@@ -238,7 +239,7 @@ def _check_nothing_else(found: Collection[str], paths: Collection[str], output: 
 
 
 def _remove_output(output: Output, description: Description) -> None:
-    """Forget an output of ours and what is under way, and begin a run of `description`."""
+    """Remove an output and what is under way of it, and begin a run of `description`."""
     discard(output.part)
     keep_description(output.part, description)
     (output.part / _REMOVING).touch()
@@ -264,7 +265,7 @@ def check_ours(output: Output) -> None:
     """Refuse to write over what somebody else made.
 
     Raises:
-        UsageError: a file of the output's names is there, and no description of ours.
+        UsageError: a file of the output's names is there, and no description beside it.
     """
     if kept_description(output.part) is not None:
         return
@@ -278,7 +279,7 @@ def check_ours(output: Output) -> None:
     there = [path for path in others if path.exists()]
     if there and not meta.exists():
         raise OutputExistsError(
-            f"{there[0]} is there, but no {meta.name} that says what it is: not written by us",
+            f"{there[0]} exists, but has no {meta.name}, so it was not written by videoswin",
             hint="choose another --out, or remove it by hand",
         )
 
@@ -287,7 +288,7 @@ def read_output(output: Output, description: Description) -> dict[str, StoredVid
     """Videos of a finished output, by path; none where there is none.
 
     Raises:
-        UsageError: it is of another run, or no output of ours.
+        UsageError: it is of another run, or not an output of videoswin.
     """
     if output.kind == "folder":
         if not any(path.is_file() for path in output.path.rglob("*")):

@@ -1,4 +1,4 @@
-"""Where features go: one matrix, one file with all of it, or a folder with a file a video."""
+"""Destinations of features: one matrix, one file with all of it, or a file per video."""
 
 import os
 from contextlib import suppress
@@ -13,7 +13,7 @@ OutputKind = Literal[".npy", ".npz", ".safetensors", "folder"]
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """Where features go, and under which names."""
+    """Destination of features, and the names of its files."""
 
     path: Path
     kind: OutputKind
@@ -24,7 +24,7 @@ class Output:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What makes up the output, files of single videos excepted. The description is last."""
+        """Files of the output, those of single videos excepted. The description is last."""
         if self.kind == "folder":
             return self.path / "index.csv", self.path / "meta.json"
         if self.kind == ".npy":

@@ -1,4 +1,4 @@
-"""Where features go: an output on disk that several processes and shards share."""
+"""Sink of features: an output on disk that several processes and shards share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ from videoswin_cli.tasks.extract.writer import FeatureWriter, FileState, find_re
 
 @dataclass(frozen=True, kw_only=True)
 class Extraction:
-    """How a run of `extract_to_files` ended."""
+    """Result of a run of `extract_to_files`."""
 
     videos: tuple[StoredVideo, ...]  # in the order of the list; those that are done by now
     complete: bool  # they are all, and the output is in its place
@@ -141,7 +141,7 @@ class FeatureSink:
         )
 
     def refusal(self, video: ListedVideo) -> str | None:
-        """Why a video cannot have a file of its own, as far as can be seen before there is one."""
+        """Reason against a video's own file, as far as can be seen before there is one."""
         return find_refusal(self.output, video.path)
 
     def begun(self, video: ListedVideo) -> Begun | None:
@@ -172,7 +172,7 @@ class FeatureSink:
 def describe_features(
     model: LoadedModel, settings: Settings, options: FeatureOptions
 ) -> Description:
-    """What features depend on, as JSON can hold it."""
+    """Everything that features depend on, as JSON can hold it."""
     stride = options.stride
     return describe_settings(
         model,

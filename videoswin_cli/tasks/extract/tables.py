@@ -24,7 +24,7 @@ METADATA = "videoswin-features-1"  # key of our entry in the metadata of a safet
 
 @dataclass(frozen=True, kw_only=True)
 class StoredVideo:
-    """What is known of one video; a failed one has no times and no features."""
+    """One video of an output; a failed one has no times and no features."""
 
     path: str
     times: Times = ()  # one entry a row
@@ -52,7 +52,7 @@ class FeatureTable:
 
 
 def read_table(path: Path) -> FeatureTable:
-    """Read a .npz or .safetensors of ours.
+    """Table of a .npz or .safetensors file that videoswin wrote.
 
     Raises:
         UsageError: it is none.
@@ -71,7 +71,8 @@ def read_table(path: Path) -> FeatureTable:
         return FeatureTable(**columns, meta=meta)
     except (OSError, ValueError, KeyError, TypeError, UsageError) as error:
         raise OutputExistsError(
-            f"{path} is no feature file of ours", hint="choose another --out, or remove it by hand"
+            f"{path} is not a feature file of videoswin",
+            hint="choose another --out, or remove it by hand",
         ) from error
 
 

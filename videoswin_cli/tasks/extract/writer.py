@@ -1,4 +1,4 @@
-"""What one process adds to an output while a run lasts: rows, and lines of its journal."""
+"""Rows and journal lines that one process adds to an output while a run lasts."""
 
 import errno
 import os
@@ -39,7 +39,7 @@ class _Draft:
 
 
 class FeatureWriter(AbstractContextManager["FeatureWriter"]):
-    """What one process adds to an output. A video counts once its line is in the journal.
+    """Writer of one process's part of an output. A video counts once its line is in the journal.
 
     Rows of a video that comes in pieces are in the journal piece by piece, for `resume`.
     """
@@ -64,7 +64,7 @@ class FeatureWriter(AbstractContextManager["FeatureWriter"]):
         self._truncate()
 
     def resume(self, path: str, state: FileState | None) -> Begun | None:
-        """What an earlier run has of a video that is now to be ended; None where it has nothing.
+        """Windows that an earlier run has of a video that is now to be ended; None without any.
 
         Args:
             path: of the video; it must be the next one.
@@ -183,7 +183,7 @@ def describe_refusal(error: OSError) -> str:
 
 
 def find_refusal(output: Output, path: str) -> str | None:
-    """Why a video cannot have a file of its own, as far as can be seen before there is one."""
+    """Reason against a video's own file, as far as can be seen before there is one."""
     if output.kind != "folder":
         return None
     target = output.feature_file(path)

@@ -1,4 +1,4 @@
-"""Where predictions go: printed as they come, or into a file that a killed run can continue."""
+"""Sinks of predictions: printed as they come, or into a file that a killed run can continue."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
