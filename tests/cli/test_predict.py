@@ -113,7 +113,7 @@ def test_stdout_carries_results_only(run: Run, tiny: str, clips: Path) -> None:
     result = run("predict", clips / "b.mp4", "--model", tiny, "--format", "json")
     json.loads(result.stdout)
     assert "tiny" in result.stderr
-    assert "loops" in result.stderr  # 5 frames are fewer than a clip
+    assert "frames are repeated" in result.stderr  # 5 frames are fewer than a clip
 
 
 def test_fast_videos_are_mentioned(run: Run, tiny: str, clips: Path) -> None:

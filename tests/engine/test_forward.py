@@ -447,7 +447,7 @@ def test_an_ordinary_video_has_no_notes(model: LoadedModel, clip: Path) -> None:
 def test_a_video_shorter_than_a_clip_is_noted(model: LoadedModel, folder: Path) -> None:
     (note,) = notes_on(folder / "short.mp4")
     assert note.startswith("only 3 frames")
-    assert "loops" in note
+    assert "frames are repeated" in note
     (output,) = run(model, [folder / "short.mp4"])
     assert output.notes == (note,)
 
