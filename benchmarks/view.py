@@ -54,7 +54,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
             works[options.memory]()
             return {"bytes": peak_bytes(runtime) - held}
         apart = (works["ours"]().float() - works["theirs"]().float()).abs().max().item()
-        seconds = {name: [] for name in works}
+        seconds: dict[str, list[float]] = {name: [] for name in works}
         for _ in range(options.repeats):
             for name, work in works.items():
                 seconds[name].append(clock(work, runtime) / options.batch)

@@ -1,12 +1,14 @@
 """Clips in three colours, which a tiny network tells apart, and runs held against each other."""
 
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import torch
 
 from videoswin_cli.model.checkpoint import read_checkpoint
+from videoswin_cli.model.torch_files import load_torch
 
 CLASSES = ("green", "red", "walk")
 QUICK = ("--epochs", 2, "--workers", 0, "--set", "lr=0.02", "--set", "scale_lr=false")
@@ -37,6 +39,11 @@ def write_colors(folder: Path) -> Path:
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in read_checkpoint(path).tensors.items()}
+
+
+def read_state(out: Path) -> Any:
+    """What the state of a run holds."""
+    return load_torch(out / "state.pt", mmap=False)
 
 
 def check_equal(one: Path, two: Path) -> None:

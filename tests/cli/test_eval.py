@@ -19,6 +19,7 @@ from tiny import LABELS
 from typer.testing import Result
 
 from videoswin_cli import predict
+from videoswin_cli.engine.forward import run_videos
 from videoswin_cli.tasks.evaluate import scoring
 from videoswin_cli.tasks.evaluate.dumps import read_dump
 
@@ -255,7 +256,7 @@ def test_a_dump_that_another_process_writes_is_left(
     (listed / "list.txt").write_text("b.mp4 1\nsub/c.mp4 2\n")
     command = ("eval", "--list", listed / "list.txt", "--model", tiny, "--dump")
     found: list[Result] = []
-    compute = scoring.run_videos
+    compute = run_videos
 
     def meanwhile(*args: Any, **more: Any) -> Any:
         monkeypatch.setattr(scoring, "run_videos", compute)
@@ -331,8 +332,8 @@ def test_a_list_in_another_order_is_warned_of(run: Run, tmp_path: Path) -> None:
     scores[np.arange(400), np.arange(400)] = 0.9
     arrays = {"paths": np.array([f"{n}.mp4" for n in range(400)]), "scores": scores}
     right, wrong = tmp_path / "right.npz", tmp_path / "wrong.npz"
-    np.savez(right, labels=np.arange(400), **arrays)
-    np.savez(wrong, labels=(np.arange(400) + 1) % 400, **arrays)
+    np.savez(right, allow_pickle=False, labels=np.arange(400), **arrays)
+    np.savez(wrong, allow_pickle=False, labels=(np.arange(400) + 1) % 400, **arrays)
     options = ("--model", "swin-tiny-k400", "--format", "json")
     assert run("eval", "--from-dump", right, *options).stderr == ""
     result = run("eval", "--from-dump", wrong, *options)

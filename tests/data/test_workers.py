@@ -4,6 +4,7 @@ import errno
 import multiprocessing
 import multiprocessing.synchronize
 import os
+import pickle
 import signal
 import threading
 import time
@@ -345,11 +346,11 @@ class Pictures:
         yield self[key]
         yield self[key + 100]
 
-    def failed(self, key: int, reason: str) -> str:
-        return f"{key} {reason}"
+    def failed(self, key: int, reason: str) -> Picture:
+        raise AssertionError(reason)
 
 
-def numbers_of(items: Iterator[Picture]) -> list[int]:
+def numbers_of(items: Iterator[object]) -> list[int]:
     found = []
     for item in items:
         assert isinstance(item, Picture), item
@@ -403,7 +404,7 @@ def test_without_shared_memory_every_item_comes_through_a_pipe(
 def test_items_that_cannot_be_taken_out_of_shared_memory_are_made_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    loads, calls = passing.pickle.loads, []
+    loads, calls = pickle.loads, []
 
     def fail(content: bytes) -> object:
         calls.append(1)

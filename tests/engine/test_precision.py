@@ -47,7 +47,7 @@ def resolve(model: LoadedModel, wanted: Precision = "auto", **more: Any) -> tupl
     return found.precision, notice
 
 
-def refuse(*_: object) -> float:
+def refuse(*_: object) -> Any:
     raise AssertionError("it was tried again")
 
 
@@ -69,7 +69,7 @@ def test_float32_is_the_default_of_every_recipe() -> None:
 
 def test_float32_on_a_gpu_is_not_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "empty", lambda *_, device: None)  # there need be no GPU
-    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
     before = [backend.allow_tf32 for backend in backends]
     try:
         for backend in backends:

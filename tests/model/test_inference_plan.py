@@ -209,8 +209,9 @@ def test_a_plan_is_not_trained_and_what_it_gives_may_be_used_to_train() -> None:
 def test_a_block_that_takes_the_place_of_another_is_seen() -> None:
     network = random_network()
     plan, clips = InferencePlan(network), formula_input((1, 3, 4, 24, 24))
-    torch.nn.init.normal_(network.layers[0].blocks[1].norm1.weight)
-    network.layers[0].blocks[0] = deepcopy(network.layers[0].blocks[1])
+    blocks: Any = network.get_submodule("layers.0.blocks")
+    torch.nn.init.normal_(blocks[1].norm1.weight)
+    blocks[0] = deepcopy(blocks[1])
     with torch.no_grad():
         torch.testing.assert_close(plan(clips), network(clips), rtol=0, atol=1e-5)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +12,13 @@ from tiny import TINY, write_model
 
 from videoswin_cli import extract
 from videoswin_cli.data.transforms import normalize
-from videoswin_cli.data.view_dataset import ViewDataset
+from videoswin_cli.data.view_dataset import VideoViews, ViewDataset
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.model.loading import LoadedModel, load
 from videoswin_cli.model.swin3d import Swin3D
-from videoswin_cli.tasks.extract.features import FeatureOptions, Pool, plan_features
+from videoswin_cli.tasks.extract.features import FeatureOptions, Per, Pool, plan_features
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,7 @@ def view_features(model: LoadedModel, video: Path, views: str) -> torch.Tensor:
     protocol = model.spec.protocol
     chosen = resolve_views(views, protocol)
     read = ViewDataset(as_parts(video), protocol=protocol, views=chosen)[0]
+    assert isinstance(read, VideoViews)
     stack = torch.stack([read.view(n) for n in range(len(read))])
     clips = normalize(stack, mean=protocol.mean, std=protocol.std, dtype=torch.float32)
     with torch.inference_mode():
@@ -117,7 +119,7 @@ def test_what_fp16_cannot_hold_is_a_failure(tiny: LoadedModel, video: Path) -> N
 
 @pytest.mark.parametrize(("per", "rows"), [("video", 1), ("clip", 2), ("window", 1)])
 def test_a_broken_video_has_rows_of_nan(
-    per: str, rows: int, tiny: LoadedModel, video: Path, tmp_path: Path
+    per: Per, rows: int, tiny: LoadedModel, video: Path, tmp_path: Path
 ) -> None:
     bad = tmp_path / "bad.mp4"
     write_audio(bad)
@@ -150,7 +152,7 @@ def test_a_broken_video_has_rows_of_nan(
     ],
 )
 def test_options_that_do_not_fit(
-    options: dict, message: str, tiny: LoadedModel, video: Path
+    options: dict[str, Any], message: str, tiny: LoadedModel, video: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):
         extract(video, model=tiny, **options)

@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from tiny import LABELS, write_model
 
 from videoswin_cli import load_model, predict
+from videoswin_cli.data.view_dataset import ViewDataset
 from videoswin_cli.engine import forward as inference
 from videoswin_cli.engine.distributed import Item, World
 from videoswin_cli.engine.runtime import RunOptions
@@ -72,7 +73,7 @@ def test_each_process_computes_its_share(
 ) -> None:
     paths = [str(write_video(tmp_path / f"{n}.mp4", frames=6, seed=n)) for n in range(5)]
     read = []
-    dataset = inference.ViewDataset
+    dataset = ViewDataset
     monkeypatch.setattr(
         inference, "ViewDataset", lambda own, **more: read.extend(own) or dataset(own, **more)
     )

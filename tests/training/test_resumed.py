@@ -1,6 +1,7 @@
 """Finished, extended and spoilt runs that are resumed, and runs that no longer learn."""
 
 import math
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from colors import check_equal
-from few_clips import STEPS, Notices, check_same_files, read_state, train, write_few
+from colors import check_equal, read_state
+from few_clips import STEPS, check_same_files, train
+from notices import Notices
 
 from videoswin_cli.errors import UsageError, VideoSwinError
 from videoswin_cli.model.checkpoint import read_checkpoint
@@ -17,11 +19,6 @@ from videoswin_cli.training import determinism
 from videoswin_cli.training.loop import Stepper
 
 STILL = ("lr=1e-12", "patience=1", "epochs=6", "ema=0")
-
-
-@pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_few(tmp_path_factory.mktemp("few"))
 
 
 @pytest.fixture(scope="module")
@@ -189,8 +186,8 @@ def test_spoilt_numbers_are_not_saved(
     assert f"start anew from --model {last} --set keep_classes=true" in no.value.hint
     assert not train(few, out, "save_minutes=0").interrupted, "the state before is sound"
     train(few, tmp_path / "anew", "keep_classes=true", "lr=1e-12", "ema=0", model=last)
-    weights = [read_checkpoint(f / "last.safetensors").tensors for f in (out, tmp_path / "anew")]
-    assert torch.allclose(*(tensors["head.weight"] for tensors in weights), atol=1e-6)
+    old, new = (read_checkpoint(f / "last.safetensors").tensors for f in (out, tmp_path / "anew"))
+    assert torch.allclose(old["head.weight"], new["head.weight"], atol=1e-6)
 
 
 @pytest.fixture
@@ -257,5 +254,5 @@ def test_cublas_has_a_workspace_with_which_it_repeats(monkeypatch: pytest.Monkey
         else:
             monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", given)
         determinism.compute_deterministically()
-        assert determinism.os.environ["CUBLAS_WORKSPACE_CONFIG"] == then
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == then
         assert torch.are_deterministic_algorithms_enabled()
