@@ -1,5 +1,6 @@
 """Clips in three colours, which a tiny network tells apart, and runs held against each other."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,24 @@ QUICK = ("--epochs", 2, "--workers", 0, "--set", "lr=0.02", "--set", "scale_lr=f
 
 def write_color(path: Path, channel: int, seed: int) -> None:
     """A noisy clip in one colour: what a network learns in a few steps."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
+
+    def draw() -> np.ndarray:
+        frame = rng.integers(0, 90, (48, 48, 3)).astype(np.uint8)
+        frame[..., channel] += 130
+        return frame
+
+    write_small(path, [draw() for _ in range(8)])
+
+
+def write_small(path: Path, frames: Sequence[np.ndarray]) -> None:
+    """A clip of 48x48 px, with the folder that it lies in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width = stream.height = 48
         stream.pix_fmt = "yuv420p"
-        for _ in range(8):
-            frame = rng.integers(0, 90, (48, 48, 3)).astype(np.uint8)
-            frame[..., channel] += 130
+        for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
 
