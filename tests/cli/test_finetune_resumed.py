@@ -126,7 +126,8 @@ def test_two_processes_learn_what_one_learns(
     freeze: str, data: Path, tiny: str, tmp_path: Path
 ) -> None:
     """The same effective batch, so the same losses within float noise."""
-    exact = ("--set", "drop_path_rate=0", "--set", "head_dropout=0", "--freeze", freeze)
+    exact = ("--set", "drop_path_rate=0", "--set", "head_dropout=0", "--freeze", freeze,
+             "--workers", 0)  # fmt: skip
     losses = []
     for processes, batch in ((1, 8), (2, 4)):
         out = tmp_path / str(processes)
