@@ -22,14 +22,11 @@ import decord
 import torch
 import torch.nn.functional as F
 
-from videoswin_cli.data.lists import read_list
+from videoswin_cli import evaluate
 from videoswin_cli.data.sampling import sample_clips
 from videoswin_cli.data.sources import expand_inputs
-from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.model.catalog import load_spec
-from videoswin_cli.options.run import RunOptions
 from videoswin_cli.tasks.bench.torchvision_baseline import make_baseline
-from videoswin_cli.tasks.evaluate.evaluate import EvalOptions, evaluate
 
 MODEL = "swin-tiny-k400"
 PROTOCOL = load_spec(MODEL).protocol
@@ -95,11 +92,7 @@ def run_ours(weights: Path, videos: list[str], *, views: str) -> Run:
         if not link.exists():
             link.symlink_to(Path(path).resolve())
     listing.write_text("".join(f"{link.name} 0\n" for link in links))
-    options = EvalOptions(
-        model=MODEL, checkpoint=weights, run=RunOptions(views=views, workers=None)
-    )
-    result = evaluate(read_list(listing), options, root=None, monitor=Monitor())
-    assert result is not None
+    result = evaluate(list_file=listing, model=MODEL, checkpoint=weights, views=views, workers=None)
     assert result.summary.failed == 0, result.failed
     timing = result.summary.timing
     assert timing is not None

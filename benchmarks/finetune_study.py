@@ -26,8 +26,10 @@ import shutil
 import statistics
 import time
 from collections import defaultdict
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -288,20 +290,23 @@ class _Quiet:
     def advance(self, *, failed: bool = False, status: str = "") -> None:
         self.steps += 1
 
+    def printing(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
-def read_results(path: Path) -> list[dict]:
+
+def read_results(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def print_table(results: list[dict]) -> None:
+def print_table(results: list[dict[str, Any]]) -> None:
     """Percent of the test clips: mean (lowest to highest) over the seeds; mean of last weights."""
     cells: dict[tuple[str, int], list[float]] = defaultdict(list)
     lasts: dict[tuple[str, int], list[float]] = defaultdict(list)
     for row in results:
-        for key in row:
-            if key.startswith("after "):
-                name = f"plain loop, {key.removeprefix('after ')} epochs"
-                cells[name, row["clips"]].append(row[key])
+        for column in row:
+            if column.startswith("after "):
+                name = f"plain loop, {column.removeprefix('after ')} epochs"
+                cells[name, row["clips"]].append(row[column])
         if "best" in row:
             cells[row["arm"], row["clips"]].append(row["best"])
             lasts[row["arm"], row["clips"]].append(row["last"])

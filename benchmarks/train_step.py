@@ -39,7 +39,7 @@ def make(kind: str) -> torch.nn.Module:
         network = make_baseline(load_spec("swin-tiny-k400").architecture)
         for module in network.modules():
             if type(module).__name__ in ("StochasticDepth", "Dropout"):
-                module.p = 0.0
+                module.p = 0.0  # type: ignore[assignment]
         return network
     ours = Swin3D(**asdict(load_spec("swin-tiny-k400").architecture))
     ours.recompute(kind == "ours, checkpointing")
@@ -98,7 +98,8 @@ def main() -> None:
           f"{options.precision}")  # fmt: skip
     print("batch  kind                   s a step  clips/s  against torchvision  peak GiB")
     for batch in options.batches:
-        seconds, peaks = defaultdict(list), defaultdict(list)
+        seconds: dict[str, list[float]] = defaultdict(list)
+        peaks: dict[str, list[float]] = defaultdict(list)
         for _ in range(options.rounds):
             for kind in KINDS:
                 line = [sys.executable, __file__, "--kind", kind, "--batches", str(batch)]

@@ -19,7 +19,7 @@ import sys
 
 import torch
 
-from videoswin_cli.engine.forward import prepare
+from videoswin_cli.engine.runner import open_runner
 from videoswin_cli.io.malloc import keep_freed_memory
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.options.run import RunOptions
@@ -35,7 +35,8 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     spec = load_spec(options.models[0])
     run = RunOptions(device=options.device, precision=options.precisions[0])
     theirs = make_baseline(spec.architecture)
-    runtime, ours = prepare(make_model(spec, theirs), run)
+    runner = open_runner(make_model(spec, theirs), run)
+    runtime, ours = runner.settings.runtime, runner.network
     theirs = theirs.to(runtime.device)
     clips = torch.randn(options.batch, 3, 32, 224, 224, device=runtime.device)
     mixed = not runtime.on_cpu and runtime.dtype != torch.float32
@@ -54,7 +55,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
             works[options.memory]()
             return {"bytes": peak_bytes(runtime) - held}
         apart = (works["ours"]().float() - works["theirs"]().float()).abs().max().item()
-        seconds = {name: [] for name in works}
+        seconds: dict[str, list[float]] = {name: [] for name in works}
         for _ in range(options.repeats):
             for name, work in works.items():
                 seconds[name].append(clock(work, runtime) / options.batch)

@@ -10,7 +10,21 @@ import pytest
 from plain_machine import make_home
 from tiny import write_model
 
+TESTS = Path(__file__).parent
+THOROUGH = {
+    line
+    for line in (TESTS / "thorough.txt").read_text(encoding="utf-8").splitlines()
+    if line and not line.startswith("#")
+}
 VIDEOS = ("demo.mp4", "test.avi", "test.mp4", "example.avi")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `thorough.txt` lists."""
+    for item in items:
+        name = getattr(item, "originalname", item.name)
+        if f"{item.path.relative_to(TESTS).as_posix()}::{name}" in THOROUGH:
+            item.add_marker(pytest.mark.thorough)
 
 
 @pytest.fixture(scope="session", autouse=True)

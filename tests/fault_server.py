@@ -77,8 +77,9 @@ class _Handler(BaseHTTPRequestHandler):
         for key, value in {**extra, **reply.headers}.items():
             self.send_header(key, value)
         if reply.trickle == "headers":
-            self._trickle(b"".join(self._headers_buffer))
-            self._headers_buffer.clear()
+            headers: list[bytes] = vars(self)["_headers_buffer"]
+            self._trickle(b"".join(headers))
+            headers.clear()
         self.end_headers()
         if reply.trickle:
             self._trickle(body[: reply.cut])

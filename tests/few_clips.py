@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from colors import write_color
+from colors import read_state, write_color
 from notices import Notices
 from tiny import write_model
 
-from videoswin_cli.model.torch_files import load_torch
 from videoswin_cli.training.finetuning import Finetuned, finetune
 from videoswin_cli.training.found_clips import Source
 from videoswin_cli.training.preparation import FinetuneOptions
@@ -64,10 +63,6 @@ def join(
         torch.set_num_threads(threads)
 
 
-def read_state(out: Path) -> Any:
-    return load_torch(out / "state.pt", mmap=False)
-
-
 def check_same_files(one: Path, two: Path) -> None:
     """Equal names and bytes; of the state equal content, as its bytes tell when it was resumed."""
     names = [
@@ -84,12 +79,9 @@ def read_scalars(out: Path) -> dict[str, list[tuple[int, float]]]:
     """Steps and values by tag, as TensorBoard shows them."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(out)).Reload()  # type: ignore[no-untyped-call]
-    tags = events.Tags()["scalars"]  # type: ignore[no-untyped-call]
-    return {
-        tag: [(e.step, e.value) for e in events.Scalars(tag)]  # type: ignore[no-untyped-call]
-        for tag in tags
-    }
+    events = EventAccumulator(str(out)).Reload()
+    tags = events.Tags()["scalars"]
+    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in tags}
 
 
 def _check_same(one: Any, two: Any) -> None:

@@ -10,11 +10,13 @@ import struct
 from collections.abc import Callable, Collection, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from videoswin_cli.options.run import DecoderChoice
 from videoswin_cli.records import Segment, VideoPart
 
 BITS = 16
@@ -159,7 +161,7 @@ def write_audio(path: Path, *, seconds: float = 0.5) -> Path:
     return path
 
 
-def _write_silence(container, stream, *, seconds: float) -> None:
+def _write_silence(container: Any, stream: Any, *, seconds: float) -> None:
     for start in range(0, int(seconds * 16000), 1024):
         sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
         sound.sample_rate, sound.pts = 16000, start
@@ -294,7 +296,7 @@ def as_parts(*paths: str | Path, segment: Segment | None = None) -> list[VideoPa
     return [VideoPart(path=str(path), segment=segment) for path in paths]
 
 
-def decode_numbers(path: Path, decoder: str = "auto") -> tuple[str, list[int]]:
+def decode_numbers(path: Path, decoder: DecoderChoice = "auto") -> tuple[str, list[int]]:
     """Decoder and numbers of all frames of a video. Here for worker processes to import."""
     from videoswin_cli.data.decoding.open import open_video
 

@@ -195,7 +195,9 @@ def test_numpy_never_unpickles() -> None:
 )
 def test_the_engine_is_imported_where_it_is_used(module: str) -> None:
     top = ast.parse(FILES[module].read_text(encoding="utf-8"))
-    body = [node for node in top.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    body: list[ast.stmt] = [
+        node for node in top.body if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
     names = [name for _, name in imports(ast.unparse(ast.Module(body=body, type_ignores=[])))]
     assert [
         name
@@ -301,4 +303,4 @@ print("LOADED", *sys.modules, file=sys.stderr)
     assert "torch" in modules
     assert modules & {"decord", "av", "requests", "typer"} == set()
     with pytest.raises(AttributeError, match="no attribute 'load_modell'"):
-        _ = videoswin_cli.load_modell  # type: ignore[attr-defined]
+        _ = videoswin_cli.load_modell

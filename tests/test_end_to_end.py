@@ -313,7 +313,7 @@ def test_eval_gives_the_scores_of_the_references(
 ) -> None:
     model, checkpoint = files("nano_w877", "swin-tiny-k400")
     where: tuple[object, ...]
-    options: dict[str, object] = {}
+    options: dict[str, Path] = {}
     if source == "folder":
         for label, name in enumerate(NAMES):
             (tmp_path / "videos" / f"label {label}").mkdir(parents=True)

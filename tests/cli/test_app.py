@@ -55,7 +55,7 @@ def test_runs_as_a_module() -> None:
     ],
 )
 def test_errors_become_exit_codes_and_a_sentence(
-    error: type[BaseException], code: int, run: Run, monkeypatch: pytest.MonkeyPatch
+    error: Callable[..., BaseException], code: int, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(name: str) -> None:
         raise error("this is why") if error is KeyboardInterrupt else error("why", hint="do this")

@@ -345,8 +345,8 @@ def test_a_list_in_another_order_is_warned_of(run: Run, tmp_path: Path) -> None:
     scores[np.arange(400), np.arange(400)] = 0.9
     arrays = {"paths": np.array([f"{n}.mp4" for n in range(400)]), "scores": scores}
     right, wrong = tmp_path / "right.npz", tmp_path / "wrong.npz"
-    np.savez(right, labels=np.arange(400), **arrays)
-    np.savez(wrong, labels=(np.arange(400) + 1) % 400, **arrays)
+    np.savez(right, allow_pickle=False, labels=np.arange(400), **arrays)
+    np.savez(wrong, allow_pickle=False, labels=(np.arange(400) + 1) % 400, **arrays)
     options = ("--model", "swin-tiny-k400", "--format", "json")
     assert run("eval", "--from-dump", right, *options).stderr == ""
     result = run("eval", "--from-dump", wrong, *options)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from colors import CLASSES, QUICK, check_equal, weights
+from colors import CLASSES, QUICK, check_equal, read_state, weights
 from tiny import LABELS, TINY
 from typer.testing import Result
 
@@ -17,7 +17,6 @@ from videoswin_cli import predict
 from videoswin_cli.model.checkpoint import read_checkpoint
 from videoswin_cli.model.inference_plan import InferencePlan
 from videoswin_cli.model.swin3d import Swin3D
-from videoswin_cli.model.torch_files import load_torch
 from videoswin_cli.model.transfer import fresh_tensors
 from videoswin_cli.seeding import seeded
 from videoswin_cli.training.optimizer import schedule
@@ -89,14 +88,14 @@ def test_curves_for_tensorboard_are_those_of_the_table(
 
     out = tmp_path / "o"
     assert run("finetune", data, "--model", tiny, "--out", out, *QUICK).exit_code == 0
-    events = EventAccumulator(str(out)).Reload()  # type: ignore[no-untyped-call]
-    losses = load_torch(out / "state.pt", mmap=False)["progress"]["losses"]
-    steps = events.Scalars("step/loss")  # type: ignore[no-untyped-call]
+    events = EventAccumulator(str(out)).Reload()
+    losses = read_state(out)["progress"]["losses"]
+    steps = events.Scalars("step/loss")
     assert [event.step for event in steps] == [1, 2, 3, 4, 5, 6]
     assert [event.value for event in steps] == pytest.approx(losses, rel=1e-6)
     with (out / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    top1 = events.Scalars("epoch/top1")  # type: ignore[no-untyped-call]
+    top1 = events.Scalars("epoch/top1")
     assert [event.value for event in top1] == pytest.approx([float(row["top1"]) for row in rows])
 
     monkeypatch.setattr("videoswin_cli.training.tensorboard.find_spec", lambda name: None)
@@ -186,7 +185,7 @@ def test_a_linear_probe_runs_the_backbone_once(
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    progress = load_torch(out / "state.pt", mmap=False)["progress"]
+    progress = read_state(out)["progress"]
     assert progress["losses"] == pytest.approx(losses, abs=1e-6)
 
 
@@ -267,7 +266,7 @@ def test_accumulation_is_the_same_as_a_larger_batch(
         sizes = ("--batch-size", batch, "--set", f"accumulate={accumulate}")
         result = run("finetune", data, "--model", tiny, "--out", out, *QUICK, *exact, *sizes)
         assert result.exit_code == 0, result.output
-        losses.append(load_torch(out / "state.pt", mmap=False)["progress"]["losses"])
+        losses.append(read_state(out)["progress"]["losses"])
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
     assert losses[0] == pytest.approx(losses[2], abs=1e-5)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
+from colors import read_state
 from typer.testing import Result
 
-from videoswin_cli.model.torch_files import load_torch
 from videoswin_cli.synthetic.dataset import make_camera_motion
 
 pytestmark = pytest.mark.slow  # 300 made clips and a thousand steps: minutes
@@ -27,7 +27,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def best(folder: Path) -> float:
-    return float(load_torch(folder / "state.pt", mmap=False)["progress"]["best"])
+    return float(read_state(folder)["progress"]["best"])
 
 
 def test_the_example_of_the_readme(run: Run, made: Path, tmp_path: Path) -> None:

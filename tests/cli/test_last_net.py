@@ -100,6 +100,7 @@ def test_main_catches_all(
     assert "Traceback (most recent call last)" in capfd.readouterr().err
 
 
+PREDICT = (sys.executable, "-m", "videoswin_cli", "predict")
 SLOW = """
 import sys, time
 from pathlib import Path
@@ -117,8 +118,8 @@ def test_sigterm_ends_the_run_and_its_workers(
     workers: int, tiny: str, clips: Path, tmp_path: Path
 ) -> None:
     reached, out = tmp_path / "reached", tmp_path / "out.csv"
-    command = [sys.executable, "-c", SLOW, reached, "predict", clips, "--model", tiny]
-    options = ["--workers", str(workers), "--format", "csv", "--out", out]
+    command = [sys.executable, "-c", SLOW, str(reached), "predict", str(clips), "--model", tiny]
+    options = ["--workers", str(workers), "--format", "csv", "--out", str(out)]
     with subprocess.Popen(
         [*command, *options], stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
@@ -136,7 +137,7 @@ def test_sigterm_ends_the_run_and_its_workers(
 
 
 def test_a_closed_stdout_is_no_failure_to_tell(tiny: str, clips: Path) -> None:
-    command = [sys.executable, "-m", "videoswin_cli", "predict", clips / "b.mp4", "--model", tiny]
+    command = [*PREDICT, str(clips / "b.mp4"), "--model", tiny]
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)

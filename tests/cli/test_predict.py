@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sixty
@@ -22,7 +23,7 @@ Run = Callable[..., Result]
 KEYS = ["path", "model", "views", "decoder", "frames", "fps", "frame_rate", "top", "error", "notes"]
 
 
-def predict(run: Run, *args: object) -> list[dict]:
+def predict(run: Run, *args: object) -> list[dict[str, Any]]:
     result = run("predict", *args, "--format", "json")
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
@@ -122,7 +123,9 @@ def test_fast_videos_are_mentioned(run: Run, tiny: str, clips: Path) -> None:
 
 
 @pytest.mark.parametrize("format", ["jsonl", "csv", "table"])
-def test_each_video_is_flushed_as_it_ends(format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_video_is_flushed_as_it_ends(
+    format: report.Format, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Pipe(io.StringIO):
         seen = ""
 
@@ -272,7 +275,8 @@ def test_a_video_on_stdin_is_no_list(clips: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_told_in_a_line(tiny: str, clips: Path) -> None:
-    command = [sys.executable, "-m", "videoswin_cli", "predict", clips / "b.mp4", "--model", tiny]
+    command = [sys.executable, "-m", "videoswin_cli", "predict"]
+    command += [str(clips / "b.mp4"), "--model", tiny]
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.returncode == 1

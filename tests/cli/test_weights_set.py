@@ -46,8 +46,8 @@ def test_each_command_takes_the_set_that_is_chosen(
         extract(clip, model=tiny, checkpoint=averaged, weights_set=name).features
         for name in ("model", "ema")
     ]
-    assert not np.allclose(*features)
-    network = load_model(tiny, checkpoint=averaged, weights_set="ema")
+    assert not np.allclose(features[0], features[1])
+    network = load_model(tiny, checkpoint=averaged, weights_set="ema").network
     head = load_file(tiny)["head.weight"] * 1.5
     assert torch.equal(network.state_dict()["head.weight"], head)
     none = run(*line, "--weights-set", "swa")
@@ -58,7 +58,14 @@ def test_each_command_takes_the_set_that_is_chosen(
 def test_results_of_two_sets_do_not_mix(
     run: Run, tiny: str, averaged: Path, clips: Path, tmp_path: Path
 ) -> None:
-    line = ("extract", clips / "b.mp4", "--model", tiny, "--checkpoint", averaged)
+    line: tuple[object, ...] = (
+        "extract",
+        clips / "b.mp4",
+        "--model",
+        tiny,
+        "--checkpoint",
+        averaged,
+    )
     line = (*line, "--out", tmp_path / "f.npz")
     assert run(*line, "--weights-set", "ema").exit_code == 0
     other = run(*line, "--resume")
@@ -89,6 +96,7 @@ def test_a_checkpoint_of_other_classes_is_evaluated(
     torch.save(three, tmp_path / "w.pth")
     (tmp_path / "names.txt").write_text("a\nb\nc\n")
     (tmp_path / "list.txt").write_text("b.mp4 2\n")
+    line: tuple[object, ...]
     line = ("eval", "--list", tmp_path / "list.txt", "--root", clips, "--model", tiny)
     line = (*line, "--checkpoint", tmp_path / "w.pth", "--views", "1x1", "--topk", 3)
     for more in ((), ("--labels", tmp_path / "names.txt")):

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ def write(folder: Path, text: str, name: str = "list.txt") -> Path:
     return path
 
 
-def rows(path: Path, **options: object) -> list[tuple[str, object]]:
+def rows(path: Path, **options: Any) -> list[tuple[str, object]]:
     return [(row.name, row.label) for row in read_list(path, **options).rows]
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from videoswin_cli.options.parsers import parse_seconds
 from videoswin_cli.records import Segment
 
 
-def read(folder: Path, text: str, **options: object) -> VideoList:
+def read(folder: Path, text: str, **options: Any) -> VideoList:
     path = folder / "list.csv"
     path.write_text(text, encoding="utf-8")
     return read_list(path, **options)

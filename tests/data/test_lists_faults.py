@@ -4,6 +4,7 @@ import json
 import random
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ LISTS = Path(__file__).parents[1] / "field" / "lists"
 CLASSES = ("pan-left", "zoom-in", "static")
 
 
-def answer(path: Path, **options: object) -> str:
+def answer(path: Path, **options: Any) -> str:
     """What eval would say of the list: the number of rows, or the sentence."""
     try:
         videos = read_list(path, **options)
@@ -131,7 +132,22 @@ def test_long_lists_are_read_whole(tmp_path: Path) -> None:
 
 def mutate(data: bytes, chance: random.Random) -> bytes:
     """A copy with a few bytes, pieces or lines changed, doubled, joined or left out."""
-    odd = (b"\0", b"\r", b"\n", b'"', b"#", b";", b",", b"\t", b" ", b"[", b"{", b"}", b"]", b":")
+    odd: tuple[bytes, ...] = (
+        b"\0",
+        b"\r",
+        b"\n",
+        b'"',
+        b"#",
+        b";",
+        b",",
+        b"\t",
+        b" ",
+        b"[",
+        b"{",
+        b"}",
+        b"]",
+        b":",
+    )
     odd += (b"\xff", b"\xe2\x80\xa8", b"nan", b"-1", b"1e999", b"9" * 4400, b"\\ud800", b"..", b"/")
     for _ in range(chance.randint(1, 4)):
         start = chance.randint(0, len(data))

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from videoswin_cli.errors import UsageError
 from videoswin_cli.options.source import ListFormat
 
 
-def read(folder: Path, content: object, **options: object) -> VideoList:
+def read(folder: Path, content: object, **options: Any) -> VideoList:
     text = content if isinstance(content, str) else json.dumps(content)
     path = folder / "list.txt"
     path.write_text(text, encoding="utf-8", newline="")

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from videoswin_cli.errors import UsageError
 AB = [("a.mp4", "run"), ("b.mp4", "walk")]
 
 
-def read(folder: Path, content: object, **options: object) -> VideoList:
+def read(folder: Path, content: object, **options: Any) -> VideoList:
     path = folder / "list.json"
     path.write_text(json.dumps(content), encoding="utf-8")
     return read_list(path, **options)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ EPIC = (
 )
 
 
-def read(folder: Path, text: str, **options: object) -> VideoList:
+def read(folder: Path, text: str, **options: Any) -> VideoList:
     path = folder / "list.csv"
     path.write_text(text, encoding="utf-8")
     return read_list(path, **options)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ AVA = (
 )
 
 
-def read(folder: Path, text: str, **options: object) -> VideoList:
+def read(folder: Path, text: str, **options: Any) -> VideoList:
     path = folder / "list.csv"
     path.write_text(text, encoding="utf-8")
     return read_list(path, **options)
@@ -121,7 +122,7 @@ def test_a_box_is_no_whole_picture(header: str, cells: str, tmp_path: Path) -> N
 
 
 def test_a_box_in_json_is_refused_and_an_empty_one_is_none(tmp_path: Path) -> None:
-    rows = [{"path": "a.mp4", "label": "run", "bbox": []}]
+    rows: list[dict[str, Any]] = [{"path": "a.mp4", "label": "run", "bbox": []}]
     assert len(read(tmp_path, json.dumps(rows)).rows) == 1
     rows.append({"path": "b.mp4", "label": "run", "bbox": [0, 0, 8, 8]})
     with pytest.raises(UsageError, match=r"list\.csv:2: bbox .* where in the picture"):

@@ -58,8 +58,8 @@ def slow_cv2(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
             if inside and first >= source - 1:
                 first, fraction = source - 1, np.float32(0)
             near, far = np.rint((np.float32(1) - fraction) * 2048), np.rint(fraction * 2048)
-            rows = [min(max(n, 0), source - 1) for n in (first, first + 1)]
-            found.append((*rows, int(near), int(far)))
+            low, high = (min(max(n, 0), source - 1) for n in (first, first + 1))
+            found.append((low, high, int(near), int(far)))
         return found
 
     height, width = size

@@ -1,6 +1,6 @@
 """Windows over whole videos: where they lie, in what order they come, and how much is held."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from make_video import as_parts, lose_packets, read_number, write_video
 from tiny import PROTOCOL
 
 from videoswin_cli.data.decoding import open as open_module
-from videoswin_cli.data.decoding.frame_index import FrameIndex
+from videoswin_cli.data.decoding.frame_index import FrameIndex, index_frames
 from videoswin_cli.data.decoding.open import Video, open_video
 from videoswin_cli.data.decoding.packets import PacketSource
 from videoswin_cli.data.decoding.pyav_reader import PyAvReader
@@ -28,6 +28,15 @@ from videoswin_cli.records import Stride, Views
 
 TORCHVISION = load_spec("swin-tiny-k400-torchvision").protocol  # 32 frames at 15 a second
 OFFICIAL = load_spec("swin-tiny-k400").protocol  # 32 frames, every second one: 63
+
+
+def views_of(pieces: Iterable[object]) -> list[VideoViews]:
+    """Pieces, none of which is a failure."""
+    found = []
+    for piece in pieces:
+        assert isinstance(piece, VideoViews), piece
+        found.append(piece)
+    return found
 
 
 def even(frames: int, fps: float = 25) -> list[float]:
@@ -183,8 +192,7 @@ def test_what_is_held_does_not_grow_with_the_video(tmp_path: Path) -> None:
     short, long = (write_video(tmp_path / f"{n}.mp4", frames=n) for n in (200, 2000))
     held = {}
     for path in (short, long):
-        pieces = list(read_windows(dataset([path], None), workers=0))
-        assert all(isinstance(piece, VideoViews) for piece in pieces)
+        pieces = views_of(read_windows(dataset([path], None), workers=0))
         held[path] = max(piece.frames.nbytes for piece in pieces)
         assert sum(len(piece.clips) for piece in pieces) == len(
             slide_windows(PROTOCOL, times=even(int(path.stem)), stride=None)
@@ -197,7 +205,7 @@ def test_variable_frame_rate_shows_in_the_times(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.mp4", frames=100, times=times)
     spans = [
         time
-        for piece in read_windows(dataset([path], Stride(seconds=1)), workers=0)
+        for piece in views_of(read_windows(dataset([path], Stride(seconds=1)), workers=0))
         for time in piece.times
     ]
     assert spans[0] == pytest.approx((0, 7 / 50), abs=1e-3)
@@ -232,7 +240,7 @@ def test_a_video_is_opened_once_and_each_frame_is_decoded_once(
 ) -> None:
     opened: list[str] = []
     readers: list[PyAvReader] = []
-    index, begin = open_module.index_frames, PyAvReader.__init__
+    index, begin = index_frames, PyAvReader.__init__
 
     def count_index(source: PacketSource, **options: Any) -> FrameIndex:
         opened.append(source.path)
@@ -245,9 +253,9 @@ def test_a_video_is_opened_once_and_each_frame_is_decoded_once(
     monkeypatch.setattr(open_module, "index_frames", count_index)
     monkeypatch.setattr(PyAvReader, "__init__", count_reader)
     path = write_video(tmp_path / "v.mp4", frames=300)
-    pieces = list(read_windows(dataset([path], Stride(frames=3)), workers=0))
+    pieces = views_of(read_windows(dataset([path], Stride(frames=3)), workers=0))
     assert len(pieces) > 10
-    assert sum(map(len, pieces)) == 99
+    assert sum(len(piece) for piece in pieces) == 99
     assert opened == [str(path)]
     assert [reader.decoded_frames for reader in readers] == [300]
 

@@ -4,6 +4,7 @@ import errno
 import multiprocessing
 import multiprocessing.synchronize
 import os
+import pickle
 import signal
 import threading
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -83,7 +85,8 @@ def test_a_death_costs_one_item_where_torch_watches_the_loaders_of_the_caller(
                 time.sleep(0.01)
             return super().__getitem__(key)
 
-    loader = DataLoader([1.0, 2.0], num_workers=1)
+    numbers: Any = [1.0, 2.0]
+    loader: DataLoader[Any] = DataLoader(numbers, num_workers=1)
     assert len(list(loader)) == 2
     torch_handler = signal.getsignal(signal.SIGCHLD)
     assert torch_handler is not handler, "our loaders before kept torch from setting its own"
@@ -398,11 +401,11 @@ class Pictures:
         yield self[key]
         yield self[key + 100]
 
-    def failed(self, key: int, reason: str) -> str:
-        return f"{key} {reason}"
+    def failed(self, key: int, reason: str) -> Picture:
+        raise AssertionError(reason)
 
 
-def numbers_of(items: Iterator[Picture]) -> list[int]:
+def numbers_of(items: Iterator[object]) -> list[int]:
     found = []
     for item in items:
         assert isinstance(item, Picture), item
@@ -456,7 +459,7 @@ def test_without_shared_memory_every_item_comes_through_a_pipe(
 def test_items_that_cannot_be_taken_out_of_shared_memory_are_made_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    loads, calls = passing.pickle.loads, []
+    loads, calls = pickle.loads, []
 
     def fail(content: bytes) -> object:
         calls.append(1)

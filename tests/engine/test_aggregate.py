@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from videoswin_cli.engine.aggregate import average_views, top_classes
+from videoswin_cli.options.tasks import Average
 from videoswin_cli.records import ClassProbability
 
 LOG2, LOG3 = math.log(2), math.log(3)
@@ -30,7 +31,7 @@ def test_the_two_can_disagree_on_the_winner() -> None:
 
 
 @pytest.mark.parametrize("how", ["prob", "score"])
-def test_a_single_view_is_its_softmax(how: str) -> None:
+def test_a_single_view_is_its_softmax(how: Average) -> None:
     expected = VIEWS[:1].double().softmax(dim=1)[0]
     torch.testing.assert_close(average_views(VIEWS[:1], how=how), expected, rtol=0, atol=1e-15)
 
@@ -38,7 +39,7 @@ def test_a_single_view_is_its_softmax(how: str) -> None:
 @pytest.mark.parametrize("how", ["prob", "score"])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_probabilities_are_float64_and_sum_to_one_whatever_the_logits(
-    dtype: torch.dtype, how: str
+    dtype: torch.dtype, how: Average
 ) -> None:
     logits = torch.randn(12, 400, generator=torch.Generator().manual_seed(0)).mul(30).to(dtype)
     found = average_views(logits, how=how)
@@ -77,7 +78,7 @@ def test_fewer_classes_than_asked_for_are_all_given() -> None:
 
 
 @pytest.mark.parametrize("how", ["prob", "score"])
-def test_with_several_labels_each_class_has_a_probability_of_its_own(how: str) -> None:
+def test_with_several_labels_each_class_has_a_probability_of_its_own(how: Average) -> None:
     views = torch.tensor([[0.0, LOG3, -LOG3], [LOG3, LOG3, LOG3]])
     expected = {"prob": [0.625, 0.75, 0.5], "score": [math.sqrt(3) / (1 + math.sqrt(3)), 0.75, 0.5]}
     found = average_views(views, how=how, multi_label=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -31,7 +32,7 @@ from videoswin_cli.records import InputProtocol, Segment, Views
 FORKS = "ignore:.*fork.*:DeprecationWarning"  # of Python 3.12, in a process with threads
 SIX_VIEWS = Views(clips=2, crops=3, short_side=32)
 # Twice 64x48 and 48x64, so that three crops lie along the width and along the height.
-VIDEOS = {
+VIDEOS: dict[str, dict[str, Any]] = {
     "wide.mp4": {"frames": 30, "seed": 1},
     "tall.mp4": {"frames": 24, "seed": 2, "size": (48, 64)},
     "short.mp4": {"frames": 3, "seed": 3},
@@ -431,7 +432,7 @@ def test_large_frames_are_read_in_parts_and_all_the_same(
 # --- what the user is told ------------------------------------------------------------------------
 
 
-def notes_on(path: Path, **changes: object) -> tuple[str, ...]:
+def notes_on(path: Path, **changes: Any) -> tuple[str, ...]:
     dataset = ViewDataset(
         as_parts(path),
         protocol=replace(PROTOCOL, **changes),

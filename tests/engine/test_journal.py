@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from videoswin_cli.errors import UsageError
 RUN = {"model": "tiny", "protocol": {"clips": 4, "crops": 3}, "version": "1"}
 
 
-def write(folder: Path, part: str, *entries: dict[str, object]) -> None:
+def write(folder: Path, part: str, *entries: dict[str, Any]) -> None:
     with Journal(folder, RUN, part=part) as journal:
         for entry in entries:
             journal.append(entry)
@@ -27,7 +28,8 @@ def test_entries_of_all_parts(tmp_path: Path) -> None:
 
 
 def test_a_failure_gives_way_to_a_success_in_either_order(tmp_path: Path) -> None:
-    good, bad = {"path": "a", "error": None}, {"path": "a", "error": "bad"}
+    good: dict[str, Any] = {"path": "a", "error": None}
+    bad: dict[str, Any] = {"path": "a", "error": "bad"}
     write(tmp_path / "1", "x", bad, good)
     write(tmp_path / "2", "x", good, bad)
     assert read_journals(tmp_path / "1") == read_journals(tmp_path / "2") == {"a": ("x", good)}

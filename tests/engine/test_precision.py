@@ -24,7 +24,7 @@ from videoswin_cli.io.paths import configs_dir
 from videoswin_cli.io.process_state import full_float32
 from videoswin_cli.model.cpu.profile import Machine
 from videoswin_cli.model.loading import LoadedModel, load
-from videoswin_cli.options.run import Precision, RunOptions
+from videoswin_cli.options.run import Precision, PrecisionChoice, RunOptions
 from videoswin_cli.training.recipe import read_recipe
 
 
@@ -41,7 +41,7 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "this_machine", lambda: machine)
 
 
-def resolve(model: LoadedModel, wanted: Precision = "auto", **more: Any) -> tuple[str, str]:
+def resolve(model: LoadedModel, wanted: PrecisionChoice = "auto", **more: Any) -> tuple[str, str]:
     """Precision and what was told."""
     notices = Notices()
     options = RunOptions(device="cpu", precision=wanted)
@@ -51,7 +51,7 @@ def resolve(model: LoadedModel, wanted: Precision = "auto", **more: Any) -> tupl
     return found.precision, notice
 
 
-def refuse(*_: object) -> float:
+def refuse(*_: object) -> Any:
     raise AssertionError("it was tried again")
 
 
@@ -73,7 +73,7 @@ def test_float32_is_the_default_of_every_recipe() -> None:
 
 def test_float32_on_a_gpu_is_not_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "empty", lambda *_, device: None)  # there need be no GPU
-    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
     before = [backend.allow_tf32 for backend in backends]
     try:
         for backend in backends:
@@ -193,14 +193,14 @@ def test_what_cannot_be_computed_here_is_an_error(
 def test_neither_the_trial_nor_a_run_rounds_the_weights_of_the_model(model: LoadedModel) -> None:
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
     resolve(model)
-    network = open_runner(model, RunOptions(device="cpu", precision="bf16")).network
+    network: Any = open_runner(model, RunOptions(device="cpu", precision="bf16")).network
     assert next(network.network.parameters()).dtype == torch.bfloat16
     for name, value in model.network.state_dict().items():
         assert torch.equal(value, before[name]), name
 
 
 def test_in_float32_a_run_computes_with_the_weights_themselves(model: LoadedModel) -> None:
-    network = open_runner(model, RunOptions(device="cpu", precision="fp32")).network
+    network: Any = open_runner(model, RunOptions(device="cpu", precision="fp32")).network
     assert network.network.norm.weight is model.network.norm.weight
 
 

@@ -232,7 +232,7 @@ def test_order_is_video_before_image_then_publisher_then_size() -> None:
     assert [spec.name for spec in specs[: len(OFFICIAL)]][:3] == OFFICIAL[:3]
     assert [spec.kind for spec in specs] == ["video"] * len(VIDEO) + ["image"] * len(IMAGE)
     publishers = [spec.publication.publisher for spec in specs]
-    assert publishers == sorted(publishers, key=PUBLISHERS.index)  # type: ignore[arg-type]
+    assert publishers == sorted(publishers, key=PUBLISHERS.index)
     for publisher in PUBLISHERS:
         sizes = [s.publication.parameters for s in specs if s.publication.publisher == publisher]
         assert sizes == sorted(sizes)  # type: ignore[type-var]

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -118,7 +119,7 @@ def test_a_home_that_is_read_only_is_no_hindrance(
     file.parent.mkdir()
     opened = os.open
 
-    def refuse_to_write(path: object, flags: int, *more: object, **named: object) -> int:
+    def refuse_to_write(path: Any, flags: int, *more: Any, **named: Any) -> int:
         if str(path).startswith(str(file.parent)) and flags & (
             os.O_CREAT | os.O_WRONLY | os.O_RDWR
         ):

@@ -339,7 +339,7 @@ def test_a_description_that_cannot_be_is_told(
     path = described(tiny, tmp_path / "w.safetensors", change)
     for check in (load, find_model):
         with pytest.raises(CheckpointError, match=told):
-            check(path)  # type: ignore[operator]
+            check(path)
 
 
 def test_classes_that_are_claimed_are_compared_first(tiny: str, tmp_path: Path) -> None:

@@ -198,18 +198,19 @@ def test_a_plan_is_no_module_and_its_features_can_be_trained_on() -> None:
 def test_a_block_that_takes_the_place_of_another_is_seen() -> None:
     network = random_network()
     plan, clips = InferencePlan(network), formula_input((1, 3, 4, 24, 24))
-    torch.nn.init.normal_(network.layers[0].blocks[1].norm1.weight)
-    network.layers[0].blocks[0] = deepcopy(network.layers[0].blocks[1])
+    blocks: Any = network.get_submodule("layers.0.blocks")
+    torch.nn.init.normal_(blocks[1].norm1.weight)
+    blocks[0] = deepcopy(blocks[1])
     with torch.no_grad():
         torch.testing.assert_close(plan(clips), network(clips), rtol=0, atol=1e-5)
 
 
-def _wrap_parts(network: Swin3D) -> None:
+def _wrap_parts(network: Any) -> None:
     network.patch_embed = torch.nn.Sequential(network.patch_embed)
     network.layers[0].blocks[0] = torch.nn.Sequential(network.layers[0].blocks[0])
 
 
-def _no_attention(network: Swin3D) -> None:
+def _no_attention(network: Any) -> None:
     network.layers[0].blocks[0].attn = torch.nn.Identity()
 
 
@@ -218,7 +219,7 @@ class _Swapped(MLP):
         return self.fc2(self.fc1(x).relu())
 
 
-def _another_mlp(network: Swin3D) -> None:
+def _another_mlp(network: Any) -> None:
     network.layers[0].blocks[0].mlp.__class__ = _Swapped
 
 
@@ -227,11 +228,11 @@ class _Halved(torch.nn.Linear):
         return super().forward(x) / 2
 
 
-def _another_linear(network: Swin3D) -> None:
+def _another_linear(network: Any) -> None:
     network.layers[0].blocks[0].attn.qkv.__class__ = _Halved
 
 
-def _no_stage(network: Swin3D) -> None:
+def _no_stage(network: Any) -> None:
     network.layers[1] = torch.nn.Identity()
 
 

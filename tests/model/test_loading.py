@@ -22,10 +22,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from videoswin_cli import load_model
+from videoswin_cli.engine.runtime import DTYPES
 from videoswin_cli.errors import CheckpointError, FetchError, UsageError
 from videoswin_cli.model.catalog import flatten_spec, load_spec, read_spec
 from videoswin_cli.model.checkpoint import read_checkpoint
 from videoswin_cli.model.loading import LoadedModel, load, name_model, save
+from videoswin_cli.options.run import Precision
 from videoswin_cli.records import Architecture
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -521,13 +523,14 @@ def test_paths_need_not_be_text(tmp_path: Path, nano: str, nano_file: Path) -> N
     assert load_model(tmp_path / "own.safetensors")
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, None])
-def test_load_model_in_another_dtype(
-    nano: str, nano_file: Path, nano_values: dict[str, Tensor], dtype: torch.dtype | None
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_load_model_in_another_precision(
+    nano: str, nano_file: Path, nano_values: dict[str, Tensor], precision: Precision
 ) -> None:
-    network = load_model(nano, checkpoint=nano_file, dtype=dtype)
-    assert {p.dtype for p in network.parameters()} == {dtype or torch.float32}
-    weight = nano_values["backbone.norm.weight"].to(dtype or torch.float32)
+    dtype = DTYPES[precision]
+    network = load_model(nano, checkpoint=nano_file, device="cpu", precision=precision).network
+    assert {p.dtype for p in network.parameters()} == {dtype}
+    weight = nano_values["backbone.norm.weight"].to(dtype)
     assert torch.equal(network.state_dict()["norm.weight"], weight)
 
 

@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ def test_float64_equals_the_official_code_to_1e_9(case: str, golden: dict[str, n
     with torch.inference_mode():
         features = network.forward_features(formula_input(entry["input_shape"]).double())
         pooled = features.mean(dim=(2, 3, 4))
+        assert network.head is not None
         logits = network.head(pooled)
     assert worst(logits, golden[f"{case}/logits_f64"]) < 1e-9
     assert worst(pooled, golden[f"{case}/pooled_f64"]) < 1e-9
@@ -102,10 +103,15 @@ def test_float32_follows_the_official_code_stage_by_stage(
 # --- window geometry ------------------------------------------------------------------------------
 
 
+def sides(numbers: Iterable[str | int]) -> tuple[int, int, int]:
+    frames, height, width = map(int, numbers)
+    return frames, height, width
+
+
 @pytest.mark.parametrize("window", FORWARD["geometry"]["relative_position_index"])
 def test_relative_position_index_is_the_official_one(window: str) -> None:
     expected = FORWARD["geometry"]["relative_position_index"][window]
-    index = relative_position_index(tuple(map(int, window.split("x"))))
+    index = relative_position_index(sides(window.split("x")))
     assert int(index.sum()) == expected["sum"]
     assert zlib.crc32(index.numpy().astype("<i8").tobytes()) == expected["crc32"]
 
@@ -114,8 +120,8 @@ def test_relative_position_index_is_the_official_one(window: str) -> None:
 def test_window_groups_make_up_the_official_mask(case: str) -> None:
     expected = FORWARD["geometry"]["attention_mask"][case]
     numbers = list(map(int, re.findall(r"\d+", case)))
-    size, window, shift = numbers[:3], tuple(numbers[3:6]), tuple(numbers[6:])
-    grid = tuple(extent // side for extent, side in zip(size, window, strict=True))
+    size, window, shift = numbers[:3], sides(numbers[3:6]), sides(numbers[6:])
+    grid = sides(extent // side for extent, side in zip(size, window, strict=True))
     tokens = window[0] * window[1] * window[2]
     masked = np.full((*grid, tokens, tokens), 2, dtype=np.uint8)
     groups = list(window_groups(grid, window, shift, CPU))
@@ -170,7 +176,9 @@ def mask_minus_inf_instead_of_minus_100(
     patch: pytest.MonkeyPatch, network: Swin3D, clip: Tensor
 ) -> Tensor:
     where = torch.where
-    patch.setattr(torch, "where", lambda mask, a, b: where(mask, a, {-100.0: -torch.inf}.get(b, b)))
+    patch.setattr(
+        torch, "where", lambda mask, a, b: where(mask, a, -torch.inf if b == -100.0 else b)
+    )
     return clip
 
 
@@ -431,11 +439,11 @@ def test_every_parameter_gets_a_gradient(shape: tuple[int, ...]) -> None:
         assert gradient.any(), name
         step = 1e-5 * torch.randn_like(parameter)
         with torch.no_grad():
-            parameter += step
+            parameter.add_(step)
             above = loss()
-            parameter -= 2 * step
+            parameter.sub_(2 * step)
             slope = (above - loss()) / 2
-            parameter += step
+            parameter.add_(step)
         assert float((gradient * step).sum()) == pytest.approx(float(slope), rel=1e-4, abs=1e-11)
 
 

@@ -115,9 +115,9 @@ def test_classes_of_the_same_name_keep_their_rows() -> None:
 def test_another_window_resizes_every_table() -> None:
     wider = replace(TINY, window_size=(4, 3, 3))
     old, new = network(), network(window_size=(4, 3, 3))
-    for module in old.modules():
-        if hasattr(module, "relative_position_bias_table"):
-            torch.nn.init.normal_(module.relative_position_bias_table, generator=generator())
+    for name, parameter in old.named_parameters():
+        if name.endswith("relative_position_bias_table"):
+            torch.nn.init.normal_(parameter, generator=generator())
     done = transfer(
         old.state_dict(), new.state_dict(), source_architecture=TINY, architecture=wider
     )

@@ -333,7 +333,7 @@ def test_of_two_networks_one_must_be_chosen(
     path = saved(tmp_path, write(headless, shifted(headless)))
     for check in (load, find_model):
         with pytest.raises(CheckpointError, match="2 networks in one file: student, teacher") as e:
-            check(tiny, checkpoint=path)  # type: ignore[operator]
+            check(tiny, checkpoint=path)
         assert "--weights-set" in e.value.hint
     for name, shift in (("student", 0), ("teacher", 1)):
         model = load(tiny, checkpoint=path, weights_set=name)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fault_server import FaultServer, Reply, serve
@@ -236,7 +237,7 @@ def test_a_missing_checkpoint_says_what_to_do(
 
 @pytest.mark.parametrize("key", ["url", "file"])
 def test_a_model_without_publication_is_wrong_usage(spec: ModelSpec, key: str) -> None:
-    own = replace(spec, publication=replace(spec.publication, **{key: None}))
+    own = replace(spec, publication=replace(spec.publication, **dict[str, Any]({key: None})))
     with pytest.raises(UsageError, match=key) as caught:
         ensure(own)
     assert "--checkpoint" in caught.value.hint

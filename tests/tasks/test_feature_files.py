@@ -26,11 +26,11 @@ from videoswin_cli.options.run import RunOptions
 from videoswin_cli.options.source import JobOptions
 from videoswin_cli.options.tasks import FeatureOptions, FloatType
 from videoswin_cli.records import ListedVideo, Stride
-from videoswin_cli.tasks.extract.extract import Extraction, extract_to_files
+from videoswin_cli.tasks.extract.extract import extract_to_files
 from videoswin_cli.tasks.extract.features import plan_features
 from videoswin_cli.tasks.extract.files import look_at_output, open_output
 from videoswin_cli.tasks.extract.output import Output, parse_output
-from videoswin_cli.tasks.extract.sink import describe_features
+from videoswin_cli.tasks.extract.sink import Extraction, describe_features
 from videoswin_cli.tasks.extract.writer import FeatureWriter
 
 

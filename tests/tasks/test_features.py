@@ -1,6 +1,7 @@
 """Which rows there are and what stands in them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,14 +11,14 @@ from tiny import write_model
 
 from videoswin_cli import Model, extract, load_model
 from videoswin_cli.data.transforms import normalize
-from videoswin_cli.data.view_dataset import ViewDataset
+from videoswin_cli.data.view_dataset import VideoViews, ViewDataset
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.engine.runtime import choose_runtime
 from videoswin_cli.engine.settings import settle
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import ModelSpec, load_spec
 from videoswin_cli.options.run import RunOptions
-from videoswin_cli.options.tasks import FeatureOptions, Pool
+from videoswin_cli.options.tasks import FeatureOptions, Per, Pool
 from videoswin_cli.tasks.extract.features import Plan, plan_features
 
 
@@ -38,10 +39,12 @@ def view_features(model: Model, video: Path, views: str) -> torch.Tensor:
     protocol = model.spec.protocol
     chosen = resolve_views(views, protocol)
     read = ViewDataset(as_parts(video), protocol=protocol, views=chosen)[0]
+    assert isinstance(read, VideoViews)
     stack = torch.stack([read.view(n) for n in range(len(read))])
     clips = normalize(stack, mean=protocol.mean, std=protocol.std, dtype=torch.float32)
     with torch.inference_mode():
-        found = model.network.forward_features(clips)
+        network: Any = model.network
+        found: torch.Tensor = network.forward_features(clips)
     return found.reshape(chosen.crops, chosen.clips, *found.shape[1:])
 
 
@@ -86,10 +89,11 @@ def test_what_pooling_leaves(
 def test_stages(stage: int | None, width: int, side: int, tiny: Model, video: Path) -> None:
     table = extract(video, model=tiny, stage=stage, pool="none")
     assert table.features.shape == (1, width, 2, side, side)
+    network: Any = tiny.network
     seen = {}
     hooks = [
         layer.register_forward_hook(lambda _m, _i, out, n=n: seen.update({n: out}))
-        for n, layer in enumerate((*tiny.network.layers, tiny.network.norm), start=1)
+        for n, layer in enumerate((*network.layers, network.norm), start=1)
     ]
     view_features(tiny, video, "1x1")
     for hook in hooks:
@@ -107,7 +111,8 @@ def test_half_precision_is_the_rounded_result(tiny: Model, video: Path) -> None:
 def test_what_fp16_cannot_hold_is_a_failure(video: Path, tmp_path: Path) -> None:
     write_model(tmp_path / "loud.safetensors")
     loud = load_model(tmp_path / "loud.safetensors", device="cpu")
-    loud.network.norm.weight.data *= 1e6
+    network: Any = loud.network
+    network.norm.weight.data *= 1e6
     for per in ("video", "window"):
         table = extract([video, video.parent], model=loud, dtype="fp16", per=per)
         assert table.status.tolist() == ["a feature is too large for fp16"]
@@ -117,7 +122,7 @@ def test_what_fp16_cannot_hold_is_a_failure(video: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("per", "rows"), [("video", 1), ("clip", 2), ("window", 1)])
 def test_a_broken_video_has_rows_of_nan(
-    per: str, rows: int, tiny: Model, video: Path, tmp_path: Path
+    per: Per, rows: int, tiny: Model, video: Path, tmp_path: Path
 ) -> None:
     bad = tmp_path / "bad.mp4"
     write_audio(bad)
@@ -149,7 +154,9 @@ def test_a_broken_video_has_rows_of_nan(
         ({"per": "window", "stride": float("nan")}, "expected seconds below"),
     ],
 )
-def test_options_that_do_not_fit(options: dict, message: str, tiny: Model, video: Path) -> None:
+def test_options_that_do_not_fit(
+    options: dict[str, Any], message: str, tiny: Model, video: Path
+) -> None:
     with pytest.raises(UsageError, match=message):
         extract(video, model=tiny, **options)
 

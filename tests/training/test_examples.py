@@ -1,6 +1,7 @@
 """What is found in folders and lists, and what is said of it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from make_video import write_video
@@ -337,7 +338,7 @@ def test_the_column_of_the_class_can_be_chosen_for_both_lists(tmp_path: Path) ->
     touch(tmp_path, "a.mp4", "b.mp4", "c.mp4", "d.mp4")
     (tmp_path / "train.csv").write_text("path,verb,label\na.mp4,run,0\nb.mp4,walk,0\n")
     (tmp_path / "val.csv").write_text("path,verb\nc.mp4,run\nd.mp4,walk\n")
-    lists = {"train_list": tmp_path / "train.csv", "val_list": tmp_path / "val.csv"}
+    lists: dict[str, Any] = {"train_list": tmp_path / "train.csv", "val_list": tmp_path / "val.csv"}
     found = find(**lists, label_column="verb")
     assert found.classes == ("run", "walk")
     assert [clip.label for clip in (*found.train, *found.val)] == [0, 1, 0, 1]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -92,7 +93,8 @@ def test_rates_of_the_network_are_those_of_the_recipe(tiny: str) -> None:
     network = start(
         tiny, "drop_path_rate=0.4", "head_dropout=0.3", "checkpointing=true"
     ).model.network
-    assert network.layers[1].blocks[0].drop_path_rate == pytest.approx(0.4)
+    block: Any = network.get_submodule("layers.1.blocks.0")
+    assert block.drop_path_rate == pytest.approx(0.4)
     assert network.head_dropout == 0.3
     assert all(stage.recompute for stage in network.layers)
 
@@ -157,8 +159,8 @@ def test_what_cannot_be(tiny: str) -> None:
 def test_a_network_of_other_names_is_not_frozen() -> None:
     """To guess would freeze all of it, or nothing."""
     network = torch.nn.Sequential(torch.nn.Linear(2, 2))
-    network.layers = torch.nn.ModuleList([torch.nn.Linear(2, 2)])  # type: ignore[assignment]
+    network.layers = torch.nn.ModuleList([torch.nn.Linear(2, 2)])
     for parts in ("stages:1", "backbone"):
         with pytest.raises(UsageError, match=r"parameter '0\.weight' is of no Video Swin network"):
-            freeze(network, read_recipe(None, [f"freeze={parts}"]))  # type: ignore[arg-type]
+            freeze(network, read_recipe(None, [f"freeze={parts}"]))
     assert all(parameter.requires_grad for parameter in network.parameters())

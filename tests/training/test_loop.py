@@ -3,7 +3,7 @@
 import gc
 import math
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ def clips(count: int) -> list[TrainingClip]:
 
 
 def make(
-    network: torch.nn.Module,
+    network: Any,
     recipe: Recipe,
     notices: list[str],
     partners: tuple[int, ...] | None = None,
@@ -122,6 +122,7 @@ def test_a_mirrored_clip_is_learned_as_its_partner_class() -> None:
 def test_loss_and_gradient_are_means_over_the_clips_that_can_be_read() -> None:
     network, reference = fresh(), fresh()
     broken = FailedVideo(path="x", reason="damaged")
+    items: list[TrainingClip | FailedVideo]
     items = [*clips(2), broken, *clips(5)[2:], broken, broken]
     result = make(network, read_recipe(None, EXACT), []).step(0, items)
     assert [failure.path for failure in result.failed] == ["x"] * 3
@@ -185,7 +186,8 @@ class Small(torch.nn.Module):
 
 
 def test_out_of_memory_halves_the_batch_and_changes_nothing_else() -> None:
-    network, reference, notices = fresh(), fresh(), []
+    network, reference = fresh(), fresh()
+    notices: list[str] = []
     small = Small(network, room=3)
     result = make(small, read_recipe(None, EXACT), notices).step(0, clips(8))
     expected = make(reference, read_recipe(None, EXACT), []).step(0, clips(8))
@@ -259,7 +261,8 @@ ACCUMULATING = (*EXACT, "batch_size=2", "accumulate=4")
 
 
 def test_a_backward_pass_that_breaks_off_leaves_no_gradient_behind() -> None:
-    network, reference, notices = fresh(), fresh(), []
+    network, reference = fresh(), fresh()
+    notices: list[str] = []
     items = Decoded(8)
     breaking = Breaking(network, breaking=3)
     result = make(breaking, read_recipe(None, ACCUMULATING), notices).step(0, items)
@@ -280,6 +283,7 @@ def test_accumulated_clips_live_no_longer_than_their_micro_batch() -> None:
 
 def test_accumulating_learns_what_one_batch_does() -> None:
     network, reference = fresh(), fresh()
+    items: list[TrainingClip | FailedVideo]
     items = [FailedVideo(path="x", reason="damaged"), *clips(7)]
     result = make(network, read_recipe(None, ACCUMULATING), []).step(0, items)
     expected = make(reference, read_recipe(None, EXACT), []).step(0, items)
@@ -299,11 +303,11 @@ def step_in_two_processes(rank: int, address: str) -> None:
     network, reference = fresh(), fresh()
     expected = make(reference, read_recipe(None, EXACT), []).step(0, clips(5))
     broken = FailedVideo(path="x", reason="damaged")
-    own = [[*clips(4)], [clips(5)[4], *[broken] * 3]][rank]
+    shares: list[list[Any]] = [[*clips(4)], [clips(5)[4], *[broken] * 3]]
     torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
     recipe = read_recipe(None, (*EXACT, "batch_size=4"))
     stepper = make(network, recipe, [], world=World(rank=rank, size=2))
-    result = stepper.step(0, own)
+    result = stepper.step(0, shares[rank])
     assert result.loss == pytest.approx(expected.loss, abs=1e-6)
     assert (result.clips_seen, len(result.failed)) == (5, 3 * rank)
     for name, gradient in gradients(reference).items():
@@ -348,7 +352,7 @@ class DrawInputs:
 KEYS = [[(5, 0), (6, 1), (7, 2)], [(5, 3), (7, 4), (6, 5)]]
 
 
-def steps_of(inputs: Any) -> Iterator[Sequence[Any]]:
+def steps_of(inputs: Any) -> Iterator[Iterable[Any]]:
     return feed_steps(inputs, KEYS, batch_size=2, notice=pytest.fail)
 
 

@@ -89,7 +89,7 @@ def fit(features: Tensor, targets: Tensor, of: Loss, steps: int = 300) -> Tensor
     def closure() -> float:
         optimizer.zero_grad()
         mean = of(features @ weight + bias, targets).mean()
-        mean.backward()  # type: ignore[no-untyped-call]
+        mean.backward()
         return float(mean.detach())
 
     optimizer.step(closure)

@@ -1,5 +1,6 @@
 import resource
 from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 import torch
@@ -56,7 +57,7 @@ def test_what_is_mapped_is_more_than_torch_has_allocated() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"clip_frames": 1024}, {"crop_size": 1024}, {}])
-def test_a_large_clip_is_made_small_but_never_below_a_window(changes: dict[str, int]) -> None:
+def test_a_large_clip_is_made_small_but_never_below_a_window(changes: dict[str, Any]) -> None:
     spec = replace(MOTION, protocol=replace(MOTION.protocol, **changes))
     most = 1 << 28
     small = shrink_clip(spec, most=most)

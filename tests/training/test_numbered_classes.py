@@ -9,7 +9,7 @@ from videoswin_cli.class_names import fold_name, sort_names, whole_number
 from videoswin_cli.data.class_folders import match_classes, read_class_folder
 from videoswin_cli.data.lists import VideoList, number_labels, question_labels, read_list
 from videoswin_cli.errors import UsageError
-from videoswin_cli.model.loading import describe
+from videoswin_cli.model.loading import find_model
 from videoswin_cli.training.examples import find_clips
 from videoswin_cli.training.found_clips import Found, Source
 
@@ -58,7 +58,7 @@ def find(said: list[str] | None = None, **source: object) -> Found:
 def saved_labels(path: Path, classes: tuple[str, ...]) -> tuple[str, ...]:
     """Class names of a weight file that was saved with these."""
     write_model(path, labels=classes)
-    return describe(str(path))[1]
+    return find_model(str(path)).labels
 
 
 @pytest.mark.parametrize("names", NAMES, ids=" ".join)

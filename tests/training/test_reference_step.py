@@ -87,7 +87,7 @@ def their_step(tensors: dict[str, Tensor], labels: Tensor) -> tuple[float, dict[
     network.load_state_dict(tensors, strict=False)  # all but the position index, which is geometry
     for module in network.modules():
         if type(module).__name__ in ("StochasticDepth", "Dropout"):
-            module.p = 0.0
+            module.p = 0.0  # type: ignore[assignment]
     network.double().train()
     frames = torch.stack([clip.frames for clip in fixed_batch()])
     inputs = normalize(frames, mean=PROTOCOL.mean, std=PROTOCOL.std, dtype=torch.float32).double()

@@ -13,16 +13,12 @@ from typing import Any
 
 import pytest
 import two_processes
-from few_clips import STEPS, VAL_CLIPS, check_same_files, read_scalars, train, write_few
+from few_clips import STEPS, VAL_CLIPS, check_same_files, read_scalars, train
 
+from videoswin_cli.model import loading
 from videoswin_cli.training import run_folder
 from videoswin_cli.training.inputs import ClipInputs
 from videoswin_cli.training.loop import Stepper
-
-
-@pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_few(tmp_path_factory.mktemp("few"))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +38,7 @@ def stop_at(number: int, patch: pytest.MonkeyPatch) -> None:
         if calls == number:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    step, answers, save = Stepper.step, ClipInputs.answers, run_folder.save
+    step, answers, save = Stepper.step, ClipInputs.answers, loading.save
 
     def counted_step(*args: Any) -> Any:
         count()
@@ -83,7 +79,8 @@ def test_a_stop_anywhere_loses_nothing(
 def kills(few: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
     """A run that saves after each step, and its folder as a kill before each rename leaves it."""
     folder = tmp_path_factory.mktemp("kills")
-    out, copies = folder / "o", []
+    out = folder / "o"
+    copies: list[Path] = []
     replace = Path.replace
 
     def copy_and_replace(self: Path, target: Path) -> Path:

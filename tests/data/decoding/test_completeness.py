@@ -169,7 +169,8 @@ def test_zeros_in_place_of_the_end(name: str, clip: Callable[[str], Path], tmp_p
 def test_a_cut_file_with_a_held_frame_and_a_late_start(
     clip: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    for number, change in enumerate(({"last": 4.0}, {"later": 5.0})):
+    changes: tuple[dict[str, Any], ...] = ({"last": 4.0}, {"later": 5.0})
+    for number, change in enumerate(changes):
         whole = make_video.remux_video(clip("plain.mkv"), tmp_path / f"{number}.mkv", **change)
         check_cut(make_video.truncate_video(whole, tmp_path / "cut.mkv", share=0.7), least=10)
 

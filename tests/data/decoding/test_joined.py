@@ -10,6 +10,7 @@ from make_video import read_number, write_video
 
 from videoswin_cli.data.decoding.open import open_video
 from videoswin_cli.errors import VideoError
+from videoswin_cli.options.run import DecoderChoice
 
 
 def join(path: Path, *parts: Path) -> Path:
@@ -42,7 +43,7 @@ def join_squeezed(path: Path, first: Path, second: Path) -> Path:
 
 
 @pytest.mark.parametrize("decoder", ["auto", "pyav"])
-def test_an_mp4_whose_parts_overlap(decoder: str, tmp_path: Path) -> None:
+def test_an_mp4_whose_parts_overlap(decoder: DecoderChoice, tmp_path: Path) -> None:
     """Trimmed clips joined by `ffmpeg -f concat -c copy`: decord would shift its frames."""
     parts = [write_video(tmp_path / f"{n}.mp4", seed=n, frames=40) for n in range(2)]
     path = join_squeezed(tmp_path / "joined.mp4", *parts)

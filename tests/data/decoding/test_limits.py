@@ -1,6 +1,7 @@
 """What a small file may ask for: pictures of a limited size, and no more time than its bytes."""
 
 from pathlib import Path
+from typing import Any
 
 import make_video
 import numpy as np
@@ -10,10 +11,10 @@ from make_video import read_number, write_video
 from videoswin_cli.data.decoding.open import open_video
 from videoswin_cli.data.decoding.picture import read_picture
 from videoswin_cli.errors import VideoError
-from videoswin_cli.options.run import MAX_PIXELS
+from videoswin_cli.options.run import MAX_PIXELS, DecoderChoice
 
 SIZE = (96, 64)  # 6,144 px
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "h264.mp4": {},
     "h264.ts": {},
     "h264.h264": {"format": "h264"},
@@ -27,7 +28,9 @@ KINDS = {
 
 @pytest.mark.parametrize("decoder", ["auto", "pyav"])
 @pytest.mark.parametrize("name", KINDS)
-def test_pictures_above_the_limit_are_refused(name: str, decoder: str, tmp_path: Path) -> None:
+def test_pictures_above_the_limit_are_refused(
+    name: str, decoder: DecoderChoice, tmp_path: Path
+) -> None:
     path = write_video(tmp_path / name, frames=4, size=SIZE, **KINDS[name])
     with open_video(path, decoder=decoder, max_pixels=96 * 64) as video:
         assert video.read_frames([0]).shape == (1, 64, 96, 3)
@@ -97,6 +100,6 @@ def test_damage_in_each_of_many_packets_is_looked_up_once(tmp_path: Path) -> Non
         count = video.info.frames
         _, missing = video.read_whole_frames(range(count))
         assert set(range(4, count)) <= set(missing)
-        reader = video._reader
+        reader: Any = video._reader
         assert reader.decoded_frames <= 3 * count
         assert len(reader._damage) <= 2  # not one for each packet

@@ -4,16 +4,17 @@ import os
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import Any, cast
 
 import av
 import make_video
 import numpy as np
 import pytest
 from make_video import decode_numbers, read_number, write_video
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from videoswin_cli.data.decoding import decord_reader, packets
 from videoswin_cli.data.decoding.decord_reader import DecordFailedError, DecordReader, load_decord
@@ -23,12 +24,14 @@ from videoswin_cli.data.decoding.packets import open_packets
 from videoswin_cli.data.decoding.picture import read_picture
 from videoswin_cli.data.decoding.pyav_reader import PyAvReader
 from videoswin_cli.errors import UsageError, VideoError
+from videoswin_cli.options.run import DecoderChoice
 
+Clip = Callable[[str], Path]  # writes a video of KINDS
 GOLDEN = Path(__file__).parents[2] / "golden" / "decode.json"
 UNEVEN = list(accumulate([0.0, *(0.02 + 0.03 * (i % 3) for i in range(39))]))
 
 # Containers and codecs, and who should read them in auto mode where decord is installed.
-KINDS = {
+KINDS: dict[str, tuple[dict[str, Any], str]] = {
     "closed.mp4": ({}, "decord"),
     "closed.mkv": ({}, "decord"),
     "no-b-frames.mp4": ({"b_frames": 0}, "decord"),
@@ -73,7 +76,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture(params=["decord", "pyav"])
-def decoder(request: pytest.FixtureRequest) -> str:
+def decoder(request: pytest.FixtureRequest) -> Any:
     if request.param == "decord":
         need_decord()
     return request.param
@@ -92,7 +95,7 @@ def read_numbers(video: Video, indices: list[int]) -> list[int]:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_every_frame_is_the_one_asked_for(name, clip):
+def test_every_frame_is_the_one_asked_for(name: str, clip: Clip) -> None:
     path = clip(name)
     order = np.random.default_rng(0).permutation(40)[:8].tolist()
     expected = KINDS[name][1] if load_decord() is not None else "pyav"
@@ -108,7 +111,7 @@ def test_every_frame_is_the_one_asked_for(name, clip):
 
 
 @pytest.mark.parametrize("name", ["open.mp4", "mpeg4.mp4", "h264-no-b.avi", "mpeg2.ts"])
-def test_decord_alone_refuses_what_it_gets_wrong(name, clip):
+def test_decord_alone_refuses_what_it_gets_wrong(name: str, clip: Clip) -> None:
     need_decord()
     with (
         pytest.raises(VideoError, match=rf"{name}: decord cannot read .* reliably") as failure,
@@ -118,30 +121,30 @@ def test_decord_alone_refuses_what_it_gets_wrong(name, clip):
     assert "--decoder auto" in failure.value.hint
 
 
-def test_indices_may_repeat_and_come_in_any_order(clip, decoder):
+def test_indices_may_repeat_and_come_in_any_order(clip: Clip, decoder: DecoderChoice) -> None:
     with open_video(clip("closed.mp4"), decoder=decoder) as video:
         images = video.read_frames([30, 2, 2, 17, 30, 0])
         assert images.shape == (6, 48, 64, 3)
         assert images.dtype == np.uint8
         assert [read_number(image) for image in images] == [30, 2, 2, 17, 30, 0]
         assert video.read_frames([]).shape == (0, 48, 64, 3)
-        assert video.read_frames(np.array([5, 5])).shape == (2, 48, 64, 3)
+        assert video.read_frames(cast("Sequence[int]", np.array([5, 5]))).shape == (2, 48, 64, 3)
 
 
 @pytest.mark.parametrize("size", [(66, 50), (340, 256), (128, 96)])
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuvj420p", "yuv422p", "yuv444p"])
-def test_decoders_agree_to_the_bit(size, pix_fmt, tmp_path):
+def test_decoders_agree_to_the_bit(size: tuple[int, int], pix_fmt: str, tmp_path: Path) -> None:
     need_decord()
     path = write_video(tmp_path / "a.mp4", frames=4, size=size, pix_fmt=pix_fmt)
     images = []
     for decoder in ("decord", "pyav"):
         with open_video(path, decoder=decoder) as video:
             images.append(video.read_frames(range(4)))
-    np.testing.assert_array_equal(*images)
+    np.testing.assert_array_equal(images[0], images[1])
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
-def test_rotation_is_honoured(degrees, tmp_path, decoder):
+def test_rotation_is_honoured(degrees: int, tmp_path: Path, decoder: DecoderChoice) -> None:
     plain = write_video(tmp_path / "plain.mp4", frames=6, size=(128, 96))
     path = make_video.rotate_video(plain, tmp_path / "turned.mp4", degrees=degrees)
     with open_video(plain, decoder=decoder) as video:
@@ -152,7 +155,7 @@ def test_rotation_is_honoured(degrees, tmp_path, decoder):
         np.testing.assert_array_equal(video.read_frames([4])[0], expected)
 
 
-def test_rotated_to_an_odd_width_decord_sees_four_channels(clip, tmp_path):
+def test_rotated_to_an_odd_width_decord_sees_four_channels(clip: Clip, tmp_path: Path) -> None:
     # It takes the bytes of a padded row for its width times the channels.
     path = make_video.rotate_video(clip("closed.mp4"), tmp_path / "turned.mp4", degrees=90)
     with open_video(path) as video:
@@ -162,7 +165,7 @@ def test_rotated_to_an_odd_width_decord_sees_four_channels(clip, tmp_path):
 
 
 @pytest.mark.parametrize("cut", [3, 12, 17])
-def test_frames_cut_off_by_an_edit_list_are_no_frames(cut, clip, tmp_path):
+def test_frames_cut_off_by_an_edit_list_are_no_frames(cut: int, clip: Clip, tmp_path: Path) -> None:
     path = make_video.trim_video(clip("closed.mp4"), tmp_path / "cut.mp4", frames=cut)
     for decoder in ("auto", "pyav"):  # decord counts some of them and repeats the last one
         with open_video(path, decoder=decoder) as video:
@@ -187,14 +190,14 @@ def test_frames_cut_off_by_an_edit_list_are_no_frames(cut, clip, tmp_path):
         ("uneven.mkv", UNEVEN, 39 / UNEVEN[-1]),
     ],
 )
-def test_timestamps(name, times, fps, clip):
+def test_timestamps(name: str, times: list[float], fps: float, clip: Clip) -> None:
     with open_video(clip(name)) as video:
         np.testing.assert_allclose(video.timestamps(), times, atol=1.1e-3)
         assert video.timestamps()[0] == 0
         assert video.info.fps == pytest.approx(fps, rel=0.01)
 
 
-def test_frame_rate_is_the_exact_fraction(tmp_path):
+def test_frame_rate_is_the_exact_fraction(tmp_path: Path) -> None:
     with open_video(write_video(tmp_path / "a.mp4", fps=30000 / 1001)) as video:
         assert video.info.fps == 30000 / 1001
 
@@ -204,7 +207,9 @@ def test_frame_rate_is_the_exact_fraction(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 @pytest.mark.parametrize("held", [True, False], ids=["held", "read again"])
-def test_only_needed_frames_are_decoded(suffix, held, tmp_path, monkeypatch):
+def test_only_needed_frames_are_decoded(
+    suffix: str, held: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not held:
         monkeypatch.setattr(packets, "_HELD_BYTES", 0)
     path = write_video(tmp_path / f"long{suffix}", frames=600, gop=50)
@@ -220,11 +225,13 @@ def test_only_needed_frames_are_decoded(suffix, held, tmp_path, monkeypatch):
             assert reader.decoded_frames <= most
 
 
-def test_near_key_frames_are_reached_without_a_seek(clip, monkeypatch):
+def test_near_key_frames_are_reached_without_a_seek(
+    clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
     starts = []
     decode = PyAvReader._decode
 
-    def spy(self, start):
+    def spy(self: PyAvReader, start: Any) -> Any:
         starts.append(start)
         return decode(self, start)
 
@@ -248,7 +255,14 @@ def test_near_key_frames_are_reached_without_a_seek(clip, monkeypatch):
     ],
 )
 @pytest.mark.parametrize("decoder", ["auto", "decord", "pyav"])
-def test_a_truncated_file_is_refused(name, share, decoder, clip, tmp_path, capfd):
+def test_a_truncated_file_is_refused(
+    name: str,
+    share: float,
+    decoder: DecoderChoice,
+    clip: Clip,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     if decoder == "decord":
         need_decord()
     path = make_video.truncate_video(clip(name), tmp_path / name, share=share)
@@ -265,7 +279,9 @@ def test_a_truncated_file_is_refused(name, share, decoder, clip, tmp_path, capfd
 
 
 @pytest.mark.parametrize("name", ["closed.mp4", "no-b-frames.mp4"])
-def test_a_frame_that_cannot_be_decoded_is_an_error(name, clip, tmp_path, capfd):
+def test_a_frame_that_cannot_be_decoded_is_an_error(
+    name: str, clip: Clip, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     path = make_video.damage_video(clip(name), tmp_path / "holed.mp4", start=0.5, stop=0.6)
     with open_video(path) as video:
         assert read_numbers(video, [0, 39]) == [0, 39]  # those outside are as good as ever
@@ -274,17 +290,20 @@ def test_a_frame_that_cannot_be_decoded_is_an_error(name, clip, tmp_path, capfd)
     assert capfd.readouterr() == ("", "")
 
 
-def test_auto_switches_when_decord_fails_while_reading(clip, monkeypatch):
+def test_auto_switches_when_decord_fails_while_reading(
+    clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
     need_decord()
 
-    def fail(self, numbers):
+    def fail(self: DecordReader, numbers: Sequence[int]) -> None:
         raise DecordFailedError("so it goes")
 
     monkeypatch.setattr(DecordReader, "read_frames", fail)
     with open_video(clip("closed.mp4")) as video:
-        assert video.info.decoder == "decord"
+        decoders = [video.info.decoder]
         assert read_numbers(video, [7, 21]) == [7, 21]
-        assert video.info.decoder == "pyav"
+        decoders.append(video.info.decoder)
+    assert decoders == ["decord", "pyav"]
     with (
         open_video(clip("closed.mp4"), decoder="decord") as video,
         pytest.raises(VideoError, match=r"closed\.mp4: decord cannot read .*so it goes"),
@@ -292,7 +311,9 @@ def test_auto_switches_when_decord_fails_while_reading(clip, monkeypatch):
         video.read_frames([7])
 
 
-def test_frames_that_decord_makes_up_are_noticed(clip, monkeypatch, capfd):
+def test_frames_that_decord_makes_up_are_noticed(
+    clip: Clip, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     need_decord()
     monkeypatch.setattr(decord_reader, "find_obstacle", lambda index: None)
     with open_video(clip("mpeg2.ts")) as video:
@@ -326,7 +347,9 @@ NO_VIDEOS = {
 
 @pytest.mark.parametrize("name", NO_VIDEOS)
 @pytest.mark.parametrize("decoder", ["auto", "decord", "pyav"])
-def test_what_is_no_video(name, decoder, tmp_path, capfd):
+def test_what_is_no_video(
+    name: str, decoder: DecoderChoice, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     if decoder == "decord":
         need_decord()
     write, found = NO_VIDEOS[name]
@@ -348,7 +371,14 @@ def test_what_is_no_video(name, decoder, tmp_path, capfd):
         ("h264.avi", 0.3, "not a readable video"),
     ],
 )
-def test_nothing_left(name, share, found, clip, tmp_path, capfd):
+def test_nothing_left(
+    name: str,
+    share: float,
+    found: str,
+    clip: Clip,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     path = make_video.truncate_video(clip(name), tmp_path / name, share=share)
     with pytest.raises(VideoError, match=rf"{name}: {found}"), open_video(path):
         pass
@@ -356,7 +386,7 @@ def test_nothing_left(name, share, found, clip, tmp_path, capfd):
 
 
 @pytest.mark.parametrize("index", [-1, 40, 10**6])
-def test_an_index_that_is_not_there(index, clip, decoder):
+def test_an_index_that_is_not_there(index: int, clip: Clip, decoder: DecoderChoice) -> None:
     with (
         open_video(clip("closed.mp4"), decoder=decoder) as video,
         pytest.raises(VideoError, match=rf"closed\.mp4: no frame {index}; .* 39"),
@@ -367,7 +397,7 @@ def test_an_index_that_is_not_there(index, clip, decoder):
 # --- the choice of a decoder --------------------------------------------------------------
 
 
-def test_without_decord(clip, monkeypatch):
+def test_without_decord(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "decord", None)  # import decord: ImportError
     assert load_decord() is None
     with open_video(clip("closed.mp4")) as video:
@@ -377,7 +407,7 @@ def test_without_decord(clip, monkeypatch):
     assert "--decoder pyav" in failure.value.hint
 
 
-def test_stderr_comes_back(capfd):
+def test_stderr_comes_back(capfd: pytest.CaptureFixture[str]) -> None:
     with decord_reader._stderr, decord_reader._stderr as read_last_line:  # two threads, say
         os.write(2, b"taken\n")
         assert read_last_line() == "taken"
@@ -386,7 +416,9 @@ def test_stderr_comes_back(capfd):
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_decord_is_left_where_its_ffmpeg_tells_of_damage(suffix, tmp_path, capfd):
+def test_decord_is_left_where_its_ffmpeg_tells_of_damage(
+    suffix: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """The container shows nothing wrong, and decord gives pictures that were patched up."""
     whole = write_video(tmp_path / f"whole{suffix}", size=(160, 128), gop=8)
     start = make_video.find_packets(whole)[16] + 20
@@ -399,12 +431,12 @@ def test_decord_is_left_where_its_ffmpeg_tells_of_damage(suffix, tmp_path, capfd
     assert capfd.readouterr() == ("", "")
 
 
-def test_unknown_decoder(clip):
+def test_unknown_decoder(clip: Clip) -> None:
     with pytest.raises(UsageError, match="unknown decoder 'opencv'"):
-        open_video(clip("closed.mp4"), decoder="opencv").__enter__()
+        open_video(clip("closed.mp4"), decoder=cast("DecoderChoice", "opencv")).__enter__()
 
 
-def test_importing_imports_nothing_heavy():
+def test_importing_imports_nothing_heavy() -> None:
     code = (
         "import sys, videoswin_cli.data.decoding.open\n"
         "print(*{'torch', 'decord', 'av', 'numpy'} & set(sys.modules))"
@@ -416,8 +448,8 @@ def test_importing_imports_nothing_heavy():
 # --- workers ------------------------------------------------------------------------------
 
 
-class Clips:
-    def __init__(self, paths: list[Path], decoder: str) -> None:
+class Clips(Dataset[list[int]]):
+    def __init__(self, paths: list[Path], decoder: DecoderChoice) -> None:
         self.paths, self.decoder = paths, decoder
 
     def __len__(self) -> int:
@@ -429,7 +461,7 @@ class Clips:
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_in_forked_workers(clip, decoder):
+def test_in_forked_workers(clip: Clip, decoder: DecoderChoice) -> None:
     path = clip("closed.mp4")
     assert decode_numbers(path, decoder)[1] == list(range(40))  # the parent used it before
     loader = DataLoader(
@@ -442,7 +474,7 @@ def test_in_forked_workers(clip, decoder):
     assert list(loader) == [list(range(40))] * 4
 
 
-def test_in_a_spawned_worker(clip):
+def test_in_a_spawned_worker(clip: Clip) -> None:
     expected = decode_numbers(clip("closed.mp4"))
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(decode_numbers, (clip("closed.mp4"),)) == expected
@@ -456,7 +488,7 @@ def test_in_a_spawned_worker(clip):
     [("demo.mp4", "decord"), ("demo.mp4", "pyav"), ("test.avi", "pyav")],  # decord reads no AVI
     indirect=["decoder"],
 )
-def test_real_videos_give_the_golden_pixels(name, decoder):
+def test_real_videos_give_the_golden_pixels(name: str, decoder: DecoderChoice) -> None:
     folder = os.environ.get("VIDEOSWIN_TEST_VIDEOS")
     if not folder:
         pytest.skip(f"set VIDEOSWIN_TEST_VIDEOS to the folder that holds {name}")
