@@ -1,8 +1,10 @@
 """Finished, extended and spoilt runs that are resumed, and runs that no longer learn."""
 
 import math
+import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ from few_clips import STEPS, Notices, check_same_files, read_state, train, write
 
 from videoswin_cli.errors import UsageError, VideoSwinError
 from videoswin_cli.model.checkpoint import read_checkpoint
-from videoswin_cli.training import determinism
-from videoswin_cli.training.loop import Stepper
+from videoswin_cli.training.determinism import deterministic
+from videoswin_cli.training.finetune import finetune
+from videoswin_cli.training.options import FinetuneOptions
+from videoswin_cli.training.step import Stepper
 
 STILL = ("lr=1e-12", "patience=1", "epochs=6", "ema=0")
 
@@ -47,26 +51,24 @@ def test_a_finished_run_stays_as_it_is(few: Path, finished: Path, out: Path) -> 
 
 def test_a_run_that_stopped_early_stays_stopped(few: Path, tmp_path: Path) -> None:
     out, notices = tmp_path / "o", Notices()
-    assert len(train(few, out, *STILL).progress.epochs) == 2
+    assert len(train(few, out, *STILL).epochs) == 2
     shutil.copytree(out, tmp_path / "before")
     for _ in range(2):
-        assert len(train(few, out, *STILL, notices=notices).progress.epochs) == 2
+        assert len(train(few, out, *STILL, notices=notices).epochs) == 2
     assert any("no better for 1 epochs: stopped" in text for text in notices.texts)
     check_same_files(out, tmp_path / "before")
-    more = train(few, out, *STILL, "epochs=9", asked=["epochs"])
-    assert len(more.progress.epochs) == 3, "patience counts anew"
-    patient = train(few, out, *STILL, "epochs=9", "patience=3", asked=["patience"])
-    assert len(patient.progress.epochs) == 5, "two epochs had passed without a better one"
+    more = train(few, out, *STILL, "epochs=9")
+    assert len(more.epochs) == 3, "patience counts anew"
+    patient = train(few, out, *STILL, "epochs=9", "patience=3")
+    assert len(patient.epochs) == 5, "two epochs had passed without a better one"
 
 
 def test_more_epochs_follow_the_longer_cosine(few: Path, out: Path) -> None:
     notices = Notices()
-    with pytest.raises(UsageError, match=r"\{'epochs': 2\} there and \{'epochs': 3\} here"):
-        train(few, out, "epochs=3")
     with pytest.raises(UsageError, match=r"\{'epochs': 2\} there and \{'epochs': 1\} here"):
-        train(few, out, "epochs=1", asked=["epochs"])
-    done = train(few, out, "epochs=3", asked=["epochs"], notices=notices)
-    assert [row["step"] for row in done.progress.epochs] == [2, 4, 6]
+        train(few, out, "epochs=1")
+    done = train(few, out, "epochs=3", notices=notices)
+    assert [row["step"] for row in done.epochs] == [2, 4, 6]
     (told,) = (text for text in notices.texts if "the cosine" in text)
     # A warm-up of a third of the run: 1 of 4 steps and 2 of 6; then a cosine.
     last, following = (0.01 * (1 + math.cos(math.pi * share)) for share in (2 / 3, 2 / 4))
@@ -74,10 +76,55 @@ def test_more_epochs_follow_the_longer_cosine(few: Path, out: Path) -> None:
 
 
 def test_what_was_deleted_is_written_again(few: Path, finished: Path, out: Path) -> None:
-    for name in ("metrics.csv", "last.safetensors", "splits.csv", "config.yaml"):
-        (out / name).unlink()
+    """The pictures and the result too, as after a kill behind the last epoch."""
+    for path in out.iterdir():
+        if path.name not in ("state.pt", "best.safetensors", "train.log", "result.json"):
+            path.unlink()
     train(few, out)
     check_same_files(out, finished)
+
+
+def test_missing_clips_are_named_as_the_cause(few: Path, out: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(few, tmp_path / "few"))
+    (folder / "data/red/0.mp4").unlink()
+    with pytest.raises(
+        UsageError, match=r"^1 of the 9 clips of the run .*: red/0\.mp4$"
+    ) as refused:
+        train(folder, out, model=few / "tiny.safetensors")
+    assert "put them back" in refused.value.hint
+
+
+def test_the_recipe_of_the_run_is_that_of_its_rest(few: Path, out: Path, finished: Path) -> None:
+    """Also where config.yaml is gone; more epochs may be given alone."""
+    model = str(few / "tiny.safetensors")
+    options = FinetuneOptions(
+        data=few / "data", val_share=0.3, model=model, out=out, resume=True, device="cpu", workers=0
+    )
+    assert finetune(options).recipe.lr == 0.02
+    check_same_files(out, finished)
+    (out / "config.yaml").unlink()
+    assert finetune(options).recipe.lr == 0.02
+    more = replace(options, epochs=3, changes=("patience=2", "save_minutes=1"))
+    assert finetune(more).recipe.patience == 2
+    assert finetune(options).recipe.epochs == 3, "as config.yaml says now"
+    with pytest.raises(UsageError, match=r"'epochs': 3\} there and \{'epochs': 2\} here"):
+        finetune(replace(options, epochs=2))
+
+
+def test_a_run_is_resumed_into_another_folder(few: Path, out: Path, tmp_path: Path) -> None:
+    options = FinetuneOptions(
+        data=few / "data",
+        val_share=0.3,
+        model=str(few / "tiny.safetensors"),
+        out=tmp_path / "new" / "o",
+        resume_from=out / "state.pt",
+        epochs=3,
+        device="cpu",
+        workers=0,
+    )
+    done = finetune(options)
+    assert [row["epoch"] for row in done.epochs] == [1, 2, 3]
+    assert done.recipe.lr == 0.02
 
 
 def test_a_best_epoch_whose_weights_are_gone_is_not_claimed(few: Path, tmp_path: Path) -> None:
@@ -87,7 +134,7 @@ def test_a_best_epoch_whose_weights_are_gone_is_not_claimed(few: Path, tmp_path:
     (out / "best.safetensors").unlink()
     with pytest.raises(UsageError, match=r"best\.safetensors of epoch 1 is gone"):
         train(few, out, *changes)
-    more = train(few, out, *changes, "epochs=3", asked=["epochs"], notices=notices)
+    more = train(few, out, *changes, "epochs=3", notices=notices)
     assert more.best_epoch == 3
     assert (out / "best.safetensors").exists()
     assert any("the best of the epochs to come" in text for text in notices.texts)
@@ -126,7 +173,7 @@ def test_unreadable_validation_clips_are_named(
 ) -> None:
     notices = Notices()
     done = train(losing(1), tmp_path / "o", notices=notices)
-    ((path, reason),) = done.broken
+    ((path, reason),) = done.failed
     told = f"1 of 3 validation clips cannot be read and count as wrong: {path} ({reason})"
     assert told in notices.texts
 
@@ -152,7 +199,7 @@ def test_a_spoilt_first_step_is_not_saved(few: Path, tmp_path: Path) -> None:
     out = tmp_path / "o"
     with pytest.raises(VideoSwinError, match=r"after step 1 .* diverged; nothing was saved") as no:
         train(few, out, "lr=1e15", "clip_grad_norm=0", "ema=0")
-    assert "start anew and a lower --set lr" in no.value.hint
+    assert "start anew and a lower --lr" in no.value.hint
     assert not (out / "state.pt").exists()
     assert not train(few, out).interrupted
 
@@ -162,7 +209,7 @@ def test_spoilt_numbers_are_not_saved(
     where: str, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, step = tmp_path / "o", Stepper.step
-    from videoswin_cli.training.optimizer import EMA
+    from videoswin_cli.training.ema import EMA
 
     update = EMA.update
 
@@ -231,7 +278,7 @@ def test_a_skipped_step_does_not_count_for_the_averages(
     overflowing: Callable[[set[int]], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from videoswin_cli.training.optimizer import EMA
+    from videoswin_cli.training.ema import EMA
 
     overflowing({1})
     updated: list[int] = []
@@ -240,22 +287,18 @@ def test_a_skipped_step_does_not_count_for_the_averages(
     assert updated == [0, 2, 3]
 
 
-@pytest.fixture
-def nondeterministic_again() -> Iterator[None]:
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
-@pytest.mark.usefixtures("nondeterministic_again")
 def test_cublas_has_a_workspace_with_which_it_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:2:16:8")
-    with pytest.raises(UsageError, match="products on a GPU may differ"):
-        determinism.compute_deterministically()
+    refused = pytest.raises(UsageError, match="products on a GPU may differ")
+    with refused, deterministic():
+        raise AssertionError
     for given, then in ((":16:8", ":16:8"), (None, ":4096:8")):
         if given is None:
             monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
         else:
             monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", given)
-        determinism.compute_deterministically()
-        assert determinism.os.environ["CUBLAS_WORKSPACE_CONFIG"] == then
-        assert torch.are_deterministic_algorithms_enabled()
+        with deterministic():
+            assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == then
+            assert torch.are_deterministic_algorithms_enabled()
+        assert os.environ.get("CUBLAS_WORKSPACE_CONFIG") == given, "it is put back"
+        assert not torch.are_deterministic_algorithms_enabled()

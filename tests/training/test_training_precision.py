@@ -48,7 +48,7 @@ def test_a_run_goes_on_as_it_began() -> None:
 
 
 def test_the_first_process_decides() -> None:
-    assert settle("auto", "cpu", processes=Apart(rank=1, size=2), begun_in=refuse)[0] == "bf16"
+    assert settle("auto", "cpu", world=Apart(rank=1, size=2), begun_in=refuse)[0] == "bf16"
 
 
 @pytest.mark.parametrize(("device", "told"), [("cpu", 0), ("cuda", 1)])

@@ -1,4 +1,4 @@
-"""`videoswin finetune`: a model of one's own from a folder of clips."""
+"""`videoswin finetune`: a model of one's own classes from a folder of clips."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -6,15 +6,10 @@ from typing import Annotated, Literal
 import typer
 
 from videoswin_cli.cli import options
-from videoswin_cli.cli.console import ProgressBar, notice, result
+from videoswin_cli.cli.console import ProgressBar, result
 from videoswin_cli.data.decoding.container import MAX_PIXELS
-from videoswin_cli.data.decoding.open import OpenOptions
-from videoswin_cli.errors import UsageError, VideoError
+from videoswin_cli.errors import VideoError
 from videoswin_cli.model.catalog import DEFAULT_MODEL
-from videoswin_cli.records import METRIC_NAMES
-from videoswin_cli.report.curves import draw_confusion, draw_curves
-from videoswin_cli.report.failures import write_failures
-from videoswin_cli.report.training import TrainingOutcome, describe_outcome
 
 _INTERRUPTED = 130
 
@@ -24,7 +19,8 @@ def finetune(
         Path | None,
         typer.Argument(
             metavar="[DATA]",
-            help="DATA/CLASS/CLIP (split by us), or DATA/train/CLASS/CLIP and DATA/val/CLASS/CLIP.",
+            help="DATA/CLASS/CLIP (split automatically), or DATA/train/CLASS/CLIP and "
+            "DATA/val/CLASS/CLIP.",
         ),
     ] = None,
     train_list: Annotated[
@@ -34,7 +30,9 @@ def finetune(
     val_list: Annotated[
         Path | None,
         typer.Option(
-            "--val-list", metavar="FILE", help="Without it the training list is split by us."
+            "--val-list",
+            metavar="FILE",
+            help="Without it the training list is split automatically.",
         ),
     ] = None,
     root: options.Root = None,
@@ -43,7 +41,11 @@ def finetune(
     val_share: Annotated[
         float,
         typer.Option(
-            "--val-share", min=0.01, max=0.9, help="Of each class, where we split.", metavar="SHARE"
+            "--val-share",
+            min=0.01,
+            max=0.9,
+            help="Share of each class that validates, where the split is automatic.",
+            metavar="SHARE",
         ),
     ] = 0.2,
     group: Annotated[
@@ -51,8 +53,8 @@ def finetune(
         typer.Option(
             "--group",
             metavar="auto|none|REGEX",
-            help="Where we split, clips of one recording stay on one side: found by their names, "
-            "not at all, or by what REGEX finds in the path.",
+            help="In an automatic split, clips of one recording stay on one side: found by their "
+            "names, not at all, or by what REGEX finds in the path.",
         ),
     ] = "auto",
     model: options.Model = DEFAULT_MODEL,
@@ -66,13 +68,16 @@ def finetune(
         typer.Option(
             "--config",
             metavar="FILE.yaml",
-            help="Recipe with all keys.",
-            show_default="configs/finetune/default.yaml",
+            help="Recipe; missing keys are those of the default.",
+            show_default="see --print-config",
         ),
     ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe; repeatable."),
+    ] = None,
+    lr: Annotated[
+        float | None, typer.Option("--lr", metavar="X", help="As --set lr=X: learning rate.")
     ] = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, metavar="N", help="As --set epochs=N.")
@@ -80,13 +85,15 @@ def finetune(
     batch_size: Annotated[
         int | None,
         typer.Option(
-            "--batch-size", min=1, metavar="N", help="As --set batch_size=N: clips a device."
+            "--batch-size", min=1, metavar="N", help="As --set batch_size=N: clips per device."
         ),
     ] = None,
     freeze: Annotated[
         str | None,
         typer.Option(
-            "--freeze", metavar="backbone|stages:K", help="As --set freeze=...: what stays."
+            "--freeze",
+            metavar="backbone|stages:K",
+            help="As --set freeze=...: what is not trained.",
         ),
     ] = None,
     balance: Annotated[
@@ -134,13 +141,20 @@ def finetune(
         ),
     ] = None,
     resume: Annotated[
-        str | None,
+        bool,
         typer.Option(
-            "--resume",
-            metavar="auto|FILE",
-            help="Resume from state.pt, of --out if there is one; more --epochs train longer.",
+            "--resume/--no-resume",
+            help="Continue the run that --out holds, with its recipe; more --epochs train longer.",
         ),
+    ] = False,
+    resume_from: Annotated[
+        Path | None,
+        typer.Option("--resume-from", metavar="FILE", help="Continue the run of this state.pt."),
     ] = None,
+    show_config: Annotated[
+        bool,
+        typer.Option("--print-config", help="Print the complete recipe as YAML, and stop."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look at the data, print the plan and its cost, stop.")
     ] = False,
@@ -163,125 +177,58 @@ def finetune(
 
     Under `torchrun --nproc-per-node N -m videoswin_cli finetune ...` N processes train together.
     """
-    if (data is None) == (train_list is None):
-        raise UsageError("expected one source of clips", hint="give DATA or --train-list FILE")
-    if all_files and data is None:
-        raise UsageError("--all-files is for DATA; a list's names are taken as they stand")
-    if val_list is not None and train_list is None:
-        raise UsageError("--val-list goes with --train-list")
-    if label_column is not None and train_list is None:
-        raise UsageError("--label-column goes with --train-list: it names a column of the lists")
-    if labels is not None and train_list is None:
-        raise UsageError(
-            "--labels goes with --train-list", hint="the folders of DATA are the classes"
-        )
-    named = data if data is not None else train_list
-    assert named is not None
-    folder = out or Path("runs") / named.resolve().stem
-    given = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "freeze": freeze,
-        "balance": balance,
-        "flip": flip,
-        "multi_label": multi_label or None,
-        "precision": precision,
-        "seed": seed,
-        "deterministic": deterministic or None,
-    }
-    named_changes = [f"{key}={value}" for key, value in given.items() if value is not None]
-    wanted = [*(changes or []), *named_changes]
-
     from videoswin_cli.io.malloc import keep_freed_memory
-    from videoswin_cli.training import finetuning as engine
-    from videoswin_cli.training.found_clips import Source
-    from videoswin_cli.training.preparation import FinetuneOptions
-    from videoswin_cli.training.preparation import dry_run as print_plan
-    from videoswin_cli.training.recipe import read_recipe
-    from videoswin_cli.training.small_data import SIZED_KEYS
+    from videoswin_cli.training import dry_run as planning
+    from videoswin_cli.training import finetune as training
+    from videoswin_cli.training.options import FinetuneOptions, print_config
 
-    keep_freed_memory()
-    recipe = read_recipe(config, wanted)
-    keys = frozenset(change.partition("=")[0].strip() for change in wanted)
-    chosen = FinetuneOptions(
-        source=Source(
-            folder=data,
-            train_list=train_list,
-            val_list=val_list,
-            root=root,
-            label_column=label_column,
-            labels=labels,
-            val_share=val_share,
-            group=group,
-            multi_label=recipe.multi_label,
-            all_files=all_files,
-        ),
+    wanted = FinetuneOptions(
+        data=data,
+        train_list=train_list,
+        val_list=val_list,
+        root=root,
+        label_column=label_column,
+        labels=labels,
+        val_share=val_share,
+        group=group,
+        all_files=all_files,
         model=model,
         checkpoint=checkpoint,
         weights_set=weights_set,
         scratch=scratch,
-        out=folder,
-        resume=_find_state(resume, folder),
-        asked=keys,
+        config=config,
+        changes=tuple(changes or ()),
+        lr=lr,
+        epochs=epochs,
+        batch_size=batch_size,
+        freeze=freeze,
+        balance=balance,
+        flip=flip,
+        multi_label=multi_label,
+        precision=precision,
+        seed=seed,
+        deterministic=deterministic,
+        out=out,
+        resume=resume,
+        resume_from=resume_from,
         device=device,
-        opening=OpenOptions(
-            decoder=decoder,
-            stream=stream,
-            allow_truncated=allow_truncated,
-            max_pixels=max_pixels,
-        ),
+        decoder=decoder,
+        stream=stream,
+        allow_truncated=allow_truncated,
+        max_pixels=max_pixels,
         workers=workers,
-        # The study behind them is of fine-tuning; a recipe of one's own is taken as it is.
-        free_keys=frozenset() if config or scratch else SIZED_KEYS - keys,
     )
+    if show_config:
+        result(print_config(wanted), end="")
+        return
+    keep_freed_memory()
     with ProgressBar() as bar:
         if dry_run:
-            print_plan(chosen, recipe, bar)
+            planning.dry_run(wanted, bar)
             return
-        done = engine.finetune(chosen, recipe, bar)
-    if done is None:
-        return  # the first process tells
+        done = training.finetune(wanted, bar)
     if done.interrupted:
-        notice(f"interrupted; --resume auto resumes {folder / 'state.pt'}")
         raise typer.Exit(_INTERRUPTED)
-    rows = done.progress.epochs
-    figures = {key: title for key, title in METRIC_NAMES.items() if key in rows[0]}
-    draw_curves(folder / "curves.png", done.progress.losses, rows, figures)
-    if not recipe.multi_label:
-        counts = {(true, answered): count for true, answered, count in done.progress.confusions}
-        draw_confusion(folder / "confusion.png", counts, done.classes)
-    if done.broken:
-        write_failures(folder / "failed.jsonl", done.broken)
-    notice(
-        describe_outcome(
-            TrainingOutcome(
-                model=done.best,
-                classes=done.classes,
-                multi_label=done.recipe.multi_label,
-                frozen=done.recipe.freeze != "none",
-                best=done.progress.best,
-                best_epoch=done.best_epoch,
-                planned_epochs=done.recipe.epochs,
-                rows=rows,
-                val_clips=done.val_clips,
-                val_counts=done.val_counts,
-                confusions=done.progress.confusions,
-            )
-        )
-    )
-    result(done.best)
-    if done.broken:
-        notice(f"{len(done.broken)} clips could not be read: {folder / 'failed.jsonl'}")
+    result(done.model)
+    if done.failed:
         raise typer.Exit(VideoError.exit_code)
-
-
-def _find_state(resume: str | None, out: Path) -> Path | None:
-    if resume is None:
-        return None
-    state = out / "state.pt" if resume == "auto" else Path(resume)
-    if state.exists():
-        return state
-    if resume == "auto":
-        notice(f"no {state} to resume: starting anew")
-        return None
-    raise UsageError(f"no such file: {state}")

@@ -83,6 +83,11 @@ class World:
         dist.all_gather_object(everybody, items)
         return [item for part in everybody for item in part or []]
 
+    def broadcast(self, value: Item) -> Item:
+        """The value of the first process, on all of them."""
+        (first,) = self.share([value] if self.is_main else [])
+        return first
+
     def wait(self) -> None:
         """Until all processes are here."""
         self.share([None])

@@ -13,7 +13,7 @@ Notice = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where the examples come from: a folder, or two lists."""
+    """Source of the clips: a folder, or two lists."""
 
     folder: Path | None = None
     train_list: Path | None = None
@@ -24,7 +24,7 @@ class Source:
     val_share: float = 0.2  # of the clips of each class, where there is no `val`
     group: str = "auto"  # which clips stay together: also `none`, or a regular expression
     multi_label: bool = False  # rows of a list may give a clip several classes
-    all_files: bool = False  # look into files of the folder whatever their names
+    all_files: bool = False  # open files of the folder whatever their names
 
 
 @dataclass(frozen=True, kw_only=True)

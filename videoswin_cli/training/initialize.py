@@ -1,4 +1,4 @@
-"""The network that training starts from, and what it will be called and fed with."""
+"""Initialization: the network that training starts from, and its spec."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -30,7 +30,7 @@ class Initialized:
 def spec_for(
     model: str, recipe: Recipe, classes: Sequence[str], *, name: str, scratch: bool
 ) -> ModelSpec:
-    """What the trained model will be, without reading weights.
+    """Spec of the trained model; no weights are read.
 
     Raises:
         UsageError: no such model, or a recipe that does not fit it.
@@ -156,9 +156,9 @@ def freeze(network: Swin3D, recipe: Recipe) -> None:
 
 
 def train_mode(network: nn.Module) -> None:
-    """Training mode, but for the parts that are frozen: they answer as in evaluation.
+    """Training mode, but for the parts that are frozen: they compute as in evaluation.
 
-    Drop path would otherwise go on in them, as noise that nothing can learn to bear. mmaction2's
+    Drop path would otherwise stay on in them, as noise that no weight can adapt to. mmaction2's
     `frozen_stages` does the same.
     """
     network.train()

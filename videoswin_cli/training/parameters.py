@@ -12,7 +12,7 @@ _NAME = re.compile(
 
 
 class Place(NamedTuple):
-    """Where a parameter is."""
+    """Place of a parameter in the network."""
 
     part: str  # patch_embed, layers, norm or head
     stage: int  # 0 outside of `layers`

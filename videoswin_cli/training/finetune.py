@@ -1,0 +1,79 @@
+"""Fine-tuning: clips in, a trained model and its folder out."""
+
+import time
+from contextlib import closing, nullcontext
+
+from videoswin_cli.engine.distributed import World, find_world, process_group
+from videoswin_cli.engine.progress import Reporter, Silent
+from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.training.assemble import assemble_trainer
+from videoswin_cli.training.determinism import deterministic
+from videoswin_cli.training.options import FinetuneOptions, Job, resolve_options
+from videoswin_cli.training.preparation import prepare
+from videoswin_cli.training.result import FAILED, FinetuneResult, describe_result
+from videoswin_cli.training.run_folder import check_output, lock_folder
+from videoswin_cli.training.train_log import TrainLog
+
+
+def finetune(options: FinetuneOptions, reporter: Reporter | None = None) -> FinetuneResult:
+    """Train, validate after every epoch, keep the best, and write how it went.
+
+    Returns:
+        The same in all processes that train together.
+
+    Raises:
+        UsageError: data, recipe or output that do not fit.
+        VideoSwinError: out of memory, or the disk is full.
+    """
+    world = find_world()
+    if reporter is None or not world.is_main:
+        reporter = Silent()
+    with TrainLog(reporter) as log:
+        try:
+            job = resolve_options(options, log.notice)
+            check_output(job.out, job.resume)
+            with (
+                deterministic() if job.recipe.deterministic else nullcontext(),
+                process_group(world),
+            ):
+                # All that holds on to the group of processes goes with this call: torch may hang
+                # where the group outlives its end.
+                return _run(job, log, world)
+        except VideoSwinError as error:
+            log.keep(f"error: {error.message}")
+            raise
+
+
+def _run(job: Job, log: TrainLog, world: World) -> FinetuneResult:
+    started, begun = time.strftime("%Y-%m-%dT%H:%M:%S%z"), time.monotonic()
+    setup = prepare(job, log)
+    trainer = assemble_trainer(job, setup, world, log)
+    with lock_folder(job.out, world), closing(trainer):
+        if world.is_main:
+            log.open(job.out / "train.log")
+        if job.resume is not None:
+            trainer.restore(job.resume)
+        trainer.write_files()
+        interrupted = trainer.run()
+        result = describe_result(
+            trainer,
+            start=job.model,
+            interrupted=interrupted,
+            started=started,
+            seconds=time.monotonic() - begun,
+        )
+        result = world.broadcast(result)
+        if world.is_main:
+            _conclude(result, log)
+    return result
+
+
+def _conclude(result: FinetuneResult, log: TrainLog) -> None:
+    """Write and tell how the run went, or how it is resumed."""
+    if result.interrupted:
+        log.notice(f"interrupted; --resume continues {result.folder}")
+        return
+    result.write(result.folder)
+    log.notice(result.summary())
+    if result.failed:
+        log.notice(f"{len(result.failed)} clips could not be read: {result.folder / FAILED}")
