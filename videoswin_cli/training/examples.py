@@ -136,7 +136,7 @@ def leave_out_broken(
     return kept
 
 
-def deal_clips(found: Found, *, val_share: float, seed: int) -> Examples:
+def split_examples(found: Found, *, val_share: float, seed: int) -> Examples:
     """Set clips aside for validation where there are none yet.
 
     Raises:

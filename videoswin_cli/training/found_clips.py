@@ -1,4 +1,4 @@
-"""Labelled clips before they are dealt out, and where they come from."""
+"""Labelled clips before they are split, and their source."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Labelled clips before they are dealt out."""
+    """Labelled clips before they are split."""
 
     classes: tuple[str, ...]
     train: tuple[ListedVideo, ...]

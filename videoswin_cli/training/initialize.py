@@ -92,7 +92,7 @@ def initialize_model(
     scratch: bool,
     weights_set: str | None = None,
 ) -> Initialized:
-    """Load what there is to start from and fit it to the new network.
+    """Load the start weights and fit them to the new network.
 
     Raises:
         UsageError, CheckpointError, FetchError: see `videoswin_cli.model.loading.load`.

@@ -1,4 +1,4 @@
-"""Names of the parameters of a Video Swin network, and where in it they are."""
+"""Names of the parameters of a Video Swin network, and their places in it."""
 
 import re
 from typing import NamedTuple

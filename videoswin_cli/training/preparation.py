@@ -17,7 +17,7 @@ from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.records import InputProtocol
 from videoswin_cli.training.examples import (
     Examples,
-    deal_clips,
+    split_examples,
     describe_examples,
     find_clips,
     leave_out_broken,
@@ -57,14 +57,14 @@ def prepare(job: Job, reporter: Reporter) -> TrainingSetup:
     recipe = job.recipe
     check_partners(recipe)
     found = find_clips(job.source, notice=reporter.notice)
-    deal_clips(found, val_share=job.source.val_share, seed=recipe.seed)  # refuses early
+    split_examples(found, val_share=job.source.val_share, seed=recipe.seed)  # refuses early
     spec = spec_for(job.model, recipe, found.classes, name=job.out.name, scratch=job.scratch)
     flips = _settle_flips(recipe, found.classes)
     found = leave_out_broken(
         found, opening=job.opening, workers=job.workers, notice=reporter.notice
     )
     found = join_copies(found, reporter.notice)
-    examples = deal_clips(found, val_share=job.source.val_share, seed=recipe.seed)
+    examples = split_examples(found, val_share=job.source.val_share, seed=recipe.seed)
     share = job.source.val_share if found.val is None else None
     for text in describe_examples(examples, val_share=share):
         reporter.notice(text)

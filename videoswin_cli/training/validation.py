@@ -24,7 +24,7 @@ _STOP_EVERY = 8  # clips of a process between two agreements of several whether 
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """Scores, mean loss and metrics of all validation clips."""
+    """Ranked classes, mean loss and metrics of all validation clips."""
 
     videos: tuple[ScoredVideo, ...]
     loss: float
