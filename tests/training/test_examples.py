@@ -9,10 +9,10 @@ from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.errors import UsageError
 from videoswin_cli.training.examples import (
     Examples,
-    split_examples,
     describe_examples,
     find_clips,
     leave_out_broken,
+    split_examples,
 )
 from videoswin_cli.training.found_clips import Source
 

@@ -8,7 +8,7 @@ import pytest
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.records import ListedVideo, Segment
-from videoswin_cli.training.examples import Examples, split_examples, describe_examples, find_clips
+from videoswin_cli.training.examples import Examples, describe_examples, find_clips, split_examples
 from videoswin_cli.training.found_clips import Found, Source
 from videoswin_cli.training.groups import group_clips, join_copies
 from videoswin_cli.training.splitting import split_clips

@@ -17,10 +17,10 @@ from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.records import InputProtocol
 from videoswin_cli.training.examples import (
     Examples,
-    split_examples,
     describe_examples,
     find_clips,
     leave_out_broken,
+    split_examples,
 )
 from videoswin_cli.training.groups import join_copies
 from videoswin_cli.training.initialize import spec_for
