@@ -26,8 +26,8 @@ from videoswin_cli.data.lists import read_list
 from videoswin_cli.data.sampling import sample_clips
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.engine.progress import Monitor
-from videoswin_cli.engine.runtime import RunOptions
 from videoswin_cli.model.catalog import load_spec
+from videoswin_cli.options.run import RunOptions
 from videoswin_cli.tasks.bench.torchvision_baseline import make_baseline
 from videoswin_cli.tasks.evaluate.evaluate import EvalOptions, evaluate
 

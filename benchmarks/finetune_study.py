@@ -26,6 +26,7 @@ import shutil
 import statistics
 import time
 from collections import defaultdict
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,12 +35,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.data.transforms import normalize
 from videoswin_cli.data.view_dataset import FailedVideo, ViewDataset
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.model.loading import load
 from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import InputProtocol, VideoPart
 from videoswin_cli.seeding import seeded
 from videoswin_cli.synthetic.camera import View
@@ -47,7 +48,6 @@ from videoswin_cli.synthetic.clips import SyntheticClip, look, write_clip
 from videoswin_cli.synthetic.pictures import blob, draw_picture
 from videoswin_cli.training.finetune import finetune
 from videoswin_cli.training.initialize import initialize_model, spec_for
-from videoswin_cli.training.options import FinetuneOptions
 from videoswin_cli.training.recipe import read_recipe
 
 MOTIONS = ("arc", "meet", "part", "sweep")
@@ -226,16 +226,14 @@ class Study:
         own = (f"crop_size={SIDE}", f"seed={seed}", f"batch_size={BATCH}")
         reporter = _Quiet()
         done = finetune(
-            FinetuneOptions(
-                train_list=listed,
-                root=self.folder,
-                model="camera-motion",
-                changes=(*own, *(arm.changes or ())),
-                out=out,
-                device="cpu",
-                workers=0,
-            ),
-            reporter,
+            train_list=listed,
+            root=self.folder,
+            model="camera-motion",
+            changes=[*own, *(arm.changes or ())],
+            out=out,
+            device="cpu",
+            workers=0,
+            reporter=reporter,
         )
         best, last = (
             self.accuracy(load(str(out / f"{name}.safetensors")).network)
@@ -286,6 +284,9 @@ class _Quiet:
 
     def advance(self, *, failed: bool = False, status: str = "") -> None:
         self.steps += 1
+
+    def printing(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
 
 def read_results(path: Path) -> list[dict]:

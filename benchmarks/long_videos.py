@@ -20,14 +20,14 @@ import numpy as np
 import torch
 from av.video.reformatter import VideoReformatter
 
-from videoswin_cli.data.decoding.open import OpenOptions
-from videoswin_cli.data.sampling import Stride, slide_windows
+from videoswin_cli.data.sampling import slide_windows
 from videoswin_cli.data.transforms import crop_corners, resize, resized_size
 from videoswin_cli.data.view_dataset import FailedVideo
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.data.window_dataset import WindowDataset, read_windows
 from videoswin_cli.model.catalog import load_spec
-from videoswin_cli.records import VideoPart
+from videoswin_cli.options.run import OpenOptions
+from videoswin_cli.records import Stride, VideoPart
 
 FPS = 25
 WIDTH, HEIGHT = 340, 256  # as Kinetics is kept

@@ -20,9 +20,9 @@ import sys
 import torch
 
 from videoswin_cli.engine.forward import prepare
-from videoswin_cli.engine.runtime import RunOptions
 from videoswin_cli.io.malloc import keep_freed_memory
 from videoswin_cli.model.catalog import load_spec
+from videoswin_cli.options.run import RunOptions
 from videoswin_cli.tasks.bench.bench import clock, held_bytes, make_model, peak_bytes
 from videoswin_cli.tasks.bench.torchvision_baseline import make_baseline
 

@@ -11,7 +11,6 @@ from tiny import write_model
 
 from videoswin_cli.model.torch_files import load_torch
 from videoswin_cli.training.finetune import finetune
-from videoswin_cli.training.options import FinetuneOptions
 from videoswin_cli.training.result import FinetuneResult
 
 # Two epochs of two steps of three clips; `drop_path_rate` and `head_dropout` are on.
@@ -40,20 +39,20 @@ def train(
     model: Path | None = None,
 ) -> FinetuneResult:
     """Begin a run, or resume the one that `out` holds."""
-    options = FinetuneOptions(
-        data=few / "data",
-        val_share=0.3,
-        model=str(model or few / "tiny.safetensors"),
-        changes=(*CHANGES, *changes),
-        out=out,
-        resume=True,
-        device="cpu",
-        workers=0,
-    )
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # several would wait for each other longer than they compute
     try:
-        return finetune(options, notices)
+        return finetune(
+            few / "data",
+            val_share=0.3,
+            model=str(model or few / "tiny.safetensors"),
+            changes=[*CHANGES, *changes],
+            out=out,
+            resume=True,
+            device="cpu",
+            workers=0,
+            reporter=notices,
+        )
     finally:
         torch.set_num_threads(threads)
 

@@ -1,5 +1,6 @@
 """A reporter that keeps its messages."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 
@@ -15,3 +16,6 @@ class Notices:
 
     def advance(self, *, failed: bool = False, status: str = "") -> None:
         pass
+
+    def printing(self) -> AbstractContextManager[object]:
+        return nullcontext()

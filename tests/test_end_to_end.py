@@ -25,13 +25,14 @@ from typer.testing import CliRunner
 from videoswin_cli import predict
 from videoswin_cli.cli.app import app
 from videoswin_cli.data.decoding.decord_reader import load_decord
-from videoswin_cli.data.decoding.open import DecoderChoice, OpenOptions, open_video
+from videoswin_cli.data.decoding.open import open_video
 from videoswin_cli.data.sampling import sample_clips
 from videoswin_cli.data.transforms import crop_corners, normalize, resize, resized_size
 from videoswin_cli.data.view_dataset import VideoViews, ViewDataset
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.model.catalog import flatten_spec, load_spec
 from videoswin_cli.model.swin3d import relative_position_index
+from videoswin_cli.options.run import DecoderChoice, OpenOptions
 from videoswin_cli.records import Architecture, Prediction
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -6,7 +6,9 @@ One word per idea, everywhere: *clip* = consecutive sampled frames, *crop* = spa
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
+
+Item = TypeVar("Item")
 
 SamplingRule = Literal["official", "mmaction2", "uniform", "torchvision"]
 ResizeRule = Literal["cv2", "torchvision"]
@@ -65,6 +67,28 @@ class Views:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stride:
+    """From the start of one window to the start of the next. Exactly one of the two is set."""
+
+    frames: int | None = None  # of the video
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One part of a list whose items are dealt round-robin, without padding or duplicates."""
+
+    index: int = 0  # from 0
+    count: int = 1
+
+    def select(self, items: Sequence[Item]) -> Sequence[Item]:
+        return items[self.index :: self.count]
+
+    def __str__(self) -> str:
+        return f"{self.index + 1}-of-{self.count}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class VideoInfo:
     """What a decoder says of an opened video, after rotation. Only measured facts."""
 
@@ -96,6 +120,7 @@ class Prediction:
     decoder: DecoderName | None = None
     frames: int | None = None
     fps: float | None = None
+    frame_rate: float | None = None  # frames per second that it was resampled to; None: it was not
     top: tuple[ClassProbability, ...] = ()
     error: str | None = None
     logits: Sequence[Sequence[float]] | None = None  # views x classes, view = crop * clips + clip
@@ -158,6 +183,28 @@ class Timing:
     decode_seconds: float  # added up over all decoding processes
     wait_seconds: float  # in which the network had nothing to do, added up over the processes
     model_seconds: float  # added up over the processes
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowPrediction:
+    """Classes of one window of a video, or the reason why there are none."""
+
+    path: str
+    start: float = 0.0  # s, of its first frame
+    end: float = 0.0  # s, of its last frame's end
+    top: tuple[ClassProbability, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictSummary:
+    """How a run of `videoswin predict` ended."""
+
+    videos: int
+    failed: int
+    noted: int  # with something to note
+    timing: Timing
+    complete: bool = True  # all shards are done, and the output is in its place
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,18 @@ Run = Callable[..., Result]
 
 def test_times_add_up(run: Run, tiny: str, tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", frames=40)
-    args = ("bench", tmp_path / "a.mp4", "--model", tiny, "--views", "2x3", "--videos", 3, "--json")
+    args = (
+        "bench",
+        tmp_path / "a.mp4",
+        "--model",
+        tiny,
+        "--views",
+        "2x3",
+        "--videos",
+        3,
+        "--format",
+        "json",
+    )
     result = run(*args)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)

@@ -19,7 +19,7 @@ from tiny import LABELS
 from typer.testing import Result
 
 from videoswin_cli import predict
-from videoswin_cli.tasks.evaluate import scoring
+from videoswin_cli.engine.runner import Runner
 from videoswin_cli.tasks.evaluate.dumps import read_dump
 
 Run = Callable[..., Result]
@@ -255,15 +255,15 @@ def test_a_dump_that_another_process_writes_is_left(
     (listed / "list.txt").write_text("b.mp4 1\nsub/c.mp4 2\n")
     command = ("eval", "--list", listed / "list.txt", "--model", tiny, "--dump")
     found: list[Result] = []
-    compute = scoring.run_videos
+    compute = Runner.views
 
     def meanwhile(*args: Any, **more: Any) -> Any:
-        monkeypatch.setattr(scoring, "run_videos", compute)
+        monkeypatch.setattr(Runner, "views", compute)
         for options in ((), ("--resume",), ("--resume", "--views", "1x1")):
             found.append(run(*command, tmp_path / "d.npz", *options))
         return compute(*args, **more)
 
-    monkeypatch.setattr(scoring, "run_videos", meanwhile)
+    monkeypatch.setattr(Runner, "views", meanwhile)
     assert run(*command, tmp_path / "d.npz").exit_code == 0
     for result in found:
         assert result.exit_code == 2

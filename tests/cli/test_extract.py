@@ -119,7 +119,7 @@ def test_a_folder_has_a_file_a_video(run: Run, tiny: str, folder: Path, tmp_path
     rows = read_index(tmp_path / "f" / "index.csv")
     for name in good:
         features = np.load(tmp_path / "f" / f"{name}.npy")
-        expected = extract(folder / name, model=tiny, per="window", stride_frames=8)
+        expected = extract(folder / name, model=tiny, per="window", stride="8f")
         assert np.array_equal(features, expected.features)
         own = [row for row in rows if row["path"] == name]
         assert [int(row["row"]) for row in own] == list(range(len(features)))

@@ -93,7 +93,7 @@ def test_it_resumes_in_the_precision_of_the_run(
         assert run(*line, "--precision", "bf16").exit_code == 130
     other = run(*line, "--resume", "--precision", "fp32")
     assert other.exit_code == 2
-    assert "recipe is {'precision': 'bf16'} there and {'precision': 'fp32'} here" in other.stderr
+    assert "recipe was {'precision': 'bf16'}, now {'precision': 'fp32'}" in other.stderr
     resumed = run(*line, "--resume", *more)
     assert resumed.exit_code == 0, resumed.output
     assert "training on cpu in bf16" in resumed.stderr

@@ -109,7 +109,7 @@ def test_a_run_is_not_overwritten_nor_mixed(
     assert "holds a run" in again.stderr
     other = run(*command, "--resume", "--set", "lr=0.5")
     assert other.exit_code == 2
-    assert "recipe is {'lr': 0.02} there and {'lr': 0.5} here" in other.stderr
+    assert "recipe was {'lr': 0.02}, now {'lr': 0.5}" in other.stderr
     assert (tmp_path / "o/best.safetensors").read_bytes() == before
     short = command[: -len(QUICK)]
     done = run(*short, "--workers", 0, "--resume")

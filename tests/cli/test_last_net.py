@@ -104,7 +104,7 @@ SLOW = """
 import sys, time
 from pathlib import Path
 from videoswin_cli.cli.app import main
-from videoswin_cli.data.decoding.open import OpenOptions
+from videoswin_cli.options.run import OpenOptions
 
 reached = Path(sys.argv.pop(1))
 OpenOptions.open = lambda *_: (reached.touch(), time.sleep(60))

@@ -30,7 +30,7 @@ def test_the_table_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setenv("COLUMNS", "140")
     monkeypatch.setattr(sys, "stdout", screen := Terminal())
-    models(name=None, dataset="ssv2", as_json=False)
+    models(name=None, dataset="ssv2", format="table")
     assert "swin-base-ssv2" in screen.getvalue()
     assert "69.6" in screen.getvalue()
 
@@ -49,7 +49,7 @@ def test_an_unknown_data_set(run: Run) -> None:
 
 
 def test_json(run: Run) -> None:
-    rows = json.loads(run("models", "--json").stdout)
+    rows = json.loads(run("models", "--format", "json").stdout)
     assert sorted(row["name"] for row in rows) == model_names()
     assert [row["name"] for row in rows if row["cached"]] == ["camera-motion"], "it is bundled"
 
@@ -68,7 +68,7 @@ def test_one_model_shows_everything(run: Run) -> None:
         assert text in page
     for text in ("16, 7, 7", "69.6", "recipe_drop_path_rate", "0.4", "https://github.com/"):
         assert text in page
-    facts = json.loads(run("models", "swin-base-ssv2", "--json").stdout)
+    facts = json.loads(run("models", "swin-base-ssv2", "--format", "json").stdout)
     assert facts["labels"] == "sthv2.txt"
     assert facts["window_size"] == [16, 7, 7]
 

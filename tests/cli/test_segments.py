@@ -40,9 +40,7 @@ def test_eval_scores_each_segment(run: Run, tiny: str, listed: Path, tmp_path: P
         "long.mp4#t=9,11",
     ]
     for key, start, end in (("long.mp4#t=0,1.2", 0, 1.2), ("long.mp4#t=2,3", 2, 3)):
-        (answer,) = predict(
-            listed.parent / "long.mp4", model=tiny, start_seconds=start, end_seconds=end
-        )
+        (answer,) = predict(listed.parent / "long.mp4", model=tiny, start=start, end=end)
         expected = [score.prob for score in answer.top]
         assert [entry["prob"] for entry in rows[key]["top"]] == pytest.approx(expected, abs=1e-6)
     assert rows["long.mp4#t=0,1.2"]["top"] != rows["long.mp4#t=2,3"]["top"]

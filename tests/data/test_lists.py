@@ -5,13 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from videoswin_cli.data.lists import (
-    LIST_FORMATS,
-    ListFormat,
-    number_labels,
-    read_list,
-)
+from videoswin_cli.data.lists import LIST_FORMATS, number_labels, read_list
 from videoswin_cli.errors import UsageError
+from videoswin_cli.options.source import ListFormat
 from videoswin_cli.records import Segment
 
 CLASSES = ("abseiling", "air drumming", "archery", "sit, stand", 'say "hi"')

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from videoswin_cli.data.lists import VideoList, read_list
-from videoswin_cli.data.lists.times import parse_seconds
 from videoswin_cli.errors import UsageError
+from videoswin_cli.options.parsers import parse_seconds
 from videoswin_cli.records import Segment
 
 

@@ -7,13 +7,13 @@ import pytest
 
 from videoswin_cli.data.lists import (
     LIST_FORMATS,
-    ListFormat,
     VideoList,
     number_labels,
     question_labels,
     read_list,
 )
 from videoswin_cli.errors import UsageError
+from videoswin_cli.options.source import ListFormat
 
 
 def read(folder: Path, content: object, **options: object) -> VideoList:

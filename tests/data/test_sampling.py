@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from videoswin_cli.data.sampling import Stride, loops, random_clip, sample_clips, slide_windows
+from videoswin_cli.data.sampling import loops, random_clip, sample_clips, slide_windows
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import load_spec
-from videoswin_cli.records import InputProtocol
+from videoswin_cli.records import InputProtocol, Stride
 
 # official, mmaction2: {"clip32_interval2_clips4": {frames of the video: first frame of each clip}}
 # uniform: {"uniform32": {frames: all numbers}}; full: {frames: {rule: numbers of 4 clips of 32}}

@@ -8,11 +8,12 @@ from make_video import as_parts, read_number, write_video
 
 from videoswin_cli.data.augment import Augmentation
 from videoswin_cli.data.check import find_broken_videos
-from videoswin_cli.data.decoding.open import OpenOptions, open_video
+from videoswin_cli.data.decoding.open import open_video
 from videoswin_cli.data.segments import find_span
 from videoswin_cli.data.training_dataset import TrainingClip, TrainingClips
 from videoswin_cli.errors import VideoError
 from videoswin_cli.model.catalog import load_spec
+from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import Segment
 
 

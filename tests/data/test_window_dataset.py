@@ -13,17 +13,18 @@ from tiny import PROTOCOL
 
 from videoswin_cli.data.decoding import open as open_module
 from videoswin_cli.data.decoding.frame_index import FrameIndex
-from videoswin_cli.data.decoding.open import OpenOptions, Video, open_video
+from videoswin_cli.data.decoding.open import Video, open_video
 from videoswin_cli.data.decoding.packets import PacketSource
 from videoswin_cli.data.decoding.pyav_reader import PyAvReader
-from videoswin_cli.data.sampling import Stride, slide_windows
+from videoswin_cli.data.sampling import slide_windows
 from videoswin_cli.data.transforms import crop_corners, resize, resized_size
 from videoswin_cli.data.view_dataset import FailedVideo, Gap, ResizedFrames, VideoViews
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.data.window_dataset import WINDOWS_AT_ONCE, WindowDataset, read_windows
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.model.catalog import load_spec
-from videoswin_cli.records import Views
+from videoswin_cli.options.run import OpenOptions
+from videoswin_cli.records import Stride, Views
 
 TORCHVISION = load_spec("swin-tiny-k400-torchvision").protocol  # 32 frames at 15 a second
 OFFICIAL = load_spec("swin-tiny-k400").protocol  # 32 frames, every second one: 63

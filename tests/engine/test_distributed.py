@@ -2,15 +2,10 @@ import re
 
 import pytest
 
-from videoswin_cli.engine.distributed import (
-    Shard,
-    World,
-    _rendezvous,
-    check_stdin,
-    find_world,
-    parse_shard,
-)
+from videoswin_cli.engine.distributed import World, _rendezvous, check_stdin, find_world
 from videoswin_cli.errors import UsageError
+from videoswin_cli.options.parsers import parse_shard
+from videoswin_cli.records import Shard
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 12])

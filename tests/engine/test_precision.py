@@ -9,18 +9,21 @@ from typing import Any
 
 import pytest
 import torch
+from notices import Notices
 from tiny import write_model
 
 from videoswin_cli import extract, predict
+from videoswin_cli.cli.splice import splice
 from videoswin_cli.engine import precision
 from videoswin_cli.engine.distributed import Item, World
-from videoswin_cli.engine.forward import prepare
-from videoswin_cli.engine.precision import Record, resolve_auto
-from videoswin_cli.engine.runtime import Precision, RunOptions, choose_runtime
+from videoswin_cli.engine.precision import Record
+from videoswin_cli.engine.runner import open_runner
+from videoswin_cli.engine.runtime import choose_runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.paths import configs_dir
 from videoswin_cli.model.loading import LoadedModel, load
 from videoswin_cli.model.machine import Machine
+from videoswin_cli.options.run import Precision, RunOptions
 from videoswin_cli.training.recipe import read_recipe
 
 
@@ -39,11 +42,11 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def resolve(model: LoadedModel, wanted: Precision = "auto", **more: Any) -> tuple[str, str]:
     """Precision and what was told."""
-    notices: list[str] = []
+    notices = Notices()
     options = RunOptions(device="cpu", precision=wanted)
-    found = resolve_auto(model, options, notice=notices.append, **more)
-    assert found.device == "cpu"
-    (notice,) = notices
+    found = open_runner(model, options, reporter=notices, **more).settings.runtime
+    assert found.on_cpu
+    (notice,) = notices.texts
     return found.precision, notice
 
 
@@ -59,7 +62,7 @@ def test_float32_is_the_default(function: Callable[..., Any]) -> None:
 @pytest.mark.parametrize("module", ["predict", "eval", "extract", "bench"])
 def test_float32_is_the_default_of_every_command(module: str) -> None:
     command = getattr(import_module(f"videoswin_cli.cli.{module}"), module)
-    assert inspect.signature(command).parameters["precision"].default == "fp32"
+    assert inspect.signature(splice(command)).parameters["precision"].default == "fp32"
 
 
 def test_float32_is_the_default_of_every_recipe() -> None:
@@ -136,14 +139,14 @@ def test_what_an_output_says_is_taken(
 ) -> None:
     monkeypatch.setattr(precision, "_change_in_bf16", refuse)
     record = Record(read=lambda: begun, keep=refuse)
-    told = f"computing on cpu in {begun}: the output was begun so"
+    told = f"computing on cpu in {begun}: as the output was begun"
     assert resolve(model, record=record) == (begun, told)
 
 
 @pytest.mark.usefixtures("fast")
 def test_who_writes_an_output_first_decides(model: LoadedModel) -> None:
     kept = []
-    record = Record(keep=lambda run: kept.append(run.precision) or "fp32")
+    record = Record(keep=lambda _, run: kept.append(run.runtime.precision) or "fp32")
     assert resolve(model, record=record)[0] == "fp32"
     assert kept == ["bf16"]
 
@@ -167,7 +170,7 @@ class Apart(World):
 @pytest.mark.usefixtures("fast")
 def test_the_first_process_decides(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "_change_in_bf16", refuse)
-    decided = precision._Decision(precision="fp16", reason="")
+    decided = precision.Decision(precision="fp16")
     world = Apart(rank=1, size=2, decided=decided)
     assert resolve(model, world=world, record=Record(read=refuse))[0] == "fp16"
 
@@ -189,14 +192,14 @@ def test_what_cannot_be_computed_here_is_an_error(
 def test_neither_the_trial_nor_a_run_rounds_the_weights_of_the_model(model: LoadedModel) -> None:
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
     resolve(model)
-    _, network = prepare(model, RunOptions(device="cpu", precision="bf16"))
+    network = open_runner(model, RunOptions(device="cpu", precision="bf16")).network
     assert next(network.parameters()).dtype == torch.bfloat16
     for name, value in model.network.state_dict().items():
         assert torch.equal(value, before[name]), name
 
 
 def test_in_float32_a_run_computes_with_the_weights_themselves(model: LoadedModel) -> None:
-    _, network = prepare(model, RunOptions(device="cpu", precision="fp32"))
+    network = open_runner(model, RunOptions(device="cpu", precision="fp32")).network
     assert network.norm.weight is model.network.norm.weight
 
 

@@ -13,7 +13,6 @@ from formula import image_shapes
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.paths import configs_dir
 from videoswin_cli.model.catalog import (
-    DEFAULT_MODEL,
     PUBLISHERS,
     ModelSpec,
     Publication,
@@ -27,6 +26,7 @@ from videoswin_cli.model.catalog import (
 )
 from videoswin_cli.model.label_files import read_labels
 from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.options.run import DEFAULT_MODEL
 from videoswin_cli.records import Architecture, InputProtocol
 
 MODELS = configs_dir() / "models"

@@ -23,7 +23,7 @@ from torch import Tensor
 from videoswin_cli.errors import CheckpointError, UsageError
 from videoswin_cli.model.checkpoint import read_checkpoint
 from videoswin_cli.model.description import read_description
-from videoswin_cli.model.loading import check_finite, describe, load
+from videoswin_cli.model.loading import check_finite, find_model, load
 from videoswin_cli.model.pickle_scan import MAX_DEPTH
 
 GIB = 1 << 30
@@ -337,7 +337,7 @@ def test_a_description_that_cannot_be_is_told(
     change: Callable[[dict[str, Any]], object], told: str, tiny: str, tmp_path: Path
 ) -> None:
     path = described(tiny, tmp_path / "w.safetensors", change)
-    for check in (load, describe):
+    for check in (load, find_model):
         with pytest.raises(CheckpointError, match=told):
             check(path)  # type: ignore[operator]
 
@@ -346,7 +346,8 @@ def test_classes_that_are_claimed_are_compared_first(tiny: str, tmp_path: Path) 
     path = described(
         tiny, tmp_path / "w.safetensors", lambda d: d["spec"].update(num_classes=90_000)
     )
-    spec, labels = describe(path)
+    found = find_model(path)
+    spec, labels = found.spec, found.labels
     assert spec.architecture.num_classes == len(labels) == 7
     assert "the file has 7 classes, tiny has 90000" in load(path).summary
 

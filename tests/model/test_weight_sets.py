@@ -11,7 +11,7 @@ from torch import Tensor
 
 from videoswin_cli.errors import CheckpointError, UsageError
 from videoswin_cli.model.checkpoint import read_checkpoint
-from videoswin_cli.model.loading import LoadedModel, describe, load, name_model
+from videoswin_cli.model.loading import LoadedModel, find_model, load, name_model
 
 Tensors = dict[str, Tensor]
 
@@ -331,7 +331,7 @@ def test_of_two_networks_one_must_be_chosen(
 ) -> None:
     headless = {n: t for n, t in values.items() if n[:5] != "head."}
     path = saved(tmp_path, write(headless, shifted(headless)))
-    for check in (load, describe):
+    for check in (load, find_model):
         with pytest.raises(CheckpointError, match="2 networks in one file: student, teacher") as e:
             check(tiny, checkpoint=path)  # type: ignore[operator]
         assert "--weights-set" in e.value.hint
@@ -388,7 +388,8 @@ def test_other_classes_are_numbered_or_named(tiny: str, values: Tensors, tmp_pat
     assert model.labels == ("class 0", "class 1", "class 2")
     assert model.spec.architecture.num_classes == 3
     assert "the file has 3 classes, tiny has 7" in model.summary
-    assert describe(tiny, checkpoint=path) == (model.spec, model.labels)
+    found = find_model(tiny, checkpoint=path)
+    assert (found.spec, found.labels) == (model.spec, model.labels)
     names = tmp_path / "names.txt"
     names.write_text("a\nb\nc\n")
     assert load(tiny, checkpoint=path, labels=names).labels == ("a", "b", "c")

@@ -16,20 +16,21 @@ from make_video import write_video
 from notices import Notices
 
 from videoswin_cli import extract
-from videoswin_cli.data.sampling import Stride
-from videoswin_cli.engine.distributed import Shard
 from videoswin_cli.engine.journal import Journal
-from videoswin_cli.engine.progress import Monitor
-from videoswin_cli.engine.runtime import RunOptions
+from videoswin_cli.engine.progress import Reporter
+from videoswin_cli.engine.runner import open_runner
 from videoswin_cli.errors import UsageError, VideoSwinError
 from videoswin_cli.io.atomic import read_csv
-from videoswin_cli.model.loading import load
-from videoswin_cli.records import ListedVideo
-from videoswin_cli.tasks.extract import extract as extraction
+from videoswin_cli.model.loading import find_model
+from videoswin_cli.options.run import RunOptions
+from videoswin_cli.options.source import JobOptions
+from videoswin_cli.options.tasks import FeatureOptions, FloatType
+from videoswin_cli.records import ListedVideo, Stride
 from videoswin_cli.tasks.extract.extract import Extraction, extract_to_files
-from videoswin_cli.tasks.extract.features import FeatureOptions, FloatType, plan_features
+from videoswin_cli.tasks.extract.features import plan_features
 from videoswin_cli.tasks.extract.files import look_at_output, open_output
 from videoswin_cli.tasks.extract.output import Output, parse_output
+from videoswin_cli.tasks.extract.sink import describe_features
 from videoswin_cli.tasks.extract.writer import FeatureWriter
 
 
@@ -47,21 +48,17 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> list[ListedVideo]:
 
 
 def run(
-    listed: list[ListedVideo], out: str, tiny: str, monitor: Monitor | None = None
+    listed: list[ListedVideo], out: str, tiny: str, reporter: Reporter | None = None
 ) -> Extraction:
-    done = extract_to_files(
+    return extract_to_files(
         listed,
         parse_output(out),
+        find_model(tiny),
+        RunOptions(workers=0),
         FeatureOptions(per="window"),
-        model=tiny,
-        checkpoint=None,
-        shard=Shard(),
-        resume=True,
-        overwrite=False,
-        monitor=monitor or Monitor(),
+        JobOptions(resume=True),
+        reporter or Notices(),
     )
-    assert done is not None
-    return done
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -90,7 +87,7 @@ def test_a_full_disk_is_told_and_gone_on_with(
             run(listed, f"{tmp_path}/full/{out}", tiny)
     assert "start the same command again" in caught.value.hint
     notices: list[str] = []
-    run(listed, f"{tmp_path}/full/{out}", tiny, Monitor(reporter=Notices(notices)))
+    run(listed, f"{tmp_path}/full/{out}", tiny, Notices(notices))
     assert contents(tmp_path / "full") == contents(tmp_path / "undisturbed")
     if out != "f/":
         assert "3 of 4 videos were done before: skipped" in notices
@@ -198,9 +195,10 @@ def test_a_full_disk_ends_the_run_and_makes_no_row(
 def open_it(
     tiny: str, out: str, *, part: str = "1-of-1", overwrite: bool = False, dtype: FloatType = "fp32"
 ) -> FeatureWriter | None:
-    model = load(tiny)
-    plan = plan_features(model.spec, FeatureOptions(per="window", dtype=dtype))
-    description = extraction._describe(model, plan)
+    options = FeatureOptions(per="window", dtype=dtype)
+    runner = open_runner(find_model(tiny), RunOptions())
+    plan = plan_features(runner.model.spec, runner.settings, options)
+    description = describe_features(runner.model, runner.settings, options)
     return open_output(
         parse_output(out), description, plan, ["a", "b"], part=part, overwrite=overwrite
     )
@@ -209,7 +207,7 @@ def open_it(
 def test_who_comes_first_decides_which_run_it_is(tiny: str, tmp_path: Path) -> None:
     out = f"{tmp_path}/f.npy"
     with open_it(tiny, out, part="1-of-2") or nullcontext():
-        with pytest.raises(UsageError, match=r"of another run: dtype is 'fp32' there and 'fp16'"):
+        with pytest.raises(UsageError, match=r"a different run: dtype was 'fp32', now 'fp16'"):
             open_it(tiny, out, part="2-of-2", dtype="fp16")
         with open_it(tiny, out, part="2-of-2") or nullcontext():
             pass
@@ -280,7 +278,7 @@ def test_any_name_and_error_is_read_back(
     first = run(videos, f"{tmp_path}/{out}", tiny)
     before = contents(tmp_path)
     notices: list[str] = []
-    again = run(videos, f"{tmp_path}/{out}", tiny, Monitor(reporter=Notices(notices)))
+    again = run(videos, f"{tmp_path}/{out}", tiny, Notices(notices))
     assert f"{len(names)} of {len(videos)} videos were done before: skipped" in notices
     assert [video.path for video in again.videos] == [video.path for video in videos]
     assert [video.error for video in again.videos] == [video.error for video in first.videos]
@@ -297,7 +295,7 @@ def test_an_output_of_an_older_version_is_resumed(
     rows = [",".join(line.split(",")[:6]) + "\n" for line in index.read_text().splitlines()]
     index.write_text("".join(rows))
     notices: list[str] = []
-    run(listed, f"{tmp_path}/f.npy", tiny, Monitor(reporter=Notices(notices)))
+    run(listed, f"{tmp_path}/f.npy", tiny, Notices(notices))
     assert "3 of 4 videos were done before: skipped" in notices
 
 
@@ -349,9 +347,6 @@ def run_windows(
 ) -> list[str]:
     """Notices of a run that stops at the journal's entry of so many pieces."""
     notices: list[str] = []
-    options = FeatureOptions(
-        run=RunOptions(workers=workers, batch_size=3), per="window", stride=Stride(frames=4)
-    )
     append, left = Journal.append, pieces
 
     def count(journal: Journal, entry: Any) -> None:
@@ -366,13 +361,11 @@ def run_windows(
         extract_to_files(
             listed,
             parse_output(out),
-            options,
-            model=tiny,
-            checkpoint=None,
-            shard=Shard(),
-            resume=True,
-            overwrite=False,
-            monitor=Monitor(reporter=Notices(notices)),
+            find_model(tiny),
+            RunOptions(workers=workers, batch_size=3),
+            FeatureOptions(per="window", stride=Stride(frames=4)),
+            JobOptions(resume=True),
+            Notices(notices),
         )
     return notices
 

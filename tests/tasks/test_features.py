@@ -9,22 +9,25 @@ import torch
 from make_video import as_parts, write_audio, write_video
 from tiny import TINY, write_model
 
-from videoswin_cli import extract
+from videoswin_cli import Model, extract, load_model
 from videoswin_cli.data.transforms import normalize
 from videoswin_cli.data.view_dataset import ViewDataset
 from videoswin_cli.data.views import resolve_views
+from videoswin_cli.engine.runtime import choose_runtime
+from videoswin_cli.engine.settings import settle
 from videoswin_cli.errors import UsageError
-from videoswin_cli.model.catalog import load_spec
-from videoswin_cli.model.loading import LoadedModel, load
+from videoswin_cli.model.catalog import ModelSpec, load_spec
 from videoswin_cli.model.swin3d import Swin3D
-from videoswin_cli.tasks.extract.features import FeatureOptions, Pool, plan_features
+from videoswin_cli.options.run import RunOptions
+from videoswin_cli.options.tasks import FeatureOptions, Pool
+from videoswin_cli.tasks.extract.features import Plan, plan_features
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Model:
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     write_model(path)
-    return load(str(path))
+    return load_model(path, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +35,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(tmp_path_factory.mktemp("videos") / "v.mp4", frames=60, size=(96, 64))
 
 
-def view_features(model: LoadedModel, video: Path, views: str) -> torch.Tensor:
+def view_features(model: Model, video: Path, views: str) -> torch.Tensor:
     """Features (crops, clips, C, T', H', W') straight from the network."""
     protocol = model.spec.protocol
     chosen = resolve_views(views, protocol)
@@ -48,7 +51,7 @@ def view_features(model: LoadedModel, video: Path, views: str) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("views", ["1x1", "paper", "4x1", "1x3"])
-def test_a_row_a_video_is_the_mean_of_all_views(views: str, tiny: LoadedModel, video: Path) -> None:
+def test_a_row_a_video_is_the_mean_of_all_views(views: str, tiny: Model, video: Path) -> None:
     table = extract(video, model=tiny, views=views)
     expected = view_features(tiny, video, views).mean(dim=(0, 1, 3, 4, 5))
     assert table.features.shape == (1, 16)
@@ -57,7 +60,7 @@ def test_a_row_a_video_is_the_mean_of_all_views(views: str, tiny: LoadedModel, v
     assert table.status.tolist() == ["ok"]
 
 
-def test_a_row_a_clip_is_the_mean_of_its_crops(tiny: LoadedModel, video: Path) -> None:
+def test_a_row_a_clip_is_the_mean_of_its_crops(tiny: Model, video: Path) -> None:
     table = extract(video, model=tiny, views="3x3", per="clip")
     expected = view_features(tiny, video, "3x3").mean(dim=(0, 3, 4, 5))
     assert np.abs(table.features - expected.numpy()).max() < 1e-6
@@ -71,7 +74,7 @@ def test_a_row_a_clip_is_the_mean_of_its_crops(tiny: LoadedModel, video: Path) -
     ("pool", "shape", "axes"), [("time", (2, 16), (3, 4)), ("none", (16, 2, 4, 4), ())]
 )
 def test_what_pooling_leaves(
-    pool: Pool, shape: tuple[int, ...], axes: tuple[int, ...], tiny: LoadedModel, video: Path
+    pool: Pool, shape: tuple[int, ...], axes: tuple[int, ...], tiny: Model, video: Path
 ) -> None:
     table = extract(video, model=tiny, views="2x1", per="clip", pool=pool)
     expected = view_features(tiny, video, "2x1")[0]
@@ -82,7 +85,7 @@ def test_what_pooling_leaves(
 
 
 @pytest.mark.parametrize(("stage", "width", "side"), [(1, 16, 4), (2, 16, 4), (None, 16, 4)])
-def test_stages(stage: int | None, width: int, side: int, tiny: LoadedModel, video: Path) -> None:
+def test_stages(stage: int | None, width: int, side: int, tiny: Model, video: Path) -> None:
     table = extract(video, model=tiny, stage=stage, pool="none")
     assert table.features.shape == (1, width, 2, side, side)
     seen = {}
@@ -97,13 +100,13 @@ def test_stages(stage: int | None, width: int, side: int, tiny: LoadedModel, vid
     assert np.abs(table.features - expected.numpy()).max() < 1e-6
 
 
-def test_half_precision_is_the_rounded_result(tiny: LoadedModel, video: Path) -> None:
+def test_half_precision_is_the_rounded_result(tiny: Model, video: Path) -> None:
     single, half = (extract(video, model=tiny, dtype=d).features for d in ("fp32", "fp16"))
     assert half.dtype == np.float16
     assert np.array_equal(half, single.astype(np.float16))
 
 
-def test_what_fp16_cannot_hold_is_a_failure(tiny: LoadedModel, video: Path) -> None:
+def test_what_fp16_cannot_hold_is_a_failure(tiny: Model, video: Path) -> None:
     network = Swin3D(**asdict(TINY)).eval()
     network.load_state_dict(tiny.network.state_dict())
     network.norm.weight.data *= 1e6
@@ -117,7 +120,7 @@ def test_what_fp16_cannot_hold_is_a_failure(tiny: LoadedModel, video: Path) -> N
 
 @pytest.mark.parametrize(("per", "rows"), [("video", 1), ("clip", 2), ("window", 1)])
 def test_a_broken_video_has_rows_of_nan(
-    per: str, rows: int, tiny: LoadedModel, video: Path, tmp_path: Path
+    per: str, rows: int, tiny: Model, video: Path, tmp_path: Path
 ) -> None:
     bad = tmp_path / "bad.mp4"
     write_audio(bad)
@@ -140,25 +143,28 @@ def test_a_broken_video_has_rows_of_nan(
         ({"per": "window", "views": "2x1"}, "windows slide"),
         ({"stage": 3}, "no stage 3: tiny has stages 1 to 2"),
         ({"stage": 0}, "no stage 0"),
-        ({"pool": "max"}, "unknown pool 'max'"),
-        ({"dtype": "int8"}, "unknown dtype 'int8'"),
-        ({"per": "frame"}, "unknown per 'frame'"),
-        ({"stride_seconds": 1.0}, "a stride is for windows"),
-        ({"per": "window", "stride_seconds": 1.0, "stride_frames": 2}, "one of them, above 0"),
-        ({"per": "window", "stride_frames": 0}, "one of them, above 0"),
-        ({"per": "window", "stride_seconds": float("nan")}, "one of them, above 0"),
+        ({"pool": "max"}, "pool 'max': expected one of avg, time, none"),
+        ({"dtype": "int8"}, "dtype 'int8': expected fp32 or fp16"),
+        ({"per": "frame"}, "per 'frame': expected one of video, clip, window"),
+        ({"stride": 1.0}, "a stride is for windows"),
+        ({"per": "window", "stride": "0f"}, "expected seconds or frames above 0"),
+        ({"per": "window", "stride": 0}, "expected seconds or frames above 0"),
+        ({"per": "window", "stride": float("nan")}, "expected seconds below"),
     ],
 )
-def test_options_that_do_not_fit(
-    options: dict, message: str, tiny: LoadedModel, video: Path
-) -> None:
+def test_options_that_do_not_fit(options: dict, message: str, tiny: Model, video: Path) -> None:
     with pytest.raises(UsageError, match=message):
         extract(video, model=tiny, **options)
 
 
+def plan(spec: ModelSpec, options: FeatureOptions) -> Plan:
+    runtime = choose_runtime(device="cpu")
+    return plan_features(spec, settle(spec.protocol, RunOptions(), runtime), options)
+
+
 def test_a_model_that_spreads_its_frames_has_no_windows() -> None:
     with pytest.raises(UsageError, match="spreads one clip over the whole video"):
-        plan_features(load_spec("swin-base-ssv2"), FeatureOptions(per="window"))
+        plan(load_spec("swin-base-ssv2"), FeatureOptions(per="window"))
 
 
 @pytest.mark.parametrize(
@@ -174,7 +180,7 @@ def test_widths(name: str, width: int) -> None:
     spec = load_spec(name)
 
     def shape(**options: object) -> tuple[int, ...]:
-        return plan_features(spec, FeatureOptions(**options)).shape  # type: ignore[arg-type]
+        return plan(spec, FeatureOptions(**options)).shape  # type: ignore[arg-type]
 
     assert shape() == (width,)
     assert shape(pool="time") == (16, width)

@@ -19,14 +19,12 @@ from typer.testing import CliRunner
 from videoswin_cli.cli.app import app
 from videoswin_cli.data.view_dataset import FailedVideo
 from videoswin_cli.data.window_dataset import Begun
+from videoswin_cli.engine import runner
 from videoswin_cli.engine.forward import ViewOutputs
 from videoswin_cli.io.fetch import fetch
 from videoswin_cli.model.loading import load
 from videoswin_cli.records import VideoInfo, VideoPart
-from videoswin_cli.tasks import predict as prediction
-from videoswin_cli.tasks.evaluate import evaluate as evaluation
-from videoswin_cli.tasks.evaluate import scoring
-from videoswin_cli.tasks.extract import extract as extraction
+from videoswin_cli.tasks.extract import worker
 from videoswin_cli.tasks.extract.features import Plan, Rows
 
 pytestmark = pytest.mark.skipif(not hasattr(sys, "addaudithook") or sys.platform == "win32",
@@ -92,12 +90,10 @@ def stubs(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
                 unread=0,
             )
 
-    monkeypatch.setattr(extraction, "_load", lambda *_, **__: model)
-    monkeypatch.setattr(extraction, "compute_rows", rows)
-    monkeypatch.setattr(evaluation, "load", lambda *_, **__: model)
-    monkeypatch.setattr(scoring, "run_videos", scores)
-    monkeypatch.setattr(prediction, "load", lambda *_, **__: model)
-    monkeypatch.setattr(prediction, "run_videos", scores)
+    monkeypatch.setattr(runner, "load_found", lambda *_, **__: model)
+    monkeypatch.setattr(worker, "compute_rows", rows)
+    monkeypatch.setattr(runner.Runner, "views", lambda self, parts, monitor: parts)
+    monkeypatch.setattr(runner.Runner, "forward", scores)
 
 
 def command(*args: object) -> None:

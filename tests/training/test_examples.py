@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from make_video import write_video
 
-from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.errors import UsageError
+from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.training.examples import (
     Examples,
     describe_examples,

@@ -10,11 +10,11 @@ from formula import image_shapes
 from tiny import PROTOCOL, TINY
 
 from videoswin_cli.data.augment import Augmentation
-from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import flatten_spec, load_spec
 from videoswin_cli.model.checkpoint import read_checkpoint
+from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.training.initialize import (
     Initialized,
     freeze,

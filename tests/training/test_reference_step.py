@@ -11,7 +11,6 @@ from formula import architecture_shapes, official_tensors, to_torchvision
 from torch import Tensor, nn
 
 from videoswin_cli.data.augment import Augmentation
-from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.data.training_dataset import TrainingClip
 from videoswin_cli.data.transforms import normalize
 from videoswin_cli.engine.distributed import World
@@ -19,6 +18,7 @@ from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.model.layouts import to_canonical
 from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.tasks.bench.torchvision_baseline import make_baseline
 from videoswin_cli.training.inputs import ClipInputs, EvalLoader, Item
 from videoswin_cli.training.loss import Loss

@@ -4,7 +4,6 @@ import math
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from videoswin_cli.errors import UsageError, VideoSwinError
 from videoswin_cli.model.checkpoint import read_checkpoint
 from videoswin_cli.training.determinism import deterministic
 from videoswin_cli.training.finetune import finetune
-from videoswin_cli.training.options import FinetuneOptions
+from videoswin_cli.training.result import FinetuneResult
 from videoswin_cli.training.step import Stepper
 
 STILL = ("lr=1e-12", "patience=1", "epochs=6", "ema=0")
@@ -65,7 +64,7 @@ def test_a_run_that_stopped_early_stays_stopped(few: Path, tmp_path: Path) -> No
 
 def test_more_epochs_follow_the_longer_cosine(few: Path, out: Path) -> None:
     notices = Notices()
-    with pytest.raises(UsageError, match=r"\{'epochs': 2\} there and \{'epochs': 1\} here"):
+    with pytest.raises(UsageError, match=r"\{'epochs': 2\}, now \{'epochs': 1\}"):
         train(few, out, "epochs=1")
     done = train(few, out, "epochs=3", notices=notices)
     assert [row["step"] for row in done.epochs] == [2, 4, 6]
@@ -96,33 +95,35 @@ def test_missing_clips_are_named_as_the_cause(few: Path, out: Path, tmp_path: Pa
 
 def test_the_recipe_of_the_run_is_that_of_its_rest(few: Path, out: Path, finished: Path) -> None:
     """Also where config.yaml is gone; more epochs may be given alone."""
-    model = str(few / "tiny.safetensors")
-    options = FinetuneOptions(
-        data=few / "data", val_share=0.3, model=model, out=out, resume=True, device="cpu", workers=0
-    )
-    assert finetune(options).recipe.lr == 0.02
+
+    def resume(**more: Any) -> FinetuneResult:
+        model = str(few / "tiny.safetensors")
+        here: dict[str, Any] = {"out": out, "device": "cpu", "workers": 0}
+        return finetune(few / "data", val_share=0.3, model=model, resume=True, **here, **more)
+
+    assert resume().recipe.lr == 0.02
     check_same_files(out, finished)
     (out / "config.yaml").unlink()
-    assert finetune(options).recipe.lr == 0.02
-    more = replace(options, epochs=3, changes=("patience=2", "save_minutes=1"))
-    assert finetune(more).recipe.patience == 2
-    assert finetune(options).recipe.epochs == 3, "as config.yaml says now"
-    with pytest.raises(UsageError, match=r"'epochs': 3\} there and \{'epochs': 2\} here"):
-        finetune(replace(options, epochs=2))
+    assert resume().recipe.lr == 0.02
+    more = resume(epochs=3, changes=["patience=2", "save_minutes=1"])
+    assert more.recipe.patience == 2
+    assert resume().recipe.epochs == 3, "as config.yaml says now"
+    with pytest.raises(UsageError, match=r"'epochs': 3\}, now \{'epochs': 2\}"):
+        resume(epochs=2)
 
 
 def test_a_run_is_resumed_into_another_folder(few: Path, out: Path, tmp_path: Path) -> None:
-    options = FinetuneOptions(
-        data=few / "data",
+    """Paths may be text."""
+    done = finetune(
+        str(few / "data"),
         val_share=0.3,
         model=str(few / "tiny.safetensors"),
-        out=tmp_path / "new" / "o",
-        resume_from=out / "state.pt",
+        out=str(tmp_path / "new" / "o"),
+        resume_from=str(out / "state.pt"),
         epochs=3,
         device="cpu",
         workers=0,
     )
-    done = finetune(options)
     assert [row["epoch"] for row in done.epochs] == [1, 2, 3]
     assert done.recipe.lr == 0.02
 

@@ -15,7 +15,6 @@ from spawned import run_in_processes
 from tiny import PROTOCOL, TINY
 
 from videoswin_cli.data.augment import Augmentation
-from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.data.training_dataset import TrainingClip
 from videoswin_cli.data.transforms import normalize
 from videoswin_cli.data.view_dataset import FailedVideo
@@ -23,6 +22,7 @@ from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.training.inputs import ClipInputs, EvalLoader
 from videoswin_cli.training.loss import Loss
 from videoswin_cli.training.optimizer import group_parameters, make_optimizer

@@ -8,10 +8,10 @@ from make_video import write_video
 from tiny import PROTOCOL
 
 from videoswin_cli.data.augment import Augmentation
-from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.data.directions import choose_flips
 from videoswin_cli.data.training_dataset import TrainingClip, TrainingClips
 from videoswin_cli.io.paths import configs_dir
+from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import ListedVideo, VideoPart
 from videoswin_cli.training.inputs import CachedClip, mark_classes
 from videoswin_cli.training.targets import Targets

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from videoswin_cli.engine.distributed import Item, World
-from videoswin_cli.engine.runtime import Precision, Runtime
+from videoswin_cli.engine.runtime import Runtime
+from videoswin_cli.options.run import Precision
 from videoswin_cli.training import preparation
 from videoswin_cli.training.preparation import settle_precision
 from videoswin_cli.training.recipe import read_recipe

@@ -13,6 +13,7 @@ from typer.models import CommandInfo
 
 from videoswin_cli.cli import last_net
 from videoswin_cli.cli.console import notice, show_error
+from videoswin_cli.cli.splice import splice
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.io.visible import visible
 from videoswin_cli.version import __version__
@@ -20,16 +21,23 @@ from videoswin_cli.version import __version__
 _WrongUsage = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
 
 _COMMANDS = {  # module and function of the same name, and the first line of its help
-    "predict": "Recognise the actions in videos.",
+    "predict": "Recognize the actions in videos.",
     "eval": "Measure accuracy on a list or a folder of labelled videos.",
     "extract": "Write the features of videos.",
-    "finetune": "Train a model on classes of your own.",
-    "make-dataset": "Make labelled clips: a camera that moves over still pictures.",
-    "models": "List the models, or show one. A bundled one came with the package.",
-    "download": "Fetch checkpoints, check their hashes, and print their paths.",
-    "convert": "Write a checkpoint as safetensors that say what they are.",
+    "finetune": "Train a model on your own classes.",
+    "make-dataset": "Generate labelled synthetic clips of camera motion.",
+    "models": "List available models, or show one in detail.",
+    "download": "Download checkpoints, check their hashes, and print their paths.",
+    "convert": "Convert a checkpoint to a self-describing safetensors file.",
+    "cache": "Show or clear the cache folder.",
     "bench": "Measure decoding, preprocessing and network on this machine.",
 }
+
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+_ENVIRONMENT = """Environment: VIDEOSWIN_HOME, the cache folder (~/.cache/videoswin);
+VIDEOSWIN_OFFLINE=1, no downloads; VIDEOSWIN_PRIVATE_REDIRECTS=1, as --allow-private-redirects;
+VIDEOSWIN_DEBUG=1, tracebacks. `videoswin --install-completion` adds completion to your shell."""
 
 
 class _Group(TyperGroup):
@@ -46,7 +54,7 @@ class _Group(TyperGroup):
             module = cmd_name.replace("-", "_")
             function = getattr(import_module(f"videoswin_cli.cli.{module}"), module)
             self._loaded[cmd_name] = get_command_from_info(
-                CommandInfo(name=cmd_name, callback=function),
+                CommandInfo(name=cmd_name, callback=splice(function), context_settings=_CONTEXT),
                 pretty_exceptions_short=True,
                 rich_markup_mode=None,
             )
@@ -76,7 +84,12 @@ class _Group(TyperGroup):
 
 
 app = typer.Typer(
-    cls=_Group, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+    cls=_Group,
+    context_settings=_CONTEXT,
+    epilog=_ENVIRONMENT,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 
 

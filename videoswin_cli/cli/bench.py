@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from videoswin_cli.cli import options
 from videoswin_cli.cli.console import ProgressBar, cell, print_table, result
+from videoswin_cli.cli.options import SummaryFormatOption
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.atomic import to_json
-from videoswin_cli.model.catalog import DEFAULT_MODEL
+from videoswin_cli.options.run import ModelOptions, RunOptions
 
 
 def bench(
@@ -20,22 +20,8 @@ def bench(
         str | None,
         typer.Argument(metavar="[VIDEO]", help="Of your own.", show_default="one made for this"),
     ] = None,
-    model: options.Model = DEFAULT_MODEL,
-    views: options.Views = "1x1",
-    batch_size: options.BatchSize = None,
-    precision: options.Precision = "fp32",
-    device: options.Device = "auto",
-    decoder: options.Decoder = "auto",
-    workers: Annotated[
-        int,
-        typer.Option(
-            "--workers",
-            min=0,
-            max=options.MAX_WORKERS,
-            metavar="N",
-            help="Decoding processes; 0: in turns.",
-        ),
-    ] = 0,
+    model: ModelOptions = ModelOptions(),
+    run: RunOptions = RunOptions(workers=0),
     videos: Annotated[
         int,
         typer.Option("--videos", min=1, max=100_000, metavar="N", help="How often it is computed."),
@@ -44,7 +30,7 @@ def bench(
         Literal["torchvision"] | None,
         typer.Option("--against", help="Compare with its network, of the same weights."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    format: SummaryFormatOption = "table",
 ) -> None:
     """Measure decoding, preprocessing and network on this machine.
 
@@ -57,32 +43,23 @@ def bench(
         raise UsageError(f"{video} {what}", hint="bench takes one video file, or makes one")
 
     from videoswin_cli.engine.progress import Monitor
-    from videoswin_cli.engine.runtime import RunOptions
     from videoswin_cli.report.benchmark import benchmark_rows
     from videoswin_cli.synthetic.clips import make_test_video
     from videoswin_cli.tasks.bench.bench import bench as measure
 
-    run = RunOptions(
-        views=views,
-        device=device,
-        precision=precision,
-        decoder=decoder,
-        workers=workers,
-        batch_size=batch_size,
-    )
     with TemporaryDirectory() as folder:
         if video is None:
             made = Path(folder) / "340x256-10s.mp4"
             make_test_video(made)
         found = measure(
-            model,
+            model.name,
             video or str(made),
             options=run,
             videos=videos,
             against=against is not None,
             monitor=Monitor(reporter=ProgressBar()),
         )
-    if as_json:
+    if format == "json":
         result(to_json(asdict(found), indent=2))
         return
     rows = list(benchmark_rows(found))

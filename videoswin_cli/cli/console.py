@@ -2,9 +2,8 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
@@ -16,14 +15,31 @@ if TYPE_CHECKING:
     from rich.text import Text
     from tqdm import tqdm
 
-Item = TypeVar("Item")
-
 _LOG_SECONDS = 60  # between two lines of progress where stderr is no terminal
 
 
+class _Verbosity:
+    """What the command line asked for; one per process, as stderr is."""
+
+    quiet = False
+    verbose = False
+
+
+def set_verbosity(*, quiet: bool, verbose: bool) -> None:
+    """Print errors alone, or details too."""
+    _Verbosity.quiet, _Verbosity.verbose = quiet, verbose
+
+
 def notice(text: str) -> None:
-    """Tell the user something that is no result, in one line: a log is read on terminals too."""
-    typer.echo(visible(text), err=True)
+    """A message that is no result, in one line: a log is read on terminals too."""
+    if not _Verbosity.quiet:
+        typer.echo(visible(text), err=True)
+
+
+def detail(text: str) -> None:
+    """A message for `--verbose`."""
+    if _Verbosity.verbose:
+        notice(text)
 
 
 def result(text: object, *, end: str = "\n") -> None:
@@ -33,9 +49,9 @@ def result(text: object, *, end: str = "\n") -> None:
 
 def show_error(error: VideoSwinError) -> None:
     """What is wrong, and what to do."""
-    notice(f"error: {error.message}")
+    typer.echo(visible(f"error: {error.message}"), err=True)
     if error.hint:
-        notice(f"hint: {error.hint}")
+        typer.echo(visible(f"hint: {error.hint}"), err=True)
 
 
 def cell(text: str) -> "Text":
@@ -56,27 +72,12 @@ def print_table(table: "Table") -> None:
     console.print(table)
 
 
-def progress(items: Iterable[Item], *, total: int, unit: str) -> Iterator[Item]:
-    """Pass items on under a progress bar, where there is a terminal and more than one item.
-
-    The bar steps aside while the consumer prints.
-    """
-    if total < 2 or not sys.stderr.isatty():
-        yield from items
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit=unit, file=sys.stderr, dynamic_ncols=True) as bar:
-        for item in items:
-            with bar.external_write_mode(file=sys.stdout):
-                yield item
-            bar.update()
-
-
 class ProgressBar(AbstractContextManager["ProgressBar"]):
     """Reporter of a command: messages above a bar on a terminal, a line per minute in a log."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, silent: bool = False) -> None:
+        """`silent` is for the processes that are not the main one."""
+        self._silent = silent
         self._bar: tqdm[Any] | None = None
         self._unit = ""
         self._total = self._done = self._failed = 0
@@ -85,14 +86,15 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
 
     def notice(self, text: str) -> None:
         """A message of one line."""
-        with nullcontext() if self._bar is None else self._bar.external_write_mode():
-            notice(text)
+        if not self._silent:
+            with nullcontext() if self._bar is None else self._bar.external_write_mode():
+                notice(text)
 
     def start(self, total: int, *, unit: str, done: int = 0) -> None:
         """Work of so many units begins, of which some were done in an earlier run."""
         self._total, self._done, self._unit = total, done, unit
         self._begun = self._printed = time.monotonic()
-        if sys.stderr.isatty():
+        if total > 1 and not self._silent and not _Verbosity.quiet and sys.stderr.isatty():
             from tqdm import tqdm
 
             self._bar = tqdm(
@@ -108,7 +110,7 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         if self._bar is not None:
             self._bar.set_postfix_str(status, refresh=False)
             self._bar.update()
-        elif time.monotonic() - self._printed >= _LOG_SECONDS:
+        elif not self._silent and time.monotonic() - self._printed >= _LOG_SECONDS:
             self._printed = time.monotonic()
             rate = self._computed / (self._printed - self._begun)
             left = (self._total - self._done) / rate / 60
@@ -116,6 +118,14 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
                 f"{self._done} of {self._total} {self._unit}s, {rate:.2f} per second, "
                 f"{left:.0f} minutes left, {status}"
             )
+
+    def printing(self) -> AbstractContextManager[object]:
+        """A block that prints results on stdout, where the bar steps aside."""
+        if self._bar is None:
+            return nullcontext()
+        return cast(
+            "AbstractContextManager[object]", self._bar.external_write_mode(file=sys.stdout)
+        )
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:

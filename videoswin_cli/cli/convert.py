@@ -27,7 +27,7 @@ def convert(
         typer.Option("--dtype", help="Of the tensors in OUT; they are computed with in fp32."),
     ] = "fp32",
 ) -> None:
-    """Write a checkpoint as safetensors that say what they are.
+    """Convert a checkpoint to a self-describing safetensors file.
 
     The result carries architecture, protocol and class names: `--model OUT.safetensors` needs
     nothing else.

@@ -25,7 +25,7 @@ def download(
     ] = False,
     allow_private_redirects: options.AllowPrivateRedirects = False,
 ) -> None:
-    """Fetch checkpoints, check their hashes, and print their paths."""
+    """Download checkpoints, check their hashes, and print their paths."""
     from videoswin_cli.model.weights import ensure
 
     if bool(names) == everything:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from videoswin_cli.cli import options
-from videoswin_cli.cli.console import notice, progress, result
+from videoswin_cli.cli.console import ProgressBar, result
 
 
 def make_dataset(
@@ -29,7 +29,7 @@ def make_dataset(
     ] = None,
     workers: options.Workers = None,
 ) -> None:
-    """Make labelled clips: a camera that moves over still pictures.
+    """Generate labelled synthetic clips of camera motion.
 
     videoswin make-dataset camera-motion clips/ --clips-per-class 100
 
@@ -38,14 +38,15 @@ def make_dataset(
     from videoswin_cli.synthetic.camera import MOTIONS
     from videoswin_cli.synthetic.dataset import make_camera_motion
 
-    made = make_camera_motion(
-        folder,
-        clips_per_class=clips_per_class,
-        seed=seed,
-        pictures=pictures,
-        workers=workers,
-        notice=notice,
-    )
-    for _ in progress(made, total=clips_per_class * len(MOTIONS), unit="clip"):
-        pass
+    with ProgressBar() as bar:
+        bar.start(clips_per_class * len(MOTIONS), unit="clip")
+        for _ in make_camera_motion(
+            folder,
+            clips_per_class=clips_per_class,
+            seed=seed,
+            pictures=pictures,
+            workers=workers,
+            notice=bar.notice,
+        ):
+            bar.advance()
     result(folder)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from videoswin_cli.cli.console import cell, print_table, result
+from videoswin_cli.cli.options import SummaryFormatOption
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.atomic import to_json
 from videoswin_cli.model.catalog import ModelSpec, flatten_spec, list_specs, load_spec
@@ -31,16 +32,16 @@ def models(
         str | None,
         typer.Option("--dataset", metavar="D", help="Only those trained on it, say k400 or ssv2."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    format: SummaryFormatOption = "table",
 ) -> None:
-    """List the models, or show one. A bundled one came with the package.
+    """List available models, or show one in detail.
 
     Accuracies are as published, under the protocol shown; GFLOPs are counted multiply-adds of one
     view of 32x224x224, which papers print as FLOPs.
     """
     if name is not None:
         facts = _facts(load_spec(name))
-        result(to_json(facts, indent=2) if as_json else _page(facts))
+        result(to_json(facts, indent=2) if format == "json" else _page(facts))
         return
     specs = [spec for spec in list_specs() if dataset is None or _is_of(spec, dataset)]
     if not specs:
@@ -49,7 +50,7 @@ def models(
             f"no model was trained on {dataset!r}",
             hint=f"there are {', '.join(known)}, or for short {', '.join(_SHORT_NAMES)}",
         )
-    if as_json:
+    if format == "json":
         result(to_json([_facts(spec) for spec in specs], indent=2))
     else:
         _print_table(specs)

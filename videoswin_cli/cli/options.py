@@ -6,10 +6,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from videoswin_cli.data.lists import ListFormat, times
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.paths import PRIVATE_REDIRECTS_VARIABLE
-from videoswin_cli.model.catalog import DEFAULT_MODEL
+from videoswin_cli.options import parsers as times
+from videoswin_cli.options.run import DEFAULT_MODEL
+from videoswin_cli.options.source import ListFormat
+from videoswin_cli.options.tasks import SummaryFormat
 
 MAX_WORKERS = 256  # processes; each holds some 300 MB
 MAX_BATCH_SIZE = 1024  # views or clips at once
@@ -208,3 +210,11 @@ Split = Annotated[
 Shard = Annotated[
     str, typer.Option("--shard", metavar="I/N", help="Do the I-th of N parts only, I from 1.")
 ]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[INPUT...]",
+        help="Videos, folders, globs, @list.txt, - for paths on stdin, http(s) URLs.",
+    ),
+]
+SummaryFormatOption = Annotated[SummaryFormat, typer.Option("--format", "-f", help="How to print.")]

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from videoswin_cli.data.decoding.open import OpenOptions
+from videoswin_cli.data.decoding.open import open_as
 from videoswin_cli.data.decoding.picture import read_picture
 from videoswin_cli.data.failures import name_reason
 from videoswin_cli.data.segments import find_span
 from videoswin_cli.data.workers import count_workers, load_in_workers
+from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import VideoPart
 
 _FEW = 5  # of which each gets a line
@@ -44,7 +45,7 @@ def _check_all(
 
 
 def _open(parts: Sequence[VideoPart], opening: OpenOptions, number: int) -> None:
-    with opening.open(parts[number].path) as video:
+    with open_as(parts[number].path, opening) as video:
         find_span(video, parts[number].segment)
 
 

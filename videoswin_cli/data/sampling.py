@@ -9,11 +9,10 @@ import math
 import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise, takewhile
 
 from videoswin_cli.errors import UsageError
-from videoswin_cli.records import InputProtocol, SamplingRule
+from videoswin_cli.records import InputProtocol, SamplingRule, Stride
 
 Clips = tuple[tuple[int, ...], ...]
 Bounds = Sequence[float]  # s: start of each frame, and the end of the last one
@@ -29,10 +28,10 @@ def sample_clips(
     Args:
         protocol: names the rule, the frames a clip and the interval or frame rate.
         frames: frames of the video, at least 1.
-        fps: frames a second of the video; used by the torchvision rule only.
+        fps: frames per second of the video; used where it is resampled.
         clips: how many clips to take.
         bounds: start of each frame and the end of the last one in seconds, where the frame rate is
-            not constant; used by the torchvision rule only.
+            not constant; used where it is resampled.
 
     Returns:
         `clips` tuples of `protocol.clip_frames` frame numbers, each in 0..frames - 1.
@@ -42,9 +41,11 @@ def sample_clips(
     """
     assert frames >= 1, frames
     assert clips >= 1, clips
+    kept = _timeline(protocol, frames, fps, bounds)
     if protocol.sampling == "torchvision":
-        return _torchvision(protocol, _resample(protocol, frames, fps, bounds), clips)
-    return _RULES[protocol.sampling](protocol, frames, clips)
+        return _torchvision(protocol, kept, clips)
+    found = _RULES[protocol.sampling](protocol, len(kept), clips)
+    return tuple(tuple(kept[number] for number in clip) for clip in found)
 
 
 def random_clip(
@@ -55,30 +56,18 @@ def random_clip(
     Args:
         protocol: names the rule, the frames a clip and the interval or frame rate.
         frames: frames of the video, at least 1.
-        fps: frames a second of the video; used by the torchvision rule only.
+        fps: frames per second of the video; used where it is resampled.
         share: random number, 0 to below 1, that decides the place. The uniform rule moves the frame
             within each of its segments by it.
         bounds: as for `sample_clips`.
     """
+    timeline = _timeline(protocol, frames, fps, bounds)
     if protocol.sampling == "uniform":
-        segment = frames / protocol.clip_frames
-        return tuple(int((i + share) * segment) for i in range(protocol.clip_frames))
-    timeline: Sequence[int] = range(frames)
-    if protocol.sampling == "torchvision":
-        timeline = _resample(protocol, frames, fps, bounds)
-        steps = list(range(protocol.clip_frames))
-    else:
-        steps = [i * protocol.interval_frames for i in range(protocol.clip_frames)]
+        segment = len(timeline) / protocol.clip_frames
+        return tuple(timeline[int((i + share) * segment)] for i in range(protocol.clip_frames))
+    steps = [i * _interval(protocol) for i in range(protocol.clip_frames)]
     start = int(share * max(len(timeline) - steps[-1], 1))
     return tuple(timeline[(start + step) % len(timeline)] for step in steps)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stride:
-    """From the start of one window to the start of the next. Exactly one of the two is set."""
-
-    frames: int | None = None  # of the video
-    seconds: float | None = None
 
 
 def slide_windows(
@@ -109,17 +98,15 @@ def slide_windows(
             "this model spreads its frames over the whole video: there are no windows to slide",
             hint="use --per video or --per clip",
         )
-    interval = protocol.interval_frames
-    timeline: Sequence[int] = range(len(times))  # frames that windows are made of
-    if protocol.sampling == "torchvision":
-        interval = 1
-        timeline = _resample(protocol, len(times), _average_fps(times), bounds)
+    interval = _interval(protocol)
+    timeline = _timeline(protocol, len(times), _average_fps(times), bounds)
     steps = [i * interval for i in range(protocol.clip_frames)]
     room = len(timeline) - (steps[-1] + 1)
     if room < 0:
         return (tuple(timeline[step % len(timeline)] for step in steps),)
-    if stride is not None and protocol.sampling == "torchvision":
-        return _slide_at_rate(protocol, times, stride, bounds, tail=tuple(timeline[room:]))
+    if stride is not None and resamples(protocol):
+        tail = tuple(timeline[room + step] for step in steps)
+        return _slide_at_rate(protocol, times, stride, bounds, tail=tail)
     if stride is None:
         starts = list(range(0, room + 1, len(steps) * interval))
     else:
@@ -138,13 +125,14 @@ def _slide_at_rate(
     tail: tuple[int, ...],
 ) -> Clips:
     """Windows of the frame rate of a model; `tail` is that which ends with the video."""
-    size, fps = protocol.clip_frames, _average_fps(times)
+    interval, fps = _interval(protocol), _average_fps(times)
+    size = (protocol.clip_frames - 1) * interval + 1
     windows = []
     for first in _stride_frames(times, stride):
         kept = _resample(protocol, len(times), fps, bounds, first=first, most=size + 1)
         if len(kept) < size:
             break
-        windows.append(tuple(kept[:size]))
+        windows.append(tuple(kept[:size:interval]))
         if len(kept) == size:  # no frame is left behind it
             tail = windows[-1]
     return (*windows, tail) if tail[0] > windows[-1][0] else tuple(windows)
@@ -171,11 +159,10 @@ def loops(
     protocol: InputProtocol, *, frames: int, fps: float, bounds: Bounds | None = None
 ) -> bool:
     """Whether the video is shorter than one clip, so that its frames are repeated."""
+    kept = len(_timeline(protocol, frames, fps, bounds))
     if protocol.sampling == "uniform":
-        return frames < protocol.clip_frames
-    if protocol.sampling == "torchvision":
-        return len(_resample(protocol, frames, fps, bounds)) < protocol.clip_frames
-    return frames < _clip_span(protocol)
+        return kept < protocol.clip_frames
+    return kept < (protocol.clip_frames - 1) * _interval(protocol) + 1
 
 
 def _official(protocol: InputProtocol, frames: int, clips: int) -> Clips:
@@ -244,6 +231,23 @@ def _clip_span(protocol: InputProtocol) -> int:
 def _strided(protocol: InputProtocol, frames: int, starts: list[int]) -> Clips:
     steps = [i * protocol.interval_frames for i in range(protocol.clip_frames)]
     return tuple(tuple((start + step) % frames for step in steps) for start in starts)
+
+
+def resamples(protocol: InputProtocol) -> bool:
+    """Whether the frames of a video are brought to another rate before clips are taken."""
+    return protocol.sampling == "torchvision" or protocol.frame_rate is not None
+
+
+def _interval(protocol: InputProtocol) -> int:
+    """Frames from one sampled frame to the next, of those that are left after resampling."""
+    return 1 if protocol.sampling == "torchvision" else protocol.interval_frames
+
+
+def _timeline(
+    protocol: InputProtocol, frames: int, fps: float, bounds: Bounds | None
+) -> Sequence[int]:
+    """Frames of a video that clips are taken from."""
+    return _resample(protocol, frames, fps, bounds) if resamples(protocol) else range(frames)
 
 
 def _resample(

@@ -45,13 +45,16 @@ def expand_inputs(
         UsageError: nothing is there, or a folder, glob or list holds no video.
     """
     folders = _Folders(all_files=all_files)
-    named = list(dict.fromkeys(path for text in inputs for path in _expand(text, stdin, folders)))
+    every = [path for text in inputs for path in _expand(text, stdin, folders)]
+    named = list(dict.fromkeys(every))
     if not named:
         raise UsageError("no input: name a video, a folder, a glob, @list.txt or a URL")
     videos: dict[str, str] = {}
     for path in named:
         videos.setdefault(path if is_url(path) else same_spelling(path), path)
     notices = [describe_left_out_videos(merge_left_out(folders.left_out), all_files=all_files)]
+    if repeated := len(every) - len(named):
+        notices.append(f"{repeated} paths are named again; each is read once")
     if again := len(named) - len(videos):
         notices.append(f"{again} paths name a file again in another spelling; each is read once")
     return Inputs(videos=tuple(videos.values()), notices=tuple(filter(None, notices)))
@@ -91,6 +94,11 @@ def _expand(text: str, stdin: Iterable[str], folders: _Folders) -> Iterator[str]
         raise UsageError(f"cannot read {text}: {reason}") from error
     if text.startswith("@"):
         return map(_respell, _listed(Path(text[1:])))
+    if (scheme := text.partition("://")[0]) != text:
+        raise UsageError(
+            f"{scheme}:// cannot be read: {text}",
+            hint="only http:// and https:// URLs are read; download it first",
+        )
     if glob.has_magic(text):
         return _matching(text, folders)
     raise UsageError(

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from videoswin_cli.data.augment import Augmentation, augment
-from videoswin_cli.data.decoding.open import OpenOptions, Video
+from videoswin_cli.data.decoding.open import Video, open_as
 from videoswin_cli.data.failures import name_reason
 from videoswin_cli.data.sampling import random_clip
 from videoswin_cli.data.segments import find_span
 from videoswin_cli.data.view_dataset import FailedVideo, frames_at_once, varying_bounds
+from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import InputProtocol, Segment, VideoPart
 from videoswin_cli.seeding import seeded
 
@@ -50,7 +51,7 @@ class TrainingClips:
         begun = time.perf_counter()
         part = self.parts[number]
         try:
-            with self.opening.open(part.path) as video:
+            with open_as(part.path, self.opening) as video:
                 frames, flipped = self._read(video, part.segment, seeded(self.seed, "clip", draw))
         except Exception as error:  # noqa: BLE001 - as in `iter_video`
             return FailedVideo(path=part.path, reason=name_reason(error, part.path))

@@ -10,14 +10,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from videoswin_cli.data.decoding.open import OpenOptions, Video, describe_missing
+from videoswin_cli.data.decoding.open import Video, describe_missing, open_as
 from videoswin_cli.data.failures import name_reason
-from videoswin_cli.data.sampling import Bounds, loops, sample_clips
+from videoswin_cli.data.sampling import Bounds, loops, resamples, sample_clips
 from videoswin_cli.data.segments import find_span
 from videoswin_cli.data.sources import is_url
 from videoswin_cli.data.transforms import Box, crop_corners, resize, resized_size
 from videoswin_cli.errors import VideoError
 from videoswin_cli.io.remote import local_copy
+from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import InputProtocol, Segment, VideoInfo, VideoPart, Views
 
 Corners = tuple[tuple[int, int], ...]  # (top, left) in px
@@ -156,7 +157,7 @@ def iter_video(
     begun = time.perf_counter()
     try:
         file = local_copy(path) if is_url(path) else Path(path)
-        with opening.open(file) as video:
+        with open_as(file, opening) as video:
             for views in read(video):
                 yield replace(views, seconds=time.perf_counter() - begun)
                 begun = time.perf_counter()
@@ -255,7 +256,7 @@ def describe_sampling(
     protocol: InputProtocol, video: Video, *, frames: int, bounds: Bounds | None
 ) -> Iterator[str]:
     """What a user should know about a video and the clips that were taken from it."""
-    fps, by_rate = video.info.fps, protocol.sampling == "torchvision"
+    fps, by_rate = video.info.fps, resamples(protocol)
     yield from video.notes
     if loops(protocol, frames=frames, fps=fps, bounds=bounds):
         yield f"only {frames} frames: shorter than a clip, so it loops as in training"

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
 
-from videoswin_cli.data.decoding.open import OpenOptions, Video
-from videoswin_cli.data.sampling import Stride, slide_windows
+from videoswin_cli.data.decoding.open import Video
+from videoswin_cli.data.sampling import slide_windows
 from videoswin_cli.data.segments import find_span
 from videoswin_cli.data.view_dataset import (
     FailedVideo,
@@ -24,7 +24,8 @@ from videoswin_cli.data.view_dataset import (
 )
 from videoswin_cli.data.workers import Notice, load_streams_in_workers, quiet
 from videoswin_cli.errors import VideoError
-from videoswin_cli.records import InputProtocol, Segment, VideoPart, Views
+from videoswin_cli.options.run import OpenOptions
+from videoswin_cli.records import InputProtocol, Segment, Stride, VideoPart, Views
 
 WINDOWS_AT_ONCE = 8  # of 32 frames: 256 frames, 60 MB of 340x256
 

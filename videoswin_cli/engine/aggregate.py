@@ -1,15 +1,14 @@
 """Views become one answer a video. Its arithmetic is where scores go wrong, so it lives apart."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from videoswin_cli.errors import UsageError
+from videoswin_cli.options.tasks import Average
 from videoswin_cli.records import ClassProbability
-
-Average = Literal["prob", "score"]
 
 
 def average_views(logits: Tensor, *, how: Average = "prob", multi_label: bool = False) -> Tensor:

@@ -15,26 +15,12 @@ from datetime import timedelta
 from typing import TypeVar
 
 from videoswin_cli.errors import UsageError
-from videoswin_cli.ranges import shown
+from videoswin_cli.records import Shard
 
 Item = TypeVar("Item")
 
 _TIMEOUT = timedelta(days=30)  # processes end hours apart; one that dies is noticed at once
 _UNSET = "torchrun and srun set it; unset {} to run a single process"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shard:
-    """One hand of the deal."""
-
-    index: int = 0  # from 0
-    count: int = 1
-
-    def select(self, items: Sequence[Item]) -> Sequence[Item]:
-        return items[self.index :: self.count]
-
-    def __str__(self) -> str:
-        return f"{self.index + 1}-of-{self.count}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,29 +69,15 @@ class World:
         dist.all_gather_object(everybody, items)
         return [item for part in everybody for item in part or []]
 
-    def broadcast(self, value: Item) -> Item:
-        """The value of the first process, on all of them."""
-        (first,) = self.share([value] if self.is_main else [])
-        return first
+    def broadcast(self, value: Item | None) -> Item:
+        """The value of the main process, on all of them; the others' count for nothing."""
+        (found,) = self.share([value] if self.is_main else [])
+        assert found is not None
+        return found
 
     def wait(self) -> None:
         """Until all processes are here."""
         self.share([None])
-
-
-def parse_shard(text: str) -> Shard:
-    """`2/4` is the second of four.
-
-    Raises:
-        UsageError: anything else.
-    """
-    match = re.fullmatch(r"([0-9]{1,5})/([1-9][0-9]{0,4})", text)
-    if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise UsageError(
-            f"no such shard: {shown(text)}",
-            hint="use I/N with I from 1 to N, at most 99999: 1/4, 2/4, 3/4, 4/4",
-        )
-    return Shard(index=int(match[1]) - 1, count=int(match[2]))
 
 
 def find_world(environment: Mapping[str, str] = os.environ) -> World:

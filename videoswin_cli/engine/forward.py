@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 
@@ -10,16 +10,13 @@ import torch
 from torch import Tensor
 
 from videoswin_cli.data.transforms import normalize
-from videoswin_cli.data.view_dataset import FailedVideo, Gap, VideoViews, ViewDataset
-from videoswin_cli.data.views import resolve_views
-from videoswin_cli.data.workers import count_workers, load_in_workers
+from videoswin_cli.data.view_dataset import FailedVideo, Gap, VideoViews
 from videoswin_cli.engine.progress import Monitor
-from videoswin_cli.engine.runtime import RunOptions, Runtime, choose_runtime
+from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.model.inference_plan import InferencePlan
-from videoswin_cli.model.loading import LoadedModel
-from videoswin_cli.model.swin3d import Swin3D
-from videoswin_cli.records import InputProtocol, VideoInfo, VideoPart
+from videoswin_cli.model.swin3d import Swin3D as VideoNetwork
+from videoswin_cli.records import InputProtocol, VideoInfo
 
 _NOT_FINITE = "the network answers with NaN or infinity: broken weights, or too much for fp16"
 
@@ -38,55 +35,15 @@ class ViewOutputs:
     unread: int  # clips of this video that come after these
 
 
-def run_videos(
-    model: LoadedModel,
-    parts: Sequence[VideoPart],
-    *,
-    options: RunOptions,
-    monitor: Monitor | None = None,
-) -> Iterator[ViewOutputs | FailedVideo]:
-    """Logits of every view of every video, in the order of `parts`, as each video ends.
-
-    Raises:
-        UsageError: an option does not fit the model.
-    """
-    protocol = model.spec.protocol
-    monitor = monitor or Monitor()
-    runtime, network = prepare(model, options)
-    dataset = ViewDataset(
-        parts,
-        protocol=protocol,
-        views=resolve_views(options.views, protocol),
-        opening=options.opening,
-    )
-    workers = choose_workers(options, runtime, videos=len(parts))
-    return forward_videos(
-        load_in_workers(dataset, range(len(parts)), workers=workers, notice=monitor.notice),
-        network,
-        protocol=protocol,
-        runtime=runtime,
-        batch_size=options.batch_size or runtime.good_batch_size,
-        monitor=monitor,
-    )
-
-
-def prepare(model: LoadedModel, options: RunOptions) -> tuple[Runtime, Swin3D]:
+def prepare(network: VideoNetwork, runtime: Runtime) -> VideoNetwork:
     """The network as it shall compute: where, how precisely, and on a CPU by its plan.
 
-    That of the model itself stays as it is.
+    It is copied where device or dtype are others; that of the caller stays as it is.
     """
-    runtime = choose_runtime(device=options.device, precision=options.precision)
-    network = model.network
     here = next(network.parameters())
     if (here.device, here.dtype) != (runtime.device, runtime.dtype):
         network = deepcopy(network).to(device=runtime.device, dtype=runtime.dtype)
-    return runtime, InferencePlan(network) if runtime.on_cpu else network
-
-
-def choose_workers(options: RunOptions, runtime: Runtime, *, videos: int) -> int:
-    if options.workers is not None:
-        return min(options.workers, videos)
-    return count_workers(videos, on_cpu=runtime.on_cpu)
+    return InferencePlan(network) if runtime.on_cpu else network
 
 
 def forward_videos(

@@ -1,4 +1,4 @@
-"""What `--device auto` and `--precision auto` come to for a model on this machine."""
+"""What `--precision auto` comes to for a model on this machine."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,120 +8,121 @@ from torch import Tensor
 
 from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.forward import prepare
-from videoswin_cli.engine.runtime import Precision, RunOptions, choose_runtime
+from videoswin_cli.engine.runtime import DTYPES, Runtime, choose_runtime
+from videoswin_cli.engine.settings import Settings
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.loading import LoadedModel
 from videoswin_cli.model.machine import this_machine
+from videoswin_cli.options.run import Precision, PrecisionChoice
 
 _CPU_WORTH = 1.5  # times as fast must a product be in bf16: the rest of the network gains less
-_BOUND = 0.1  # of the spread of the answers
+_BOUND = 0.1  # of the standard deviation of the logits
 _TRIAL = (1, 3, 8, 112, 112)  # a sixteenth of a usual view
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """Description of the run of an output, for other shards and for a resume."""
+    """Precision in the description of an output, for other shards and for a resume."""
 
     read: Callable[[], Precision | None] = lambda: None  # None: it says nothing yet
-    # Write down what was decided; gives what another run wrote first.
-    keep: Callable[[RunOptions], Precision] = lambda run: run.precision
+    # Write down a run as decided; gives the precision that another run wrote first.
+    keep: Callable[[LoadedModel, Settings], Precision] = lambda _, run: run.runtime.precision
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Decision:
+class Decision:
+    """A precision, and what to say about it behind its name."""
+
     precision: Precision
-    reason: str
+    reason: str = ""
 
 
-_ALONE, _NO_RECORD = World(), Record()
+NO_RECORD = Record()
 
 
-def resolve_auto(
-    model: LoadedModel,
-    options: RunOptions,
-    *,
-    notice: Callable[[str], None],
-    world: World = _ALONE,
-    record: Record = _NO_RECORD,
-) -> RunOptions:
-    """Options without `auto` in device and precision; what was chosen is told.
+def decide_precision(
+    choice: PrecisionChoice, model: LoadedModel, settings: Settings, world: World, record: Record
+) -> Decision:
+    """The precision of a run, the same in all processes.
 
     `auto` is what the output was begun in. Where there is none yet it is bf16 where the device is
-    fast with it and the answers of this model to noise stay within a tenth of their standard
-    deviation of those in fp32; else it is fp32.
+    fast with it and it changes the logits of this model on noise by a tenth of their standard
+    deviation at most; else it is fp32.
 
     Args:
+        choice: as asked for.
         model: that is to run.
-        options: as asked for.
-        notice: prints what was chosen.
-        world: the first of them decides for all.
-        record: of the output; only the first process uses it.
+        settings: of the run, in fp32 where the choice is `auto`.
+        world: its main process decides for all.
+        record: of the output; only the main process uses it.
 
     Raises:
-        UsageError: no such device here, no such precision, or one that cannot be computed here.
+        UsageError: the device cannot compute in it.
     """
-    runtime = choose_runtime(device=options.device, precision=options.precision)
-    settled = replace(options, device=str(runtime.device), precision=runtime.precision)
-    reason = ""
-    if options.precision == "auto":
-        decided = [_decide(model, settled, record)] if world.is_main else []
-        (decision,) = world.share(decided)
-        settled, reason = replace(settled, precision=decision.precision), decision.reason
-        _check_possible(settled)
-    elif settled.precision == "fp32" and is_fast_in_bf16(runtime.device):
-        reason = "; bf16 is faster on this machine: --precision auto tries it"
-    notice(f"computing on {settled.device} in {settled.precision}{reason}")
-    return settled
+    device = settings.runtime.device
+    if choice != "auto":
+        reason = ""
+        if choice == "fp32" and is_fast_in_bf16(device):
+            reason = "; bf16 is faster on this machine: --precision auto tries it"
+        return Decision(precision=choice, reason=reason)
+    (decision,) = world.share([_decide(model, settings, record)] if world.is_main else [])
+    _check_possible(decision.precision, device)
+    return decision
 
 
 def is_fast_in_bf16(device: torch.device) -> bool:
-    """Whether bf16 is worth a trial; measured at most once a machine, on a CPU."""
+    """Whether bf16 is worth a trial; measured at most once per machine, on a CPU."""
     if device.type == "cpu":
         return this_machine().bf16 > _CPU_WORTH
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def _decide(model: LoadedModel, options: RunOptions, record: Record) -> _Decision:
+def _decide(model: LoadedModel, settings: Settings, record: Record) -> Decision:
     found = record.read()
     if found is None:
-        decision = _try_bf16(model, options)
-        found = record.keep(replace(options, precision=decision.precision))
+        decision = _try_bf16(model, settings.runtime.device)
+        runtime = replace(settings.runtime, dtype=DTYPES[decision.precision])
+        found = record.keep(model, replace(settings, runtime=runtime))
         if found == decision.precision:
             return decision
-    return _Decision(precision=found, reason=": the output was begun so")
+    return Decision(precision=found, reason=": as the output was begun")
 
 
-def _try_bf16(model: LoadedModel, options: RunOptions) -> _Decision:
-    if not is_fast_in_bf16(torch.device(options.device)):
-        return _Decision(precision="fp32", reason="")
-    change = _change_in_bf16(model, options)
+def _try_bf16(model: LoadedModel, device: torch.device) -> Decision:
+    if not is_fast_in_bf16(device):
+        return Decision(precision="fp32")
+    change = _change_in_bf16(model, device)
     if change <= _BOUND:
-        return _Decision(precision="bf16", reason=": --precision fp32 for the exact scores")
-    reason = f": in bf16 the answers of this model change by {change:.2f} of their spread"
-    return _Decision(precision="fp32", reason=reason)
+        return Decision(precision="bf16", reason=": --precision fp32 for the exact scores")
+    return Decision(
+        precision="fp32",
+        reason=f": bf16 changes this model's logits by {change:.2f} standard deviations",
+    )
 
 
-def _check_possible(options: RunOptions) -> None:
+def _check_possible(precision: Precision, device: torch.device) -> None:
     """Raises UsageError where this device cannot do what was decided elsewhere."""
     try:
-        choose_runtime(device=options.device, precision=options.precision)
+        choose_runtime(device=str(device), precision=precision)
     except UsageError as error:
         raise UsageError(
-            f"the run was begun in {options.precision}: {error.message}",
+            f"the run was begun in {precision}: {error.message}",
             hint="choose another output or --device",
         ) from error
 
 
-def _change_in_bf16(model: LoadedModel, options: RunOptions) -> float:
-    """The largest of any answer, in standard deviations of the answers."""
-    exact, rounded = _answer(model, options, "fp32"), _answer(model, options, "bf16")
+def _change_in_bf16(model: LoadedModel, device: torch.device) -> float:
+    """The largest change of a logit, in standard deviations of the logits."""
+    exact, rounded = (
+        _compute_noise(model, device, dtype) for dtype in (torch.float32, torch.bfloat16)
+    )
     return float((rounded - exact).abs().max() / exact.std())
 
 
 @torch.inference_mode()
-def _answer(model: LoadedModel, options: RunOptions, precision: Precision) -> Tensor:
-    runtime, network = prepare(model, replace(options, precision=precision))
+def _compute_noise(model: LoadedModel, device: torch.device, dtype: torch.dtype) -> Tensor:
+    network = prepare(model.network, Runtime(device=device, dtype=dtype))
     clips = torch.randn(_TRIAL, generator=torch.Generator().manual_seed(0))
     compute = network.pool if network.head is None else network
-    answers: Tensor = compute(clips.to(runtime.device, runtime.dtype))
-    return answers.float()
+    found: Tensor = compute(clips.to(device, dtype))
+    return found.float()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,6 +24,10 @@ class Reporter(Protocol):
     def advance(self, *, failed: bool = False, status: str = "") -> None:
         """One more unit is done; `status` says how it stands."""
 
+    def printing(self) -> AbstractContextManager[object]:
+        """A block that prints results, which must not mix with the progress on a terminal."""
+        ...
+
 
 class Silent:
     """Reporter of the processes that are not the main one, and of Python callers."""
@@ -35,6 +40,9 @@ class Silent:
 
     def advance(self, *, failed: bool = False, status: str = "") -> None:
         pass
+
+    def printing(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
 
 @dataclass

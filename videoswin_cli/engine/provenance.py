@@ -6,11 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from videoswin_cli.engine.runtime import DTYPES, Precision, RunOptions
+from videoswin_cli.engine.runner import Runner
+from videoswin_cli.engine.runtime import DTYPES
+from videoswin_cli.engine.settings import Settings
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.atomic import atomic_write, to_json
 from videoswin_cli.io.fetch import hash_file
 from videoswin_cli.model.loading import LoadedModel
+from videoswin_cli.options.run import Precision
 from videoswin_cli.version import __version__
 
 Description = dict[str, Any]
@@ -19,23 +22,29 @@ _MAY_DIFFER = ("version",)
 _HINT = "choose another output, or remove that one (extract: --overwrite)"
 
 
-def describe_run(model: LoadedModel, options: RunOptions, **more: Any) -> Description:
+def describe_run(runner: Runner, **more: Any) -> Description:
     """What results depend on, as JSON can hold it.
 
     Not the device, batch size or number of processes: these change them by float noise at most.
     """
+    return describe_settings(runner.model, runner.settings, **more)
+
+
+def describe_settings(model: LoadedModel, settings: Settings, **more: Any) -> Description:
+    """As `describe_run`, before there is a runner."""
+    protocol, opening = settings.protocol, settings.opening
     description = {
         "model": model.spec.name,
         "weights_sha256": hash_file(model.weights),
         "weights_set": model.weights_set,
-        "views": options.views,
-        "precision": options.precision,
-        "decoder": options.decoder,
-        "stream": options.stream,
-        "allow_truncated": options.allow_truncated,
+        "views": str(settings.views),
+        "precision": settings.runtime.precision,
+        "decoder": opening.decoder,
+        "stream": opening.stream,
+        "allow_truncated": opening.allow_truncated,
         **more,
-        "variable_rate": "time stamps" if model.spec.protocol.frame_rate else "frame numbers",
-        "protocol": asdict(model.spec.protocol),
+        "variable_rate": "time stamps" if protocol.frame_rate else "frame numbers",
+        "protocol": asdict(protocol),
         "version": __version__,
     }
     parsed: Description = json.loads(json.dumps(description))
@@ -97,7 +106,7 @@ def check_equal(
     if keys == ["precision"] and read_precision(dict(found)) is not None:
         hint = f"--precision {found['precision']} or auto resumes it; or {hint}"
     raise UsageError(
-        f"{where} is of another run: {keys[0]} is {there} there and {here} here"
+        f"{where} belongs to a different run: {keys[0]} was {there}, now {here}"
         + (f" ({', '.join(keys[1:])} differ too)" if keys[1:] else ""),
         hint=hint,
     )

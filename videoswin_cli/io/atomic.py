@@ -42,7 +42,7 @@ def atomic_write(path: Path, *, keep: bool = False, tidy: bool = True) -> Iterat
         UsageError: there is no such folder, or it cannot be written to.
         VideoSwinError: the file cannot be written, as on a full disk.
     """
-    if _is_stream(path):
+    if is_stream(path):
         yield path
         return
     try:
@@ -97,7 +97,7 @@ def check_writable(
     """
     if path.is_dir():
         raise UsageError(f"cannot write {path}: it is a folder")
-    if _is_stream(path):
+    if is_stream(path):
         return
     for name in inputs:
         with suppress(OSError):  # too long a name, say: no file
@@ -122,7 +122,7 @@ def check_no_stream(path: Path, *, from_shell: bool = False) -> None:
     if from_shell and str(path).startswith(("/dev/fd/", "/proc/self/fd/")):
         return
     with suppress(OSError, ValueError):  # no such name: whoever opens it says so
-        if _is_stream(path):
+        if is_stream(path):
             raise UsageError(f"{path}: a pipe, socket or device", hint="give a file")
 
 
@@ -237,5 +237,6 @@ def _remove_if_left(draft: Path, *, kept: bool) -> None:
         os.close(descriptor)
 
 
-def _is_stream(path: Path) -> bool:
+def is_stream(path: Path) -> bool:
+    """Whether a path is a device, pipe or socket."""
     return path.exists() and not path.is_file() and not path.is_dir()

@@ -15,7 +15,6 @@ from videoswin_cli.model.limits import ARCHITECTURE_RANGES, PROTOCOL_RANGES, fin
 from videoswin_cli.ranges import Range, find_outside, shown
 from videoswin_cli.records import Architecture, InputProtocol
 
-DEFAULT_MODEL = "swin-tiny-k400"
 PUBLISHERS = ("videoswin", "official", "mmaction2", "torchvision", "paddlevideo", "microsoft")
 
 

@@ -1,7 +1,8 @@
 """A weight file becomes a ready network: find, read, rename, check, fill. And the way back."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -12,12 +13,13 @@ from videoswin_cli.io.visible import name_some
 from videoswin_cli.model.catalog import ModelSpec, load_spec
 from videoswin_cli.model.checkpoint import RawCheckpoint, read_checkpoint, write_safetensors
 from videoswin_cli.model.description import Description, read_description, to_metadata
-from videoswin_cli.model.finding import choose_network, find_network
+from videoswin_cli.model.finding import FoundNetwork, choose_network, find_network
 from videoswin_cli.model.fitting import fitting_models, likely_models
 from videoswin_cli.model.label_files import list_labels, read_labels
 from videoswin_cli.model.layouts import Layout, infer_architecture
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.model.weights import ensure
+from videoswin_cli.options.run import ModelOptions
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _MOST_CLASSES = 1_000_000  # that names are made up for
@@ -51,6 +53,134 @@ class LoadedModel:
         return "; ".join((first, *self.remarks))
 
 
+@dataclass(frozen=True, kw_only=True)
+class FoundModel:
+    """A model by name, YAML or file: all that is known of it before its weights are fetched."""
+
+    published: ModelSpec  # as named
+    own_labels: tuple[str, ...] | None  # that a file of ours brings along
+    label_file: Path | None  # chosen instead of the model's
+    weights: Path | None  # None: those of the model, not fetched yet
+    network: FoundNetwork | None  # in the weights, where they are here
+    raw: RawCheckpoint | None
+    weights_set: str | None
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self.published if self.network is None else self.network.spec
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in index order, as far as the weights are known."""
+        return _class_names(self.spec, self.label_file, self.own_labels, published=self.published)
+
+
+def find_model(
+    model: str,
+    *,
+    checkpoint: str | Path | None = None,
+    labels: str | Path | None = None,
+    with_head: bool = False,
+    weights_set: str | None = None,
+) -> FoundModel:
+    """Find a model, and look at its class names; nothing is fetched.
+
+    Args:
+        model: a name from `videoswin models`, a YAML of the same form, or a self-describing
+            safetensors file.
+        checkpoint: weights of any known layout to load into it. They may have another number of
+            classes than the model.
+        labels: class names, one per line, instead of the model's.
+        with_head: refuse what has no classes.
+        weights_set: which of several sets of weights in one file: a name, `ema` or `model`.
+
+    Raises:
+        UsageError: no such model, a wrong YAML or label file, or no head where one is needed.
+        CheckpointError: the file is unsafe, unreadable or does not fit the model.
+    """
+    if not isinstance(model, str):
+        raise UsageError(
+            f"a model of type {type(model).__name__}: expected a name or a file, as text"
+        )
+    published, own, raw = _read_model(model)
+    weights = Path(model) if raw is not None else None
+    if with_head and published.kind == "image":
+        raise _headless(published)
+    if checkpoint is not None:
+        weights, raw = Path(checkpoint), read_checkpoint(checkpoint)
+    network = None
+    if raw is not None and weights is not None:
+        network = find_network(raw, weights, published, weights_set)
+    found = FoundModel(
+        published=published,
+        own_labels=own,
+        label_file=None if labels is None else Path(labels),
+        weights=weights,
+        network=network,
+        raw=raw,
+        weights_set=weights_set,
+    )
+    if with_head and not found.spec.architecture.num_classes:
+        raise _headless(found.spec)
+    found.labels  # noqa: B018 - wrong ones are reported before a download
+    return found
+
+
+def find_chosen(
+    options: ModelOptions, *, labels: Path | None = None, with_head: bool = False
+) -> FoundModel:
+    """`find_model` with the options of a run."""
+    return find_model(
+        options.name,
+        checkpoint=options.checkpoint,
+        labels=labels,
+        with_head=with_head,
+        weights_set=options.weights_set,
+    )
+
+
+def load_found(
+    found: FoundModel, *, dtype: torch.dtype = torch.float32, with_head: bool = False
+) -> LoadedModel:
+    """Load the weights of a model, which are fetched at first use.
+
+    Raises:
+        UsageError: no head where one is needed.
+        CheckpointError: the file is unsafe, unreadable or does not fit the model.
+        FetchError: the weights are not here and could not be fetched.
+    """
+    if found.network is None or found.raw is None or found.weights is None:
+        weights = ensure(found.published)
+        raw = read_checkpoint(weights)
+        network = find_network(raw, weights, found.published, found.weights_set)
+        found = replace(found, weights=weights, raw=raw, network=network)
+        return load_found(found, dtype=dtype, with_head=with_head)
+    spec, weights = found.network.spec, found.weights
+    if with_head and not spec.architecture.num_classes:
+        raise _headless(spec)
+    ready = _to_floats(found.network.tensors, weights, dtype=dtype)
+    spoilt = tuple(name for name, tensor in ready.items() if not tensor.isfinite().all())
+    remarks = list(found.network.remarks)
+    if spoilt:
+        remarks.append(f"NaN or infinite numbers in {len(spoilt)} tensors: {name_some(spoilt)}")
+    with torch.device("meta"):  # nothing is initialised only to be overwritten
+        ready_network = Swin3D(**asdict(spec.architecture))
+    ready_network.load_state_dict(ready, strict=True, assign=True)
+    said, named = read_description(found.raw.metadata, weights), found.published.name
+    return LoadedModel(
+        network=ready_network.eval(),
+        spec=spec,
+        labels=found.labels,
+        weights=weights,
+        layout=found.network.layout,
+        weights_set=found.network.weights_set,
+        described_as=said.spec.name if said and said.spec.name != named else None,
+        training=said.training if said else None,
+        remarks=tuple(remarks),
+        not_finite=spoilt,
+    )
+
+
 def load(
     model: str,
     *,
@@ -60,86 +190,18 @@ def load(
     with_head: bool = False,
     weights_set: str | None = None,
 ) -> LoadedModel:
-    """Load a model by name, by YAML, or from one of our own weight files.
+    """A model by name, by YAML, or from one of our own weight files.
 
-    Args:
-        model: a name of `videoswin models`, a YAML of the same form, or a self-describing
-            safetensors file.
-        checkpoint: weights of any known layout to put into it; without it those of the model,
-            fetched at first use. They may have another number of classes than the model.
-        labels: class names, one a line, instead of the model's.
-        dtype: of the parameters.
-        with_head: refuse what has no classes; image weights before they are fetched.
-        weights_set: which of several sets of weights in one file: a name, `ema` or `model`.
-
-    Raises:
-        UsageError: no such model, a wrong YAML or label file, or no head where one is needed.
-        CheckpointError: the file is unsafe, unreadable or does not fit the model.
-        FetchError: the weights are not here and could not be fetched.
+    Arguments and errors are those of `find_model` and `load_found`.
     """
-    spec, own, raw = _read_model(model)
-    if with_head and spec.kind == "image":
-        raise _headless(spec)
-    weights = Path(model)
-    if checkpoint is not None:
-        weights, raw = Path(checkpoint), read_checkpoint(checkpoint)
-    elif raw is None:
-        _class_names(spec, labels, own, published=spec)  # wrong ones are told before the download
-        weights = ensure(spec)
-        raw = read_checkpoint(weights)
-    found = find_network(raw, weights, spec, weights_set)
-    if with_head and not found.spec.architecture.num_classes:
-        raise _headless(spec)
-    ready = _to_floats(found.tensors, weights, dtype=dtype)
-    spoilt = tuple(name for name, tensor in ready.items() if not tensor.isfinite().all())
-    remarks = list(found.remarks)
-    if spoilt:
-        remarks.append(f"NaN or infinite numbers in {len(spoilt)} tensors: {name_some(spoilt)}")
-    with torch.device("meta"):  # nothing is initialised only to be overwritten
-        network = Swin3D(**asdict(found.spec.architecture))
-    network.load_state_dict(ready, strict=True, assign=True)
-    said = read_description(raw.metadata, weights)
-    return LoadedModel(
-        network=network.eval(),
-        spec=found.spec,
-        labels=_class_names(found.spec, labels, own, published=spec),
-        weights=weights,
-        layout=found.layout,
-        weights_set=found.weights_set,
-        described_as=said.spec.name if said and said.spec.name != spec.name else None,
-        training=said.training if said else None,
-        remarks=tuple(remarks),
-        not_finite=spoilt,
+    found = find_model(
+        model,
+        checkpoint=checkpoint,
+        labels=labels,
+        with_head=with_head,
+        weights_set=weights_set,
     )
-
-
-def describe(
-    model: str,
-    *,
-    checkpoint: str | Path | None = None,
-    labels: str | Path | None = None,
-    with_head: bool = True,
-    weights_set: str | None = None,
-) -> tuple[ModelSpec, tuple[str, ...]]:
-    """What `load` will give as spec and class names; weights are read where a file is named.
-
-    Raises:
-        UsageError: no such model, one without classes, or a wrong YAML or label file.
-        CheckpointError: a weight file that does not describe itself, or does not fit the model.
-    """
-    if not isinstance(model, str):
-        raise UsageError(
-            f"a model of type {type(model).__name__}: expected a name or a file, as text"
-        )
-    published, own, raw = _read_model(model)
-    spec, weights = published, Path(model)
-    if checkpoint is not None:
-        weights, raw = Path(checkpoint), read_checkpoint(checkpoint)
-    if raw is not None:
-        spec = find_network(raw, weights, published, weights_set).spec
-    if with_head and (spec.kind == "image" or spec.architecture.num_classes == 0):
-        raise _headless(spec)
-    return spec, _class_names(spec, labels, own, published=published)
+    return load_found(found, dtype=dtype, with_head=with_head)
 
 
 def save(path: Path, model: LoadedModel, *, training: Mapping[str, object] | None = None) -> None:

@@ -16,9 +16,9 @@ from videoswin_cli.training.inputs import (
     Inputs,
     mark_classes,
 )
+from videoswin_cli.training.job import Job
 from videoswin_cli.training.loss import Loss, balance_weights, positive_weights
 from videoswin_cli.training.optimizer import group_parameters, make_optimizer
-from videoswin_cli.training.options import Job
 from videoswin_cli.training.preparation import (
     TrainingSetup,
     choose_augmentation,
@@ -49,12 +49,12 @@ def assemble_trainer(job: Job, setup: TrainingSetup, world: World, reporter: Rep
     setup = replace(setup, plan=replace(setup.plan, recipe=recipe))
     loader = replace(choose_loader(job, setup, runtime), notice=reporter.notice)
     start = initialize_model(
-        job.model,
+        job.weights.name,
         setup.spec,
         recipe,
         setup.examples.classes,
-        checkpoint=job.checkpoint,
-        weights_set=job.weights_set,
+        checkpoint=job.weights.checkpoint,
+        weights_set=job.weights.weights_set,
         scratch=job.scratch,
     )
     reporter.notice("; ".join((start.transfer.summary, *start.model.remarks)))
@@ -122,7 +122,7 @@ def _describe(job: Job, setup: TrainingSetup, start: Initialized, world: World) 
     examples = setup.examples
     kept = {key: value for key, value in asdict(setup.recipe).items() if key != "save_minutes"}
     return {
-        "start": job.model,
+        "start": job.weights.name,
         "weights_sha256": None if job.scratch else hash_file(start.model.weights),
         "weights_set": start.model.weights_set,
         "recipe": {k: list(v) if isinstance(v, tuple) else v for k, v in kept.items()},

@@ -3,6 +3,7 @@
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -13,10 +14,11 @@ from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.engine.runtime import Runtime, choose_runtime
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.options.training import FinetuneOptions
 from videoswin_cli.training.initialize import freeze, train_mode
+from videoswin_cli.training.job import resolve_options
 from videoswin_cli.training.memory import activation_bytes, shrink_clip
 from videoswin_cli.training.optimizer import group_parameters, make_optimizer, set_lr
-from videoswin_cli.training.options import FinetuneOptions, resolve_options
 from videoswin_cli.training.plan import Plan
 from videoswin_cli.training.preparation import (
     choose_augmentation,
@@ -29,14 +31,14 @@ _GIB = 2**30
 _MOST_MEASURED = 2**29  # bytes of activations of the clip that is measured on a CPU
 
 
-def dry_run(options: FinetuneOptions, reporter: Reporter) -> None:
+def dry_run(data: Path | None, options: FinetuneOptions, reporter: Reporter) -> None:
     """Report data, plan and measured cost; no weights are loaded and nothing is written.
 
     Raises:
         UsageError: what is wrong with the data or the recipe.
     """
     world = find_world()
-    job = resolve_options(options, reporter.notice)
+    job = resolve_options(data, options, reporter.notice)
     runtime = choose_runtime(device=world.device(job.device))
     recipe = settle_precision(job.recipe, runtime, notice=reporter.notice)
     setup = prepare(replace(job, recipe=recipe), reporter)

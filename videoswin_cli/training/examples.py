@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from videoswin_cli.data.check import describe_broken, find_broken_videos
-from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.visible import name_some
+from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import ListedVideo
 from videoswin_cli.training.class_tree import read_class_tree
 from videoswin_cli.training.duplicates import find_same

@@ -2,20 +2,46 @@
 
 import time
 from contextlib import closing, nullcontext
+from pathlib import Path
+from typing import Any
 
 from videoswin_cli.engine.distributed import World, find_world, process_group
 from videoswin_cli.engine.progress import Reporter, Silent
 from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.options.fields import set_signature, split_keywords
+from videoswin_cli.options.training import FinetuneOptions
 from videoswin_cli.training.assemble import assemble_trainer
 from videoswin_cli.training.determinism import deterministic
-from videoswin_cli.training.options import FinetuneOptions, Job, resolve_options
+from videoswin_cli.training.job import Job, resolve_options
 from videoswin_cli.training.preparation import prepare
 from videoswin_cli.training.result import FAILED, FinetuneResult, describe_result
 from videoswin_cli.training.run_folder import check_output, lock_folder
 from videoswin_cli.training.train_log import TrainLog
 
 
-def finetune(options: FinetuneOptions, reporter: Reporter | None = None) -> FinetuneResult:
+def finetune(
+    data: str | Path | None = None, *, reporter: Reporter | None = None, **options: Any
+) -> FinetuneResult:
+    """A model trained on one's own classes.
+
+    Args:
+        data: DATA/CLASS/CLIP, or DATA/train/CLASS/CLIP and DATA/val/CLASS/CLIP; without it
+            `train_list` names a list.
+        reporter: takes messages and progress.
+        options: those of `videoswin finetune`, such as `model`, `epochs`, `lr`, `out`; `changes`
+            are those of `--set`.
+
+    Raises:
+        UsageError: data, recipe or output that do not fit.
+        VideoSwinError: out of memory, or the disk is full.
+    """
+    (chosen,) = split_keywords(options, (FinetuneOptions(),), function="finetune")
+    return finetune_clips(None if data is None else Path(data), chosen, reporter or Silent())
+
+
+def finetune_clips(
+    data: Path | None, options: FinetuneOptions, reporter: Reporter
+) -> FinetuneResult:
     """Train, validate after every epoch, keep the best, and write how it went.
 
     Returns:
@@ -26,11 +52,9 @@ def finetune(options: FinetuneOptions, reporter: Reporter | None = None) -> Fine
         VideoSwinError: out of memory, or the disk is full.
     """
     world = find_world()
-    if reporter is None or not world.is_main:
-        reporter = Silent()
-    with TrainLog(reporter) as log:
+    with TrainLog(reporter if world.is_main else Silent()) as log:
         try:
-            job = resolve_options(options, log.notice)
+            job = resolve_options(data, options, log.notice)
             check_output(job.out, job.resume)
             with (
                 deterministic() if job.recipe.deterministic else nullcontext(),
@@ -57,7 +81,7 @@ def _run(job: Job, log: TrainLog, world: World) -> FinetuneResult:
         interrupted = trainer.run()
         result = describe_result(
             trainer,
-            start=job.model,
+            start=job.weights.name,
             interrupted=interrupted,
             started=started,
             seconds=time.monotonic() - begun,
@@ -77,3 +101,6 @@ def _conclude(result: FinetuneResult, log: TrainLog) -> None:
     log.notice(result.summary())
     if result.failed:
         log.notice(f"{len(result.failed)} clips could not be read: {result.folder / FAILED}")
+
+
+set_signature(finetune, (FinetuneOptions(),))

@@ -11,7 +11,7 @@ from torch import nn
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import ModelSpec, Publication
 from videoswin_cli.model.limits import find_problems
-from videoswin_cli.model.loading import LoadedModel, check_finite, describe, load
+from videoswin_cli.model.loading import LoadedModel, check_finite, find_model, load
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.model.transfer import Transfer, fresh_tensors, transfer
 from videoswin_cli.seeding import seeded
@@ -35,7 +35,7 @@ def spec_for(
     Raises:
         UsageError: no such model, or a recipe that does not fit it.
     """
-    source, _ = describe(model, with_head=False)
+    source = find_model(model).spec
     sizes, protocol = source.architecture, source.protocol
     stages = recipe.frozen_stages
     if stages is not None and stages > len(sizes.depths):

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videoswin_cli.data.augment import Augmentation
-from videoswin_cli.data.decoding.open import OpenOptions
 from videoswin_cli.data.training_dataset import TrainingClip, TrainingClips
 from videoswin_cli.data.transforms import normalize
 from videoswin_cli.data.view_dataset import FailedVideo, ViewDataset
@@ -22,6 +21,7 @@ from videoswin_cli.engine.forward import forward_videos
 from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.model.inference_plan import InferencePlan
 from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import InputProtocol, ListedVideo
 from videoswin_cli.training.initialize import train_mode
 

@@ -11,9 +11,10 @@ from videoswin_cli.data.workers import count_workers
 from videoswin_cli.engine.distributed import World, find_world
 from videoswin_cli.engine.precision import is_fast_in_bf16
 from videoswin_cli.engine.progress import Reporter
-from videoswin_cli.engine.runtime import DTYPES, Precision, Runtime
+from videoswin_cli.engine.runtime import DTYPES, Runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import ModelSpec
+from videoswin_cli.options.run import Precision
 from videoswin_cli.records import InputProtocol
 from videoswin_cli.training.examples import (
     Examples,
@@ -25,8 +26,8 @@ from videoswin_cli.training.examples import (
 from videoswin_cli.training.groups import join_copies
 from videoswin_cli.training.initialize import spec_for
 from videoswin_cli.training.inputs import EvalLoader
+from videoswin_cli.training.job import Job
 from videoswin_cli.training.memory import check_memory
-from videoswin_cli.training.options import Job
 from videoswin_cli.training.plan import Plan, check_partners, make_plan
 from videoswin_cli.training.recipe import Recipe
 from videoswin_cli.training.small_data import adapt_to_size
@@ -58,7 +59,7 @@ def prepare(job: Job, reporter: Reporter) -> TrainingSetup:
     check_partners(recipe)
     found = find_clips(job.source, notice=reporter.notice)
     split_examples(found, val_share=job.source.val_share, seed=recipe.seed)  # refuses early
-    spec = spec_for(job.model, recipe, found.classes, name=job.out.name, scratch=job.scratch)
+    spec = spec_for(job.weights.name, recipe, found.classes, name=job.out.name, scratch=job.scratch)
     flips = _settle_flips(recipe, found.classes)
     found = leave_out_broken(
         found, opening=job.opening, workers=job.workers, notice=reporter.notice
@@ -127,6 +128,7 @@ def choose_loader(job: Job, setup: TrainingSetup, runtime: Runtime) -> EvalLoade
 def _choose_dtype(recipe: Recipe, runtime: Runtime) -> torch.dtype:
     if recipe.precision == "fp16" and runtime.on_cpu:
         raise UsageError("precision fp16 needs a GPU", hint="use bf16 or fp32")
+    assert recipe.precision != "auto"  # settled before
     return DTYPES[recipe.precision]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class ScalarWriter:
-    """Writer of scalars that keeps none: TensorBoard is not installed, or this is no main process."""
+    """Writer of scalars that keeps none: without TensorBoard, and in all but one process."""
 
     def write(self, group: str, values: Mapping[str, float], step: int) -> None:
         """Values called GROUP/NAME, after so many steps."""

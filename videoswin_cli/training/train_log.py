@@ -52,6 +52,9 @@ class TrainLog(AbstractContextManager["TrainLog"]):
     def advance(self, *, failed: bool = False, status: str = "") -> None:
         self._reporter.advance(failed=failed, status=status)
 
+    def printing(self) -> AbstractContextManager[object]:
+        return self._reporter.printing()
+
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
             self._file.close()

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from field_frames import FOLDER, Image
 
-from videoswin_cli.data.decoding.open import DecoderChoice, open_video
+from videoswin_cli.data.decoding.open import open_video
+from videoswin_cli.options.run import DecoderChoice
 
 TRUTH = field_frames.read_truth()
 FIRST_TIMES = {"late3.mkv": 2.023, "late3.mp4": 2.0, "seg1.mkv": 0.071}  # s; 0 for the others

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from make_video import read_number, write_video
 
-from videoswin_cli.data.decoding.container import MAX_PIXELS
 from videoswin_cli.data.decoding.open import open_video
 from videoswin_cli.data.decoding.picture import read_picture
 from videoswin_cli.errors import VideoError
+from videoswin_cli.options.run import MAX_PIXELS
 
 SIZE = (96, 64)  # 6,144 px
 KINDS = {

@@ -13,10 +13,11 @@ from field_frames import Image, draw_picture
 from make_video import write_video
 
 from videoswin_cli.data.decoding.decord_reader import load_decord
-from videoswin_cli.data.decoding.open import DecoderChoice, open_video
+from videoswin_cli.data.decoding.open import open_video
 from videoswin_cli.data.decoding.orientation import Orientation
 from videoswin_cli.data.decoding.picture import read_picture
 from videoswin_cli.errors import VideoError
+from videoswin_cli.options.run import DecoderChoice
 
 # The 2 x 2 part of the matrix, how it shows a picture, and what numpy calls it.
 MATRICES: dict[str, tuple[tuple[int, int, int, int], Callable[[Image], Image]]] = {

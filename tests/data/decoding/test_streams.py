@@ -11,8 +11,9 @@ from av.stream import Disposition
 from make_video import read_number, write_video
 
 from videoswin_cli.data.decoding.decord_reader import load_decord
-from videoswin_cli.data.decoding.open import DecoderChoice, OpenOptions, open_video
+from videoswin_cli.data.decoding.open import open_as, open_video
 from videoswin_cli.errors import UsageError, VideoError
+from videoswin_cli.options.run import DecoderChoice, OpenOptions
 
 FIRST, SECOND = 0, 100  # numbers of the first frames of two streams
 COUNT = 12
@@ -87,7 +88,7 @@ def test_a_stream_by_its_number(suffix: str, two: list[Path], tmp_path: Path) ->
     for decoder in ("auto", "pyav"):
         assert read_first(path, decoder=decoder, stream=0) == FIRST
         assert read_first(path, decoder=decoder, stream=1) == SECOND
-    with OpenOptions(stream=1).open(path) as video:
+    with open_as(path, OpenOptions(stream=1)) as video:
         assert read_number(video.read_frames([5])[0]) == SECOND + 5
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videoswin_cli.data.decoding.clock import Timing, set_clock
-from videoswin_cli.data.decoding.container import MAX_PIXELS, check_pixels
+from videoswin_cli.data.decoding.container import check_pixels
 from videoswin_cli.data.decoding.frame_index import FrameIndex
 from videoswin_cli.data.decoding.orientation import UPRIGHT
 from videoswin_cli.data.decoding.packets import PacketFacts
 from videoswin_cli.data.decoding.random_access import Access
 from videoswin_cli.errors import VideoError
+from videoswin_cli.options.run import MAX_PIXELS
 from videoswin_cli.records import DecoderName
 
 if TYPE_CHECKING:

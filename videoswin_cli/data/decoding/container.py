@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from videoswin_cli.data.decoding.playlists import confine, refuse_playlist
 from videoswin_cli.errors import UsageError, VideoError
+from videoswin_cli.options.run import MAX_PIXELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 CHECK_FILE = "Check that the file is complete and plays elsewhere."
 # Of a picture, width x height: twice those of 8K, 200 MB as RGB. A small file may claim far more.
-MAX_PIXELS = 1 << 26
 _ALIGNMENT_PIXELS = 1 << 23  # which decoders add to a picture, at most
 
 

@@ -11,45 +11,24 @@ not survive a fork.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from videoswin_cli.data.decoding.animated_webp import is_animated_webp, open_animated_webp
-from videoswin_cli.data.decoding.container import MAX_PIXELS, check_file
+from videoswin_cli.data.decoding.container import check_file
 from videoswin_cli.data.decoding.decord_reader import DecordFailedError, DecordReader, load_decord
 from videoswin_cli.data.decoding.frame_index import FrameIndex, index_frames
 from videoswin_cli.data.decoding.packets import PacketSource, open_packets
 from videoswin_cli.data.decoding.pyav_reader import PyAvReader
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.io.visible import name_some
+from videoswin_cli.options.run import MAX_PIXELS, DecoderChoice, OpenOptions
 from videoswin_cli.records import DecoderName, VideoInfo
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-DecoderChoice = Literal["auto", "decord", "pyav"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class OpenOptions:
-    """How every video of a run is opened. The fields are those of `open_video`."""
-
-    decoder: DecoderChoice = "auto"
-    stream: int | None = None
-    allow_truncated: bool = False
-    max_pixels: int = MAX_PIXELS
-
-    def open(self, path: str | Path) -> AbstractContextManager["Video"]:
-        return open_video(
-            path,
-            decoder=self.decoder,
-            stream=self.stream,
-            allow_truncated=self.allow_truncated,
-            max_pixels=self.max_pixels,
-        )
 
 
 class FrameReader(Protocol):
@@ -153,6 +132,17 @@ class Video:
             # PyAV does all of it again, so that the frames of a clip come from one decoder.
             self._reader = self._fallback()
         return self._reader.read_frames(numbers)
+
+
+def open_as(path: str | Path, options: OpenOptions) -> AbstractContextManager["Video"]:
+    """`open_video` with the options of a run."""
+    return open_video(
+        path,
+        decoder=options.decoder,
+        stream=options.stream,
+        allow_truncated=options.allow_truncated,
+        max_pixels=options.max_pixels,
+    )
 
 
 @contextmanager

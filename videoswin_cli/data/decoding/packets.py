@@ -12,8 +12,9 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from videoswin_cli.data.decoding.container import MAX_PIXELS, decode_packet, open_container
+from videoswin_cli.data.decoding.container import decode_packet, open_container
 from videoswin_cli.data.decoding.random_access import Access, PacketKind, make_inspector
+from videoswin_cli.options.run import MAX_PIXELS
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream

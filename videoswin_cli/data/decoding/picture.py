@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from videoswin_cli.data.decoding.container import MAX_PIXELS, check_file, check_pixels
+from videoswin_cli.data.decoding.container import check_file, check_pixels
 from videoswin_cli.errors import VideoError
+from videoswin_cli.options.run import MAX_PIXELS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -2,7 +2,8 @@
 
 from videoswin_cli.data.lists.labels import number_labels, question_labels
 from videoswin_cli.data.lists.reading import check_list, read_list
-from videoswin_cli.data.lists.rows import LIST_FORMATS, ListFormat, ListRow, VideoList
+from videoswin_cli.data.lists.rows import LIST_FORMATS, ListRow, VideoList
+from videoswin_cli.options.source import ListFormat
 
 __all__ = [
     "LIST_FORMATS",

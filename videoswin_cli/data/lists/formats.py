@@ -23,9 +23,9 @@ from videoswin_cli.data.lists.lines import (
     split_numbers,
 )
 from videoswin_cli.data.lists.names import ends_as_video
-from videoswin_cli.data.lists.rows import ListFormat
 from videoswin_cli.data.lists.tables import find_delimiter
 from videoswin_cli.errors import UsageError
+from videoswin_cli.options.source import ListFormat
 
 HMDB51_FILE = re.compile(r"(?P<label>.+)_test_split\d\.txt")
 _SAMPLE = 2000  # lines that are looked at

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from videoswin_cli.data.lists.names import NAME_END, ends_as_video
-from videoswin_cli.data.lists.rows import ListFormat, is_index
+from videoswin_cli.data.lists.rows import is_index
 from videoswin_cli.io.text_files import unquote
+from videoswin_cli.options.source import ListFormat
 
 _BLANKS = " \t"
 _SEPARATORS = " \t,"

@@ -19,16 +19,12 @@ from videoswin_cli.data.lists.formats import (
 from videoswin_cli.data.lists.json_forms import json_entries, read_json_lines
 from videoswin_cli.data.lists.lines import EXPECTED, Line, has_label_first
 from videoswin_cli.data.lists.names import check_name
-from videoswin_cli.data.lists.rows import (
-    ListFormat,
-    ListRow,
-    VideoList,
-    to_label,
-)
+from videoswin_cli.data.lists.rows import ListRow, VideoList, to_label
 from videoswin_cli.data.lists.splits import choose_split, count_splits
 from videoswin_cli.data.lists.tables import find_delimiter, read_table
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.text_files import begins_as_json, parse_json, read_text, shorten, split_lines
+from videoswin_cli.options.source import ListFormat
 from videoswin_cli.records import Segment
 
 _HMDB51_TEST = "2"  # 1 is for training, 0 for neither

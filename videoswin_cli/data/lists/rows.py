@@ -6,22 +6,9 @@ from typing import Literal, get_args
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.text_files import unquote
+from videoswin_cli.options.source import ListFormat
 from videoswin_cli.records import Segment
 
-ListFormat = Literal[
-    "paths",
-    "path-label",
-    "path-labels",
-    "id-label",
-    "id-frames-label",
-    "path-start-count-label",
-    "moments",
-    "csv",
-    "json",
-    "jsonl",
-    "ucf101",
-    "hmdb51",
-]
 LIST_FORMATS: tuple[ListFormat, ...] = get_args(ListFormat)
 
 MOST_DIGITS = 18  # of a label

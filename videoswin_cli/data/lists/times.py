@@ -1,36 +1,15 @@
 """Times and frame numbers as people write them, and the segments they make."""
 
 import math
-import re
 from typing import Any, Literal
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.text_files import shorten
+from videoswin_cli.options.parsers import EXPECTED_TIME, parse_seconds
 from videoswin_cli.records import Segment
 
-EXPECTED_TIME = "seconds, or MM:SS or HH:MM:SS.mmm, such as 1:02.5"
-_TIME = re.compile(r"(?:[0-9]+:){0,2}(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
 _MOST_CHARACTERS = 30  # of a time: what is longer is not looked at
 _MOST_FRAMES = 10**12
-
-
-def parse_seconds(text: str) -> float:
-    """Seconds from `SS`, `MM:SS` or `HH:MM:SS`, the last with a fraction or without.
-
-    Raises:
-        ValueError: anything else; its text says what was expected.
-    """
-    if len(text) > _MOST_CHARACTERS:
-        raise ValueError("a time of that many digits is none")
-    if "," in text:
-        raise ValueError(f"expected {EXPECTED_TIME}, with a point and no comma")
-    if _TIME.fullmatch(text) is None:
-        raise ValueError(f"expected {EXPECTED_TIME}")
-    *units, last = text.split(":")
-    parts = [*map(int, units), float(last)]
-    if any(part >= 60 for part in parts[1:]):
-        raise ValueError("more than 59 after a colon")
-    return float(sum(part * 60**power for power, part in enumerate(reversed(parts))))
 
 
 def make_segment(

@@ -18,16 +18,15 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from videoswin_cli.data.view_dataset import FailedVideo
-from videoswin_cli.data.views import resolve_views
-from videoswin_cli.engine.forward import prepare, run_videos
-from videoswin_cli.engine.precision import resolve_auto
 from videoswin_cli.engine.progress import Monitor
-from videoswin_cli.engine.runtime import RunOptions, Runtime, choose_runtime
+from videoswin_cli.engine.runner import Runner, open_runner
+from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.errors import VideoError
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.layouts import to_canonical
-from videoswin_cli.model.loading import LoadedModel, describe
+from videoswin_cli.model.loading import LoadedModel, find_model
 from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.options.run import RunOptions
 from videoswin_cli.records import Benchmark, VideoPart
 from videoswin_cli.tasks.bench.torchvision_baseline import make_baseline
 
@@ -52,18 +51,15 @@ def bench(
         UsageError: an option does not fit the model; or torchvision has no such network.
         VideoError: the video cannot be read.
     """
-    spec, _ = describe(model, with_head=True)
-    choose_runtime(device=options.device, precision=options.precision)
-    views = resolve_views(options.views, spec.protocol)
-    peer = make_baseline(spec.architecture) if against else None
-    loaded = make_model(spec, peer)
-    options = resolve_auto(loaded, options, notice=monitor.notice)
-    runtime = choose_runtime(device=options.device, precision=options.precision)
+    spec = find_model(model, with_head=True).spec
+    baseline = make_baseline(spec.architecture) if against else None
+    runner = open_runner(make_model(spec, baseline), options, reporter=monitor.reporter)
+    views, runtime = runner.settings.views, runner.settings.runtime
     held = held_bytes(runtime)
-    _compute(loaded, [video], options, Monitor())
+    _compute(runner, [video], Monitor())
     own = Monitor()
     begun = time.perf_counter()
-    _compute(loaded, [video] * videos, options, own)
+    _compute(runner, [video] * videos, own)
     seconds = time.perf_counter() - begun
     added = peak_bytes(runtime) - held
     gmacs, matmul = count_gmacs(spec), measure_matmul(runtime)
@@ -75,7 +71,7 @@ def bench(
         precision=runtime.precision,
         device=str(runtime.device),
         threads=torch.get_num_threads(),
-        batch_size=options.batch_size or runtime.good_batch_size,
+        batch_size=runner.settings.batch_size,
         workers=options.workers or 0,
         torch=torch.__version__,
         video=video,
@@ -92,10 +88,10 @@ def bench(
         fraction_of_peak_matmul=2 * gmacs * view_count * videos / model_seconds / matmul,
         added_bytes=added,
     )
-    if peer is None:
+    if baseline is None:
         return result
     monitor.notice("comparing one view with torchvision's network, in turns")
-    return _compare(result, loaded, peer, runtime, options, repeats=max(videos, 7))
+    return _compare(result, runner, baseline, repeats=max(videos, 7))
 
 
 def count_gmacs(spec: ModelSpec) -> float:
@@ -118,65 +114,60 @@ def measure_matmul(runtime: Runtime) -> float:
     return best
 
 
-def make_model(spec: ModelSpec, peer: torch.nn.Module | None) -> LoadedModel:
-    """A model with random weights, or those of the peer."""
+def make_model(spec: ModelSpec, baseline: torch.nn.Module | None) -> LoadedModel:
+    """A model with random weights, or those of the baseline."""
     network = Swin3D(**asdict(spec.architecture)).eval()
-    if peer is not None:
-        network.load_state_dict(to_canonical(peer.state_dict(), "torchvision"))
+    if baseline is not None:
+        network.load_state_dict(to_canonical(baseline.state_dict(), "torchvision"))
     labels = tuple(f"class {n}" for n in range(spec.architecture.num_classes))
     return LoadedModel(
         network=network, spec=spec, labels=labels, weights=Path("random"), layout="torchvision"
     )
 
 
-def _compute(model: LoadedModel, videos: list[str], options: RunOptions, monitor: Monitor) -> None:
-    parts = [VideoPart(path=path) for path in videos]
-    for output in run_videos(model, parts, options=options, monitor=monitor):
+def _compute(runner: Runner, videos: list[str], monitor: Monitor) -> None:
+    views = runner.views([VideoPart(path=path) for path in videos], monitor)
+    for output in runner.forward(views, monitor=monitor):
         if isinstance(output, FailedVideo):
             raise VideoError(f"{output.path}: {output.reason}")
 
 
 def _compare(
-    result: Benchmark,
-    model: LoadedModel,
-    peer: torch.nn.Module,
-    runtime: Runtime,
-    options: RunOptions,
-    *,
-    repeats: int,
+    result: Benchmark, runner: Runner, baseline: torch.nn.Module, *, repeats: int
 ) -> Benchmark:
-    """The peer runs as a user would have it: float32 on a CPU, autocast on a GPU."""
-    protocol = model.spec.protocol
+    """The baseline runs as a user would have it: float32 on a CPU, autocast on a GPU."""
+    protocol, runtime, network = runner.settings.protocol, runner.settings.runtime, runner.network
     side = protocol.crop_size
     count = 1 if runtime.on_cpu else result.batch_size
     clips = torch.randn(count, 3, protocol.clip_frames, side, side, device=runtime.device)
-    _, network = prepare(model, options)
     own_clips = clips.to(runtime.dtype)
-    peer = peer.to(runtime.device)
+    baseline = baseline.to(runtime.device)
     mixed = not runtime.on_cpu and runtime.dtype != torch.float32
 
-    def theirs() -> Tensor:
+    def run_baseline() -> Tensor:
         with torch.autocast(runtime.device.type, runtime.dtype, enabled=mixed):
-            found: Tensor = peer(clips)
+            found: Tensor = baseline(clips)
         return found
 
-    def ours() -> Tensor:
+    def run_own() -> Tensor:
         found: Tensor = network(own_clips)
         return found
 
     with torch.inference_mode():
-        apart = float((ours().float() - theirs().float()).abs().max())  # warms both up
-        pairs = [(clock(ours, runtime), clock(theirs, runtime)) for _ in range(repeats)]
-    seconds_per_view, their_seconds = (
+        difference = float(
+            (run_own().float() - run_baseline().float()).abs().max()
+        )  # warms both up
+        pairs = [(clock(run_own, runtime), clock(run_baseline, runtime)) for _ in range(repeats)]
+    seconds_per_view, baseline_seconds = (
         statistics.median(times) / count for times in zip(*pairs, strict=True)
     )
     return replace(
         result,
         against="torchvision",
-        baseline_seconds=their_seconds,
+        baseline_seconds=baseline_seconds,
         seconds_per_view=seconds_per_view,
-        ratio=statistics.median(their / own for own, their in pairs),
-        max_abs_logit_diff=apart,
+        ratio=statistics.median(baseline / own for own, baseline in pairs),
+        max_abs_logit_diff=difference,
     )
 
 

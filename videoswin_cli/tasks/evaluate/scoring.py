@@ -1,182 +1,72 @@
-"""Every listed video scored once: by one process or many, at one go or after restarts.
+"""Every listed video scored once: what is computed of it, and the dump that keeps it.
 
-Answers go to a journal in `DUMP.part`. At the end the description is written, then the dump, then
+Entries go to a journal in `DUMP.part`. At the end the description is written, then the dump, then
 the folder goes: a dump that is there says which run it is of, whenever the process is killed.
 """
 
 import base64
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from videoswin_cli.data.view_dataset import FailedVideo
-from videoswin_cli.engine.aggregate import Average, average_views
-from videoswin_cli.engine.distributed import World
+from videoswin_cli.engine.aggregate import average_views
 from videoswin_cli.engine.file_stamps import FileStamps
-from videoswin_cli.engine.forward import ViewOutputs, run_videos
-from videoswin_cli.engine.journal import (
-    Entry,
-    Journal,
-    discard,
-    guarded,
-    is_worked_on,
-    kept_description,
-)
+from videoswin_cli.engine.forward import ViewOutputs
+from videoswin_cli.engine.journal import Entry
 from videoswin_cli.engine.metrics import ScoredVideo, rank_scores
+from videoswin_cli.engine.output_journal import OutputJournal
+from videoswin_cli.engine.precision import NO_RECORD, Record
 from videoswin_cli.engine.progress import Monitor
-from videoswin_cli.engine.provenance import (
-    Description,
-    check_equal,
-    describe_run,
-    read_description,
-    write_description,
-)
-from videoswin_cli.engine.runtime import RunOptions
+from videoswin_cli.engine.provenance import Description, describe_settings
+from videoswin_cli.engine.runner import Runner
+from videoswin_cli.engine.settings import Settings
 from videoswin_cli.errors import UsageError, VideoError
-from videoswin_cli.io.atomic import write_error
 from videoswin_cli.model.loading import LoadedModel
-from videoswin_cli.records import ListedVideo
+from videoswin_cli.options.tasks import EvalOptions
+from videoswin_cli.records import ListedVideo, Timing
 from videoswin_cli.tasks.evaluate.dumps import dump_format, from_row, read_dump, write_dump
 
-KEPT_TOP = 5  # classes that a dump without all scores has of a video, at least
+_KEPT_TOP = 5  # classes that a dump without all probabilities has of a video, at least
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scorer:
-    """One process of those that score a list; the dump is what they leave behind."""
+class ScoreWorker:
+    """Class probabilities of each video, as entries of a journal."""
 
-    model: LoadedModel
-    run: RunOptions
-    average: Average
-    keep_top: int  # classes kept of each video
-    stop_at_failure: bool
-    dump: Path | None
-    resume: bool
-    world: World
-    monitor: Monitor
+    options: EvalOptions
 
-    def score(self, listed: Sequence[ListedVideo]) -> tuple[ScoredVideo, ...]:
-        """Scores of all videos in order, on the first process; nothing on the others.
+    def compute(
+        self, runner: Runner, videos: Sequence[ListedVideo], monitor: Monitor
+    ) -> Iterator[Entry]:
+        """One entry per video, in order.
 
         Raises:
-            UsageError: the dump exists, and is of another run or not to be gone on with.
             VideoError: a video failed, and that is to stop the run.
         """
-        wanted = {video.path: video.labels for video in listed}
-        with self._open_journal() as journal:
-            done = {
-                path: video
-                for path, video in self._done_before(journal).items()
-                if video.error is None and wanted.get(path) == video.labels
-            }
-            stamps = FileStamps(listed)
-            for text in stamps.describe({path: done[path].file_stamp for path in done}):
-                self.monitor.notice(text)
-            done = {p: video for p, video in done.items() if stamps.is_current(p, video.file_stamp)}
-            self.world.wait()  # nobody writes before all have looked
-            own = self.world.shard.select(listed)
-            pending = [video for video in own if video.path not in done]
-            if done and self.world.is_main:
-                self.monitor.notice(f"{len(done)} of {len(listed)} videos were done before")
-            fresh: list[Entry] = []
-            for video in pending:
-                stamps[video.path]  # before any is read
-            for entry in self._compute(pending):
-                entry["file_stamp"] = stamps[entry["path"]]
-                if journal is not None:
-                    journal.append(entry)
-                fresh.append(entry)
-            gathered = self.world.gather(fresh)
-            if not self.world.is_main:
-                return ()
-            done |= {entry["path"]: _from_entry(entry) for entry in gathered}
-            videos = tuple(done[video.path] for video in listed)
-            if self.dump is not None and journal is not None:
-                self._finish(self.dump, videos, journal)
-        return videos
-
-    def _finish(self, dump: Path, videos: Sequence[ScoredVideo], journal: Journal) -> None:
-        with guarded(self._folder):
-            write_description(description_of(dump), self._description)
-            write_dump(dump, videos, self.model.labels)
-            journal.close()
-            try:
-                discard(self._folder)
-            except OSError as error:
-                raise write_error(self._folder, error) from error
-
-    @property
-    def _folder(self) -> Path:
-        assert self.dump is not None
-        return _folder_of(self.dump)
-
-    @cached_property
-    def _description(self) -> Description:
-        return describe_run(self.model, self.run, average=self.average, top_kept=self.keep_top)
-
-    def _open_journal(self) -> "Journal | nullcontext[None]":
-        """Begin or join the run of the dump, the first process before the others."""
-        if self.dump is None:
-            return nullcontext()
-        if not self.world.is_main:
-            self.world.wait()
-        with guarded(self._folder):
-            if self.world.is_main:
-                self._check_free(self.dump)
-            journal = Journal(self._folder, self._description, part=str(self.world.shard))
-        if self.world.is_main:
-            self.world.wait()
-        return journal
-
-    def _check_free(self, dump: Path) -> None:
-        """Raises UsageError where the dump is of another run, or being written, or not resumed."""
-        if is_worked_on(self._folder):
-            raise UsageError(f"another process is writing {dump}", hint="wait for it, or end it")
-        if not self.resume:
-            for path in (dump, self._folder):
-                if path.exists():
-                    raise UsageError(
-                        f"{path} exists", hint="--resume resumes it; or choose another --dump"
-                    )
-        elif dump.exists():
-            recorded = recorded_description(dump) or read_description(description_of(dump))
-            check_equal(recorded, self._description, where=str(dump))
-
-    def _done_before(self, journal: Journal | None) -> dict[str, ScoredVideo]:
-        done: dict[str, ScoredVideo] = {}
-        if self.dump is None or journal is None or not self.resume:
-            return done
-        if self.dump.exists():
-            done = {video.path: video for video in read_dump(self.dump)}
-        return done | {path: _from_entry(entry) for path, (_, entry) in journal.entries().items()}
-
-    def _compute(self, pending: Sequence[ListedVideo]) -> Iterator[Entry]:
-        self.monitor.begin(len(pending))
-        parts = [video.part for video in pending if video.file is not None]
-        outputs = run_videos(self.model, parts, options=self.run, monitor=self.monitor)
-        for video in pending:
+        parts = [video.part for video in videos if video.file is not None]
+        outputs = runner.forward(runner.views(parts, monitor), monitor=monitor)
+        for video in videos:
             output = None if video.file is None else next(outputs)
-            if output is None:
-                entry = _failure(video, video.missing)
-            elif isinstance(output, FailedVideo):
-                entry = _failure(video, output.reason)
+            if output is None or isinstance(output, FailedVideo):
+                entry = _failure(video, video.missing if output is None else output.reason)
             else:
-                self.monitor.note(video.path, output.notes)
-                entry = self._entry(video, output)
-            if entry["error"] is not None and self.stop_at_failure:
+                monitor.note(video.path, output.notes)
+                entry = self._entry(runner, video, output)
+            if entry["error"] is not None and self.options.on_error == "fail":
                 raise VideoError(f"{video.path}: {entry['error']}")
-            self.monitor.advance(failed=entry["error"] is not None)
+            monitor.advance(failed=entry["error"] is not None)
             yield entry
 
-    def _entry(self, video: ListedVideo, output: ViewOutputs) -> Entry:
-        multi_label = self.model.spec.multi_label
-        probabilities = average_views(output.outputs, how=self.average, multi_label=multi_label)
+    def _entry(self, runner: Runner, video: ListedVideo, output: ViewOutputs) -> Entry:
+        options, multi_label = self.options, runner.model.spec.multi_label
+        probabilities = average_views(output.outputs, how=options.average, multi_label=multi_label)
         scores = probabilities.numpy().astype(np.float32)
-        top = rank_scores(scores, k=self.keep_top)
+        top = rank_scores(scores, k=count_kept(options))
         entry: Entry = {
             "path": video.path,
             "label": video.label,
@@ -186,29 +76,116 @@ class Scorer:
             "notes": output.notes,
             "error": None,
         }
-        if multi_label or (self.dump is not None and dump_format(self.dump) != "jsonl"):
+        keeps_all = options.dump is not None and dump_format(options.dump) != "jsonl"
+        if multi_label or keeps_all:
             entry["scores"] = base64.b64encode(scores.tobytes()).decode("ascii")
         return entry
 
 
-def description_of(dump: Path) -> Path:
-    """Where the description of a dump's run is: a.npz has a.npz.meta.json."""
-    return dump.with_name(f"{dump.name}.meta.json")
+def count_kept(options: EvalOptions) -> int:
+    """Classes of each video that are kept, at least."""
+    return max(_KEPT_TOP, *options.topk)
 
 
-def recorded_description(dump: Path) -> Description | None:
-    """Of the run that left a dump, or is writing it; None where there is neither.
+class ScoreSink(Generic[Result]):
+    """Entries of a run: in the journal of a dump, or in memory."""
 
-    Raises:
-        UsageError: it is damaged.
-    """
-    file = description_of(dump)
-    there = dump.exists() and file.exists()
-    return read_description(file) if there else kept_description(_folder_of(dump))
+    in_order = False
 
+    def __init__(
+        self,
+        listed: Sequence[ListedVideo],
+        options: EvalOptions,
+        *,
+        resume: bool,
+        end: Callable[[tuple[ScoredVideo, ...], Runner, Timing], Result],
+    ) -> None:
+        """`end` makes the result of all videos, in the order of the list."""
+        self._listed = listed
+        self._options = options
+        self._resume = resume
+        self._end = end
+        self._journal = None if options.dump is None else OutputJournal(options.dump)
+        self._description: Description = {}
+        self._fresh: list[Entry] = []
+        self._runner: Runner | None = None
 
-def _folder_of(dump: Path) -> Path:
-    return dump.with_name(f"{dump.name}.part")
+    @property
+    def record(self) -> Record:
+        if self._journal is None:
+            return NO_RECORD
+        return self._journal.record(self._describe, resume=self._resume)
+
+    def check(self) -> None:
+        if self._journal is None:
+            return
+        with self._journal.guarded():
+            self._journal.check_idle()
+            for path in (self._journal.out, self._journal.folder):
+                if path.exists() and not self._resume:
+                    raise UsageError(
+                        f"{path} exists", hint="use --resume to continue it, or another --dump"
+                    )
+
+    def begin(self, runner: Runner, part: str) -> bool:
+        self.join(runner, part)
+        return True
+
+    def join(self, runner: Runner, part: str) -> None:
+        self._runner = runner
+        self._description = self._describe(runner.model, runner.settings)
+        if self._journal is not None:
+            with self._journal.guarded():
+                self._journal.check_recorded(self._description)
+                self._journal.open(self._description, part=part)
+
+    def finished(self) -> Mapping[str, str]:
+        wanted = {video.path: video.labels for video in self._listed}
+        return {
+            path: video.file_stamp
+            for path, video in self._done_before().items()
+            if video.error is None and wanted.get(path) == video.labels
+        }
+
+    def keep(self, result: Entry, stamps: FileStamps) -> None:
+        result["file_stamp"] = stamps[result["path"]]
+        if self._journal is not None:
+            self._journal.append(result)
+        else:
+            self._fresh.append(result)
+
+    def collect(self) -> list[Entry]:
+        return self._fresh
+
+    def close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+
+    def finish(self, collected: Sequence[Entry], timing: Timing) -> Result:
+        done = self._done_before() | {entry["path"]: _from_entry(entry) for entry in collected}
+        videos = tuple(done[video.path] for video in self._listed)
+        assert self._runner is not None
+        if self._journal is not None:
+            labels, dump = self._runner.model.labels, self._journal.out
+            with self._journal.guarded():
+                self._journal.complete(self._description, lambda: write_dump(dump, videos, labels))
+        return self._end(videos, self._runner, timing)
+
+    def _done_before(self) -> dict[str, ScoredVideo]:
+        """Videos of the dump and of the run under way, by path."""
+        if self._journal is None:
+            return {}
+        dump, done = self._journal.out, {}
+        if dump.exists():
+            done = {video.path: video for video in read_dump(dump)}
+        entries = self._journal.entries()
+        return done | {path: _from_entry(entry) for path, entry in entries.items()}
+
+    def _describe(self, model: LoadedModel, settings: Settings) -> Description:
+        options = self._options
+        return describe_settings(
+            model, settings, average=options.average, top_kept=count_kept(options)
+        )
 
 
 def _failure(video: ListedVideo, reason: str) -> Entry:

@@ -3,58 +3,27 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from videoswin_cli.data.sampling import Stride
-from videoswin_cli.data.view_dataset import FailedVideo, ViewDataset
-from videoswin_cli.data.views import resolve_views
-from videoswin_cli.data.window_dataset import Begun, WindowDataset, read_windows
-from videoswin_cli.data.workers import load_in_workers
-from videoswin_cli.engine.forward import (
-    Compute,
-    ViewOutputs,
-    choose_workers,
-    forward_videos,
-    prepare,
-)
+from videoswin_cli.data.view_dataset import FailedVideo
+from videoswin_cli.data.window_dataset import Begun
+from videoswin_cli.engine.forward import Compute, ViewOutputs
 from videoswin_cli.engine.progress import Monitor
-from videoswin_cli.engine.runtime import RunOptions
+from videoswin_cli.engine.runner import Runner
+from videoswin_cli.engine.settings import Settings
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import ModelSpec
-from videoswin_cli.model.loading import LoadedModel
-from videoswin_cli.model.swin3d import Swin3D
-from videoswin_cli.records import VideoPart, Views
+from videoswin_cli.model.swin3d import Swin3D as VideoNetwork
+from videoswin_cli.options.tasks import FeatureOptions
+from videoswin_cli.records import Architecture, VideoPart, Views
 
-Per = Literal["video", "clip", "window"]
-Pool = Literal["avg", "time", "none"]
-FloatType = Literal["fp32", "fp16"]
 Times = tuple[tuple[float, float], ...]
 
 _DTYPES: dict[str, np.dtype[Any]] = {"fp32": np.dtype(np.float32), "fp16": np.dtype(np.float16)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class FeatureOptions:
-    """Which features, and how they are put together."""
-
-    run: RunOptions = field(default_factory=RunOptions)
-    per: Per = "video"  # what a row is: the mean of all views, of a clip's crops, of a window's
-    stride: Stride | None = None  # of windows
-    stage: int | None = None  # from 1; None: after the last stage and the final norm
-    pool: Pool = "avg"  # over time and space, over space only ("time" stays), or not at all
-    dtype: FloatType = "fp32"
-
-    def __post_init__(self) -> None:
-        for name, kind in (("per", Per), ("pool", Pool), ("dtype", FloatType)):
-            if getattr(self, name) not in get_args(kind):
-                allowed = ", ".join(get_args(kind))
-                raise UsageError(f"unknown {name} {getattr(self, name)!r}: use one of {allowed}")
-        if self.stride is not None and self.per != "window":
-            raise UsageError("a stride is for windows: --per window")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,13 +57,23 @@ class Rows:
     gaps: Mapping[int, str] = field(default_factory=dict)  # row -> why there is nothing but NaN
 
 
-def plan_features(spec: ModelSpec, options: FeatureOptions) -> Plan:
-    """Check the options against a model.
+def plan_features(spec: ModelSpec, settings: Settings, options: FeatureOptions) -> Plan:
+    """The plan of a run; raises what `check_features` does."""
+    check_features(spec, settings, options)
+    return Plan(
+        options=options,
+        views=settings.views,
+        shape=_row_shape(spec.architecture, settings, options),
+    )
+
+
+def check_features(spec: ModelSpec, settings: Settings, options: FeatureOptions) -> None:
+    """Check the options against a model and the settings of a run.
 
     Raises:
         UsageError: they do not fit it or each other.
     """
-    views = resolve_views(options.run.views, spec.protocol)
+    views = settings.views
     per, pool, stages = options.per, options.pool, len(spec.architecture.depths)
     if options.stage is not None and not 1 <= options.stage <= stages:
         raise UsageError(f"no stage {options.stage}: {spec.name} has stages 1 to {stages}")
@@ -119,11 +98,10 @@ def plan_features(spec: ModelSpec, options: FeatureOptions) -> Plan:
             f"--pool none keeps places, and {views.crops} crops show different ones",
             hint="use --views with one crop, or --pool time",
         )
-    return Plan(options=options, views=views, shape=_row_shape(spec, options))
 
 
 def compute_rows(
-    model: LoadedModel,
+    runner: Runner,
     parts: Sequence[VideoPart],
     plan: Plan,
     *,
@@ -133,34 +111,20 @@ def compute_rows(
     """Features of all videos in order, a failure in place of the (remaining) rows of a video.
 
     Args:
-        model: that computes them.
+        runner: that computes them.
         parts: the videos.
         plan: which features.
-        monitor: is told.
+        monitor: of the run.
         begun: windows of the first video that are not computed again.
     """
-    run, protocol = plan.options.run, model.spec.protocol
-    runtime, network = prepare(model, run)
-    workers = choose_workers(run, runtime, videos=len(parts))
-    if plan.options.per == "window":
-        windows = WindowDataset(
-            parts,
-            protocol=protocol,
-            views=plan.views,
-            stride=plan.options.stride,
-            opening=run.opening,
-            begun=begun,
-        )
-        videos = read_windows(windows, workers=workers, notice=monitor.notice)
+    options = plan.options
+    if options.per == "window":
+        videos = runner.windows(parts, monitor, stride=options.stride, begun=begun)
     else:
-        dataset = ViewDataset(parts, protocol=protocol, views=plan.views, opening=run.opening)
-        videos = load_in_workers(dataset, range(len(parts)), workers=workers, notice=monitor.notice)
-    outputs = forward_videos(
+        videos = runner.views(parts, monitor)
+    outputs = runner.forward(
         videos,
-        _feature_function(network, plan.options),
-        protocol=protocol,
-        runtime=runtime,
-        batch_size=run.batch_size or runtime.good_batch_size,
+        _feature_function(runner.network, options),
         fill_batches=True,  # so that no video's numbers depend on its neighbours
         monitor=monitor,
     )
@@ -173,9 +137,9 @@ def compute_rows(
         skipping = skipping and output.unread > 0
 
 
-def _row_shape(spec: ModelSpec, options: FeatureOptions) -> tuple[int, ...]:
+def _row_shape(sizes: Architecture, settings: Settings, options: FeatureOptions) -> tuple[int, ...]:
     """Of (C, T', H', W'), or what pooling leaves of it."""
-    sizes, protocol = spec.architecture, spec.protocol
+    protocol = settings.protocol
     merges = min(options.stage or len(sizes.depths), len(sizes.depths) - 1)
     width = sizes.embed_dim * 2**merges
     extent = (protocol.clip_frames, protocol.crop_size, protocol.crop_size)
@@ -184,7 +148,7 @@ def _row_shape(spec: ModelSpec, options: FeatureOptions) -> tuple[int, ...]:
     return {"avg": (width,), "time": (time, width), "none": (width, time, *area)}[options.pool]
 
 
-def _feature_function(network: Swin3D, options: FeatureOptions) -> Compute:
+def _feature_function(network: VideoNetwork, options: FeatureOptions) -> Compute:
     def compute(clips: Tensor) -> Tensor:
         features = network.forward_features(clips, stage=options.stage).float()
         # Means of contiguous numbers: those over strided axes depend on the number of threads.

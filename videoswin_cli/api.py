@@ -1,0 +1,264 @@
+"""Python functions of the package, and the model that they work with.
+
+    from videoswin_cli import load_model
+
+    model = load_model("swin-tiny-k400", precision="bf16")
+    model.predict("clip.mp4")
+    model(clips)  # normalized RGB clips (B, 3, T, H, W) -> logits (B, classes)
+
+Keyword arguments are the options of the commands: see `videoswin_cli.options`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from videoswin_cli.data.inputs import find_inputs
+from videoswin_cli.engine.progress import Monitor, Silent
+from videoswin_cli.engine.runner import Runner, open_runner
+from videoswin_cli.errors import UsageError
+from videoswin_cli.model.catalog import ModelSpec
+from videoswin_cli.model.loading import find_chosen
+from videoswin_cli.options.fields import set_signature, split_keywords
+from videoswin_cli.options.parsers import parse_stride
+from videoswin_cli.options.run import ClassifierOptions, RunOptions
+from videoswin_cli.options.source import JobOptions, SourceOptions
+from videoswin_cli.options.tasks import EvalOptions, FeatureOptions, PredictOptions
+from videoswin_cli.records import Prediction, Stride, WindowPrediction
+from videoswin_cli.tasks.evaluate.evaluate import evaluate_videos
+from videoswin_cli.tasks.evaluate.summary import Evaluation
+from videoswin_cli.tasks.extract.tables import FeatureTable
+from videoswin_cli.tasks.extract.worker import compute_table
+from videoswin_cli.tasks.predict.worker import PredictWorker, predict_windows
+
+Paths: TypeAlias = str | Path | Sequence[str | Path]
+
+_MODEL = ClassifierOptions()
+_RUN = RunOptions(workers=0)  # no processes but the caller's, unless asked for
+_SOURCE = SourceOptions()
+
+
+class Model:
+    """A loaded model that is ready to run.
+
+    Attributes:
+        network: the module itself, on its device and in its dtype.
+        labels: class names in index order; empty without a head.
+        spec: architecture, input protocol and origin.
+    """
+
+    def __init__(self, runner: Runner, options: RunOptions) -> None:
+        self._runner = runner
+        self._options = options
+
+    @property
+    def network(self) -> nn.Module:
+        return self._runner.model.network
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self._runner.model.labels
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self._runner.model.spec
+
+    @property
+    def device(self) -> torch.device:
+        return self._runner.settings.runtime.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self._runner.settings.runtime.dtype
+
+    def __call__(self, clips: Tensor) -> Tensor:
+        """Logits (B, classes) of normalized RGB clips (B, 3, T, H, W); without gradients.
+
+        A model without a head gives features (B, channels).
+        """
+        network = self._runner.network
+        compute = network.pool if network.head is None else network
+        with torch.inference_mode():
+            found: Tensor = compute(clips.to(self.device, self.dtype))
+        return found
+
+    def predict(self, paths: Paths, **options: Any) -> list[Prediction]:
+        """Predictions of videos; see `predict`."""
+        return predict(paths, model=self, **options)
+
+    def extract(self, paths: Paths, **options: Any) -> FeatureTable:
+        """Features of videos; see `extract`."""
+        return extract(paths, model=self, **options)
+
+    def windows(
+        self, paths: Paths, *, stride: Stride | str | float | None = None, **options: Any
+    ) -> Iterator[WindowPrediction]:
+        """Predictions of windows that slide over videos, as they are computed.
+
+        Args:
+            paths: as for `predict`.
+            stride: from window to window: seconds, or frames such as "16f"; without it windows
+                follow each other without a gap.
+            options: those of `predict`.
+
+        Raises:
+            UsageError: an option does not fit the model, or it has no windows to slide.
+        """
+        run, source, wanted = split_keywords(
+            options, (self._options, _SOURCE, PredictOptions()), function="windows"
+        )
+        if stride is not None and not isinstance(stride, Stride):
+            stride = parse_stride(str(stride))
+        parts = [video.part for video in find_inputs(_to_texts(paths), source).listed]
+        runner = self._runner.change(run)
+        return predict_windows(runner, parts, stride=stride, options=wanted)
+
+    def close(self) -> None:
+        """Free the network; the model cannot be used any more."""
+        self._runner.close()
+
+
+ModelLike: TypeAlias = Model | str | Path
+
+
+def load_model(name_or_path: str | Path | None = None, **options: Any) -> Model:
+    """A model by name or file, loaded once and kept ready to run.
+
+    Args:
+        name_or_path: a name from `videoswin models`, a YAML of the same form, or a weight file
+            written by videoswin.
+        options: which weights (`checkpoint`, `weights_set`, `labels`), and how it runs: `device`,
+            `precision`, `views` and the others of `predict`.
+
+    Raises:
+        UsageError, CheckpointError, FetchError: the model cannot be loaded, or cannot run so.
+    """
+    chosen, run = split_keywords(options, (_MODEL, _RUN), function="load_model")
+    return _load(name_or_path, chosen, run, with_head=False)
+
+
+def predict(paths: Paths, *, model: ModelLike | None = None, **options: Any) -> list[Prediction]:
+    """Predictions of one or several videos, folders, globs or URLs, in order.
+
+    Args:
+        paths: what to read.
+        model: from `load_model`, or a name or file.
+        options: those of `videoswin predict`. With a loaded model they change how videos are read
+            for this call.
+
+    Returns:
+        One record per video; of a video that cannot be read it has its `error` set.
+
+    Raises:
+        UsageError, CheckpointError, FetchError: nothing could be predicted at all.
+    """
+    chosen, run, source, wanted = split_keywords(
+        options, (_MODEL, _run_of(model), _SOURCE, PredictOptions()), function="predict"
+    )
+    found = find_inputs(_to_texts(paths), source)
+    runner = _open(model, chosen, run, with_head=True)
+    return list(PredictWorker(options=wanted).compute(runner, found.listed, Monitor()))
+
+
+def extract(paths: Paths, *, model: ModelLike | None = None, **options: Any) -> FeatureTable:
+    """Features of one or several videos, folders, globs or URLs, in memory.
+
+    Args:
+        paths: what to read.
+        model: from `load_model`, or a name or file.
+        options: those of `videoswin extract`.
+
+    Returns:
+        Rows of all videos; one that cannot be read has NaN rows and says why in `status`.
+
+    Raises:
+        UsageError, CheckpointError, FetchError: nothing could be computed at all.
+    """
+    chosen, run, source, wanted = split_keywords(
+        options, (_MODEL, _run_of(model), _SOURCE, FeatureOptions()), function="extract"
+    )
+    found = find_inputs(_to_texts(paths), source)
+    runner = _open(model, chosen, run, with_head=False)
+    return compute_table(runner, found.listed, wanted)
+
+
+def evaluate(
+    folder: str | Path | None = None, *, model: str | Path | None = None, **options: Any
+) -> Evaluation:
+    """Accuracy on a folder of class folders, or on a list.
+
+    Args:
+        folder: with one folder per class; without it `list_file` names a list.
+        model: a name or file.
+        options: those of `videoswin eval`, such as `list_file`, `root`, `views`, `dump`, `out`.
+
+    Raises:
+        UsageError, CheckpointError, FetchError: nothing could be scored at all.
+        VideoError: a video failed and `on_error` is "fail".
+    """
+    run = RunOptions(views="paper", workers=0)
+    chosen, run, source, wanted, job = split_keywords(
+        options, (_MODEL, run, _SOURCE, EvalOptions(), JobOptions()), function="evaluate"
+    )
+    found = find_chosen(_named(chosen, model).weights, labels=chosen.labels, with_head=True)
+    only = None if folder is None else Path(folder)
+    return evaluate_videos(only, source, found, run, wanted, job, Silent())
+
+
+def _load(
+    name: str | Path | None, chosen: ClassifierOptions, run: RunOptions, *, with_head: bool
+) -> Model:
+    chosen = _named(chosen, name)
+    found = find_chosen(chosen.weights, labels=chosen.labels, with_head=with_head)
+    return Model(open_runner(found, run, with_head=with_head), run)
+
+
+def _open(
+    model: ModelLike | None, chosen: ClassifierOptions, run: RunOptions, *, with_head: bool
+) -> Runner:
+    """A runner of a loaded model, or of one that is loaded for this call."""
+    if not isinstance(model, Model):
+        return _load(model, chosen, run, with_head=with_head)._runner
+    if chosen != _MODEL:
+        raise UsageError(
+            "checkpoint, weights_set and labels do not fit a loaded model",
+            hint="give them to load_model",
+        )
+    if with_head and not model.labels:
+        raise UsageError(f"{model.spec.name} has no classes to predict")
+    return model._runner.change(run)
+
+
+def _run_of(model: ModelLike | None) -> RunOptions:
+    return model._options if isinstance(model, Model) else _RUN
+
+
+def _named(chosen: ClassifierOptions, name: str | Path | None) -> ClassifierOptions:
+    if name is None:
+        return chosen
+    if not isinstance(name, str | Path):
+        raise UsageError(
+            f"a model of type {type(name).__name__}",
+            hint="give a name, a path, or what load_model returns",
+        )
+    return replace(chosen, weights=replace(chosen.weights, model=str(name)))
+
+
+def _to_texts(paths: Paths) -> list[str]:
+    """Raises TypeError for what is no path, such as an array of frames."""
+    every = [paths] if isinstance(paths, str | Path) else list(paths)
+    for path in every:
+        if not isinstance(path, str | Path):
+            raise TypeError(f"expected a path or URL, found {type(path).__name__}")
+    return [str(path) for path in every]
+
+
+_CALL = (_MODEL, _RUN, _SOURCE)
+set_signature(load_model, (_MODEL, _RUN))
+set_signature(predict, (*_CALL, PredictOptions()))
+set_signature(extract, (*_CALL, FeatureOptions()))
+set_signature(evaluate, (*_CALL, EvalOptions(), JobOptions()))

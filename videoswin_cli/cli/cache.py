@@ -1,0 +1,36 @@
+"""`videoswin cache`: what was downloaded, and room made of it."""
+
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+import typer
+
+from videoswin_cli.cli.console import notice, result
+from videoswin_cli.cli.options import SummaryFormatOption
+from videoswin_cli.io.atomic import to_json
+from videoswin_cli.io.cache import clear_cache, list_cache
+from videoswin_cli.io.paths import cache_dir
+
+
+def cache(
+    clear: Annotated[
+        Literal["checkpoints", "videos", "crashes"] | None,
+        typer.Option("--clear", help="Remove all files of this kind."),
+    ] = None,
+    format: SummaryFormatOption = "table",
+) -> None:
+    """Show or clear the cache folder.
+
+    It holds checkpoints, videos behind URLs, and reports of crashes. VIDEOSWIN_HOME moves it.
+    """
+    if clear is not None:
+        removed = clear_cache(clear)
+        notice(f"{removed.files} files removed, {removed.bytes / 2**20:.1f} MiB")
+    parts = list_cache()
+    if format == "json":
+        rows = [asdict(part) | {"folder": str(part.folder)} for part in parts]
+        result(to_json(rows, indent=2))
+        return
+    result(cache_dir())
+    for part in parts:
+        result(f"  {part.kind:<11}  {part.files:4} files  {part.bytes / 2**20:10.1f} MiB")

@@ -1,0 +1,131 @@
+"""Journal of a run that writes one file: `OUT.part` while it lasts, `OUT.meta.json` afterwards."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from videoswin_cli.engine.journal import (
+    Entry,
+    Journal,
+    discard,
+    guarded,
+    is_worked_on,
+    keep_description,
+    kept_description,
+    read_journals,
+)
+from videoswin_cli.engine.precision import Record
+from videoswin_cli.engine.provenance import (
+    Description,
+    check_equal,
+    read_description,
+    read_precision,
+    write_description,
+)
+from videoswin_cli.engine.settings import Settings
+from videoswin_cli.errors import UsageError
+from videoswin_cli.io.atomic import write_error
+from videoswin_cli.model.loading import LoadedModel
+from videoswin_cli.options.run import Precision
+
+Describe = Callable[[LoadedModel, Settings], Description]
+
+
+def description_of(out: Path) -> Path:
+    """Where the description of an output's run is: a.npz has a.npz.meta.json."""
+    return out.with_name(f"{out.name}.meta.json")
+
+
+class OutputJournal:
+    """What is done of an output, by all processes that work on it, and which run it is of."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.folder = out.with_name(f"{out.name}.part")
+        self._journal: Journal | None = None
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Let no other process begin, join or finish the output meanwhile."""
+        with guarded(self.folder):
+            yield
+
+    def is_idle(self) -> bool:
+        """Whether no process has a journal of the output open."""
+        return not is_worked_on(self.folder)
+
+    def check_idle(self) -> None:
+        """Raises UsageError where another process is writing the output."""
+        if not self.is_idle():
+            raise UsageError(
+                f"another process is writing {self.out}", hint="wait for it, or end it"
+            )
+
+    def recorded(self) -> Description | None:
+        """Description of the run that left the output, or is writing it; None without either.
+
+        Raises:
+            UsageError: it is damaged.
+        """
+        file = description_of(self.out)
+        there = self.out.exists() and file.exists()
+        return read_description(file) if there else kept_description(self.folder)
+
+    def check_recorded(self, description: Description) -> None:
+        """Raises UsageError where an output is there that is not of this run."""
+        if self.out.exists():
+            recorded = self.recorded() or read_description(description_of(self.out))
+            check_equal(recorded, description, where=str(self.out))
+
+    def record(self, describe: Describe, *, resume: bool) -> Record:
+        """Precision that the output was begun in, for `--precision auto`."""
+
+        def read() -> Precision | None:
+            return read_precision(self.recorded()) if resume else None
+
+        def keep(model: LoadedModel, settings: Settings) -> Precision:
+            with self.guarded():
+                kept = keep_description(self.folder, describe(model, settings))
+            return read_precision(kept) or settings.runtime.precision
+
+        return Record(read=read, keep=keep)
+
+    def open(self, description: Description, *, part: str) -> None:
+        """Open the journal of this process; within `guarded`.
+
+        Raises:
+            UsageError: the folder belongs to another run, or another process writes this part.
+        """
+        self._journal = Journal(self.folder, description, part=part)
+
+    def append(self, entry: Entry) -> None:
+        """Add an entry; it is in the file when this returns."""
+        assert self._journal is not None
+        self._journal.append(entry)
+
+    def entries(self) -> dict[str, Entry]:
+        """The last entry of each video, by path; a failed one replaces no good one."""
+        return {path: entry for path, (_, entry) in read_journals(self.folder).items()}
+
+    def close(self) -> None:
+        """Let others write this part."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def complete(self, description: Description, write: Callable[[], None]) -> None:
+        """Write the description, then the output, then forget the journals; within `guarded`.
+
+        An output that is there says which run it is of, whenever the process is killed.
+        """
+        write_description(description_of(self.out), description)
+        write()
+        self.close()
+        self.discard()
+
+    def discard(self) -> None:
+        """Forget what is done; within `guarded`."""
+        try:
+            discard(self.folder)
+        except OSError as error:
+            raise write_error(self.folder, error) from error

@@ -1,0 +1,157 @@
+"""A model that is ready to run: loaded once, with all its options resolved."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from videoswin_cli.data.view_dataset import FailedVideo, VideoViews, ViewDataset
+from videoswin_cli.data.window_dataset import Begun, WindowDataset, read_windows
+from videoswin_cli.data.workers import count_workers, load_in_workers
+from videoswin_cli.engine.distributed import World
+from videoswin_cli.engine.forward import Compute, ViewOutputs, forward_videos, prepare
+from videoswin_cli.engine.precision import NO_RECORD, Record, decide_precision
+from videoswin_cli.engine.progress import Monitor, Reporter, Silent
+from videoswin_cli.engine.runtime import DTYPES, choose_runtime
+from videoswin_cli.engine.settings import Settings, settle
+from videoswin_cli.errors import UsageError
+from videoswin_cli.model.catalog import ModelSpec
+from videoswin_cli.model.loading import FoundModel, LoadedModel, load_found
+from videoswin_cli.model.swin3d import Swin3D as VideoNetwork
+from videoswin_cli.options.run import RunOptions
+from videoswin_cli.records import Stride, VideoPart
+
+_ALONE = World()
+
+
+class Runner:
+    """A loaded model, its prepared network and the settings of a run.
+
+    It holds memory until `close`. Several of other settings may share one network: see `change`.
+    """
+
+    def __init__(self, model: LoadedModel, network: VideoNetwork, settings: Settings) -> None:
+        self.model = model
+        self.network = network
+        self.settings = settings
+
+    def views(
+        self, parts: Sequence[VideoPart], monitor: Monitor
+    ) -> Iterator[VideoViews | FailedVideo]:
+        """Decoded views of videos, in order."""
+        run = self.settings
+        dataset = ViewDataset(parts, protocol=run.protocol, views=run.views, opening=run.opening)
+        workers = self._count_workers(len(parts))
+        return load_in_workers(dataset, range(len(parts)), workers=workers, notice=monitor.notice)
+
+    def windows(
+        self,
+        parts: Sequence[VideoPart],
+        monitor: Monitor,
+        *,
+        stride: Stride | None,
+        begun: Begun = Begun(),  # noqa: B008 - frozen
+    ) -> Iterator[VideoViews | FailedVideo]:
+        """Decoded windows that slide over videos, some of a video at a time, in order.
+
+        `begun` are windows of the first video that are left out.
+        """
+        run = self.settings
+        dataset = WindowDataset(
+            parts,
+            protocol=run.protocol,
+            views=run.views,
+            stride=stride,
+            opening=run.opening,
+            begun=begun,
+        )
+        return read_windows(dataset, workers=self._count_workers(len(parts)), notice=monitor.notice)
+
+    def forward(
+        self,
+        videos: Iterable[VideoViews | FailedVideo],
+        compute: Compute | None = None,
+        *,
+        fill_batches: bool = False,
+        monitor: Monitor,
+    ) -> Iterator[ViewOutputs | FailedVideo]:
+        """Outputs of all views, by default logits; see `forward_videos`."""
+        return forward_videos(
+            videos,
+            compute or self.network,
+            protocol=self.settings.protocol,
+            runtime=self.settings.runtime,
+            batch_size=self.settings.batch_size,
+            fill_batches=fill_batches,
+            monitor=monitor,
+        )
+
+    def change(self, options: RunOptions) -> "Runner":
+        """A runner of the same network that reads videos otherwise.
+
+        Raises:
+            UsageError: an option does not fit the model, or asks for another device or precision
+                than the network is in.
+        """
+        runtime = self.settings.runtime
+        for name, wanted, here in (
+            ("device", options.device, str(runtime.device)),
+            ("precision", options.precision, runtime.precision),
+        ):
+            if wanted not in ("auto", here):
+                raise UsageError(
+                    f"{name} {wanted}: the model is loaded in {here}",
+                    hint=f"load it with {name}={wanted!r}",
+                )
+        settings = settle(self.model.spec.protocol, options, runtime)
+        return Runner(self.model, self.network, settings)
+
+    def close(self) -> None:
+        """Free the network; the runner cannot be used any more."""
+        del self.network, self.model
+
+    def _count_workers(self, videos: int) -> int:
+        if self.settings.workers is not None:
+            return min(self.settings.workers, videos)
+        return count_workers(videos, on_cpu=self.settings.runtime.on_cpu)
+
+
+def open_runner(
+    model: FoundModel | LoadedModel,
+    options: RunOptions,
+    *,
+    with_head: bool = False,
+    world: World = _ALONE,
+    record: Record = NO_RECORD,
+    reporter: Reporter | None = None,
+    check: Callable[[ModelSpec, Settings], None] = lambda spec, settings: None,
+) -> Runner:
+    """Load a model for a run; all that can be wrong with the options is found before.
+
+    Args:
+        model: found, whose weights become the runner's own; or loaded, which stays as it is.
+        options: of the run.
+        with_head: refuse a model without classes.
+        world: whose main process decides the precision for all.
+        record: of the output that the run writes.
+        reporter: of what was loaded and how it computes.
+        check: raises UsageError for what does not fit the model, before its weights are fetched.
+
+    Raises:
+        UsageError: an option does not fit the model or this machine.
+        CheckpointError, FetchError: see `load_found`.
+    """
+    reporter = reporter or Silent()
+    asked = "fp32" if options.precision == "auto" else options.precision
+    runtime = choose_runtime(device=world.device(options.device), precision=asked)
+    settings = settle(model.spec.protocol, options, runtime)
+    check(model.spec, settings)
+    own = isinstance(model, FoundModel)
+    loaded = load_found(model, with_head=with_head) if isinstance(model, FoundModel) else model
+    if own:
+        reporter.notice(loaded.summary)
+    decision = decide_precision(options.precision, loaded, settings, world, record)
+    runtime = replace(runtime, dtype=DTYPES[decision.precision])
+    settings = replace(settings, runtime=runtime)
+    reporter.notice(f"computing on {runtime.device} in {runtime.precision}{decision.reason}")
+    if own:  # nobody else holds it: no copy
+        loaded.network.to(device=runtime.device, dtype=runtime.dtype)
+    return Runner(loaded, prepare(loaded.network, runtime), settings)

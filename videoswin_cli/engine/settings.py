@@ -1,0 +1,45 @@
+"""Settings of a run: its options with nothing left to choose."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from videoswin_cli.data.views import resolve_views
+from videoswin_cli.engine.runtime import Runtime
+from videoswin_cli.options.run import OpenOptions, RunOptions
+from videoswin_cli.records import InputProtocol, Views
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a run reads and computes."""
+
+    protocol: InputProtocol  # of the model, at the frame rate that was asked for
+    views: Views
+    opening: OpenOptions
+    runtime: Runtime
+    workers: int | None  # decoding processes; None: by the number of videos
+    batch_size: int  # views per forward pass
+
+
+def settle(protocol: InputProtocol, options: RunOptions, runtime: Runtime) -> Settings:
+    """The settings of a run.
+
+    Raises:
+        UsageError: an option does not fit the protocol.
+    """
+    protocol = _at_rate(protocol, options.fps)
+    return Settings(
+        protocol=protocol,
+        views=resolve_views(options.views, protocol),
+        opening=options.opening,
+        runtime=runtime,
+        workers=options.workers,
+        batch_size=options.batch_size or runtime.good_batch_size,
+    )
+
+
+def _at_rate(protocol: InputProtocol, fps: float | Literal["source"] | None) -> InputProtocol:
+    """The protocol at another frame rate; `source` is that of each video, None changes nothing."""
+    if fps is None:
+        return protocol
+    return replace(protocol, frame_rate=None if fps == "source" else float(fps))

@@ -1,0 +1,48 @@
+"""Contents of the cache folder: checkpoints, videos behind URLs, measured speeds, crash reports."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from videoswin_cli.io.paths import cache_dir
+
+KINDS = ("checkpoints", "videos", "crashes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachePart:
+    """Files of one kind."""
+
+    kind: str
+    folder: Path
+    files: int
+    bytes: int
+
+
+def list_cache() -> list[CachePart]:
+    """What the cache holds of each kind; locks and unfinished downloads count as files of it."""
+    return [_measure(kind) for kind in KINDS]
+
+
+def clear_cache(kind: str) -> CachePart:
+    """Remove all files of a kind. Returns what they were.
+
+    A file that cannot be removed, or that is in use on Windows, stays.
+    """
+    part = _measure(kind)
+    for file in _files(part.folder):
+        with suppress(OSError):
+            file.unlink()
+    return part
+
+
+def _measure(kind: str) -> CachePart:
+    folder = cache_dir() / kind
+    sizes = [file.stat().st_size for file in _files(folder)]
+    return CachePart(kind=kind, folder=folder, files=len(sizes), bytes=sum(sizes))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    if folder.is_dir():
+        yield from (path for path in sorted(folder.rglob("*")) if path.is_file())

@@ -1,0 +1,172 @@
+"""Option records: dataclasses whose fields say all that a command line and a check need.
+
+A record is one group of options. The command line, the Python functions and the checks are made
+from its fields, so a new option is one field here and its use.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from videoswin_cli.errors import UsageError
+from videoswin_cli.ranges import shown
+
+Record = TypeVar("Record")
+
+_KEY = "option"
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """Facts of an option beside its name, type and default."""
+
+    help: str
+    metavar: str | None = None
+    flags: tuple[str, ...] = ()  # on the command line; without any, `--` and the name
+    least: float | None = None
+    most: float | None = None
+    shown_default: str | None = None  # in help, where the default itself says nothing
+    parse: Callable[[str], Any] | None = None  # from text; raises UsageError
+    in_python: bool = True  # whether the Python functions have it too
+    required: bool = False  # on the command line
+
+
+def option(default: Any, help: str, **facts: Any) -> Any:
+    """A field of an option record; `facts` are those of `About`."""
+    about = About(help=help, **facts)
+    return field(default=default, metadata={_KEY: about})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One option of a record."""
+
+    name: str
+    type: Any  # with None where it may be
+    default: Any
+    about: About
+
+
+def list_options(record: Any) -> list[Option]:
+    """Options of a record and of the records in it, in order.
+
+    Args:
+        record: an instance, whose values are the defaults.
+    """
+    hints = get_type_hints(type(record))
+    found = []
+    for each in fields(record):
+        value = getattr(record, each.name)
+        if is_dataclass(hints[each.name]) and _KEY not in each.metadata:
+            found += list_options(value)
+            continue
+        about = each.metadata[_KEY]
+        found.append(Option(name=each.name, type=hints[each.name], default=value, about=about))
+    return found
+
+
+def fill(record: Record, values: Mapping[str, Any]) -> Record:
+    """The record with those of `values` that are options of it; text is parsed.
+
+    Raises:
+        UsageError: a value out of range, or none of the choices.
+    """
+    hints = get_type_hints(type(record))
+    own: dict[str, Any] = {}
+    for each in fields(record):  # type: ignore[arg-type]
+        value = getattr(record, each.name)
+        if is_dataclass(hints[each.name]) and _KEY not in each.metadata:
+            own[each.name] = fill(value, values)
+        else:
+            given = values.get(each.name, value)
+            parse = each.metadata[_KEY].parse
+            if parse is not None and isinstance(given, str | int | float):
+                given = parse(str(given))
+            if isinstance(given, str) and Path in (kind := hints[each.name], *get_args(kind)):
+                given = Path(given)
+            own[each.name] = tuple(given) if isinstance(given, list) else given
+    return type(record)(**own)
+
+
+def check_options(record: Any) -> None:
+    """Check the values of a record against its ranges and choices; for `__post_init__`.
+
+    Raises:
+        UsageError: names the option, what was found and what is expected.
+    """
+    for each in list_options(record):
+        about, value = each.about, each.default
+        if value is None:
+            continue
+        choices = choices_of(each.type)
+        if choices and value not in choices:
+            raise UsageError(
+                f"{each.name} {shown(value)}: expected {' or '.join(map(str, choices))}"
+                if len(choices) < 3
+                else f"{each.name} {shown(value)}: expected one of {', '.join(map(str, choices))}"
+            )
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            _check_range(each.name, value, about)
+
+
+def _check_range(name: str, value: float, about: About) -> None:
+    least, most = about.least, about.most
+    too_small = least is not None and not value >= least  # also not a number
+    if too_small or (most is not None and not value <= most):
+        expected = f"{least:g} or more" if most is None else f"{least:g} to {most:g}"
+        raise UsageError(f"{name} {value}: expected {expected}")
+
+
+def choices_of(kind: Any) -> tuple[Any, ...]:
+    """Values of a Literal, or of one that may be None; empty for other types."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    if get_origin(kind) in (Union, UnionType):
+        return next((get_args(part) for part in get_args(kind) if get_origin(part) is Literal), ())
+    return ()
+
+
+# --- Python functions -----------------------------------------------------------------------------
+
+
+def split_keywords(
+    given: Mapping[str, Any], records: Sequence[Any], *, function: str
+) -> tuple[Any, ...]:
+    """The records with the keyword arguments of a Python function.
+
+    Args:
+        given: keyword arguments.
+        records: of the options that the function takes.
+        function: its name, for messages.
+
+    Raises:
+        TypeError: a keyword that is no option of theirs, as Python raises it.
+        UsageError: a value out of range, or none of the choices.
+    """
+    known = [each.name for record in records for each in list_options(record)]
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f". Did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")
+    return tuple(fill(record, given) for record in records)
+
+
+def set_signature(function: Callable[..., Any], records: Sequence[Any]) -> None:
+    """Let `help()` and editors show the options of the records in place of `**options`."""
+    signature = inspect.signature(function)
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    taken = {parameter.name for parameter in own}
+    more = [
+        inspect.Parameter(
+            each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type
+        )
+        for record in records
+        for each in list_options(record)
+        if each.about.in_python and each.name not in taken
+    ]
+    function.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]

@@ -1,0 +1,124 @@
+"""Values of options that are written as text: times, shards, strides, rates."""
+
+import re
+from typing import Literal
+
+from videoswin_cli.errors import UsageError
+from videoswin_cli.ranges import shown
+from videoswin_cli.records import Shard, Stride
+
+EXPECTED_TIME = "seconds, or MM:SS or HH:MM:SS.mmm, such as 1:02.5"
+
+_TIME = re.compile(r"(?:[0-9]+:){0,2}(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
+_MOST_CHARACTERS = 30  # of a time: what is longer is not looked at
+_MOST_FPS = 1000
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds from `SS`, `MM:SS` or `HH:MM:SS`, the last with a fraction or without.
+
+    Raises:
+        ValueError: anything else; its text says what was expected.
+    """
+    if len(text) > _MOST_CHARACTERS:
+        raise ValueError("a time of that many digits is none")
+    if "," in text:
+        raise ValueError(f"expected {EXPECTED_TIME}, with a point and no comma")
+    if _TIME.fullmatch(text) is None:
+        raise ValueError(f"expected {EXPECTED_TIME}")
+    *units, last = text.split(":")
+    parts = [*map(int, units), float(last)]
+    if any(part >= 60 for part in parts[1:]):
+        raise ValueError("more than 59 after a colon")
+    return float(sum(part * 60**power for power, part in enumerate(reversed(parts))))
+
+
+def parse_start(text: str) -> float:
+    """Seconds of `--start`; raises UsageError."""
+    return _parse_time("--start", text)
+
+
+def parse_end(text: str) -> float:
+    """Seconds of `--end`; raises UsageError."""
+    return _parse_time("--end", text)
+
+
+def _parse_time(name: str, text: str) -> float:
+    try:
+        return parse_seconds(text)
+    except ValueError as error:
+        raise UsageError(f"{name} {text}: {error}") from error
+
+
+def parse_shard(text: str) -> Shard:
+    """`2/4` is the second of four.
+
+    Raises:
+        UsageError: anything else.
+    """
+    match = re.fullmatch(r"([0-9]{1,5})/([1-9][0-9]{0,4})", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(
+            f"no such shard: {shown(text)}",
+            hint="use I/N with I from 1 to N, at most 99999: 1/4, 2/4, 3/4, 4/4",
+        )
+    return Shard(index=int(match[1]) - 1, count=int(match[2]))
+
+
+def parse_stride(text: str) -> Stride:
+    """`2` or `0.5` are seconds, `16f` are frames.
+
+    Raises:
+        UsageError: anything else.
+    """
+    if match := re.fullmatch(r"([0-9]{1,7}) ?f(?:rames?)?", text):
+        stride = Stride(frames=int(match[1]))
+    elif match := re.fullmatch(r"([0-9]{0,6}\.?[0-9]{1,12}) ?s?", text):
+        stride = Stride(seconds=float(match[1]))
+    else:
+        raise UsageError(
+            f"--stride {shown(text)}: expected seconds below 1000000, like 2 or 0.5, or frames "
+            "below 10000000, like 16f"
+        )
+    if not (stride.frames or stride.seconds):
+        raise UsageError(f"--stride {text}: expected seconds or frames above 0")
+    return stride
+
+
+def parse_fps(text: str) -> float | Literal["source"]:
+    """Frames per second, or `source`.
+
+    Raises:
+        UsageError: anything else.
+    """
+    if text == "source":
+        return "source"
+    if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?", text) and 0 < float(text) <= _MOST_FPS:
+        return float(text)
+    raise UsageError(
+        f"--fps {shown(text)}: expected frames per second above 0 and up to {_MOST_FPS}, or source"
+    )
+
+
+def parse_topk(text: str) -> tuple[int, ...]:
+    """`1,5` are the top-1 and the top-5 accuracy.
+
+    Raises:
+        UsageError: no whole numbers from 1 up, separated by commas.
+    """
+    if not re.fullmatch(r"[1-9][0-9]{0,5}(,[1-9][0-9]{0,5}){0,19}", text):
+        raise UsageError(f"--topk {shown(text)}: expected up to 20 numbers below 1000000, like 1,5")
+    return tuple(dict.fromkeys(int(part) for part in text.split(",")))
+
+
+def parse_stage(text: str) -> int | None:
+    """A stage from 1; `final` is None.
+
+    Raises:
+        UsageError: anything else.
+    """
+    if text == "final":
+        return None
+    if not re.fullmatch(r"[1-9]", text):
+        raise UsageError(f"--stage {shown(text)}: expected a number from 1, or final")
+    return int(text)

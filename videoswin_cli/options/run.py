@@ -1,0 +1,121 @@
+"""Options of every run over videos: which model, how it sees them, and how it computes."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from videoswin_cli.options.fields import check_options, option
+from videoswin_cli.options.parsers import parse_fps
+
+Precision = Literal["fp32", "bf16", "fp16"]
+PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
+DecoderChoice = Literal["auto", "decord", "pyav"]
+
+DEFAULT_MODEL = "swin-tiny-k400"
+MAX_PIXELS = 8192 * 8192  # width x height
+MAX_WORKERS = 256  # processes; each holds some 300 MB
+MAX_BATCH_SIZE = 1024  # views or clips at once
+MAX_STREAM = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Which weights."""
+
+    model: str | None = option(
+        None,
+        "Name from `videoswin models`, a YAML file, or a weight file written by videoswin.",
+        metavar="NAME|FILE",
+        flags=("--model", "-m"),
+        shown_default=DEFAULT_MODEL,
+    )
+    checkpoint: Path | None = option(None, "Local weights to load into the model.", metavar="FILE")
+    weights_set: str | None = option(
+        None,
+        "Which of several sets of weights in one file.",
+        metavar="ema|model|NAME",
+        shown_default="the plain ones",
+    )
+
+    @property
+    def name(self) -> str:
+        return self.model or DEFAULT_MODEL
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierOptions:
+    """Which weights, and how their classes are called."""
+
+    weights: ModelOptions = field(default_factory=ModelOptions)
+    labels: Path | None = option(
+        None, "Class names in index order: one per line, CSV or JSON.", metavar="FILE"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenOptions:
+    """How every video of a run is opened."""
+
+    decoder: DecoderChoice = option("auto", "auto: decord, and PyAV where decord cannot.")
+    stream: int | None = option(
+        None,
+        "Number of the video stream in each file, as ffprobe counts.",
+        metavar="N",
+        least=0,
+        most=MAX_STREAM,
+        shown_default="the default one, else the largest",
+    )
+    allow_truncated: bool = option(False, "Read what is left of files that were cut off.")
+    max_pixels: int = option(
+        MAX_PIXELS,
+        "Refuse files whose pictures have more pixels, width x height.",
+        metavar="N",
+        least=1,
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How videos are sampled and computed. `auto` and `paper` depend on model and machine."""
+
+    views: str = option(
+        "1x1",
+        "C clips times K crops (1 or 3); paper: the published test protocol.",
+        metavar="1x1|paper|CxK",
+    )
+    fps: float | Literal["source"] | None = option(
+        None,
+        "Resample the frames of each video to N per second before sampling; source: never.",
+        metavar="N|source",
+        parse=parse_fps,
+        shown_default="as the model was trained",
+    )
+    device: str = option("auto", "Where to compute.", metavar="auto|cpu|cuda|cuda:N")
+    precision: PrecisionChoice = option(
+        "fp32", "auto: that of a resumed output, else bf16 where it is fast and close."
+    )
+    opening: OpenOptions = field(default_factory=OpenOptions)
+    workers: int | None = option(
+        None,
+        "Decoding processes.",
+        metavar="N",
+        flags=("--workers", "-j"),
+        least=0,
+        most=MAX_WORKERS,
+        shown_default="by the work",
+    )
+    batch_size: int | None = option(
+        None,
+        "Views per forward pass.",
+        metavar="N",
+        flags=("--batch-size", "-b"),
+        least=1,
+        most=MAX_BATCH_SIZE,
+        shown_default="1 on a CPU, 8 on a GPU",
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)

@@ -1,0 +1,99 @@
+"""Options of which videos a run reads, and which part of the work it does."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from videoswin_cli.errors import UsageError
+from videoswin_cli.options.fields import check_options, option
+from videoswin_cli.options.parsers import parse_end, parse_shard, parse_start
+from videoswin_cli.records import Shard
+
+ListFormat = Literal[
+    "paths",
+    "path-label",
+    "path-labels",
+    "id-label",
+    "id-frames-label",
+    "path-start-count-label",
+    "moments",
+    "csv",
+    "json",
+    "jsonl",
+    "ucf101",
+    "hmdb51",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """Which videos, and which part of each."""
+
+    list_file: Path | None = option(
+        None,
+        "List of videos: paths, CSV, JSON, Kinetics, UCF101 and others (docs/lists.md).",
+        metavar="FILE",
+        flags=("--list",),
+    )
+    root: Path | None = option(
+        None,
+        "Folder that the names in the list are relative to.",
+        metavar="DIR",
+        shown_default="that of the list",
+    )
+    list_format: ListFormat | None = option(None, "Of the list.", shown_default="by its content")
+    split: str | None = option(
+        None,
+        "Rows of this split only, of a list with a column that names it: train, val, test.",
+        metavar="NAME",
+    )
+    label_column: str | None = option(
+        None,
+        "Column of the list that names the class.",
+        metavar="NAME",
+        shown_default="by its usual names",
+    )
+    limit: int | None = option(None, "The first N videos only.", metavar="N", least=1)
+    start: float | None = option(
+        None,
+        "From this time on: SS, MM:SS or HH:MM:SS.mmm from the start of each video.",
+        metavar="TIME",
+        parse=parse_start,
+    )
+    end: float | None = option(None, "Up to this time.", metavar="TIME", parse=parse_end)
+    all_files: bool = option(
+        False, "Look into every file of a folder, whatever its name, for a video."
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        if self.list_file is not None and self.all_files:
+            raise UsageError("--all-files is for folders; a list's names are taken as they stand")
+        listed = {
+            "--root": self.root,
+            "--list-format": self.list_format,
+            "--split": self.split,
+            "--label-column": self.label_column,
+        }
+        idle = [name for name, value in listed.items() if value is not None]
+        if self.list_file is None and idle:
+            raise UsageError(f"{idle[0]} needs --list: it is about the rows of a list")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOptions:
+    """Which part of a long run is done here, and whether an earlier run is continued."""
+
+    shard: Shard = option(
+        Shard(),
+        "Process only shard I of N (1-based).",
+        metavar="I/N",
+        parse=parse_shard,
+        shown_default="1/1",
+        in_python=False,
+    )
+    resume: bool = option(
+        False,
+        "Continue an earlier run with the same output: finished videos are not computed again.",
+        flags=("--resume/--no-resume",),
+    )

@@ -1,0 +1,176 @@
+"""Options of single commands."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from videoswin_cli.errors import UsageError
+from videoswin_cli.options.fields import check_options, option
+from videoswin_cli.options.parsers import parse_stage, parse_stride, parse_topk
+from videoswin_cli.records import Stride
+
+Average = Literal["prob", "score"]
+TableFormat = Literal["table", "json", "jsonl", "csv"]
+SummaryFormat = Literal["table", "json"]
+OnError = Literal["wrong", "skip", "fail"]
+Per = Literal["video", "clip", "window"]
+Pool = Literal["avg", "time", "none"]
+FloatType = Literal["fp32", "fp16"]
+
+MAX_CLASSES = 100_000  # of a model; ImageNet-22k has 21,841
+FORMAT_OF_SUFFIX: dict[str, TableFormat] = {
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".csv": "csv",
+    ".txt": "table",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """What a prediction has, and where it goes."""
+
+    topk: int = option(5, "Classes to show.", metavar="K", least=1, most=MAX_CLASSES)
+    average: Average = option("prob", "Mean of the views' probabilities, or of their logits.")
+    logits: bool = option(False, "Add the logits of each view (json, jsonl).")
+    format: TableFormat | None = option(
+        None,
+        "How to print.",
+        flags=("--format", "-f"),
+        shown_default="by the suffix of --out, else table",
+        in_python=False,
+    )
+    out: Path | None = option(
+        None,
+        "Write to a file (.json, .jsonl, .csv, .txt) and not to stdout.",
+        metavar="FILE",
+        flags=("--out", "-o"),
+        in_python=False,
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        by_suffix = FORMAT_OF_SUFFIX.get(self.out.suffix.lower()) if self.out else None
+        if self.format and by_suffix and self.format != by_suffix:
+            raise UsageError(
+                f"--format {self.format} does not fit --out {self.out}, which is {by_suffix}",
+                hint="leave out --format, or choose another name",
+            )
+
+    def check_report(self) -> None:
+        """Raises UsageError where the format has no room for what was asked for."""
+        if self.logits and self.report_format in ("table", "csv"):
+            raise UsageError(
+                f"--logits does not fit --format {self.report_format}", hint="use json or jsonl"
+            )
+
+    @property
+    def report_format(self) -> TableFormat:
+        """The format that is asked for, else that of the suffix."""
+        if self.format is not None:
+            return self.format
+        return FORMAT_OF_SUFFIX.get(self.out.suffix.lower(), "table") if self.out else "table"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalOptions:
+    """What is measured, and what is kept."""
+
+    from_dump: tuple[Path, ...] = option(
+        (), "Score earlier dumps; no model runs.", metavar="FILE...", in_python=False
+    )
+    average: Average = option("prob", "Mean of the views' probabilities, or of their logits.")
+    topk: tuple[int, ...] = option(
+        (1, 5), "Which top-k accuracies.", metavar="K,K", parse=parse_topk, shown_default="1,5"
+    )
+    dump: Path | None = option(
+        None,
+        "Keep the probabilities: .jsonl, .npz (of all classes) or .pkl (as mmaction2).",
+        metavar="FILE",
+    )
+    out: Path | None = option(
+        None,
+        "Folder for result.json, per_class.csv, confusion.csv and failed.jsonl.",
+        metavar="DIR",
+        flags=("--out", "-o"),
+    )
+    per_class: Path | None = option(
+        None, "Write the accuracy of each class.", metavar="FILE.csv", in_python=False
+    )
+    confusion: Path | None = option(
+        None,
+        "Write confused class pairs (true, predicted, count).",
+        metavar="FILE.csv",
+        in_python=False,
+    )
+    on_error: OnError = option("wrong", "Failed videos count as wrong, do not count, or stop.")
+    min_found: float = option(
+        0.95, "Share of the videos that must exist.", metavar="SHARE", least=0, most=1
+    )
+    expect: float | None = option(
+        None,
+        "Exit 5 unless top-1 (or mAP), in percent, is this.",
+        metavar="ACC",
+        least=0,
+        most=100,
+        in_python=False,
+    )
+    tolerance: float = option(
+        0.1, "Of --expect, in percent.", metavar="T", least=0, in_python=False
+    )
+    format: SummaryFormat = option(
+        "table", "How to print.", flags=("--format", "-f"), in_python=False
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        if self.expect is not None and 1 not in self.topk:
+            raise UsageError("--expect is about top-1: add 1 to --topk")
+
+    def with_dumps(self, more: Sequence[Path]) -> "EvalOptions":
+        """These options with more dumps to score."""
+        return replace(self, from_dump=(*self.from_dump, *more))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureOptions:
+    """Which features, and how they are put together."""
+
+    per: Per = option("video", "What a row is. Windows slide over the whole video.")
+    stride: Stride | None = option(
+        None,
+        "From window to window: 2 or 0.5 seconds, or 16f for 16 frames.",
+        metavar="SECONDS|Nf",
+        parse=parse_stride,
+        shown_default="no gap and no overlap",
+    )
+    stage: int | None = option(
+        None,
+        "After this stage; final: after the last one and its norm.",
+        metavar="1|2|3|4|final",
+        parse=parse_stage,
+        shown_default="final",
+    )
+    pool: Pool = option("avg", "Rows of C; time: T' x C, mean over space; none: C x T' x H' x W'.")
+    dtype: FloatType = option("fp32", "Of the numbers written.")
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        if self.stride is not None and self.per != "window":
+            raise UsageError("a stride is for windows: --per window")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """Where features go."""
+
+    out: str = option(
+        "",
+        "One matrix (.npy, with index and description beside it), all in one file "
+        "(.npz, .safetensors), or a folder with a file per video (a name without suffix is one).",
+        metavar="FILE|DIR/",
+        flags=("--out", "-o"),
+        required=True,
+    )
+    overwrite: bool = option(False, "Remove what --out holds first.")

@@ -1,0 +1,196 @@
+"""Where features go: an output on disk that several processes and shards share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from videoswin_cli.data.window_dataset import Begun
+from videoswin_cli.engine.file_stamps import FileStamps
+from videoswin_cli.engine.journal import guarded, keep_description
+from videoswin_cli.engine.precision import NO_RECORD, Record
+from videoswin_cli.engine.provenance import Description, describe_settings, read_precision
+from videoswin_cli.engine.runner import Runner
+from videoswin_cli.engine.settings import Settings
+from videoswin_cli.model.loading import LoadedModel
+from videoswin_cli.options.run import Precision
+from videoswin_cli.options.tasks import FeatureOptions
+from videoswin_cli.records import ListedVideo, Timing
+from videoswin_cli.tasks.extract.features import Plan, Rows, plan_features
+from videoswin_cli.tasks.extract.files import (
+    finish,
+    join_output,
+    look_at_output,
+    open_output,
+    read_all,
+    recorded_description,
+    settle,
+)
+from videoswin_cli.tasks.extract.output import Output
+from videoswin_cli.tasks.extract.tables import StoredVideo
+from videoswin_cli.tasks.extract.writer import FeatureWriter, FileState, find_refusal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extraction:
+    """How a run of `extract_to_files` ended."""
+
+    videos: tuple[StoredVideo, ...]  # in the order of the list; those that are done by now
+    complete: bool  # they are all, and the output is in its place
+    timing: Timing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """Rows of a video, or the reason why there are no more."""
+
+    video: ListedVideo
+    rows: Rows | None = None
+    reason: str | None = None
+
+
+class FeatureSink:
+    """Rows and a journal for each process in `OUT.part`, and the output in its place at the end."""
+
+    in_order = False
+
+    def __init__(
+        self,
+        listed: Sequence[ListedVideo],
+        output: Output,
+        options: FeatureOptions,
+        *,
+        resume: bool,
+        overwrite: bool,
+    ) -> None:
+        self.output = output
+        self._listed = listed
+        self._paths = [video.path for video in listed]
+        self._options = options
+        self._resume = resume
+        self._overwrite = overwrite
+        self._writer: FeatureWriter | None = None  # None: nothing is left to do
+        self._plan: Plan | None = None
+        self._description: Description = {}
+
+    @property
+    def plan(self) -> Plan:
+        assert self._plan is not None
+        return self._plan
+
+    @property
+    def record(self) -> Record:
+        if self._overwrite:
+            return NO_RECORD
+        return Record(read=self._read_precision, keep=self._keep_description)
+
+    def check(self) -> None:
+        look_at_output(self.output, resume=self._resume, overwrite=self._overwrite)
+
+    def begin(self, runner: Runner, part: str) -> bool:
+        self._settle(runner)
+        self._writer = open_output(
+            self.output,
+            self._description,
+            self.plan,
+            self._paths,
+            part=part,
+            overwrite=self._overwrite,
+            is_current=FileStamps(self._listed).is_current,
+        )
+        return self._writer is not None
+
+    def join(self, runner: Runner, part: str) -> None:
+        self._settle(runner)
+        self._writer = join_output(self.output, self._description, self.plan, part=part)
+
+    def finished(self) -> Mapping[str, str]:
+        if self._plan is None:  # the main process found that nothing is left
+            return dict.fromkeys(self._paths, "")
+        found = read_all(self.output, self._description, self._plan)
+        return {path: video.file_stamp for path, video in found.items() if not video.error}
+
+    def keep(self, result: Piece, stamps: FileStamps) -> None:
+        assert self._writer is not None
+        path, rows = result.video.path, result.rows
+        if rows is None:
+            stamp = "" if result.video.file is None else stamps[path]
+            self._writer.fail(path, result.reason or "", stamp=stamp)
+            return
+        self._writer.add(rows, path, _read_state(result.video))
+        if rows.last:
+            self._writer.end(path, rows.decoder, stamp=stamps[path])
+
+    def collect(self) -> list[Piece]:
+        return []
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def finish(self, collected: Sequence[Piece], timing: Timing) -> Extraction:
+        complete = True
+        if self._writer is None:
+            found = read_all(self.output, self._description, self.plan)
+        else:
+            complete, found = finish(self._writer, self._description, self.plan, self._paths)
+        videos = (found[path] for path in self._paths if path in found)
+        return Extraction(
+            videos=tuple(replace(video, features=None) for video in videos),
+            complete=complete,
+            timing=timing,
+        )
+
+    def refusal(self, video: ListedVideo) -> str | None:
+        """Why a video cannot have a file of its own, as far as can be seen before there is one."""
+        return find_refusal(self.output, video.path)
+
+    def begun(self, video: ListedVideo) -> Begun | None:
+        """Windows of a video that an earlier run left; None where it left none."""
+        return None if self._writer is None else self._writer.resume(video.path, _read_state(video))
+
+    def forget(self) -> None:
+        """Drop what an earlier run has of a video that it did not end."""
+        if self._writer is not None:
+            self._writer.forget()
+
+    def _settle(self, runner: Runner) -> None:
+        self._plan = plan_features(runner.model.spec, runner.settings, self._options)
+        self._description = describe_features(runner.model, runner.settings, self._options)
+
+    def _read_precision(self) -> Precision | None:
+        return read_precision(recorded_description(self.output))
+
+    def _keep_description(self, model: LoadedModel, settings: Settings) -> Precision:
+        """What shards that start at the same time on different machines agree on."""
+        description = describe_features(model, settings, self._options)
+        with guarded(self.output.part):
+            settle(self.output)
+            kept = keep_description(self.output.part, description)
+        return read_precision(kept) or settings.runtime.precision
+
+
+def describe_features(
+    model: LoadedModel, settings: Settings, options: FeatureOptions
+) -> Description:
+    """What features depend on, as JSON can hold it."""
+    stride = options.stride
+    return describe_settings(
+        model,
+        settings,
+        per=options.per,
+        stride_frames=stride.frames if stride else None,
+        stride_seconds=stride.seconds if stride else None,
+        stage=options.stage or "final",
+        pool=options.pool,
+        dtype=options.dtype,
+    )
+
+
+def _read_state(video: ListedVideo) -> FileState | None:
+    """By which a file is known to be unchanged; None of a URL."""
+    assert video.file is not None
+    try:
+        found = Path(video.file).stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns

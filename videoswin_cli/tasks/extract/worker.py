@@ -1,0 +1,108 @@
+"""Features of listed videos, piece by piece, and of named videos in memory."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videoswin_cli.data.view_dataset import FailedVideo
+from videoswin_cli.data.window_dataset import Begun
+from videoswin_cli.engine.file_stamps import read_stamp
+from videoswin_cli.engine.progress import Monitor
+from videoswin_cli.engine.runner import Runner
+from videoswin_cli.options.tasks import FeatureOptions
+from videoswin_cli.records import ListedVideo
+from videoswin_cli.tasks.extract.features import Plan, Rows, compute_rows, plan_features
+from videoswin_cli.tasks.extract.sink import FeatureSink, Piece, describe_features
+from videoswin_cli.tasks.extract.tables import FeatureTable, StoredVideo, make_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureWorker:
+    """Features of each video, in pieces where it has many."""
+
+    sink: FeatureSink  # says what an earlier run left
+
+    def compute(
+        self, runner: Runner, videos: Sequence[ListedVideo], monitor: Monitor
+    ) -> Iterator[Piece]:
+        """Pieces of all videos; a video that an earlier run did not end comes first."""
+        refused = {video.path: self.sink.refusal(video) for video in videos}
+        readable = [v for v in videos if v.file is not None and refused[v.path] is None]
+        begun = Begun()
+        for video in readable:
+            if (found := self.sink.begun(video)) is not None:
+                begun = found
+                monitor.notice(f"{video.path}: {begun.windows} windows were done before: skipped")
+                videos = [video, *(other for other in videos if other is not video)]
+                readable = [video, *(other for other in readable if other is not video)]
+                break
+        else:
+            self.sink.forget()
+        parts = [video.part for video in readable]
+        rows = compute_rows(runner, parts, self.sink.plan, monitor=monitor, begun=begun)
+        for video in videos:
+            reason = video.missing if video.file is None else refused[video.path]
+            if reason is not None:
+                yield Piece(video=video, reason=reason)
+            else:
+                for part in _rows_of_one(rows):
+                    reason = part.reason if isinstance(part, FailedVideo) else None
+                    if isinstance(part, Rows):
+                        monitor.note(video.path, part.notes)
+                        yield Piece(video=video, rows=part)
+                    else:
+                        yield Piece(video=video, reason=reason)
+            monitor.advance(failed=reason is not None)
+
+
+def compute_table(
+    runner: Runner, listed: Sequence[ListedVideo], options: FeatureOptions
+) -> FeatureTable:
+    """Features of videos in memory; one that cannot be read has NaN rows and says why."""
+    plan = plan_features(runner.model.spec, runner.settings, options)
+    stamps = {video.path: read_stamp(video.file) for video in listed}
+    rows = compute_rows(runner, [video.part for video in listed], plan, monitor=Monitor())
+    videos, parts = [], []
+    for video in listed:
+        pieces = list(_rows_of_one(rows))
+        stored, features = _join_pieces(video.path, pieces, plan, stamps[video.path])
+        videos.append(stored)
+        parts += features
+    description = describe_features(runner.model, runner.settings, options)
+    return make_table(videos, np.concatenate(parts), description, plan)
+
+
+def _join_pieces(
+    path: str, pieces: Sequence[Rows | FailedVideo], plan: Plan, stamp: str
+) -> tuple[StoredVideo, list[NDArray[Any]]]:
+    """A video and its rows; NaN where it could not be read to its end."""
+    last = pieces[-1]
+    if isinstance(last, FailedVideo):
+        nothing = np.full((plan.failed_rows, *plan.shape), np.nan, dtype=plan.dtype)
+        return StoredVideo(path=path, error=last.reason, file_stamp=stamp), [nothing]
+    good = [piece for piece in pieces if isinstance(piece, Rows)]
+    gaps: dict[int, str] = {}
+    count = 0
+    for piece in good:
+        gaps |= {count + row: reason for row, reason in piece.gaps.items()}
+        count += len(piece.times)
+    video = StoredVideo(
+        path=path,
+        times=tuple(time for piece in good for time in piece.times),
+        decoder=last.decoder,
+        gaps=gaps,
+        notes=tuple(note for piece in good for note in piece.notes),
+        file_stamp=stamp,
+    )
+    return video, [piece.features for piece in good]
+
+
+def _rows_of_one(rows: Iterator[Rows | FailedVideo]) -> Iterator[Rows | FailedVideo]:
+    """What `rows` has of its next video."""
+    for part in rows:
+        yield part
+        if isinstance(part, FailedVideo) or part.last:
+            return

@@ -1,0 +1,59 @@
+"""Predictions of many videos: what `videoswin predict` runs."""
+
+from collections.abc import Sequence
+
+from videoswin_cli.engine.batch_job import Job, run_job
+from videoswin_cli.engine.distributed import find_world
+from videoswin_cli.engine.progress import Monitor, Reporter
+from videoswin_cli.errors import UsageError
+from videoswin_cli.io.atomic import is_stream
+from videoswin_cli.model.loading import FoundModel
+from videoswin_cli.options.run import RunOptions
+from videoswin_cli.options.source import JobOptions
+from videoswin_cli.options.tasks import PredictOptions
+from videoswin_cli.records import ListedVideo, PredictSummary
+from videoswin_cli.tasks.predict.sinks import FileSink, PrintSink
+from videoswin_cli.tasks.predict.worker import PredictWorker
+
+
+def predict_videos(
+    listed: Sequence[ListedVideo],
+    model: FoundModel,
+    run: RunOptions,
+    options: PredictOptions,
+    job: JobOptions,
+    reporter: Reporter,
+) -> PredictSummary:
+    """Predict the classes of every video, and print or write them in the order of the list.
+
+    Args:
+        listed: the videos.
+        model: with classes.
+        run: how videos are sampled and computed.
+        options: what a prediction has, and where it goes.
+        job: which shard, and whether an earlier run is continued.
+        reporter: of the main process.
+
+    Raises:
+        UsageError: options that do not fit the model, or an output of another run.
+        CheckpointError, FetchError: the weights cannot be loaded.
+        VideoSwinError: the disk is full.
+    """
+    out = options.out
+    if job.resume and (out is None or is_stream(out)):
+        raise UsageError("--resume needs --out FILE: that is where finished videos are kept")
+    sink = (
+        PrintSink(options, reporter)
+        if out is None or is_stream(out)
+        # The shards of one output find each other's work there.
+        else FileSink(out, options, listed, resume=job.resume or job.shard.count > 1)
+    )
+    work = Job(
+        model=model,
+        options=run,
+        with_head=True,
+        worker=PredictWorker(options=options),
+        sink=sink,
+        shard=job.shard,
+    )
+    return run_job(work, listed, world=find_world(), monitor=Monitor(reporter=reporter))

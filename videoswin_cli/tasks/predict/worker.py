@@ -1,0 +1,83 @@
+"""Labelled predictions of videos, and of windows that slide over them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from videoswin_cli.data.view_dataset import FailedVideo
+from videoswin_cli.engine.aggregate import average_views, top_classes
+from videoswin_cli.engine.forward import ViewOutputs
+from videoswin_cli.engine.progress import Monitor
+from videoswin_cli.engine.runner import Runner
+from videoswin_cli.options.tasks import PredictOptions
+from videoswin_cli.records import ListedVideo, Prediction, Stride, VideoPart, WindowPrediction
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictWorker:
+    """The classes of each video."""
+
+    options: PredictOptions
+
+    def compute(
+        self, runner: Runner, videos: Sequence[ListedVideo], monitor: Monitor
+    ) -> Iterator[Prediction]:
+        """One prediction per video, in order, as each video ends."""
+        parts = [video.part for video in videos if video.file is not None]
+        outputs = runner.forward(runner.views(parts, monitor), monitor=monitor)
+        for video in videos:
+            output = None if video.file is None else next(outputs)
+            found = self._to_prediction(runner, video, output)
+            monitor.note(video.path, found.notes)
+            monitor.advance(failed=found.error is not None)
+            yield found
+
+    def _to_prediction(
+        self, runner: Runner, video: ListedVideo, output: ViewOutputs | FailedVideo | None
+    ) -> Prediction:
+        model, views = runner.model, str(runner.settings.views)
+        if output is None or isinstance(output, FailedVideo):
+            reason = video.missing if output is None else output.reason
+            return Prediction(path=video.path, model=model.spec.name, views=views, error=reason)
+        probabilities = average_views(
+            output.outputs, how=self.options.average, multi_label=model.spec.multi_label
+        )
+        return Prediction(
+            path=video.path,
+            model=model.spec.name,
+            views=views,
+            decoder=output.info.decoder,
+            frames=output.info.frames,
+            fps=output.info.fps,
+            frame_rate=runner.settings.protocol.frame_rate,
+            top=top_classes(probabilities, model.labels, k=self.options.topk),
+            logits=output.outputs.tolist() if self.options.logits else None,
+            notes=output.notes,
+        )
+
+
+def predict_windows(
+    runner: Runner, parts: Sequence[VideoPart], *, stride: Stride | None, options: PredictOptions
+) -> Iterator[WindowPrediction]:
+    """One prediction per window, in order; what cannot be read has its `error` set.
+
+    Raises:
+        UsageError: a model that spreads its frames over whole videos.
+    """
+    monitor, model = Monitor(), runner.model
+    decoded = runner.windows(parts, monitor, stride=stride)
+    for output in runner.forward(decoded, fill_batches=True, monitor=monitor):
+        if isinstance(output, FailedVideo):
+            yield WindowPrediction(path=output.path, error=output.reason)
+            continue
+        windows = len(output.times)
+        by_crop = output.outputs.reshape(-1, windows, output.outputs.shape[-1])
+        for number, (start, end) in enumerate(output.times):
+            probabilities = average_views(
+                by_crop[:, number], how=options.average, multi_label=model.spec.multi_label
+            )
+            top = top_classes(probabilities, model.labels, k=options.topk)
+            yield WindowPrediction(path=output.info.path, start=start, end=end, top=top)
+        for gap in output.gaps:
+            yield WindowPrediction(
+                path=output.info.path, start=gap.start, end=gap.end, error=gap.reason
+            )
