@@ -67,5 +67,5 @@ def test_what_is_trained_as_10_is_answered_10(
     other = run(*line[:6], *LEARN, "--resume", "--group", "none")
     assert other.exit_code == 2
     shown = " ".join(other.stderr.split())
-    assert r"groups is '(\\d)\\.mp4$' there and None here (train, val differ too)" in shown
+    assert r"groups was '(\\d)\\.mp4$', now None (train, val differ too)" in shown
     assert "give --group as that run had it" in shown

@@ -117,7 +117,7 @@ DAMAGE: dict[str, tuple[Callable[[Content], None], str]] = {
     "another key": (put("surprise", value=1), "unknown key 'surprise'"),
     "a description of text": (put("description", value="x"), "description is no mapping of texts"),
     "an endless description": (put("description", "train", value=endless()), "of texts"),
-    "another run": (put("description", "start", value="y"), "start is 'y' there"),
+    "another run": (put("description", "start", value="y"), "start was 'y', now 'tiny'"),
     "progress of text": (put("progress", value="x"), "progress is no mapping"),
     "no step": (drop("progress", "step"), "progress: missing key 'step'"),
     "another figure": (put("progress", "speed", value=1), "unknown key 'speed'"),
@@ -219,7 +219,7 @@ def test_a_run_without_recordings_may_be_of_an_older_version(
     """Which said nothing of groups; and one with them says what to do."""
     torch.save(content, tmp_path / "state.pt")
     load_checkpoint(tmp_path / "state.pt", DESCRIPTION | {"groups": None}, steps=STEPS)
-    with pytest.raises(UsageError, match="groups is None there and 'NAME-001' here") as caught:
+    with pytest.raises(UsageError, match="groups was None, now 'NAME-001'") as caught:
         load_checkpoint(tmp_path / "state.pt", DESCRIPTION | {"groups": "NAME-001"}, steps=STEPS)
     assert caught.value.hint.startswith("give --group as that run had it, or none")
 
@@ -230,4 +230,4 @@ def test_classes_in_another_order_are_shown(tmp_path: Path, content: Content) ->
     with pytest.raises(UsageError) as caught:
         load_checkpoint(tmp_path / "state.pt", saved | {"classes": ["1", "2", "10"]}, steps=STEPS)
     there, here = (f"[{name}] in place 1 (3 in another order)" for name in ("'10'", "'2'"))
-    assert f"classes is {there} there and {here} here" in caught.value.message
+    assert f"classes was {there}, now {here}" in caught.value.message
