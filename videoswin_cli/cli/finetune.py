@@ -42,6 +42,9 @@ def finetune(
 
     Under `torchrun --nproc-per-node N -m videoswin_cli finetune ...` N processes train together.
     """
+    if not show_config:
+        options.clips.check_source(data)  # before torch is loaded
+
     from videoswin_cli.io.malloc import keep_freed_memory
     from videoswin_cli.training import dry_run as planning
     from videoswin_cli.training import finetune as training
