@@ -12,6 +12,7 @@ from typer.testing import Result
 
 from videoswin_cli.cli.bench import bench
 from videoswin_cli.model.catalog import load_spec
+from videoswin_cli.options.run import ModelOptions
 from videoswin_cli.tasks.bench.bench import count_gmacs
 
 Run = Callable[..., Result]
@@ -61,7 +62,7 @@ def test_the_table_on_a_terminal(tiny: str, monkeypatch: pytest.MonkeyPatch) -> 
             return True
 
     monkeypatch.setattr(sys, "stdout", screen := Terminal())
-    bench(model=tiny, videos=1)
+    bench(model=ModelOptions(model=tiny), videos=1)
     lines = screen.getvalue().splitlines()
     assert len(lines) == 9
     assert "\x1b[1m" in lines[0]

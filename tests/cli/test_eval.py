@@ -79,13 +79,27 @@ def test_what_failed_videos_count_for(
     options = ("--topk", "1,7", "--on-error", how, "--format", "json", "--views", "1x1")
     result = run("eval", "--list", listed / "list.txt", "--model", tiny, *options)
     assert result.exit_code == code
+    assert not (tmp_path / "failed.jsonl").exists()  # a command that prints does not litter
     if how == "fail":
         assert result.stdout == ""
         assert "error: text.mp4: " in result.stderr
-        assert not (tmp_path / "failed.jsonl").exists()
     else:
         assert summary(result)["accuracy"]["top7"] == pytest.approx(300 / counted)
-        assert (tmp_path / "failed.jsonl").exists()
+        assert "1 of 4 videos failed: text.mp4" in result.stderr
+
+
+def test_a_folder_has_all_that_was_measured(
+    run: Run, tiny: str, listed: Path, tmp_path: Path
+) -> None:
+    options = ("--views", "1x1", "--format", "json", "--out", tmp_path / "out")
+    result = run("eval", "--list", listed / "list.txt", "--model", tiny, *options)
+    assert result.exit_code == 3
+    found = {path.name for path in (tmp_path / "out").iterdir()}
+    assert found == {"result.json", "failed.jsonl", "per_class.csv", "confusion.csv"}
+    assert json.loads((tmp_path / "out" / "result.json").read_text()) == summary(result)
+    (failed,) = (tmp_path / "out" / "failed.jsonl").read_text().splitlines()
+    assert json.loads(failed)["path"] == "text.mp4"
+    assert f"see {tmp_path / 'out' / 'failed.jsonl'}" in result.stderr
 
 
 def test_class_folders(run: Run, tiny: str, tmp_path: Path) -> None:
@@ -149,8 +163,8 @@ def test_wrong_labels_stop_it_before_the_model(
         (("--from-dump", "l", "--dump", "m.npz"), "--dump does not fit --from-dump"),
         (("--from-dump", "l", "--limit", "3"), "--limit does not fit --from-dump"),
         (("--from-dump", "l", "--shard", "1/2"), "--shard does not fit --from-dump"),
-        (("--list", "l", "--min-found", "nan"), "--min-found nan: expected a share"),
-        (("--list", "l", "--expect", "200"), "--expect 200.0: expected percent"),
+        (("--list", "l", "--min-found", "nan"), "min_found nan: expected 0 to 1"),
+        (("--list", "l", "--expect", "200"), "'--expect': 200.0 is not in the range"),
         (("--list", "l", "--topk", "0"), "--topk '0'"),
         (("--list", "l", "--topk", "5", "--expect", "1"), "--expect is about top-1"),
         (("--list", "no-list.txt"), "cannot read the list no-list.txt"),
@@ -213,7 +227,7 @@ def test_a_dump_is_not_overwritten_nor_mixed(
     assert "d.npz exists" in again.stderr
     other = run(*command, *dump, "--resume", "--views", "1x1")
     assert other.exit_code == 2
-    assert "views is '2x3' there and '1x1' here" in other.stderr
+    assert "views was '2x3', now '1x1'" in other.stderr
     assert (tmp_path / "d.npz").read_bytes() == before
     more = run(*command, *dump, "--resume")
     assert more.exit_code == 0
@@ -234,14 +248,14 @@ def test_killed_between_dump_and_description(
     dump = tmp_path / "d.npz"
     command = ("eval", "--list", listed / "list.txt", "--model", tiny, "--dump", dump)
     with monkeypatch.context() as patch:
-        patch.setattr("videoswin_cli.tasks.evaluate.scoring.discard", lambda folder: None)
+        patch.setattr("videoswin_cli.engine.output_journal.discard", lambda folder: None)
         assert run(*command).exit_code == 0
     before = dump.read_bytes(), Path(f"{dump}.meta.json").read_bytes()
     gone = dump if order == "this version" else Path(f"{dump}.meta.json")
     gone.unlink()
     other = run(*command, "--resume", "--views", "1x1")
     assert other.exit_code == 2
-    assert "views is '2x3' there and '1x1' here" in other.stderr
+    assert "views was '2x3', now '1x1'" in other.stderr
     again = run(*command, "--resume")
     assert again.exit_code == 0, again.output
     assert "2 of 2 videos were done before" in again.stderr
@@ -299,7 +313,7 @@ def test_dumps_of_one_name_and_two_kinds_do_not_meet(
     assert run(*command, "--dump", tmp_path / "s.jsonl", "--views", "1x1").exit_code == 0
     mixed = run(*command, "--dump", tmp_path / "s.npz", "--views", "1x1", "--resume")
     assert mixed.exit_code == 2
-    assert "views is '2x3' there and '1x1' here" in mixed.stderr
+    assert "views was '2x3', now '1x1'" in mixed.stderr
     again = run("eval", "--from-dump", tmp_path / "s.npz")
     assert "tiny" in again.stdout
     assert "2x3 views" in again.stdout
@@ -323,7 +337,7 @@ def test_dumps_of_too_few_classes_are_told(
     assert run("eval", "--from-dump", dump).exit_code == 0
     result = run("eval", "--from-dump", dump, "--topk", "6")
     assert result.exit_code == 2
-    assert "top-6 cannot be told: the dump holds 5 classes" in result.stderr
+    assert "top-6 cannot be computed: the dump stores only the top 5 of each" in result.stderr
 
 
 def test_a_list_in_another_order_is_warned_of(run: Run, tmp_path: Path) -> None:
@@ -449,10 +463,10 @@ def test_two_tasks_that_would_decide_differently(
     assert json.loads((tmp_path / "d.npz.meta.json").read_text())["precision"] == "bf16"
     again = run(*command, "--precision", "auto", "--resume")  # here it would be fp32
     assert again.exit_code == 3, again.output
-    assert "computing on cpu in bf16: the output was begun so" in again.stderr
+    assert "computing on cpu in bf16: as the output was begun" in again.stderr
     other = run(*command, "--resume")
     assert other.exit_code == 2
-    assert "precision is 'bf16' there and 'fp32' here" in other.stderr
+    assert "precision was 'bf16', now 'fp32'" in other.stderr
 
 
 def test_dumps_of_different_precisions_are_warned_of(

@@ -186,9 +186,9 @@ def test_finished_videos_are_skipped_and_failed_ones_tried_again(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--views", "2x1"), "views is '1x1' there and '2x1' here"),
-        (("--dtype", "fp16"), "dtype is 'fp32' there and 'fp16' here"),
-        (("--per", "window"), "per is 'video' there and 'window' here"),
+        (("--views", "2x1"), "views was '1x1', now '2x1'"),
+        (("--dtype", "fp16"), "dtype was 'fp32', now 'fp16'"),
+        (("--per", "window"), "per was 'video', now 'window'"),
     ],
 )
 def test_another_protocol_is_never_mixed_in(
@@ -434,18 +434,18 @@ def test_shards_on_different_machines_compute_alike(
     machines(second)
     last = run(*command, *auto, "--shard", "2/2")
     begun = "bf16" if first > second else "fp32"
-    assert f"computing on cpu in {begun}: the output was begun so" in last.stderr, last.output
+    assert f"computing on cpu in {begun}: as the output was begun" in last.stderr, last.output
     assert last.stdout == f"{tmp_path}/out/{name}\n"
     assert not list((tmp_path / "out").glob("*.part"))
     again = run(*command, *auto)  # the finished output says it too
-    assert f"computing on cpu in {begun}: the output was begun so" in again.stderr
+    assert f"computing on cpu in {begun}: as the output was begun" in again.stderr
     other = run(*command, "--precision", "fp16")
     assert other.exit_code == 2
-    assert f"precision is '{begun}' there and 'fp16' here" in other.stderr
+    assert f"precision was '{begun}', now 'fp16'" in other.stderr
     anew = run(*command, *auto, "--overwrite")
     decided = "fp32" if first > second else "bf16"
     assert f"computing on cpu in {decided}" in anew.stderr
-    assert "begun so" not in anew.stderr
+    assert "was begun" not in anew.stderr
 
 
 def test_shards_that_start_together_agree(
@@ -473,7 +473,7 @@ def test_shards_that_start_together_agree(
     machines(9.0)
     monkeypatch.setattr(precision, "_try_bf16", slowly)
     result = run(*command, "--precision", "auto", "--shard", "1/2")
-    assert "computing on cpu in fp32: the output was begun so" in result.stderr, result.output
+    assert "computing on cpu in fp32: as the output was begun" in result.stderr, result.output
     assert result.stdout == f"{tmp_path / 'f.npy'}\n"
 
 

@@ -19,7 +19,7 @@ from videoswin_cli.records import ClassProbability, Prediction
 from videoswin_cli.report import predictions as report
 
 Run = Callable[..., Result]
-KEYS = ["path", "model", "views", "decoder", "frames", "fps", "top", "error", "notes"]
+KEYS = ["path", "model", "views", "decoder", "frames", "fps", "frame_rate", "top", "error", "notes"]
 
 
 def predict(run: Run, *args: object) -> list[dict]:

@@ -63,7 +63,7 @@ def test_results_of_two_sets_do_not_mix(
     assert run(*line, "--weights-set", "ema").exit_code == 0
     other = run(*line, "--resume")
     assert other.exit_code == 2
-    assert "weights_set is 'model_ema' there and 'model' here" in other.stderr
+    assert "weights_set was 'model_ema', now 'model'" in other.stderr
 
 
 def test_converting_chooses_too_and_refuses_what_is_no_number(

@@ -44,7 +44,7 @@ def test_an_unfinished_line_is_cut(tmp_path: Path) -> None:
 def test_another_run_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "j", "x")
     other = {**RUN, "protocol": {"clips": 1, "crops": 3}, "version": "2"}
-    with pytest.raises(UsageError, match=r"protocol is \{'clips': 4\} there and \{'clips': 1\}"):
+    with pytest.raises(UsageError, match=r"protocol was \{'clips': 4\}, now \{'clips': 1\}"):
         Journal(tmp_path / "j", other, part="x")
     with Journal(tmp_path / "j", {**RUN, "version": "2"}, part="x"):
         pass
@@ -75,6 +75,6 @@ def test_who_comes_first_says_which_run_it_is(tmp_path: Path) -> None:
 
 def test_a_run_that_differs_in_its_precision_can_be_gone_on_with(tmp_path: Path) -> None:
     keep_description(tmp_path / "j", {**RUN, "precision": "bf16"})
-    with pytest.raises(UsageError, match="precision is 'bf16' there and 'fp32' here") as caught:
+    with pytest.raises(UsageError, match="precision was 'bf16', now 'fp32'") as caught:
         Journal(tmp_path / "j", {**RUN, "precision": "fp32"}, part="x")
     assert caught.value.hint.startswith("--precision bf16 or auto resumes it; or choose")

@@ -108,7 +108,7 @@ def test_a_model_that_does_not_stand_it_stays_in_float32(model: LoadedModel) -> 
         model.network.head.weight += 1000
     found, notice = resolve(model)
     assert found == "fp32"
-    assert notice.startswith("computing on cpu in fp32: in bf16 the answers of this model change")
+    assert notice.startswith("computing on cpu in fp32: bf16 changes this model's logits by")
 
 
 @pytest.mark.usefixtures("fast")

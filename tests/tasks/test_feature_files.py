@@ -244,7 +244,7 @@ def test_runs_that_start_together_leave_one_winner(
     statuses = [end.returncode for end in ends]
     assert set(statuses) <= {2, 3}
     for status, (_, errors) in zip(statuses, told, strict=True):
-        assert status == 3 or "another process is writing" in errors or "another run" in errors
+        assert status == 3 or "another process is writing" in errors or "a different run" in errors
         assert "are there" not in errors
     assert 3 in statuses
     views = json.loads((tmp_path / "f.meta.json").read_text())["views"]

@@ -80,7 +80,7 @@ def stubs(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
             if "bad" in part.path:
                 yield FailedVideo(path=part.path, reason="damaged")
                 continue
-            info = VideoInfo(path=part.path, decoder="stub", width=1, height=1, frames=9, fps=25.0)
+            info = VideoInfo(path=part.path, decoder="pyav", width=1, height=1, frames=9, fps=25.0)
             yield ViewOutputs(
                 info=info,
                 outputs=torch.arange(7.0)[None] + len(part.path),

@@ -113,12 +113,16 @@ class OutputJournal:
             self._journal.close()
             self._journal = None
 
-    def complete(self, description: Description, write: Callable[[], None]) -> None:
+    def complete(self, description: Description | None, write: Callable[[], None]) -> None:
         """Write the description, then the output, then forget the journals; within `guarded`.
 
-        An output that is there says which run it is of, whenever the process is killed.
+        An output with a description says which run it is of, whenever the process is killed. Where
+        there is none, that of an earlier run goes.
         """
-        write_description(description_of(self.out), description)
+        if description is None:
+            description_of(self.out).unlink(missing_ok=True)
+        else:
+            write_description(description_of(self.out), description)
         write()
         self.close()
         self.discard()

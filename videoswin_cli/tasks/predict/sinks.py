@@ -135,7 +135,8 @@ class FileSink:
         with self._journal.guarded():
             complete = len(rows) == len(self._listed) and self._journal.is_idle()
             if complete:
-                self._journal.complete(self._description | {"file_stamps": stamps}, write)
+                kept = self._description | {"file_stamps": stamps} if self._resume else None
+                self._journal.complete(kept, write)
         return PredictSummary(
             videos=len(predictions),
             complete=complete,
