@@ -16,7 +16,7 @@ VIDEOS = ("demo.mp4", "test.avi", "test.mp4", "example.avi")
 @pytest.fixture(scope="session", autouse=True)
 def _plain_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What this process and those that it starts know of the machine."""
-    from videoswin_cli.model.machine import Machine, this_machine
+    from videoswin_cli.model.cpu.profile import Machine, this_machine
 
     os.environ["VIDEOSWIN_HOME"] = str(make_home(tmp_path_factory.mktemp("machine") / "home"))
     assert this_machine() == Machine(convolution=1.0, bf16=1.0)

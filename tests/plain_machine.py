@@ -7,9 +7,9 @@ from videoswin_cli.io.atomic import to_json
 
 def make_home(folder: Path, *, bf16: float = 1.0) -> Path:
     """A folder for VIDEOSWIN_HOME; commands measure nothing there."""
-    from videoswin_cli.model import machine
+    from videoswin_cli.model.cpu import profile
 
     folder.mkdir(exist_ok=True)
-    plain = {machine._name_machine(): {"convolution": 1.0, "bf16": bf16}}
+    plain = {profile._name_machine(): {"convolution": 1.0, "bf16": bf16}}
     (folder / "machine.json").write_text(to_json(plain), encoding="utf-8")
     return folder

@@ -214,6 +214,7 @@ def test_the_engine_is_imported_where_it_is_used(module: str) -> None:
         "data/decoding",
         "engine",
         "model",
+        "model/cpu",
         "io",
         "report",
         "synthetic",

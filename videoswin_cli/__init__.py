@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         VideoError,
         VideoSwinError,
     )
+    from videoswin_cli.io.process_state import reproducible_sums
     from videoswin_cli.model.inference_plan import InferencePlan
     from videoswin_cli.records import EvalSummary, Prediction, WindowPrediction
     from videoswin_cli.tasks.evaluate.summary import Evaluation
@@ -47,6 +48,7 @@ __all__ = [
     "load_model",
     "open_video",
     "predict",
+    "reproducible_sums",
 ]
 
 _HOMES = {
@@ -69,6 +71,7 @@ _HOMES = {
     "load_model": "api",
     "open_video": "data.decoding.open",
     "predict": "api",
+    "reproducible_sums": "io.process_state",
 }
 
 

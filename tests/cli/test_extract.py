@@ -18,7 +18,7 @@ from typer.testing import Result
 from videoswin_cli import extract
 from videoswin_cli.engine import precision
 from videoswin_cli.model.checkpoint import read_checkpoint
-from videoswin_cli.model.machine import Machine
+from videoswin_cli.model.cpu.profile import Machine
 from videoswin_cli.tasks.extract.tables import read_table
 
 Run = Callable[..., Result]

@@ -15,6 +15,7 @@ from typer.testing import Result
 
 from videoswin_cli import predict
 from videoswin_cli.model.checkpoint import read_checkpoint
+from videoswin_cli.model.inference_plan import InferencePlan
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.model.torch_files import load_torch
 from videoswin_cli.model.transfer import fresh_tensors
@@ -153,13 +154,13 @@ def test_a_linear_probe_runs_the_backbone_once(
     run: Run, tiny: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[torch.Tensor] = []
-    pool = Swin3D.pool
+    pool = InferencePlan.pool
 
-    def counted(network: Swin3D, clips: torch.Tensor) -> torch.Tensor:
+    def counted(network: InferencePlan, clips: torch.Tensor) -> torch.Tensor:
         seen.append(pool(network, clips))
         return seen[-1]
 
-    monkeypatch.setattr(Swin3D, "pool", counted)
+    monkeypatch.setattr(InferencePlan, "pool", counted)
     plain = ("--set", "head_dropout=0", "--set", "lr=0.05", "--set", "clip_grad_norm=0")
     out = tmp_path / "o"
     command = ("finetune", data, "--model", tiny, "--out", out, "--freeze", "backbone", *QUICK)

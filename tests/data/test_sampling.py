@@ -256,3 +256,33 @@ def test_windows_at_a_variable_rate() -> None:
             bounds=[late + bound for bound in BOUNDS],
         )
         assert found == (SHOWN[0:4], SHOWN[2:6], (5, 5, 5, 6))  # frame 5 is shown at 0.9 s
+
+
+# --- another frame rate ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", [OFFICIAL, MMACTION2, UNIFORM], ids=lambda p: p.sampling)
+def test_clips_at_another_rate_are_those_of_the_video_at_that_rate(
+    protocol: InputProtocol,
+) -> None:
+    """A rule sees the frames that are left, as if there had never been others."""
+    clips = 1 if protocol.sampling == "uniform" else 4
+    resampled = replace(protocol, frame_rate=10.0)
+    every_third = sample_clips(protocol, frames=200, fps=10, clips=clips)
+    found = sample_clips(resampled, frames=600, fps=30, clips=clips)
+    assert found == tuple(tuple(3 * number for number in clip) for clip in every_third)
+    doubled = sample_clips(replace(protocol, frame_rate=60.0), frames=300, fps=30, clips=clips)
+    expected = sample_clips(protocol, frames=600, fps=60, clips=clips)
+    assert doubled == tuple(tuple(number // 2 for number in clip) for clip in expected)
+    one = random_clip(resampled, frames=600, fps=30, share=0.3)
+    assert one == tuple(3 * n for n in random_clip(protocol, frames=200, fps=10, share=0.3))
+    assert loops(resampled, frames=90, fps=30) == loops(protocol, frames=30, fps=10)
+
+
+@pytest.mark.parametrize("stride", [None, Stride(frames=30), Stride(seconds=1.0)])
+def test_windows_at_another_rate_are_those_of_the_video_at_that_rate(stride: Stride | None) -> None:
+    times = [n / 30 for n in range(900)]
+    found = slide_windows(replace(OFFICIAL, frame_rate=10.0), times=times, stride=stride)
+    own = None if stride is None else Stride(seconds=1.0)
+    thirds = slide_windows(OFFICIAL, times=times[::3], stride=own)
+    assert found == tuple(tuple(3 * number for number in window) for window in thirds)

@@ -7,13 +7,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from videoswin_cli.data import passing, patience
 from videoswin_cli.data.workers import count_workers, load_in_workers, load_streams_in_workers
@@ -48,8 +49,60 @@ class Numbers:
 
 @pytest.fixture(autouse=True)
 def _quick_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    """World are looked at every 5 seconds otherwise."""
+    """Processes are looked at every 5 seconds otherwise."""
     monkeypatch.setattr(patience, "_LOOK_SECONDS", 0.2)
+
+
+@pytest.fixture
+def handler() -> Iterator[Callable[..., None]]:
+    """A handler of SIGCHLD that the caller has set."""
+    before = signal.getsignal(signal.SIGCHLD)
+
+    def own(*_: object) -> None:
+        pass
+
+    signal.signal(signal.SIGCHLD, own)
+    yield own
+    signal.signal(signal.SIGCHLD, before)
+
+
+def test_the_caller_keeps_its_handler_of_signals(handler: Callable[..., None]) -> None:
+    for _ in load_in_workers(Numbers(), range(4), workers=2):
+        assert signal.getsignal(signal.SIGCHLD) is handler
+    assert signal.getsignal(signal.SIGCHLD) is handler
+
+
+def test_a_death_costs_one_item_where_torch_watches_the_loaders_of_the_caller(
+    handler: Callable[..., None], tmp_path: Path
+) -> None:
+    class DiesLater(Numbers):
+        """Its worker lives until the caller has the first item."""
+
+        def __getitem__(self, key: int) -> int | str:
+            while key in self.deadly and not (tmp_path / "taken").exists():
+                time.sleep(0.01)
+            return super().__getitem__(key)
+
+    loader = DataLoader([1.0, 2.0], num_workers=1)
+    assert len(list(loader)) == 2
+    torch_handler = signal.getsignal(signal.SIGCHLD)
+    assert torch_handler is not handler, "our loaders before kept torch from setting its own"
+    items = []
+    for item in load_in_workers(DiesLater(deadly=(1,)), range(4), workers=1):
+        items.append(item)
+        if len(items) == 1:
+            (tmp_path / "taken").touch()
+            while multiprocessing.active_children():  # here torch's handler would raise
+                time.sleep(0.01)
+    assert items[0] == 0
+    assert items[2:] == [4, 9]
+    assert signal.getsignal(signal.SIGCHLD) is torch_handler
+
+
+def test_the_random_numbers_of_the_caller_are_left_alone() -> None:
+    before = torch.get_rng_state()
+    assert list(load_in_workers(Numbers(), range(3), workers=1)) == [0, 1, 4]
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])

@@ -21,8 +21,9 @@ from videoswin_cli.engine.runner import open_runner
 from videoswin_cli.engine.runtime import choose_runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.paths import configs_dir
+from videoswin_cli.io.process_state import full_float32
+from videoswin_cli.model.cpu.profile import Machine
 from videoswin_cli.model.loading import LoadedModel, load
-from videoswin_cli.model.machine import Machine
 from videoswin_cli.options.run import Precision, RunOptions
 from videoswin_cli.training.recipe import read_recipe
 
@@ -77,10 +78,10 @@ def test_float32_on_a_gpu_is_not_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         for backend in backends:
             backend.allow_tf32 = True
-        choose_runtime(device="cpu")
-        assert [backend.allow_tf32 for backend in backends] == [True, True]
+        with full_float32():
+            assert [backend.allow_tf32 for backend in backends] == [False, False]
         choose_runtime(device="cuda")
-        assert [backend.allow_tf32 for backend in backends] == [False, False]
+        assert [backend.allow_tf32 for backend in backends] == [True, True]
     finally:
         for backend, value in zip(backends, before, strict=True):
             backend.allow_tf32 = value
@@ -193,14 +194,14 @@ def test_neither_the_trial_nor_a_run_rounds_the_weights_of_the_model(model: Load
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
     resolve(model)
     network = open_runner(model, RunOptions(device="cpu", precision="bf16")).network
-    assert next(network.parameters()).dtype == torch.bfloat16
+    assert next(network.network.parameters()).dtype == torch.bfloat16
     for name, value in model.network.state_dict().items():
         assert torch.equal(value, before[name]), name
 
 
 def test_in_float32_a_run_computes_with_the_weights_themselves(model: LoadedModel) -> None:
     network = open_runner(model, RunOptions(device="cpu", precision="fp32")).network
-    assert network.norm.weight is model.network.norm.weight
+    assert network.network.norm.weight is model.network.norm.weight
 
 
 @pytest.mark.usefixtures("fast")

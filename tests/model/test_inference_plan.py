@@ -1,6 +1,6 @@
 """The plan against the numbers of the official code, and against the network that it is of."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -10,10 +10,15 @@ import torch
 from formula import formula_input
 from golden_forward import CASES, formula_network, random_network, read_golden, worst
 
-from videoswin_cli.model import inference_plan, machine
+from videoswin_cli.model import inference_plan
+from videoswin_cli.model.cpu import chunks, linear
+from videoswin_cli.model.cpu.profile import Machine
 from videoswin_cli.model.inference_plan import InferencePlan
-from videoswin_cli.model.machine import Machine
-from videoswin_cli.model.swin3d import WindowAttention
+from videoswin_cli.model.network import plan_on_cpu
+from videoswin_cli.model.swin3d import MLP, Swin3D, WindowAttention
+
+PLAIN = Machine(convolution=1.0, bf16=1.0)
+FAST_CONVOLUTION = Machine(convolution=9.0, bf16=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -30,17 +35,10 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 @pytest.fixture
-def by_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a machine where that is faster."""
-    fast = Machine(convolution=9.0, bf16=1.0)
-    monkeypatch.setattr(inference_plan, "this_machine", lambda: fast)
-
-
-@pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with a large input: many chunks, of windows of several shapes."""
-    monkeypatch.setattr(inference_plan, "_CHUNK_ROWS", 50)
-    monkeypatch.setattr(inference_plan, "_FEWEST_ROWS", 1)
+    monkeypatch.setattr(chunks, "_CHUNK_ROWS", 50)
+    monkeypatch.setattr(chunks, "_FEWEST_ROWS", 1)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -57,15 +55,14 @@ def test_plan_equals_the_official_code(case: str, golden: dict[str, np.ndarray])
 
 
 @pytest.mark.parametrize("case", ["nano_w877__2x3x20x120x80", "nano_w1677__1x3x12x75x64"])
-@pytest.mark.usefixtures("by_convolution", "small_chunks")
+@pytest.mark.usefixtures("small_chunks")
 def test_plan_by_convolution_equals_the_official_code(
     case: str, threads: int, golden: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = []
-    monkeypatch.setattr(
-        inference_plan, "convolve", lambda *args: calls.append(1) or machine.convolve(*args)
-    )
-    plan = InferencePlan(formula_network(CASES[case]["architecture"], torch.float32))
+    calls, convolve = [], linear.convolve
+    monkeypatch.setattr(linear, "convolve", lambda *args: calls.append(1) or convolve(*args))
+    network = formula_network(CASES[case]["architecture"], torch.float32)
+    plan = InferencePlan(network, FAST_CONVOLUTION)
     assert (
         worst(plan(formula_input(CASES[case]["input_shape"])), golden[f"{case}/logits_f32"]) < 5e-5
     )
@@ -124,13 +121,9 @@ def test_parts_that_an_architecture_may_lack(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.usefixtures("small_chunks")
-@pytest.mark.parametrize("product", ["linear", "convolution"])
-def test_a_clip_does_not_depend_on_its_batch_nor_on_the_threads(
-    product: str, request: pytest.FixtureRequest
-) -> None:
-    if product == "convolution":
-        request.getfixturevalue("by_convolution")
-    plan = InferencePlan(random_network())
+@pytest.mark.parametrize("machine", [PLAIN, FAST_CONVOLUTION], ids=["linear", "convolution"])
+def test_a_clip_does_not_depend_on_its_batch_nor_on_the_threads(machine: Machine) -> None:
+    plan = InferencePlan(random_network(), machine)
     clips = formula_input((5, 3, 8, 48, 48))
     before = torch.get_num_threads()
     found = []
@@ -156,7 +149,6 @@ def test_the_plan_follows_weights_and_sizes() -> None:
             torch.testing.assert_close(plan(clips), network(clips), rtol=0, atol=1e-12)
     network.float()
     assert plan(clips.float()).dtype == torch.float32
-    assert set(dict(plan.named_parameters())) == set(dict(network.named_parameters()))
 
 
 def test_tables_that_take_the_place_of_others_are_noticed() -> None:
@@ -188,19 +180,16 @@ def test_autocast_reaches_every_thread(threads: int) -> None:
 def test_an_empty_batch_and_wrong_shapes() -> None:
     network = random_network()
     plan, nothing = InferencePlan(network), torch.zeros(0, 3, 4, 24, 24)
-    for door in ("forward", "pool", "forward_features"):
+    for door in ("__call__", "pool", "forward_features"):
         assert getattr(plan, door)(nothing).shape == getattr(network, door)(nothing).shape
     with pytest.raises(ValueError, match=r"found \(3, 4, 24, 24\)"):
         plan(torch.zeros(3, 4, 24, 24))
 
 
-def test_a_plan_is_not_trained_and_what_it_gives_may_be_used_to_train() -> None:
-    network = random_network()
-    plan = InferencePlan(network)
-    with pytest.raises(RuntimeError, match="train its network"):
-        plan.train()
-    assert plan.eval() is plan
-    assert not any(module.training for module in network.modules())
+def test_a_plan_is_no_module_and_its_features_can_be_trained_on() -> None:
+    plan = InferencePlan(random_network())
+    for name in ("train", "recompute", "parameters"):
+        assert not hasattr(plan, name), name
     features = plan.pool(formula_input((1, 3, 4, 24, 24)))
     torch.nn.Linear(features.shape[1], 2)(features).sum().backward()
     features.add_(1)
@@ -213,6 +202,90 @@ def test_a_block_that_takes_the_place_of_another_is_seen() -> None:
     network.layers[0].blocks[0] = deepcopy(network.layers[0].blocks[1])
     with torch.no_grad():
         torch.testing.assert_close(plan(clips), network(clips), rtol=0, atol=1e-5)
+
+
+def _wrap_parts(network: Swin3D) -> None:
+    network.patch_embed = torch.nn.Sequential(network.patch_embed)
+    network.layers[0].blocks[0] = torch.nn.Sequential(network.layers[0].blocks[0])
+
+
+def _no_attention(network: Swin3D) -> None:
+    network.layers[0].blocks[0].attn = torch.nn.Identity()
+
+
+class _Swapped(MLP):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc2(self.fc1(x).relu())
+
+
+def _another_mlp(network: Swin3D) -> None:
+    network.layers[0].blocks[0].mlp.__class__ = _Swapped
+
+
+class _Halved(torch.nn.Linear):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) / 2
+
+
+def _another_linear(network: Swin3D) -> None:
+    network.layers[0].blocks[0].attn.qkv.__class__ = _Halved
+
+
+def _no_stage(network: Swin3D) -> None:
+    network.layers[1] = torch.nn.Identity()
+
+
+REPLACEMENTS: list[Callable[[Swin3D], None]] = [
+    lambda network: setattr(network, "head", torch.nn.Linear(network.head.in_features, 7)),
+    lambda network: setattr(network, "norm", torch.nn.Identity()),
+    lambda network: setattr(network.patch_embed, "norm", torch.nn.Identity()),
+    _wrap_parts,
+    _no_attention,
+    _another_mlp,
+    _another_linear,
+    _no_stage,
+]
+
+
+@pytest.mark.parametrize("replace", REPLACEMENTS)
+@pytest.mark.parametrize("machine", [PLAIN, FAST_CONVOLUTION], ids=["linear", "convolution"])
+def test_a_module_that_is_replaced_counts_from_the_next_call(
+    replace: Callable[[Swin3D], None], machine: Machine
+) -> None:
+    network = random_network()
+    plan, clips = InferencePlan(network, machine), formula_input((1, 3, 4, 24, 24))
+    before = plan(clips)
+    replace(network)
+    with torch.no_grad():
+        expected = network(clips)
+    torch.testing.assert_close(plan(clips), expected, rtol=0, atol=1e-5)
+    assert plan.head is network.head
+    if replace is not _wrap_parts:  # the same numbers by another way
+        assert before.shape != expected.shape or not torch.allclose(before, expected, atol=1e-4)
+
+
+def test_the_machine_is_measured_at_the_first_call_and_not_where_it_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured: list[int] = []
+    monkeypatch.setattr(inference_plan, "this_machine", lambda: measured.append(1) or PLAIN)
+    network, clips = random_network(), formula_input((1, 3, 4, 24, 24))
+    InferencePlan(network, PLAIN)(clips)
+    plan = InferencePlan(network)
+    assert measured == []
+    plan(clips)
+    plan(clips)
+    assert measured == [1]
+
+
+def test_a_network_of_another_family_computes_by_itself() -> None:
+    class Changed(Swin3D):
+        """A subclass may compute something else."""
+
+    network = random_network()
+    assert isinstance(plan_on_cpu(network), InferencePlan)
+    network.__class__ = Changed
+    assert plan_on_cpu(network) is network
 
 
 def test_no_gradients_and_no_need_of_any() -> None:

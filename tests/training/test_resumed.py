@@ -13,8 +13,8 @@ from colors import check_equal
 from few_clips import STEPS, Notices, check_same_files, read_state, train, write_few
 
 from videoswin_cli.errors import UsageError, VideoSwinError
+from videoswin_cli.io.process_state import deterministic_algorithms
 from videoswin_cli.model.checkpoint import read_checkpoint
-from videoswin_cli.training.determinism import deterministic
 from videoswin_cli.training.finetune import finetune
 from videoswin_cli.training.result import FinetuneResult
 from videoswin_cli.training.step import Stepper
@@ -290,16 +290,18 @@ def test_a_skipped_step_does_not_count_for_the_averages(
 
 def test_cublas_has_a_workspace_with_which_it_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:2:16:8")
-    refused = pytest.raises(UsageError, match="products on a GPU may differ")
-    with refused, deterministic():
-        raise AssertionError
+    with (
+        pytest.raises(UsageError, match="products on a GPU may differ"),
+        deterministic_algorithms(),
+    ):
+        pass
     for given, then in ((":16:8", ":16:8"), (None, ":4096:8")):
         if given is None:
             monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
         else:
             monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", given)
-        with deterministic():
+        with deterministic_algorithms():
             assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == then
             assert torch.are_deterministic_algorithms_enabled()
-        assert os.environ.get("CUBLAS_WORKSPACE_CONFIG") == given, "it is put back"
+        assert os.environ.get("CUBLAS_WORKSPACE_CONFIG") == given
         assert not torch.are_deterministic_algorithms_enabled()

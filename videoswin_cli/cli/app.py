@@ -15,6 +15,7 @@ from videoswin_cli.cli import last_net
 from videoswin_cli.cli.console import notice, show_error
 from videoswin_cli.cli.splice import splice
 from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.io.process_state import reproducible_sums
 from videoswin_cli.io.visible import visible
 from videoswin_cli.version import __version__
 
@@ -128,8 +129,10 @@ def main() -> None:
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
-    # Of MKL's fast ways the one whose sums do not depend on the number of threads; it is as fast.
-    os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+    try:
+        reproducible_sums()
+    except VideoSwinError as error:  # something loaded torch at the start of Python
+        notice(error.message)
     try:
         with last_net.terminable():
             app()

@@ -1,4 +1,4 @@
-"""Errors that nobody expected, and signals, as a line and an exit code."""
+"""Unexpected errors and signals, as a line and an exit code."""
 
 import multiprocessing
 import os
@@ -32,7 +32,7 @@ class TerminatedError(BaseException):
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM unwind the run, so that its decoding processes end with it.
+    """SIGTERM unwinds the run, so that its decoding processes end with it.
 
     Not where several processes work together: one that waits for the others never comes to it.
     """
@@ -63,7 +63,7 @@ def terminable() -> Iterator[None]:
 
 
 def close_stdout() -> None:
-    """Send what is still to be written nowhere: the exit would complain that it cannot be."""
+    """Discard what is still to be written: the exit would complain that it cannot be."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -75,7 +75,7 @@ def without_traceback(error: VideoSwinError) -> VideoSwinError:
 
 
 def explain(error: Exception) -> None:
-    """Tell of an error that is none of ours in a line, with the traceback in a file."""
+    """Report an unexpected error in a line, with the traceback in a file."""
     if os.environ.get("VIDEOSWIN_DEBUG", "").lower() in ("1", "true", "yes"):
         traceback.print_exception(error)
     if isinstance(error, OSError) and _WORKER not in str(
@@ -118,7 +118,7 @@ def _last_line(error: Exception) -> str:
 
 
 def _keep_traceback(error: Exception) -> Path | None:
-    """A new file with all that is known, in the folder for temporary files, else in our own."""
+    """A new crash report in the folder for temporary files, else in the cache folder."""
     text = "\n".join(
         (
             f"videoswin {__version__}, Python {platform.python_version()}, {platform.platform()}",

@@ -1,4 +1,4 @@
-"""Items on their way from a decoding process to the run.
+"""Transport of items from a decoding process to the run.
 
 Tensors go through shared memory. Where that is full (Docker gives a container 64 MB), or there is
 no file descriptor left for a piece of it, their bytes go through the pipe of the process: a copy or
@@ -76,7 +76,7 @@ def _check_descriptors() -> None:
 
 
 def unpack(packed: Packed) -> Any:
-    """The item again.
+    """The unpickled item.
 
     Raises:
         VideoSwinError: it was raised while the item was made.
@@ -104,7 +104,7 @@ class _ByValue(pickle.Pickler):
 
 
 def _name_cause(error: OSError | RuntimeError) -> str:
-    """Such as `No space left on device (28)`, without the name of a file that is ever another."""
+    """Such as `No space left on device (28)`, without the file name, which differs each time."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if "ancdata" in str(error):  # what Python says where a descriptor cannot be received

@@ -1,9 +1,9 @@
-"""How long an item of a decoding process is waited for before the process is given up.
+"""Time limits for items of a decoding process, after which the process is killed.
 
-Nothing tells a slow decoder from an endless loop, so a process that works has long: the index of a
-file of 100 GB at 60 MB/s takes half an hour. One that neither computes nor reads (it was stopped,
-or its disk does not answer) has less. Time counts only while somebody waits, and not while the run
-itself is suspended.
+Nothing tells a slow decoder from an endless loop, so a process that works has a long limit: the
+index of a file of 100 GB at 60 MB/s takes half an hour. One that neither computes nor reads (it was
+stopped, or its disk does not respond) has less. Time counts only while the run waits for an item,
+and not while the run itself is suspended.
 """
 
 import os
@@ -44,7 +44,7 @@ class Patience:
 
 
 def read_patience() -> Patience:
-    """The limits, or the one of the environment in place of both.
+    """The default limits, or the one of the environment in place of both.
 
     Raises:
         UsageError: the environment holds no number above 0.
@@ -63,7 +63,7 @@ def read_patience() -> Patience:
 
 @dataclass
 class Watch:
-    """World that make items, and how long they have been waited for."""
+    """Worker processes and how long their next item has been waited for."""
 
     patience: Patience
     processes: Sequence[BaseProcess]

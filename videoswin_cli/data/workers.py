@@ -1,13 +1,11 @@
-"""Videos by number, decoded in other processes, in order.
+"""Prefetching loader: items by key, decoded in worker processes, in order.
 
-A process that dies or stands still costs one video.
+A worker that dies or stalls costs one video.
 """
 
 import os
 import re
-import signal
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,11 +15,13 @@ from multiprocessing import active_children
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol, TypeVar
 
+import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from videoswin_cli.data.passing import Packed, UnreachableError, pack, unpack
 from videoswin_cli.data.patience import Patience, StalledError, read_patience
 from videoswin_cli.errors import MachineError, UsageError
+from videoswin_cli.io.process_state import child_signals_kept, unwatch_workers
 
 Item = TypeVar("Item", covariant=True)
 Notice = Callable[[str], None]
@@ -35,7 +35,7 @@ def quiet(text: str) -> None:
 
 
 class ItemSource(Protocol[Item]):
-    """Items by key, and what takes the place of one that was lost."""
+    """A collection of items by key, with a stand-in for one that was lost."""
 
     def __getitem__(self, key: Any, /) -> Item: ...
 
@@ -43,14 +43,14 @@ class ItemSource(Protocol[Item]):
 
 
 def count_workers(videos: int, *, on_cpu: bool) -> int:
-    """How many decoding processes suit a run of `videos` videos.
+    """Number of decoding processes that suits a run of `videos` videos.
 
     One video gains nothing from a second process. More than four outrun the network on a CPU; a
-    GPU takes what it can get. The cores are those that a container or Slurm leaves us, shared with
-    the other processes of a `torchrun` on this machine.
+    GPU takes what it can get. The cores are those that a container or Slurm allows this process,
+    shared with the other processes of a `torchrun` on this machine.
 
     Raises:
-        UsageError: torchrun's number of processes is no number.
+        UsageError: LOCAL_WORLD_SIZE is not a number.
     """
     if videos == 1:
         return 0
@@ -75,13 +75,13 @@ def load_in_workers(
 
     Each process decodes `ahead` items before they are asked for.
 
-    Where a process dies (a crash inside a decoder, no memory left), those items that were being
-    decoded are tried again, each in a process of its own, so that one video is lost and not the
-    run: it comes as `source.failed(key, reason)`. The same holds where no item comes for too long
-    (see `patience`); without other processes nobody watches.
+    Where a process dies (a crash inside a decoder, no memory left), the items that were being
+    decoded are tried again, each in its own process, so that one video is lost and not the run: it
+    comes as `source.failed(key, reason)`. The same holds where no item comes for too long (see
+    `patience`); with `workers=0` there is no such limit.
 
     What the machine lacks costs no item: without shared memory or descriptors for it frames go
-    through pipes, and without processes they are decoded here. `notice` has it once.
+    through pipes, and without processes they are decoded here. `notice` is called once with it.
 
     Raises:
         MachineError: even the other way is closed.
@@ -107,7 +107,7 @@ def load_in_workers(
 
 
 class StreamSource(Protocol[Item]):
-    """A stream of items for each key, and what takes the place of the rest of one."""
+    """A collection of item streams by key, with a stand-in for the rest of one."""
 
     def stream(self, key: Any, /) -> Iterator[Item]: ...
 
@@ -128,7 +128,7 @@ def load_streams_in_workers(
     up to `ahead` items before they are asked for. Where a process dies, its stream is made again
     in a new one, without the items that came already; if that dies too, `source.failed(key,
     reason)` comes in place of the rest. So it is where no item comes for too long. What the machine
-    lacks costs no item, as in `feed`.
+    lacks costs no item, as in `load_in_workers`.
     """
     way = _Way(ahead=ahead, patience=read_patience(), notice=notice)
     count = min(workers, len(keys))
@@ -138,7 +138,7 @@ def load_streams_in_workers(
 
 
 class _StreamLine:
-    """A process, and the streams that it makes one after the other."""
+    """A worker process and the streams that it makes one after the other."""
 
     def __init__(self, source: StreamSource[Any], keys: Sequence[Any], way: "_Way") -> None:
         self._source = source
@@ -188,11 +188,11 @@ class _StreamLine:
 
 
 class _End:
-    """Comes after the last item of a stream."""
+    """Mark after the last item of a stream."""
 
 
 class _Streams(IterableDataset[Packed]):
-    """What DataLoader wants: the items of several streams."""
+    """Items of several streams, as `DataLoader` reads them."""
 
     def __init__(
         self, source: StreamSource[Any], keys: Sequence[Any], skip: int, shared: bool
@@ -214,7 +214,7 @@ class _Streams(IterableDataset[Packed]):
 
 
 class _Keyed(Dataset[Packed]):
-    """What DataLoader wants: an item for a key."""
+    """Items by key, as `DataLoader` reads them."""
 
     def __init__(self, source: ItemSource[Any], shared: bool) -> None:
         self._source = source
@@ -234,7 +234,7 @@ class _NoProcessError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class _Way:
-    """How items come from processes."""
+    """Transport of items from worker processes."""
 
     ahead: int  # items a process
     patience: Patience
@@ -244,7 +244,7 @@ class _Way:
     def load(
         self, items: Dataset[Packed], workers: int, keys: Sequence[Any] | None = None
     ) -> Iterator[Any]:
-        """Items from processes that start at once; their death is an error of ours.
+        """Items from processes that start at once; their death raises `_WorkerDiedError`.
 
         Raises:
             _NoProcessError: they cannot be started; or, from the iterator, not work.
@@ -260,6 +260,7 @@ class _Way:
                     num_workers=workers,
                     prefetch_factor=self.ahead,
                     timeout=self.patience.look_seconds,
+                    generator=torch.Generator(),  # or it draws a number from the caller's
                 )
             )
         return self._unpack(packed, [p for p in active_children() if p not in before])
@@ -275,7 +276,9 @@ class _Way:
                 if "DataLoader timed out" in str(error):
                     watch.look()
                     continue
-                if "DataLoader worker (pid" not in str(error):  # "Caught ... in": of ours
+                if "DataLoader worker (pid" not in str(
+                    error
+                ):  # "Caught ... in": raised by a source
                     raise
                 raise _find_death(workers) from error
             if packed.unshared:
@@ -325,7 +328,9 @@ def _start(loader: DataLoader[Packed]) -> Iterator[Packed]:
     reason = ""
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
     try:
-        items = iter(loader)
+        with child_signals_kept():
+            items = iter(loader)
+        unwatch_workers(items)
     except OSError as error:  # no semaphore, pipe or process
         reason = error.strerror or str(error)
     except RuntimeError as error:
@@ -338,10 +343,6 @@ def _start(loader: DataLoader[Packed]) -> Iterator[Packed]:
         for process in set(active_children()) - before:
             process.kill()
         raise _NoProcessError(f"no process can be started ({reason})")
-    if threading.current_thread() is threading.main_thread():
-        # torch's handler raises wherever the main thread happens to be, in the network perhaps.
-        # Without it the death of a worker shows when its item is due.
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     return items
 
 

@@ -14,8 +14,8 @@ from videoswin_cli.data.view_dataset import FailedVideo, Gap, VideoViews
 from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.errors import VideoSwinError
-from videoswin_cli.model.inference_plan import InferencePlan
-from videoswin_cli.model.swin3d import Swin3D as VideoNetwork
+from videoswin_cli.io.process_state import full_float32
+from videoswin_cli.model.network import TrainableNetwork, VideoNetwork, plan_on_cpu
 from videoswin_cli.records import InputProtocol, VideoInfo
 
 _NOT_FINITE = "the network answers with NaN or infinity: broken weights, or too much for fp16"
@@ -35,7 +35,7 @@ class ViewOutputs:
     unread: int  # clips of this video that come after these
 
 
-def prepare(network: VideoNetwork, runtime: Runtime) -> VideoNetwork:
+def prepare(network: TrainableNetwork, runtime: Runtime) -> VideoNetwork:
     """The network as it shall compute: where, how precisely, and on a CPU by its plan.
 
     It is copied where device or dtype are others; that of the caller stays as it is.
@@ -43,7 +43,7 @@ def prepare(network: VideoNetwork, runtime: Runtime) -> VideoNetwork:
     here = next(network.parameters())
     if (here.device, here.dtype) != (runtime.device, runtime.dtype):
         network = deepcopy(network).to(device=runtime.device, dtype=runtime.dtype)
-    return InferencePlan(network) if runtime.on_cpu else network
+    return plan_on_cpu(network) if runtime.on_cpu else network
 
 
 def forward_videos(
@@ -183,7 +183,7 @@ class _Batches:
         if self._fill and len(batch) < self._size:
             views = torch.cat([views, views[-1:].expand(self._size - len(batch), *views.shape[1:])])
         mean, std = self._protocol.mean, self._protocol.std
-        with torch.inference_mode():
+        with torch.inference_mode(), full_float32():
             views = views.to(self._runtime.device)
             begun = time.perf_counter()
             clips = normalize(views, mean=mean, std=std, dtype=self._runtime.dtype)

@@ -11,8 +11,9 @@ from videoswin_cli.engine.forward import prepare
 from videoswin_cli.engine.runtime import DTYPES, Runtime, choose_runtime
 from videoswin_cli.engine.settings import Settings
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.process_state import full_float32
+from videoswin_cli.model.cpu.profile import this_machine
 from videoswin_cli.model.loading import LoadedModel
-from videoswin_cli.model.machine import this_machine
 from videoswin_cli.options.run import Precision, PrecisionChoice
 
 _CPU_WORTH = 1.5  # times as fast must a product be in bf16: the rest of the network gains less
@@ -124,5 +125,6 @@ def _compute_noise(model: LoadedModel, device: torch.device, dtype: torch.dtype)
     network = prepare(model.network, Runtime(device=device, dtype=dtype))
     clips = torch.randn(_TRIAL, generator=torch.Generator().manual_seed(0))
     compute = network.pool if network.head is None else network
-    found: Tensor = compute(clips.to(device, dtype))
+    with full_float32():
+        found: Tensor = compute(clips.to(device, dtype))
     return found.float()

@@ -15,7 +15,7 @@ from videoswin_cli.engine.settings import Settings, settle
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.loading import FoundModel, LoadedModel, load_found
-from videoswin_cli.model.swin3d import Swin3D as VideoNetwork
+from videoswin_cli.model.network import VideoNetwork
 from videoswin_cli.options.run import RunOptions
 from videoswin_cli.records import Stride, VideoPart
 

@@ -53,17 +53,9 @@ def choose_runtime(*, device: str = "auto", precision: Precision = "fp32") -> Ru
         raise UsageError(
             f"cannot use the device {device!r}: {reason}", hint="use auto, cpu, cuda or cuda:N"
         ) from error
-    if chosen.type == "cuda":
-        _compute_float32_in_full()
     runtime = Runtime(device=chosen, dtype=DTYPES[precision])
     _check_product(runtime)
     return runtime
-
-
-def _compute_float32_in_full() -> None:
-    """Without TF32, which keeps 10 of 23 bits and is the default of cuDNN's convolutions."""
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
 
 
 def _check_product(runtime: Runtime) -> None:

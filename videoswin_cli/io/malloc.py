@@ -1,4 +1,4 @@
-"""How this process holds its memory. For commands only: a library leaves that to its caller."""
+"""Memory allocation of the process. For commands only: it cannot be undone."""
 
 import ctypes
 import sys
@@ -7,7 +7,7 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep what is freed instead of handing its pages back, where there is glibc.
+    """Let glibc keep freed memory instead of returning its pages, where there is glibc.
 
     A training step on a CPU frees and takes gigabytes; without this it has each page zeroed anew
     by the kernel and takes 1.4 times as long (`benchmarks/train_step.py`).

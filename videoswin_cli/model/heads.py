@@ -1,4 +1,4 @@
-"""Heads under whatever name: one linear layer, alone or after dropout in a Sequential."""
+"""Classification heads in checkpoints: one linear layer, alone or after dropout in a Sequential."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ _NORMS = ("norm.weight", "backbone.norm.weight", "norm3.weight", "backbone.norm3
 
 
 def has_own_head(tensors: Mapping[str, "Tensor"]) -> bool:
-    """Whether there is a head under a name of a known layout."""
+    """Whether a head exists under a name of a known layout."""
     return any(name in tensors for name in _OWN)
 
 
@@ -48,7 +48,7 @@ def list_heads(
 
 
 def explain_head(tensors: Mapping[str, "Tensor"]) -> str:
-    """Why what stands under the names of a head is none, in a clause; empty for a plain one."""
+    """Reason why a head is not supported, in a clause; empty for a plain one."""
     for container in sorted(CONTAINERS):
         inside = [name for name in tensors if name.startswith(f"{container}.")]
         layers = [name for name in inside if name.endswith(".weight")]

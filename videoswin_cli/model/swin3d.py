@@ -123,7 +123,7 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Tokens after their norm in, mixed tokens out, both (B, T, H, W, C)."""
+        """Normed tokens (B, T, H, W, C) -> mixed tokens of the same shape."""
         B, T, H, W, C = x.shape
         window, shift = fit_window((T, H, W), self.window_size, self.shift)
         # As the references do: padding comes after the norm, and the padded tokens are attended to.
@@ -278,8 +278,8 @@ class Swin3D(nn.Module):
 
     Args:
         embed_dim: channels after the patch embedding; each stage but the first doubles them.
-        depths: blocks a stage.
-        num_heads: attention heads a stage.
+        depths: blocks per stage.
+        num_heads: attention heads per stage.
         window_size: tokens along (time, height, width).
         patch_size: (frames, pixels, pixels).
         mlp_ratio: hidden width of the MLP over its input width.
@@ -330,12 +330,12 @@ class Swin3D(nn.Module):
         self.head = nn.Linear(width, num_classes) if num_classes else None
 
     def recompute(self, wanted: bool) -> None:
-        """Whether the backward pass computes the blocks again instead of keeping what they made."""
+        """Activation checkpointing: the backward pass computes the blocks again to save memory."""
         for stage in self.layers:
             stage.recompute = wanted  # type: ignore[assignment]
 
     def forward_features(self, clips: Tensor, *, stage: int | None = None) -> Tensor:
-        """Normalised clips (B, 3, T, H, W) -> features (B, C, T', H', W') after the final norm.
+        """Normalized clips (B, 3, T, H, W) -> features (B, C, T', H', W') after the final norm.
 
         With `stage` (from 1) those after that stage, without the final norm: its merging, which
         all stages but the last end with, has then halved H' and W' and doubled C.
@@ -348,7 +348,7 @@ class Swin3D(nn.Module):
         return features.permute(0, 4, 1, 2, 3)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Normalised RGB clips (B, 3, T, H, W) -> logits (B, num_classes)."""
+        """Normalized RGB clips (B, 3, T, H, W) -> logits (B, num_classes)."""
         if self.head is None:
             raise RuntimeError("this network has no head: call forward_features")
         pooled = F.dropout(self.pool(clips), self.head_dropout, self.training)
@@ -356,5 +356,5 @@ class Swin3D(nn.Module):
         return logits
 
     def pool(self, clips: Tensor) -> Tensor:
-        """Normalised RGB clips (B, 3, T, H, W) -> features (B, C), their mean over the clip."""
+        """Normalized RGB clips (B, 3, T, H, W) -> features (B, C), their mean over the clip."""
         return self.forward_features(clips).mean(dim=(2, 3, 4))

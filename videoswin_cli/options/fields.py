@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from videoswin_cli.errors import UsageError
@@ -123,11 +123,9 @@ def _check_range(name: str, value: float, about: About) -> None:
 
 def choices_of(kind: Any) -> tuple[Any, ...]:
     """Values of a Literal, or of one that may be None; empty for other types."""
-    if get_origin(kind) is Literal:
-        return get_args(kind)
-    if get_origin(kind) in (Union, UnionType):
-        return next((get_args(part) for part in get_args(kind) if get_origin(part) is Literal), ())
-    return ()
+    parts = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    only, *others = [part for part in parts if part is not NoneType]
+    return get_args(only) if get_origin(only) is Literal and not others else ()
 
 
 # --- Python functions -----------------------------------------------------------------------------

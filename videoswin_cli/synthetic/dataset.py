@@ -1,11 +1,10 @@
-"""A folder of made clips, one subfolder a camera motion."""
+"""A folder of synthetic clips, one subfolder per camera motion."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from videoswin_cli.data.check import describe_broken, find_broken_pictures
 from videoswin_cli.data.decoding.picture import read_picture
@@ -13,6 +12,7 @@ from videoswin_cli.data.walking import describe_left_out, walk
 from videoswin_cli.data.workers import count_workers, load_in_workers
 from videoswin_cli.errors import UsageError, VideoSwinError
 from videoswin_cli.io.atomic import atomic_write, remove_drafts, write_error
+from videoswin_cli.io.process_state import torch_threads
 from videoswin_cli.synthetic.camera import MOTIONS
 from videoswin_cli.synthetic.clips import make_clip, write_clip
 from videoswin_cli.synthetic.pictures import Picture
@@ -29,17 +29,17 @@ def make_camera_motion(
     workers: int | None = None,
     notice: Callable[[str], None],
 ) -> Iterator[Path]:
-    """Write the clips that are not there yet; each path as it is there.
+    """Paths of all missing clips, each as soon as it is written.
 
     A clip follows from the seed, its class and its number alone (and the pictures).
 
     Args:
         folder: gets CLASS/SEED-NUMBER.mp4.
         clips_per_class: how many.
-        seed: other seeds make other clips.
-        pictures: folder of still pictures to look at, instead of those of our own.
-        workers: processes that make them; None: as many as there are cores.
-        notice: is told which pictures cannot be read; they are left out.
+        seed: other seeds give other clips.
+        pictures: folder of still pictures to look at, instead of procedural ones.
+        workers: processes that render them; None: as many as there are cores.
+        notice: called with a sentence about pictures that cannot be read; they are left out.
 
     Raises:
         UsageError: no such folder of pictures, or none in it that can be read; or `folder` is none.
@@ -54,7 +54,7 @@ def make_camera_motion(
         if not _is_whole(_path(folder, motion, seed, number))
     ]
     if kept := clips_per_class * len(MOTIONS) - len(keys):
-        notice(f"{kept} clips are there already and are kept, {len(keys)} to be made")
+        notice(f"{kept} clips exist and are kept, {len(keys)} to render")
     for motion in MOTIONS:
         try:
             (folder / motion).mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def make_camera_motion(
 
 
 class _Maker:
-    """Makes one clip by (motion, number). An error of ours is given, not raised.
+    """Renderer of one clip by (motion, number). A `VideoSwinError` is returned, not raised.
 
     Of an error that is raised in a worker the main process gets the text, with a traceback in it.
     """
@@ -81,12 +81,12 @@ class _Maker:
         self.pictures = pictures
 
     def __getitem__(self, key: tuple[str, int]) -> Path | VideoSwinError:
-        torch.set_num_threads(1)  # there is a process for each core
         motion, number = key
         digest = hashlib.sha256(f"{self.seed}/{motion}/{number}".encode()).digest()
         rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
         path = _path(self.folder, motion, self.seed, number)
-        clip = make_clip(motion, rng, picture=self._picture(rng))
+        with torch_threads(1):  # there is a process for each core
+            clip = make_clip(motion, rng, picture=self._picture(rng))
         try:
             with atomic_write(path, tidy=False) as part:
                 write_clip(part, clip)

@@ -2,18 +2,18 @@
 
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from videoswin_cli.data.training_dataset import TrainingClip, TrainingClips
 from videoswin_cli.engine.distributed import find_world
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.engine.runtime import Runtime, choose_runtime
 from videoswin_cli.model.catalog import ModelSpec
-from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.model.network import build_network
 from videoswin_cli.options.training import FinetuneOptions
 from videoswin_cli.training.initialize import freeze, train_mode
 from videoswin_cli.training.job import resolve_options
@@ -110,8 +110,8 @@ def estimate(spec: ModelSpec, plan: Plan, runtime: Runtime, dtype: torch.dtype) 
         RuntimeError: out of memory.
     """
     recipe = plan.recipe
-    network = Swin3D(
-        **asdict(spec.architecture),
+    network = build_network(
+        spec.architecture,
         drop_path_rate=recipe.drop_path_rate,
         head_dropout=recipe.head_dropout,
     ).to(runtime.device)
@@ -156,7 +156,7 @@ def estimate(spec: ModelSpec, plan: Plan, runtime: Runtime, dtype: torch.dtype) 
 class _Kept(torch.autograd.graph.saved_tensors_hooks):
     """Counter of the bytes that a forward pass keeps for the backward pass, each memory once."""
 
-    def __init__(self, network: Swin3D) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__(self._pack, lambda tensor: tensor)
         self._seen = {p.untyped_storage().data_ptr() for p in network.parameters()}
         self._own = set(self._seen)

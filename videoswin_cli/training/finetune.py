@@ -8,10 +8,14 @@ from typing import Any
 from videoswin_cli.engine.distributed import World, find_world, process_group
 from videoswin_cli.engine.progress import Reporter, Silent
 from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.io.process_state import (
+    deterministic_algorithms,
+    full_float32,
+    random_state_kept,
+)
 from videoswin_cli.options.fields import set_signature, split_keywords
 from videoswin_cli.options.training import FinetuneOptions
 from videoswin_cli.training.assemble import assemble_trainer
-from videoswin_cli.training.determinism import deterministic
 from videoswin_cli.training.job import Job, resolve_options
 from videoswin_cli.training.preparation import prepare
 from videoswin_cli.training.result import FAILED, FinetuneResult, describe_result
@@ -56,10 +60,8 @@ def finetune_clips(
         try:
             job = resolve_options(data, options, log.notice)
             check_output(job.out, job.resume)
-            with (
-                deterministic() if job.recipe.deterministic else nullcontext(),
-                process_group(world),
-            ):
+            repeatable = deterministic_algorithms() if job.recipe.deterministic else nullcontext()
+            with repeatable, full_float32(), random_state_kept(), process_group(world):
                 # All that holds on to the group of processes goes with this call: torch may hang
                 # where the group outlives its end.
                 return _run(job, log, world)

@@ -1,7 +1,7 @@
 """Initialization: the network that training starts from, and its spec."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import ModelSpec, Publication
 from videoswin_cli.model.limits import find_problems
 from videoswin_cli.model.loading import LoadedModel, check_finite, find_model, load
-from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.model.network import build_network
 from videoswin_cli.model.transfer import Transfer, fresh_tensors, transfer
 from videoswin_cli.seeding import seeded
 from videoswin_cli.training.parameters import parse_name
@@ -99,8 +99,8 @@ def initialize_model(
     """
     sizes = spec.architecture
     with torch.device("meta"):
-        network = Swin3D(
-            **asdict(sizes), drop_path_rate=recipe.drop_path_rate, head_dropout=recipe.head_dropout
+        network = build_network(
+            sizes, drop_path_rate=recipe.drop_path_rate, head_dropout=recipe.head_dropout
         )
     fresh = fresh_tensors(
         network.state_dict(),
@@ -140,17 +140,19 @@ def initialize_model(
     return Initialized(model=loaded, transfer=done)
 
 
-def freeze(network: Swin3D, recipe: Recipe) -> None:
+def freeze(network: nn.Module, recipe: Recipe) -> None:
     """Take the gradients from what the recipe wants to stay as it is.
 
     Raises:
         UsageError: the network has parameters of unknown names.
     """
-    stages = len(network.layers) + 1 if recipe.frozen_stages is None else recipe.frozen_stages
+    places = {name: parse_name(name) for name, _ in network.named_parameters()}
+    # 0 for the patch embedding; the norm behind the last stage goes with the whole backbone
+    whole = max(place.stage for place in places.values()) + 2
+    stages = whole if recipe.frozen_stages is None else recipe.frozen_stages
     for name, parameter in network.named_parameters():
-        part, stage, _ = parse_name(name)
-        # 0 for the patch embedding; the norm behind the last stage goes with the whole backbone
-        place = {"patch_embed": 0, "layers": stage + 1, "norm": len(network.layers) + 1}.get(part)
+        part, stage, _ = places[name]
+        place = {"patch_embed": 0, "layers": stage + 1, "norm": whole}.get(part)
         if place is not None and stages and place <= stages:
             parameter.requires_grad_(False)
 

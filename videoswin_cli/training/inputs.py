@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -19,8 +19,7 @@ from videoswin_cli.data.workers import ItemSource, load_in_workers, quiet
 from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.forward import forward_videos
 from videoswin_cli.engine.runtime import Runtime
-from videoswin_cli.model.inference_plan import InferencePlan
-from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.model.network import TrainableNetwork, VideoNetwork, plan_on_cpu
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import InputProtocol, ListedVideo
 from videoswin_cli.training.initialize import train_mode
@@ -83,11 +82,11 @@ class EvalLoader:
         return torch.autocast(self.runtime.device.type, self.dtype)
 
     def outputs(
-        self, clips: Sequence[ListedVideo], network: Swin3D, *, pooled: bool = False
+        self, clips: Sequence[ListedVideo], network: VideoNetwork, *, pooled: bool = False
     ) -> Iterator[Tensor | FailedVideo]:
         """Logits, or pooled features, of one centre view of the middle clip of each, float32."""
         if self.runtime.on_cpu and self.dtype == torch.float32:
-            network = InferencePlan(network)
+            network = plan_on_cpu(network)
         compute = network.pool if pooled else network
 
         def precisely(views: Tensor) -> Tensor:
@@ -118,14 +117,14 @@ class ClipInputs:
 
     def __init__(
         self,
-        network: Swin3D,
+        network: TrainableNetwork,
         clips: Sequence[ListedVideo],
         *,
         reading: EvalLoader,
         augmentation: Augmentation,
         seed: int,
     ) -> None:
-        self.trained: nn.Module = network
+        self.trained = cast("nn.Module", network)
         self._network = network
         self.workers = reading.workers
         self.device = reading.runtime.device
@@ -155,7 +154,7 @@ class ClipInputs:
     def logits(self, clips: Sequence[ListedVideo]) -> Iterator[Tensor | FailedVideo]:
         self.trained.eval()
         yield from self._reading.outputs(clips, self._network)
-        train_mode(self._network)
+        train_mode(self.trained)
 
 
 class FeatureInputs:
@@ -163,7 +162,7 @@ class FeatureInputs:
 
     def __init__(
         self,
-        network: Swin3D,
+        network: TrainableNetwork,
         train: Sequence[ListedVideo],
         val: Sequence[ListedVideo],
         *,
@@ -200,7 +199,7 @@ class FeatureInputs:
 class _Classifier(nn.Module):
     """The part of the network that is behind the pooled features."""
 
-    def __init__(self, network: Swin3D) -> None:
+    def __init__(self, network: TrainableNetwork) -> None:
         super().__init__()
         assert network.head is not None
         self.head = network.head
@@ -231,7 +230,7 @@ class _CachedClips:
 
 
 def _compute_features(
-    network: Swin3D,
+    network: TrainableNetwork,
     clips: Sequence[ListedVideo],
     *,
     reading: EvalLoader,

@@ -5,10 +5,6 @@ goes wrong it returns other frames than asked for, without a word. `find_obstacl
 files beforehand; `fault_tol` turns the frames that decord makes up by copying into errors.
 """
 
-import os
-import sys
-import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from videoswin_cli.data.decoding.frame_index import FrameIndex
 from videoswin_cli.data.decoding.orientation import UPRIGHT
+from videoswin_cli.io.process_state import Shared, captured_stderr, environment_kept
 from videoswin_cli.records import DecoderName
 
 if TYPE_CHECKING:
@@ -43,7 +40,8 @@ def load_decord() -> Any | None:
     import torch  # noqa: F401 - before decord, or both crash (dmlc/decord#293)
 
     try:
-        import decord
+        with environment_kept():  # it appends its folder to PATH
+            import decord
     except (ImportError, OSError):  # OSError: installed, but its library does not load
         return None
     decord.logging.set_level(decord.logging.ERROR)
@@ -156,65 +154,16 @@ class DecordReader:
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
         try:
-            with _ear:
+            with _stderr as read_last_line:
                 yield
-                said = _ear.hear()
+                complaint = read_last_line()
         except self._errors as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise DecordFailedError(lines[-1]) from error
-        if said:
-            raise DecordFailedError(said)
+        if complaint:
+            raise DecordFailedError(complaint)
 
 
-class _Ear:
-    """Takes what native code writes to file descriptor 2: decord's FFmpeg tells of damage there.
-
-    The descriptor belongs to the whole process: of several threads the first one redirects it, the
-    last one gives it back. What one hears may be of another; PyAV decides then, which does no harm.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._saved = self._taken = -1
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._users += 1
-            if self._users == 1:
-                self._redirect()
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._users -= 1
-            if self._users == 0 and self._saved >= 0:
-                os.dup2(self._saved, 2)
-                os.close(self._saved)
-                os.close(self._taken)
-                self._saved = self._taken = -1
-
-    def _redirect(self) -> None:
-        try:
-            self._saved = os.dup(2)
-        except OSError:  # no stderr at all (pythonw, daemons)
-            return
-        if sys.stderr is not None:
-            sys.stderr.flush()
-        if hasattr(os, "memfd_create"):
-            self._taken = os.memfd_create("stderr")
-        else:
-            with tempfile.TemporaryFile() as file:
-                self._taken = os.dup(file.fileno())
-        os.dup2(self._taken, 2)
-
-    def hear(self) -> str:
-        """The last line that was written since the descriptor was redirected."""
-        if self._taken < 0:
-            return ""
-        os.lseek(self._taken, 0, os.SEEK_SET)
-        lines = os.read(self._taken, 1 << 16).decode(errors="replace").split("\n")
-        os.lseek(self._taken, 0, os.SEEK_END)
-        return next((line for line in reversed(lines) if line.strip()), "")
-
-
-_ear = _Ear()
+# decord's FFmpeg tells of damage on stderr. Of several threads one may hear of the file of another;
+# PyAV decides then, which does no harm.
+_stderr = Shared(captured_stderr)

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from videoswin_cli.errors import VideoError
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.layouts import to_canonical
 from videoswin_cli.model.loading import LoadedModel, find_model
-from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.model.network import build_network
 from videoswin_cli.options.run import RunOptions
 from videoswin_cli.records import Benchmark, VideoPart
 from videoswin_cli.tasks.bench.torchvision_baseline import make_baseline
@@ -98,7 +98,7 @@ def count_gmacs(spec: ModelSpec) -> float:
     """Multiply-adds of one view, 1e9; counted on tensors without numbers."""
     sizes = spec.protocol.clip_frames, spec.protocol.crop_size, spec.protocol.crop_size
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        Swin3D(**asdict(spec.architecture)).eval()(torch.empty(1, 3, *sizes))
+        build_network(spec.architecture).eval()(torch.empty(1, 3, *sizes))
     return float(counter.get_total_flops()) / 2e9
 
 
@@ -116,7 +116,7 @@ def measure_matmul(runtime: Runtime) -> float:
 
 def make_model(spec: ModelSpec, baseline: torch.nn.Module | None) -> LoadedModel:
     """A model with random weights, or those of the baseline."""
-    network = Swin3D(**asdict(spec.architecture)).eval()
+    network = build_network(spec.architecture).eval()
     if baseline is not None:
         network.load_state_dict(to_canonical(baseline.state_dict(), "torchvision"))
     labels = tuple(f"class {n}" for n in range(spec.architecture.num_classes))

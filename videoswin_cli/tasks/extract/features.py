@@ -17,7 +17,7 @@ from videoswin_cli.engine.runner import Runner
 from videoswin_cli.engine.settings import Settings
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import ModelSpec
-from videoswin_cli.model.swin3d import Swin3D as VideoNetwork
+from videoswin_cli.model.network import VideoNetwork
 from videoswin_cli.options.tasks import FeatureOptions
 from videoswin_cli.records import Architecture, VideoPart, Views
 

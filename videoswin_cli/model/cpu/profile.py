@@ -1,4 +1,7 @@
-"""What this machine is good at: measured at first use, kept in `machine.json` of our folder."""
+"""CPU micro-benchmarks that choose between kernels, cached per machine.
+
+They run when the profile is first asked for, and are kept in `machine.json` of the cache folder.
+"""
 
 import platform
 import time
@@ -17,6 +20,8 @@ from torch import Tensor
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.io.atomic import atomic_write, to_json
 from videoswin_cli.io.paths import cache_dir
+from videoswin_cli.io.process_state import torch_threads
+from videoswin_cli.model.cpu.linear import convolve
 
 _ROWS, _INPUTS, _OUTPUTS = 800, 384, 1536  # the first layer of an MLP in the middle of Swin-T
 _LOCK_SECONDS = 10
@@ -24,29 +29,27 @@ _LOCK_SECONDS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Speeds of a product of matrices against that of `F.linear` in float32; above 1 is faster."""
+    """Speeds of a matrix product relative to `F.linear` in float32; above 1 is faster."""
 
     convolution: float  # by `convolve`, in float32
     bf16: float  # by `F.linear`, in bfloat16
 
 
-def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """What `F.linear` computes of rows (M, C), but by oneDNN and not by MKL."""
-    pixels = x.view(1, 1, *x.shape).permute(0, 3, 1, 2)  # (1, C, 1, M), channels last
-    # Dilation means nothing to a kernel of one pixel; without it torch would not take oneDNN where
-    # it has a single thread.
-    out = F.conv2d(pixels, weight[:, :, None, None], bias, dilation=(2, 1))
-    return out.permute(0, 2, 3, 1).view(-1, weight.shape[0])
-
-
 @lru_cache(maxsize=1)
 def this_machine() -> Machine:
-    """As measured now or before: results shall not differ from one run to the next."""
-    file, name = cache_dir() / "machine.json", _name_machine()
+    """Speeds of this machine, as measured now or before: results must not differ between runs.
+
+    A cache folder that is absent or read-only costs the measurement in every process.
+    """
+    try:
+        file = cache_dir() / "machine.json"
+    except RuntimeError:  # no home directory
+        return _measure()
+    name = _name_machine()
     if name in (known := _read(file)):
         return known[name]
     with ExitStack() as lock:
-        with suppress(OSError, TimeoutError):  # a folder that is not ours to write to
+        with suppress(OSError, TimeoutError):  # a folder that cannot be written to
             file.parent.mkdir(parents=True, exist_ok=True)
             lock.enter_context(FileLock(f"{file}.lock", timeout=_LOCK_SECONDS))
         known = _read(file)  # another process may have been faster
@@ -59,17 +62,17 @@ def this_machine() -> Machine:
 
 
 def _name_machine() -> str:
-    """Processor, its instructions, version of torch: a home may be that of several machines."""
+    """Processor, its instructions, version of torch: several machines may share a home."""
     processor = platform.processor() or platform.machine()
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        found = (line.partition(": ")[2] for line in lines if line.startswith("model name"))
-        processor = next(found, processor)
+        names = (line.partition(": ")[2] for line in lines if line.startswith("model name"))
+        processor = next(names, processor)
     return f"{processor}, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}"
 
 
 def _read(file: Path) -> dict[str, Machine]:
-    """What was measured; nothing where that is not there or damaged: it can be measured again."""
+    """Earlier measurements; none where the file is absent or damaged."""
     try:
         return msgspec.json.decode(file.read_bytes(), type=dict[str, Machine])
     except (OSError, msgspec.MsgspecError):
@@ -78,15 +81,11 @@ def _read(file: Path) -> dict[str, Machine]:
 
 def _measure() -> Machine:
     """The least of several tries: a busy machine slows now one product and now the other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # several would wait for each other on a busy machine
-    try:
+    with torch_threads(1):  # several would wait for each other on a busy machine
         tries = [_compare_products() for _ in range(2)]
-    finally:
-        torch.set_num_threads(threads)
     return Machine(
-        convolution=min(found.convolution for found in tries),
-        bf16=min(found.bf16 for found in tries),
+        convolution=min(speeds.convolution for speeds in tries),
+        bf16=min(speeds.bf16 for speeds in tries),
     )
 
 

@@ -1,7 +1,9 @@
-"""What this machine is good at, and the product that may be faster on it."""
+"""Speeds of this machine, and the product that may be faster on it."""
 
+import errno
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +12,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from videoswin_cli.model import machine
-from videoswin_cli.model.machine import Machine, convolve
+from videoswin_cli.model.cpu import profile
+from videoswin_cli.model.cpu.linear import convolve
+from videoswin_cli.model.cpu.profile import Machine
 
 SOME = Machine(convolution=1.5, bf16=2.5)
 
@@ -24,7 +27,7 @@ def file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def know() -> Machine:
     """Without what this process knows already."""
-    return machine.this_machine.__wrapped__()
+    return profile.this_machine.__wrapped__()
 
 
 def refuse() -> Machine:
@@ -63,17 +66,17 @@ def test_speeds_are_measured_and_plausible(file: Path) -> None:
 
 
 def test_they_are_measured_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_measure", lambda: SOME)
+    monkeypatch.setattr(profile, "_measure", lambda: SOME)
     assert know() == SOME
-    monkeypatch.setattr(machine, "_measure", refuse)
+    monkeypatch.setattr(profile, "_measure", refuse)
     assert know() == SOME
 
 
 def test_several_machines_share_a_home(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = Machine(convolution=3.0, bf16=1.0)
     for name, speeds in (("a", SOME), ("b", other)):
-        monkeypatch.setattr(machine, "_name_machine", lambda name=name: name)
-        monkeypatch.setattr(machine, "_measure", lambda speeds=speeds: speeds)
+        monkeypatch.setattr(profile, "_name_machine", lambda name=name: name)
+        monkeypatch.setattr(profile, "_measure", lambda speeds=speeds: speeds)
         assert know() == speeds
     assert json.loads(file.read_text()).keys() == {"a", "b"}
 
@@ -86,7 +89,7 @@ def test_a_damaged_file_is_measured_again(
 ) -> None:
     file.parent.mkdir()
     file.write_text(text)
-    monkeypatch.setattr(machine, "_measure", lambda: SOME)
+    monkeypatch.setattr(profile, "_measure", lambda: SOME)
     assert know() == SOME
     assert len(json.loads(file.read_text())) == 1
 
@@ -96,12 +99,40 @@ def test_a_home_that_cannot_be_written_is_no_hindrance(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("VIDEOSWIN_HOME", str(tmp_path / "file"))
-    monkeypatch.setattr(machine, "_measure", lambda: SOME)
+    monkeypatch.setattr(profile, "_measure", lambda: SOME)
     assert know() == SOME
 
 
+def test_without_a_home_directory_it_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(profile, "cache_dir", fail)
+    monkeypatch.setattr(profile, "_measure", lambda: SOME)
+    assert know() == SOME
+
+
+def test_a_home_that_is_read_only_is_no_hindrance(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.parent.mkdir()
+    opened = os.open
+
+    def refuse_to_write(path: object, flags: int, *more: object, **named: object) -> int:
+        if str(path).startswith(str(file.parent)) and flags & (
+            os.O_CREAT | os.O_WRONLY | os.O_RDWR
+        ):
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return opened(path, flags, *more, **named)
+
+    monkeypatch.setattr(os, "open", refuse_to_write)
+    monkeypatch.setattr(profile, "_measure", lambda: SOME)
+    assert know() == SOME
+    assert list(file.parent.iterdir()) == []
+
+
 def test_processes_that_start_together_agree(file: Path) -> None:
-    code = "from videoswin_cli.model.machine import this_machine; print(this_machine())"
+    code = "from videoswin_cli.model.cpu.profile import this_machine; print(this_machine())"
     runs = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
         for _ in range(2)

@@ -1,0 +1,61 @@
+"""What the program needs of a network, and how one is built from its architecture."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from videoswin_cli.model.cpu.profile import Machine
+from videoswin_cli.model.inference_plan import InferencePlan
+from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.records import Architecture
+
+
+class VideoNetwork(Protocol):
+    """A network of any family, ready to compute. Clips are normalized RGB (B, 3, T, H, W)."""
+
+    @property
+    def head(self) -> nn.Module | None:
+        """The classifier behind the pooled features; None for features only."""
+
+    def __call__(self, clips: Tensor, /) -> Tensor:
+        """Logits (B, num_classes)."""
+
+    def pool(self, clips: Tensor, /) -> Tensor:
+        """Features (B, C), their mean over the clip."""
+
+    def forward_features(self, clips: Tensor, /, *, stage: int | None = None) -> Tensor:
+        """Features (B, C, T', H', W'): after that stage (from 1), or at the end."""
+
+
+class TrainableNetwork(VideoNetwork, Protocol):
+    """A network that is an `nn.Module` as well: the part of one that training names."""
+
+    head_dropout: float
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def train(self, mode: bool = True) -> Any: ...
+
+    def eval(self) -> Any: ...
+
+    def to(self, *args: Any, **kwargs: Any) -> Any: ...
+
+
+def build_network(
+    architecture: Architecture, *, drop_path_rate: float = 0.0, head_dropout: float = 0.0
+) -> Swin3D:
+    """A network with random weights, in training mode."""
+    return Swin3D(**asdict(architecture), drop_path_rate=drop_path_rate, head_dropout=head_dropout)
+
+
+def plan_on_cpu(network: VideoNetwork, machine: Machine | None = None) -> VideoNetwork:
+    """The inference plan of a network on a CPU; the network itself where its family has none.
+
+    Args:
+        network: in evaluation mode.
+        machine: see `InferencePlan`.
+    """
+    # Not a subclass: it may compute something else than the plan does.
+    return InferencePlan(network, machine) if type(network) is Swin3D else network
