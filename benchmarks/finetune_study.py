@@ -47,10 +47,8 @@ from videoswin_cli.seeding import seeded
 from videoswin_cli.synthetic.camera import View
 from videoswin_cli.synthetic.clips import SyntheticClip, look, write_clip
 from videoswin_cli.synthetic.pictures import blob, draw_picture
-from videoswin_cli.training.finetuning import finetune
-from videoswin_cli.training.found_clips import Source
+from videoswin_cli.training.finetune import finetune
 from videoswin_cli.training.initialize import initialize_model, spec_for
-from videoswin_cli.training.preparation import FinetuneOptions
 from videoswin_cli.training.recipe import read_recipe
 
 MOTIONS = ("arc", "meet", "part", "sweep")
@@ -229,23 +227,21 @@ class Study:
         own = (f"crop_size={SIDE}", f"seed={seed}", f"batch_size={BATCH}")
         reporter = _Quiet()
         done = finetune(
-            FinetuneOptions(
-                source=Source(train_list=listed, root=self.folder),
-                model="camera-motion",
-                out=out,
-                device="cpu",
-                workers=0,
-            ),
-            read_recipe(None, [*own, *(arm.changes or ())]),
-            reporter,
+            train_list=listed,
+            root=self.folder,
+            model="camera-motion",
+            changes=[*own, *(arm.changes or ())],
+            out=out,
+            device="cpu",
+            workers=0,
+            reporter=reporter,
         )
-        assert done is not None
         best, last = (
             self.accuracy(load(str(out / f"{name}.safetensors")).network)
             for name in ("best", "last")
         )
         shutil.rmtree(out)
-        loss = done.progress.epochs[-1]["train_loss"]
+        loss = done.epochs[-1]["train_loss"]
         return {"best": best, "last": last, "steps": reporter.steps, "train_loss": loss}
 
     def run_plain(self, clips: int, seed: int) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Trainings of six clips, which take a second, and their folders held against each other."""
 
-from collections.abc import Iterable
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +9,14 @@ from colors import read_state, write_color
 from notices import Notices
 from tiny import write_model
 
-from videoswin_cli.training.finetuning import Finetuned, finetune
-from videoswin_cli.training.found_clips import Source
-from videoswin_cli.training.preparation import FinetuneOptions
-from videoswin_cli.training.recipe import read_recipe
+from videoswin_cli.training.finetune import finetune
+from videoswin_cli.training.result import FinetuneResult
 
 # Two epochs of two steps of three clips; `drop_path_rate` and `head_dropout` are on.
-CHANGES = ("epochs=2", "batch_size=3", "lr=0.02", "scale_lr=false", "ema=0.9")
+CHANGES = (
+    *("epochs=2", "batch_size=3", "lr=0.02", "scale_lr=false", "ema=0.9"),
+    *("head_dropout=0.5", "crop_area=[0.08, 1]"),  # else chosen by the number of clips
+)
 STEPS = 4
 VAL_CLIPS = 3
 
@@ -29,49 +30,46 @@ def write_few(folder: Path) -> Path:
     return folder
 
 
-def train(few: Path, out: Path, *changes: str, **more: Any) -> Finetuned:
-    """As `join`, in the only process."""
-    done = join(few, out, *changes, **more)
-    assert done is not None
-    return done
-
-
-def join(
+def train(
     few: Path,
     out: Path,
     *changes: str,
     notices: Notices | None = None,
-    asked: Iterable[str] = (),
     model: Path | None = None,
-) -> Finetuned | None:
+) -> FinetuneResult:
     """Begin a run, or resume the one that `out` holds."""
-    state = out / "state.pt"
-    options = FinetuneOptions(
-        source=Source(folder=few / "data", val_share=0.3),
-        model=str(model or few / "tiny.safetensors"),
-        out=out,
-        resume=state if state.exists() else None,
-        asked=frozenset(asked),
-        device="cpu",
-        workers=0,
-    )
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # several would wait for each other longer than they compute
     try:
-        return finetune(options, read_recipe(None, [*CHANGES, *changes]), notices or Notices())
+        return finetune(
+            few / "data",
+            val_share=0.3,
+            model=str(model or few / "tiny.safetensors"),
+            changes=[*CHANGES, *changes],
+            out=out,
+            resume=True,
+            device="cpu",
+            workers=0,
+            reporter=notices,
+        )
     finally:
         torch.set_num_threads(threads)
 
 
 def check_same_files(one: Path, two: Path) -> None:
-    """Equal names and bytes; of the state equal content, as its bytes tell when it was resumed."""
+    """Equal names and bytes, but for what holds times.
+
+    Of the state equal content, as its bytes tell when it was resumed; of the result all but times.
+    """
     names = [
         {path.name for path in out.iterdir() if not path.name.startswith("events.out.tfevents")}
         for out in (one, two)
     ]
     assert names[0] == names[1]
-    for name in names[0] - {"state.pt"}:
+    for name in names[0] - {"state.pt", "train.log", "result.json"}:
         assert (one / name).read_bytes() == (two / name).read_bytes(), name
+    results = [json.loads((out / "result.json").read_text()) for out in (one, two)]
+    assert results[0] | {"times": None} == results[1] | {"times": None}
     _check_same(read_state(one), read_state(two))
 
 

@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from few_clips import join
+from few_clips import train
 
 from videoswin_cli.training.inputs import ClipInputs
-from videoswin_cli.training.loop import Stepper
+from videoswin_cli.training.step import Stepper
 
 # Process and event that a signal comes to it in: a step of both epochs, or a validation. Six clips
 # are one step of two processes.
-STOPS = ((1, "step", 1), (0, "answers", 1), (1, "answers", 2), (0, "step", 2))
+STOPS = ((1, "step", 1), (0, "logits", 1), (1, "logits", 2), (0, "step", 2))
 PORTS = 2 * len(STOPS) + 1
 
 
@@ -55,20 +55,21 @@ def wait_for_both(folder: Path, rank: int, number: int) -> None:
 def main(rank: int, folder: Path, ports: Iterator[str]) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
     os.environ["MASTER_PORT"] = next(ports)
-    join(folder, folder / "undisturbed/o")
+    train(folder, folder / "undisturbed/o")
     for number, (process, event, call) in enumerate(STOPS):
         out = folder / str(number) / "o"  # its name is in the weight files
         os.environ["MASTER_PORT"] = next(ports)
         if rank == process:
             with signalled(event, call):
-                done = join(folder, out)
+                done = train(folder, out)
         else:
-            done = join(folder, out)
-        assert done is None or done.interrupted, (number, "not stopped")
+            done = train(folder, out)
+        assert done.interrupted, (number, "not stopped")
         wait_for_both(folder, rank, number)  # the first one may still write the state
         os.environ["MASTER_PORT"] = next(ports)
-        done = join(folder, out)
-        assert done is None or not done.interrupted, (number, "stopped")
+        done = train(folder, out)
+        assert not done.interrupted, (number, "stopped")
+        (folder / f"{number}.{rank}.result").write_text(repr(done))
 
 
 if __name__ == "__main__":

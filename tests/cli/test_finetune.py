@@ -37,6 +37,7 @@ def test_a_folder_becomes_a_model(run: Run, tiny: str, data: Path, tmp_path: Pat
     assert "2 new (head)" in result.stderr
     names = {"best.safetensors", "last.safetensors", "state.pt", "config.yaml", "metrics.csv"}
     names |= {"splits.csv", "curves.png", "confusion.png", ".lock"}
+    names |= {"classes.txt", "result.json", "train.log"}
     found = {path.name for path in out.iterdir()}
     (events,) = (name for name in found if name.startswith("events.out.tfevents"))
     assert found - {events} == names
@@ -63,7 +64,7 @@ def test_a_dry_run_writes_nothing(run: Run, tiny: str, data: Path, tmp_path: Pat
     result = run("finetune", data, "--model", tiny, "--out", tmp_path / "o", "--dry-run", *QUICK)
     assert result.exit_code == 0
     assert "2 epochs x 24 clips / 8 = 6 steps" in result.stderr
-    assert "s a step; measured here) and 0.0 GiB of memory a device" in result.stderr
+    assert "s per step; measured here) and 0.0 GiB of memory per device" in result.stderr
     assert result.stdout == ""
     assert list(tmp_path.iterdir()) == []
 
@@ -110,7 +111,7 @@ def test_named_options_are_keys_of_the_recipe(
     out = tmp_path / "o"
     named = ("--balance", "sampler", "--precision", "bf16", "--seed", 3, "--deterministic")
     result = run("finetune", data, "--model", tiny, "--out", out, *QUICK, *named)
-    assert not torch.are_deterministic_algorithms_enabled()
+    assert not torch.are_deterministic_algorithms_enabled(), "it is put back"
     assert result.exit_code == 0, result.output
     recipe = read_recipe(out / "config.yaml")
     assert (recipe.balance, recipe.precision, recipe.seed) == ("sampler", "bf16", 3)
@@ -271,6 +272,25 @@ def test_accumulation_is_the_same_as_a_larger_batch(
     assert losses[0] == pytest.approx(losses[2], abs=1e-5)
 
 
+def test_the_complete_recipe_is_printed(run: Run, tmp_path: Path) -> None:
+    """Without data; what is printed is a recipe again."""
+    (tmp_path / "my.yaml").write_text("ema: 0.9\nlr: 1e-4\nseed: 3\n")
+    line = ("finetune", "--print-config", "--config", tmp_path / "my.yaml", "--set", "mixup=0.8")
+    printed = run(*line, "--lr", 0.5, "--epochs", 3, "--flip", "no", "--deterministic")
+    assert printed.exit_code == 0, printed.output
+    assert printed.stderr == ""
+    (tmp_path / "all.yaml").write_text(printed.stdout)
+    expected = ["ema=0.9", "seed=3", "mixup=0.8", "lr=0.5", "epochs=3", "flip=false"]
+    recipe = read_recipe(tmp_path / "all.yaml")
+    assert recipe == read_recipe(None, [*expected, "deterministic=true"])
+    assert run("finetune", "--print-config", "--config", tmp_path / "all.yaml").stdout.startswith(
+        "lr: 0.5\n"
+    )
+    refused = run("finetune", "--print-config", "--freeze", "all")
+    assert refused.exit_code == 2
+    assert "--freeze: freeze: expected none, backbone or stages:K" in refused.stderr
+
+
 def test_few_clips_change_the_recipe_but_not_what_was_set(
     run: Run, tiny: str, data: Path, tmp_path: Path
 ) -> None:
@@ -284,8 +304,12 @@ def test_few_clips_change_the_recipe_but_not_what_was_set(
     )
     resolved = read_recipe(tmp_path / "o/config.yaml")
     assert (resolved.epochs, resolved.crop_area, resolved.head_dropout) == (2, (0.5, 1.0), 0.0)
-    resumed = run(*command, "--resume", "auto")
+    resumed = run(*command, "--resume")
     assert resumed.exit_code == 0, resumed.output
+    (tmp_path / "some.yaml").write_text("head_dropout: 0.5\n")
+    some = ("--config", tmp_path / "some.yaml", "--dry-run")
+    planned = run("finetune", data, "--model", tiny, "--out", tmp_path / "p", *some)
+    assert "crop_area [0.08, 1] -> [0.5, 1]; --set" in planned.stderr
     own = ("--config", tmp_path / "o/config.yaml", "--set", "head_dropout=0.25")
     planned = run("finetune", data, "--model", tiny, "--out", tmp_path / "p", *own, "--dry-run")
     assert planned.exit_code == 0, planned.output
@@ -299,6 +323,6 @@ def test_the_run_ends_with_how_good_it_is_and_how_to_use_it(
     result = run("finetune", data, "--model", tiny, "--out", out, *QUICK)
     assert result.stdout == f"{out / 'best.safetensors'}\n"
     (last,) = (line for line in result.stderr.splitlines() if line.startswith("best after epoch"))
-    assert " of 6 validation clips recognized, top-1 " in last
+    assert " of 6 validation clips correct, top-1 " in last
     assert "guessing among 3 classes would get 33.3 %" in last
     assert last.endswith(f"videoswin predict CLIP --model {out / 'best.safetensors'}")

@@ -64,7 +64,7 @@ def test_what_is_trained_as_10_is_answered_10(
         NAMES, "8"
     )
 
-    other = run(*line[:6], *LEARN, "--resume", "auto", "--group", "none")
+    other = run(*line[:6], *LEARN, "--resume", "--group", "none")
     assert other.exit_code == 2
     shown = " ".join(other.stderr.split())
     assert r"groups was '(\\d)\\.mp4$', now None (train, val differ too)" in shown

@@ -14,7 +14,8 @@ import sixty
 from colors import QUICK, check_equal, read_state
 from typer.testing import Result
 
-from videoswin_cli.training.loop import Stepper
+from videoswin_cli.training.recipe import read_recipe
+from videoswin_cli.training.step import Stepper
 
 Run = Callable[..., Result]
 
@@ -63,15 +64,21 @@ def test_a_signal_saves_and_the_run_goes_on(
         patch.setattr(Stepper, "step", interrupted)
         result = run(*lines[1])
     assert result.exit_code == 130, result.output
-    assert "interrupted; --resume auto resumes" in result.stderr
-    resumed = run(*lines[1], "--resume", "auto")
+    assert "interrupted; --resume continues" in result.stderr
+    resumed = run(*lines[1], "--resume")
     assert resumed.exit_code == 0, resumed.output
     assert "resuming after step 2 of 6" in resumed.stderr
     check_equal(tmp_path / "b", tmp_path / "a")
 
 
-def test_auto_goes_on_in_the_precision_of_the_run(
-    run: Run, tiny: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("more", [(), ("--precision", "auto")])
+def test_it_resumes_in_the_precision_of_the_run(
+    more: tuple[str, ...],
+    run: Run,
+    tiny: str,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     step = Stepper.step
 
@@ -84,12 +91,12 @@ def test_auto_goes_on_in_the_precision_of_the_run(
     with monkeypatch.context() as patch:
         patch.setattr(Stepper, "step", interrupted)
         assert run(*line, "--precision", "bf16").exit_code == 130
-    other = run(*line, "--resume", "auto")
+    other = run(*line, "--resume", "--precision", "fp32")
     assert other.exit_code == 2
     assert "recipe was {'precision': 'bf16'}, now {'precision': 'fp32'}" in other.stderr
-    resumed = run(*line, "--resume", "auto", "--precision", "auto")
+    resumed = run(*line, "--resume", *more)
     assert resumed.exit_code == 0, resumed.output
-    assert "training on cpu in bf16" in resumed.stderr
+    assert read_recipe(tmp_path / "o/config.yaml").precision == "bf16"
 
 
 @pytest.mark.slow  # whole processes; test_stops.py has the same inside one
@@ -106,8 +113,8 @@ def test_a_run_that_was_ended_goes_on_inside_the_epoch(
         assert process.returncode == -9
     else:
         assert process.returncode == 130, errors
-        assert "interrupted; --resume auto resumes" in errors
-    done = sixty.run([*command, "--resume", "auto"], tmp_path)
+        assert "interrupted; --resume continues" in errors
+    done = sixty.run([*command, "--resume"], tmp_path)
     assert done.returncode == 0, done.stderr
     assert "resuming after step" in done.stderr
     check_equal(out, undisturbed)

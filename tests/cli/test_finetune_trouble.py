@@ -28,7 +28,7 @@ ALONE = ("--set", "batch_size=1")  # a clip has no partner
         (("DATA", "--set", "lrr=1"), "unknown key 'lrr'"),
         (("DATA", "--freeze", "stages:3"), "has 2 stages, not 3"),
         (("DATA", "--scratch", "--freeze", "backbone"), "would keep random weights"),
-        (("DATA", "--resume", "none.pt"), "no such file: none.pt"),
+        (("DATA", "--resume-from", "none.pt"), "no such file: none.pt"),
         (("DATA", "--set", "precision=fp16", "--device", "cpu"), "precision fp16 needs a GPU"),
         (("DATA", "--set", "init=motion"), "init=motion is for training from scratch"),
         (("DATA", "--labels", "names.txt"), "--labels goes with --train-list"),
@@ -84,7 +84,7 @@ def test_a_run_that_diverges_is_no_success(run: Run, tiny: str, data: Path, tmp_
     result = run("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK, *steep)
     assert result.exit_code == 1, result.output
     assert "the training has diverged" in result.stderr
-    assert "a lower --set lr" in result.stderr
+    assert "a lower --lr" in result.stderr
     assert result.stdout == ""
     assert not (tmp_path / "o/best.safetensors").exists()
 
@@ -93,7 +93,7 @@ def test_a_damaged_state_is_told(run: Run, tiny: str, data: Path, tmp_path: Path
     for content in ("x", "", "no state"):
         (tmp_path / "state.pt").write_text(content)
         line = ("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK)
-        result = run(*line, "--resume", tmp_path / "state.pt")
+        result = run(*line, "--resume-from", tmp_path / "state.pt")
         assert result.exit_code == 2, result.output
         assert "no state of a run" in result.stderr
 
@@ -107,14 +107,16 @@ def test_a_run_is_not_overwritten_nor_mixed(
     again = run(*command)
     assert again.exit_code == 2
     assert "holds a run" in again.stderr
-    other = run(*command, "--resume", "auto", "--set", "lr=0.5")
+    other = run(*command, "--resume", "--set", "lr=0.5")
     assert other.exit_code == 2
     assert "recipe was {'lr': 0.02}, now {'lr': 0.5}" in other.stderr
     assert (tmp_path / "o/best.safetensors").read_bytes() == before
-    done = run(*command, "--resume", "auto")
+    short = command[: -len(QUICK)]
+    done = run(*short, "--workers", 0, "--resume")
     assert done.exit_code == 0
     assert "resuming after step 6 of 6" in done.stderr
-    more = run(*command, "--resume", "auto", "--epochs", 3)
+    assert done.stdout == f"{tmp_path / 'o/best.safetensors'}\n"
+    more = run(*short, "--workers", 0, "--resume", "--epochs", 3)
     assert more.exit_code == 0, more.output
     assert "3 epochs for 2: the learning rate follows the cosine to step 9" in more.stderr
     assert "epoch 3 of 3" in more.stderr
@@ -153,7 +155,7 @@ def test_a_full_disk_keeps_the_state_before(
     assert f"error: cannot write {tmp_path}/o/state.pt: No space left on device" in result.stderr
     assert "unexpected pos" not in result.stderr
     assert [path for path in (tmp_path / "o").iterdir() if path.name.endswith(".part")] == []
-    resumed = run(*command, "--resume", "auto")
+    resumed = run(*command, "--resume")
     assert resumed.exit_code == 0, resumed.output
     assert "resuming after step 3 of 6" in resumed.stderr
     assert run(*command[:-1], "scale_lr=false", "--out", tmp_path / "p").exit_code == 0

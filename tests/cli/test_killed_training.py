@@ -22,11 +22,12 @@ def test_a_training(data: Path, tiny: str, tmp_path: Path, monkeypatch: pytest.M
     def action(folder: Path) -> None:
         options = ("--epochs", 1, "--workers", 0, "--set", "lr=0.02", "--set", "scale_lr=false")
         line = ("finetune", data, "--model", tiny, "--out", folder / "o", *options)
-        result = CliRunner().invoke(app, [*map(str, line), "--resume", "auto"])
+        result = CliRunner().invoke(app, [*map(str, line), "--resume"])
         if result.exit_code:
             sys.stderr.write(result.output)
             sys.exit(result.exit_code)
 
     # The state tells when it was resumed; it is held against others by `check_equal`.
-    changes = kill_everywhere(action, tmp_path, same=lambda name: not name.endswith("state.pt"))
+    timed = ("state.pt", "train.log", "result.json")
+    changes = kill_everywhere(action, tmp_path, same=lambda name: not name.endswith(timed))
     assert changes > 20

@@ -42,8 +42,35 @@ def test_values_are_those_of_pyyaml(tmp_path: Path, text: str) -> None:
         assert read_yaml(write(tmp_path / "a.yaml", text.encode(encoding))) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *(("1e-3", 1e-3), ("5E+2", 500.0), ("1e3", 1000.0), ("-.5e1", -5.0), ("2.e-1", 0.2)),
+        *(("'1e-3'", "1e-3"), ("1e-3x", "1e-3x"), ("e3", "e3"), ("1e", "1e")),
+        ("[1e-3, 2]", [1e-3, 2]),
+    ],
+)
+def test_numbers_with_exponents_are_numbers(text: str, value: object, tmp_path: Path) -> None:
+    """As YAML 1.2 has them; PyYAML, which reads 1.1, wants 1.0e-3."""
+    for found in (
+        parse_value(text, source="--set"),
+        read_yaml(write(tmp_path / "a.yaml", f"a: {text}\n"))["a"],
+    ):
+        assert found == value
+        assert type(found) is type(value)
+
+
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    data = {"name": "größer: 1", "sizes": [1, 2], "none": None, "on": True, "text": "yes", "x": 1.5}
+    data = {
+        "name": "größer: 1",
+        "number": 1e-5,
+        "text of a number": "1e-5",
+        "sizes": [1, 2],
+        "none": None,
+        "on": True,
+        "text": "yes",
+        "x": 1.5,
+    }
     assert read_yaml(write(tmp_path / "a.yaml", write_yaml(data))) == data
 
 

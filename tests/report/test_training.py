@@ -51,9 +51,7 @@ def test_the_interval_is_wilsons(hits: int, clips: int, low: float, high: float)
 
 def test_how_good_on_how_many_clips_against_a_guess() -> None:
     text = describe_outcome(USUAL)
-    assert (
-        "best after epoch 2: 17 of 20 validation clips recognized, top-1 85.0 % (64 to 95 %" in text
-    )
+    assert "best after epoch 2: 17 of 20 validation clips correct, top-1 85.0 % (64 to 95 %" in text
     assert "guessing among 2 classes would get 50.0 %" in text
     assert "luck" not in text
     assert "chosen by these clips" in text
@@ -68,7 +66,7 @@ def test_the_command_can_be_pasted() -> None:
 def test_a_guess_may_be_the_largest_class() -> None:
     lopsided = replace(USUAL, val_counts=(18, 2), best=90.0, confusions=[(0, 0, 18), (1, 0, 2)])
     text = describe_outcome(lopsided)
-    assert "always answering 'jump' would get 90.0 %" in text
+    assert "always predicting 'jump' would get 90.0 %" in text
     assert "That may be luck" in text
 
 
@@ -95,7 +93,7 @@ def test_nothing_confused_is_not_told_as_confusion() -> None:
     text = describe_outcome(perfect)
     assert "Confused" not in text
     assert ": 20 of 20 validation clips" in text
-    assert "All is right there" in text
+    assert "All are correct" in text
 
 
 def test_unreadable_validation_clips_count_as_wrong_and_are_told() -> None:
@@ -139,7 +137,7 @@ GUESSED = {"best": 50.0, "confusions": [(0, 0, 10), (1, 0, 10)]}
 ADVICE = {
     "high": "are still high: more --epochs would help",
     "hardly learned": "It has hardly learned anything",
-    "by heart": "it knows them by heart, so more clips would help",
+    "memorized": "it has memorized them, so more clips would help",
     "stopped": "It stopped after epoch",
     "one": "One epoch cannot show",
     "falling": "more --epochs would probably help",
@@ -157,7 +155,7 @@ ADVICE = {
         # 17 of 20 are no guess, whatever the losses
         ([(0.50, 0.49)], {"best_epoch": 1, "planned_epochs": 1}, "high"),
         # training loss below half of the validation loss
-        ([(0.5, 0.5), (0.20, 0.41)], {}, "by heart"),
+        ([(0.5, 0.5), (0.20, 0.41)], {}, "memorized"),
         ([(0.5, 0.5), (0.21, 0.41)], {}, "falling"),
         ([(0.4, 0.4), (0.3, 0.4)], {"best_epoch": 1, "planned_epochs": 5}, "stopped"),
         ([(0.4, 0.3)], {"best_epoch": 1, "planned_epochs": 1}, "one"),

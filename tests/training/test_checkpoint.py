@@ -117,7 +117,7 @@ DAMAGE: dict[str, tuple[Callable[[Content], None], str]] = {
     "another key": (put("surprise", value=1), "unknown key 'surprise'"),
     "a description of text": (put("description", value="x"), "description is no mapping of texts"),
     "an endless description": (put("description", "train", value=endless()), "of texts"),
-    "another run": (put("description", "start", value="y"), "start is 'y' there"),
+    "another run": (put("description", "start", value="y"), "start was 'y', now 'tiny'"),
     "progress of text": (put("progress", value="x"), "progress is no mapping"),
     "no step": (drop("progress", "step"), "progress: missing key 'step'"),
     "another figure": (put("progress", "speed", value=1), "unknown key 'speed'"),

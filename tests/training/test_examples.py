@@ -10,10 +10,10 @@ from videoswin_cli.errors import UsageError
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.training.examples import (
     Examples,
-    deal_clips,
     describe_examples,
     find_clips,
     leave_out_broken,
+    split_examples,
 )
 from videoswin_cli.training.found_clips import Source
 
@@ -27,7 +27,7 @@ def touch(folder: Path, *names: str) -> Path:
 
 def find(*, seed: int = 0, val_share: float = 0.2, **source: object) -> Examples:
     found = find_clips(Source(**source), notice=lambda text: None)  # type: ignore[arg-type]
-    return deal_clips(found, val_share=val_share, seed=seed)
+    return split_examples(found, val_share=val_share, seed=seed)
 
 
 def test_train_and_val_folders(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_broken_clips_are_left_out_before_the_split(tmp_path: Path) -> None:
     kept = leave_out_broken(found, opening=OpenOptions(), workers=0, notice=told.append)
     assert [path for path, _ in kept.broken] == [val.path]
     assert told[0].startswith(f"left out: {val.path}: not a readable video file")
-    dealt = deal_clips(kept, val_share=0.2, seed=0)
+    dealt = split_examples(kept, val_share=0.2, seed=0)
     assert dealt.counts(dealt.train) == [1, 2]
     assert dealt.counts(dealt.val) == [1, 1]
     for number in (1, 2, 3):

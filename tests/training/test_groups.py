@@ -8,7 +8,7 @@ import pytest
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.records import ListedVideo, Segment
-from videoswin_cli.training.examples import Examples, deal_clips, describe_examples, find_clips
+from videoswin_cli.training.examples import Examples, describe_examples, find_clips, split_examples
 from videoswin_cli.training.found_clips import Found, Source
 from videoswin_cli.training.groups import group_clips, join_copies
 from videoswin_cli.training.splitting import split_clips
@@ -23,7 +23,7 @@ def write(folder: Path, *names: str) -> Path:
 
 def deal(said: list[str], *, val_share: float = 0.2, seed: int = 0, **source: object) -> Examples:
     found = find_clips(Source(**source), notice=said.append)  # type: ignore[arg-type]
-    return deal_clips(join_copies(found, said.append), val_share=val_share, seed=seed)
+    return split_examples(join_copies(found, said.append), val_share=val_share, seed=seed)
 
 
 def clip(path: str, label: int = 0, segment: Segment | None = None) -> ListedVideo:

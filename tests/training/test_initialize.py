@@ -141,7 +141,7 @@ def test_frozen_stages_answer_as_in_evaluation(freeze: str, still: int, tiny: st
 
     network.eval()
     evaluated = [answers(stage) for stage in (1, 2)]
-    for begin in (lambda: train_mode(network), lambda: list(inputs.answers([]))):
+    for begin in (lambda: train_mode(network), lambda: list(inputs.logits([]))):
         begin()
         for stage in (1, 2):
             assert torch.equal(answers(stage), evaluated[stage - 1]) == (stage <= still)

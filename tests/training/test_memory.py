@@ -10,7 +10,7 @@ from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.training import memory
-from videoswin_cli.training.cost import _Kept
+from videoswin_cli.training.dry_run import _Kept
 from videoswin_cli.training.memory import activation_bytes, check_memory, machine_bytes, shrink_clip
 from videoswin_cli.training.recipe import read_recipe
 

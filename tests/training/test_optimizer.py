@@ -7,8 +7,8 @@ from tiny import TINY
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.training.ema import EMA
 from videoswin_cli.training.optimizer import (
-    EMA,
     group_parameters,
     make_optimizer,
     schedule,

@@ -26,6 +26,23 @@ def test_what_was_resolved_is_read_again(tmp_path: Path) -> None:
     assert read_recipe(tmp_path / "config.yaml") == recipe
 
 
+def test_a_file_with_some_keys_is_merged_over_the_default(tmp_path: Path) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text("lr: 1e-3\nwarmup_epochs: 20\n")
+    recipe = read_recipe(path, ["epochs=30"])
+    assert (recipe.lr, recipe.epochs, recipe.warmup_epochs) == (1e-3, 30, 20)
+    assert recipe == read_recipe(None, ["lr=0.001", "epochs=30", "warmup_epochs=20"])
+    with pytest.raises(UsageError, match=r"my\.yaml: warmup_epochs: a warm-up of 20"):
+        read_recipe(path)
+    path.write_text("epoch: 3")
+    with pytest.raises(UsageError, match=r"my\.yaml: unknown key 'epoch'") as refused:
+        read_recipe(path)
+    assert refused.value.hint == "did you mean epochs?"
+    path.write_text("ema: 1")
+    with pytest.raises(UsageError, match=r"my\.yaml: ema: expected a number from 0 to below 1"):
+        read_recipe(path, ["lr=1"])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -21,11 +21,11 @@ from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.tasks.bench.torchvision_baseline import make_baseline
 from videoswin_cli.training.inputs import ClipInputs, EvalLoader, Item
-from videoswin_cli.training.loop import Stepper
 from videoswin_cli.training.loss import Loss
 from videoswin_cli.training.optimizer import group_parameters, make_optimizer
 from videoswin_cli.training.plan import make_plan
 from videoswin_cli.training.recipe import read_recipe
+from videoswin_cli.training.step import Stepper
 from videoswin_cli.training.targets import Targets
 
 SPEC = load_spec("swin-tiny-k400-torchvision")
@@ -71,7 +71,6 @@ def our_step(tensors: dict[str, Tensor], targets: Tensor) -> tuple[float, dict[s
         Loss(label_smoothing=SMOOTHING, class_weights=None),
         make_plan(recipe, train_clips=20, devices=1),
         targets=Targets(marks=targets),
-        device=torch.device("cpu"),
         dtype=torch.float32,
         world=World(),
         notice=pytest.fail,

@@ -16,7 +16,9 @@ from notices import Notices
 from videoswin_cli.errors import UsageError, VideoSwinError
 from videoswin_cli.io.process_state import deterministic_algorithms
 from videoswin_cli.model.checkpoint import read_checkpoint
-from videoswin_cli.training.loop import Stepper
+from videoswin_cli.training.finetune import finetune
+from videoswin_cli.training.result import FinetuneResult
+from videoswin_cli.training.step import Stepper
 
 STILL = ("lr=1e-12", "patience=1", "epochs=6", "ema=0")
 
@@ -44,26 +46,24 @@ def test_a_finished_run_stays_as_it_is(few: Path, finished: Path, out: Path) -> 
 
 def test_a_run_that_stopped_early_stays_stopped(few: Path, tmp_path: Path) -> None:
     out, notices = tmp_path / "o", Notices()
-    assert len(train(few, out, *STILL).progress.epochs) == 2
+    assert len(train(few, out, *STILL).epochs) == 2
     shutil.copytree(out, tmp_path / "before")
     for _ in range(2):
-        assert len(train(few, out, *STILL, notices=notices).progress.epochs) == 2
+        assert len(train(few, out, *STILL, notices=notices).epochs) == 2
     assert any("no better for 1 epochs: stopped" in text for text in notices.texts)
     check_same_files(out, tmp_path / "before")
-    more = train(few, out, *STILL, "epochs=9", asked=["epochs"])
-    assert len(more.progress.epochs) == 3, "patience counts anew"
-    patient = train(few, out, *STILL, "epochs=9", "patience=3", asked=["patience"])
-    assert len(patient.progress.epochs) == 5, "two epochs had passed without a better one"
+    more = train(few, out, *STILL, "epochs=9")
+    assert len(more.epochs) == 3, "patience counts anew"
+    patient = train(few, out, *STILL, "epochs=9", "patience=3")
+    assert len(patient.epochs) == 5, "two epochs had passed without a better one"
 
 
 def test_more_epochs_follow_the_longer_cosine(few: Path, out: Path) -> None:
     notices = Notices()
-    with pytest.raises(UsageError, match=r"\{'epochs': 2\}, now \{'epochs': 3\}"):
-        train(few, out, "epochs=3")
     with pytest.raises(UsageError, match=r"\{'epochs': 2\}, now \{'epochs': 1\}"):
-        train(few, out, "epochs=1", asked=["epochs"])
-    done = train(few, out, "epochs=3", asked=["epochs"], notices=notices)
-    assert [row["step"] for row in done.progress.epochs] == [2, 4, 6]
+        train(few, out, "epochs=1")
+    done = train(few, out, "epochs=3", notices=notices)
+    assert [row["step"] for row in done.epochs] == [2, 4, 6]
     (told,) = (text for text in notices.texts if "the cosine" in text)
     # A warm-up of a third of the run: 1 of 4 steps and 2 of 6; then a cosine.
     last, following = (0.01 * (1 + math.cos(math.pi * share)) for share in (2 / 3, 2 / 4))
@@ -71,10 +71,57 @@ def test_more_epochs_follow_the_longer_cosine(few: Path, out: Path) -> None:
 
 
 def test_what_was_deleted_is_written_again(few: Path, finished: Path, out: Path) -> None:
-    for name in ("metrics.csv", "last.safetensors", "splits.csv", "config.yaml"):
-        (out / name).unlink()
+    """The pictures and the result too, as after a kill behind the last epoch."""
+    for path in out.iterdir():
+        if path.name not in ("state.pt", "best.safetensors", "train.log", "result.json"):
+            path.unlink()
     train(few, out)
     check_same_files(out, finished)
+
+
+def test_missing_clips_are_named_as_the_cause(few: Path, out: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(few, tmp_path / "few"))
+    (folder / "data/red/0.mp4").unlink()
+    with pytest.raises(
+        UsageError, match=r"^1 of the 9 clips of the run .*: red/0\.mp4$"
+    ) as refused:
+        train(folder, out, model=few / "tiny.safetensors")
+    assert "put them back" in refused.value.hint
+
+
+def test_the_recipe_of_the_run_is_that_of_its_rest(few: Path, out: Path, finished: Path) -> None:
+    """Also where config.yaml is gone; more epochs may be given alone."""
+
+    def resume(**more: Any) -> FinetuneResult:
+        model = str(few / "tiny.safetensors")
+        here: dict[str, Any] = {"out": out, "device": "cpu", "workers": 0}
+        return finetune(few / "data", val_share=0.3, model=model, resume=True, **here, **more)
+
+    assert resume().recipe.lr == 0.02
+    check_same_files(out, finished)
+    (out / "config.yaml").unlink()
+    assert resume().recipe.lr == 0.02
+    more = resume(epochs=3, changes=["patience=2", "save_minutes=1"])
+    assert more.recipe.patience == 2
+    assert resume().recipe.epochs == 3, "as config.yaml says now"
+    with pytest.raises(UsageError, match=r"'epochs': 3\}, now \{'epochs': 2\}"):
+        resume(epochs=2)
+
+
+def test_a_run_is_resumed_into_another_folder(few: Path, out: Path, tmp_path: Path) -> None:
+    """Paths may be text."""
+    done = finetune(
+        str(few / "data"),
+        val_share=0.3,
+        model=str(few / "tiny.safetensors"),
+        out=str(tmp_path / "new" / "o"),
+        resume_from=str(out / "state.pt"),
+        epochs=3,
+        device="cpu",
+        workers=0,
+    )
+    assert [row["epoch"] for row in done.epochs] == [1, 2, 3]
+    assert done.recipe.lr == 0.02
 
 
 def test_a_best_epoch_whose_weights_are_gone_is_not_claimed(few: Path, tmp_path: Path) -> None:
@@ -84,7 +131,7 @@ def test_a_best_epoch_whose_weights_are_gone_is_not_claimed(few: Path, tmp_path:
     (out / "best.safetensors").unlink()
     with pytest.raises(UsageError, match=r"best\.safetensors of epoch 1 is gone"):
         train(few, out, *changes)
-    more = train(few, out, *changes, "epochs=3", asked=["epochs"], notices=notices)
+    more = train(few, out, *changes, "epochs=3", notices=notices)
     assert more.best_epoch == 3
     assert (out / "best.safetensors").exists()
     assert any("the best of the epochs to come" in text for text in notices.texts)
@@ -123,7 +170,7 @@ def test_unreadable_validation_clips_are_named(
 ) -> None:
     notices = Notices()
     done = train(losing(1), tmp_path / "o", notices=notices)
-    ((path, reason),) = done.broken
+    ((path, reason),) = done.failed
     told = f"1 of 3 validation clips cannot be read and count as wrong: {path} ({reason})"
     assert told in notices.texts
 
@@ -149,7 +196,7 @@ def test_a_spoilt_first_step_is_not_saved(few: Path, tmp_path: Path) -> None:
     out = tmp_path / "o"
     with pytest.raises(VideoSwinError, match=r"after step 1 .* diverged; nothing was saved") as no:
         train(few, out, "lr=1e15", "clip_grad_norm=0", "ema=0")
-    assert "start anew and a lower --set lr" in no.value.hint
+    assert "start anew and a lower --lr" in no.value.hint
     assert not (out / "state.pt").exists()
     assert not train(few, out).interrupted
 
@@ -159,7 +206,7 @@ def test_spoilt_numbers_are_not_saved(
     where: str, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, step = tmp_path / "o", Stepper.step
-    from videoswin_cli.training.optimizer import EMA
+    from videoswin_cli.training.ema import EMA
 
     update = EMA.update
 
@@ -228,7 +275,7 @@ def test_a_skipped_step_does_not_count_for_the_averages(
     overflowing: Callable[[set[int]], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from videoswin_cli.training.optimizer import EMA
+    from videoswin_cli.training.ema import EMA
 
     overflowing({1})
     updated: list[int] = []

@@ -18,7 +18,7 @@ from few_clips import STEPS, VAL_CLIPS, check_same_files, read_scalars, train
 from videoswin_cli.model import loading
 from videoswin_cli.training import run_folder
 from videoswin_cli.training.inputs import ClipInputs
-from videoswin_cli.training.loop import Stepper
+from videoswin_cli.training.step import Stepper
 
 
 @pytest.fixture(scope="module")
@@ -38,23 +38,23 @@ def stop_at(number: int, patch: pytest.MonkeyPatch) -> None:
         if calls == number:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    step, answers, save = Stepper.step, ClipInputs.answers, loading.save
+    step, logits, save = Stepper.step, ClipInputs.logits, loading.save
 
     def counted_step(*args: Any) -> Any:
         count()
         return step(*args)
 
-    def counted_answers(*args: Any) -> Iterator[Any]:
-        for answer in answers(*args):
+    def counted_logits(*args: Any) -> Iterator[Any]:
+        for clip_logits in logits(*args):
             count()
-            yield answer
+            yield clip_logits
 
     def counted_save(*args: Any, **more: Any) -> None:
         count()
         save(*args, **more)
 
     patch.setattr(Stepper, "step", counted_step)
-    patch.setattr(ClipInputs, "answers", counted_answers)
+    patch.setattr(ClipInputs, "logits", counted_logits)
     patch.setattr(run_folder, "save", counted_save)
 
 
@@ -99,8 +99,9 @@ def kills(few: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, li
 def test_a_kill_before_any_rename_loses_nothing(few: Path, kills: tuple[Path, list[Path]]) -> None:
     done, copies = kills
     scalars = read_scalars(done)
-    # config.yaml, splits.csv, the state after each step and epoch, and what each epoch leaves
-    assert len(copies) in (2 + STEPS + 2 + 2 * 2 + 1, 2 + STEPS + 2 + 2 * 3)
+    # config.yaml, classes.txt, splits.csv; the state after each step and epoch, and what each epoch
+    # leaves; curves.png, confusion.png, result.json
+    assert len(copies) in (3 + STEPS + 2 + 2 * 2 + 1 + 3, 3 + STEPS + 2 + 2 * 3 + 3)
     for copy in copies:
         assert not train(few, copy, "save_minutes=0").interrupted
         check_same_files(copy, done)
@@ -129,3 +130,5 @@ def test_processes_stop_together_and_resume(few: Path, tmp_path: Path) -> None:
     assert [run.returncode for run in runs] == [0, 0], errors
     for number in range(len(two_processes.STOPS)):
         check_same_files(tmp_path / "f" / str(number) / "o", tmp_path / "f/undisturbed/o")
+        results = [(tmp_path / f"f/{number}.{rank}.result").read_text() for rank in (0, 1)]
+        assert results[0] == results[1], "each process returns the same"

@@ -9,13 +9,13 @@ import torch
 
 from videoswin_cli.engine.distributed import Item, World
 from videoswin_cli.engine.runtime import Runtime
-from videoswin_cli.options.run import Precision
+from videoswin_cli.options.run import Precision, PrecisionChoice
 from videoswin_cli.training import preparation
 from videoswin_cli.training.preparation import settle_precision
 from videoswin_cli.training.recipe import read_recipe
 
 
-def settle(wanted: Precision, device: str, **more: Any) -> tuple[str, list[str]]:
+def settle(wanted: PrecisionChoice, device: str, **more: Any) -> tuple[str, list[str]]:
     """Precision and what was told."""
     notices: list[str] = []
     runtime = Runtime(device=torch.device(device), dtype=torch.float32)
@@ -49,7 +49,7 @@ def test_a_run_goes_on_as_it_began() -> None:
 
 
 def test_the_first_process_decides() -> None:
-    assert settle("auto", "cpu", processes=Apart(rank=1, size=2), begun_in=refuse)[0] == "bf16"
+    assert settle("auto", "cpu", world=Apart(rank=1, size=2), begun_in=refuse)[0] == "bf16"
 
 
 @pytest.mark.parametrize(("device", "told"), [("cpu", 0), ("cuda", 1)])

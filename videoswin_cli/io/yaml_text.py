@@ -20,6 +20,8 @@ MAX_VALUES = 10_000  # with those that aliases repeat; ours have 100
 MAX_DIGITS = 100  # characters of a number
 
 _TAG = "tag:yaml.org,2002:"
+# As YAML 1.2 and people write them: PyYAML, which reads YAML 1.1, takes 1e-3 for text.
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+\Z")
 _NO_KEY = object()
 Event: TypeAlias = Any  # of yaml; its types have no marks
 
@@ -61,7 +63,15 @@ def write_yaml(data: Mapping[str, Any]) -> str:
     """Keys in their order."""
     import yaml
 
-    return yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True)
+    dumper = _with_floats(yaml.SafeDumper)
+    return str(yaml.dump(dict(data), Dumper=dumper, sort_keys=False, allow_unicode=True))
+
+
+def _with_floats(kind: Any) -> Any:
+    """A loader or dumper of PyYAML for which 1e-3 is a number, and text only in quotes."""
+    floats: Any = type(kind.__name__, (kind,), {})
+    floats.add_implicit_resolver(f"{_TAG}float", _FLOAT, list("-+.0123456789"))
+    return floats
 
 
 def _parse(raw: bytes, *, source: str, wrong: str) -> Any:
@@ -96,7 +106,7 @@ class _Builder:
         self.root: Any = None
         self._yaml = yaml
         self._source = source
-        scalars: Any = yaml.SafeLoader("")
+        scalars: Any = _with_floats(yaml.SafeLoader)("")
         self._resolve, self._construct = scalars.resolve, scalars.construct_object
         self._open: list[_Open] = []
         self._anchors: dict[str, tuple[Any, int]] = {}  # value and how many values it holds

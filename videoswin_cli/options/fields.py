@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -85,6 +86,8 @@ def fill(record: Record, values: Mapping[str, Any]) -> Record:
             parse = each.metadata[_KEY].parse
             if parse is not None and isinstance(given, str | int | float):
                 given = parse(str(given))
+            if isinstance(given, str) and Path in (kind := hints[each.name], *get_args(kind)):
+                given = Path(given)
             own[each.name] = tuple(given) if isinstance(given, list) else given
     return type(record)(**own)
 

@@ -1,4 +1,4 @@
-"""How a training went, as pictures: curves of loss and accuracy, and what is taken for what."""
+"""Pictures of a training: curves of loss and accuracy, and the confusion matrix."""
 
 import math
 import warnings
@@ -19,9 +19,9 @@ def draw_curves(
     path: Path,
     losses: Sequence[float],
     epochs: Sequence[Mapping[str, float]],
-    figures: Mapping[str, str],
+    titles: Mapping[str, str],
 ) -> None:
-    """Loss of each step, smoothed, and of each validation; figures (key: title) of the latter."""
+    """Write the loss of each step, smoothed, and of each validation, and metrics (key: title)."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -32,7 +32,7 @@ def draw_curves(
     left.plot(steps, [row["val_loss"] for row in epochs], "o-", label="validation")
     left.set(xlabel="step", ylabel="loss")
     left.legend()
-    for name, label in figures.items():
+    for name, label in titles.items():
         right.plot(steps, [row[name] for row in epochs], "o-", label=label)
     right.set(xlabel="step", ylabel="validation, %", ylim=(0, 103))
     right.legend()
@@ -42,13 +42,13 @@ def draw_curves(
 def draw_confusion(
     path: Path, confusions: Mapping[tuple[int, int], int], labels: Sequence[str]
 ) -> None:
-    """A row a true class, in shares of its videos: dark on the diagonal is right."""
+    """Write a row per true class, in shares of its videos: dark on the diagonal is right."""
     import numpy as np
     from matplotlib.figure import Figure
 
     counts = np.zeros((len(labels), len(labels)))
-    for (true, answered), videos in confusions.items():
-        counts[true, answered] = videos
+    for (true, predicted), videos in confusions.items():
+        counts[true, predicted] = videos
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(3 + 0.35 * len(labels), 16)
     figure = Figure(figsize=(side + 1, side), layout="constrained")
@@ -59,15 +59,15 @@ def draw_confusion(
         names = [visible(label).replace("$", r"\$") for label in labels]  # else a formula
         axes.set_xticks(range(len(labels)), names, rotation=90)
         axes.set_yticks(range(len(labels)), names)
-        for (true, answered), videos in confusions.items():
-            color = "white" if shares[true, answered] > 0.5 else "black"
-            axes.text(answered, true, str(videos), ha="center", va="center", color=color)
-    axes.set(xlabel="answered", ylabel="true")
+        for (true, predicted), videos in confusions.items():
+            color = "white" if shares[true, predicted] > 0.5 else "black"
+            axes.text(predicted, true, str(videos), ha="center", va="center", color=color)
+    axes.set(xlabel="Predicted", ylabel="True")
     _save(figure, path)
 
 
 def _smooth(values: Sequence[float], share: float = 0.95) -> list[float]:
-    """A running mean that forgets slowly, without the pull of its start. NaN changes nothing."""
+    """Exponential running mean, corrected for its start. NaN changes nothing."""
     smooth, mean, weight = [], 0.0, 0.0
     for value in values:
         if not math.isnan(value):

@@ -1,4 +1,4 @@
-"""How a training went, in one paragraph for its user. The rules of its advice: docs/training.md."""
+"""Closing paragraph of a training. The rules of its advice: docs/training.md."""
 
 import math
 import shlex
@@ -11,13 +11,13 @@ _PAIRS = 3  # confused pairs that are named
 _NAMES = 5  # classes that are named
 _WIDE = 30.0  # points of an interval above which the clips are too few
 _FALLING = 0.05  # share of the validation loss that the last quarter of the epochs takes off
-_GAP = 0.5  # a training loss below this share of the validation loss: learned by heart
+_GAP = 0.5  # a training loss below this share of the validation loss: memorized
 _IDLE = 0.7  # share of the loss of a network that knows nothing; above it little is learned
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOutcome:
-    """What a finished run knows of itself. The validation is that of the best epoch."""
+    """Outcome of a finished run. The validation is that of the best epoch."""
 
     model: Path  # the weights of the best epoch
     classes: tuple[str, ...]
@@ -29,11 +29,11 @@ class TrainingOutcome:
     rows: Sequence[Mapping[str, int | float]]  # of metrics.csv, one per epoch
     val_clips: int
     val_counts: tuple[int, ...]  # validation clips of each class
-    confusions: Sequence[tuple[int, int, int]]  # true class, answered class, clips
+    confusions: Sequence[tuple[int, int, int]]  # true class, predicted class, clips
 
 
 def describe_outcome(outcome: TrainingOutcome) -> str:
-    """The paragraph: how good, what is confused, what would help, how to use it."""
+    """Paragraph of quality, confusions, advice and use."""
     sentences = [*_quality(outcome), *_confused(outcome), *_advice(outcome)]
     use = shlex.join(["videoswin", "predict", "CLIP", "--model", str(outcome.model)])
     return " ".join([*sentences, f"To use it: {use}"])
@@ -67,7 +67,7 @@ def _quality(outcome: TrainingOutcome) -> Iterator[str]:
         guess, how = _best_guess(outcome)
         yield (
             f"best after epoch {outcome.best_epoch}: {hits} of {_clips(clips, 'validation')} "
-            f"recognized, top-1 {outcome.best:.1f} % ({low:.0f} to {high:.0f} % with 95 % "
+            f"correct, top-1 {outcome.best:.1f} % ({low:.0f} to {high:.0f} % with 95 % "
             f"confidence); {how} would get {guess:.1f} %."
         )
         if low <= guess:
@@ -79,16 +79,16 @@ def _quality(outcome: TrainingOutcome) -> Iterator[str]:
 
 
 def _hits(outcome: TrainingOutcome) -> int:
-    return sum(count for true, answered, count in outcome.confusions if true == answered)
+    return sum(count for true, predicted, count in outcome.confusions if true == predicted)
 
 
 def _best_guess(outcome: TrainingOutcome) -> tuple[float, str]:
-    """The best accuracy without looking, in percent, and what does it."""
+    """Best accuracy without looking at the clips, in percent, and how it is had."""
     largest = max(range(len(outcome.classes)), key=lambda label: outcome.val_counts[label])
     share = 100 * outcome.val_counts[largest] / outcome.val_clips
     chance = 100 / len(outcome.classes)
     if share > chance + 0.05:
-        return share, f"always answering {outcome.classes[largest]!r}"
+        return share, f"always predicting {outcome.classes[largest]!r}"
     return chance, f"guessing among {len(outcome.classes)} classes"
 
 
@@ -124,12 +124,12 @@ def _advice(outcome: TrainingOutcome) -> Iterator[str]:
     if not outcome.multi_label:
         low, high = wilson_interval(_hits(outcome), outcome.val_clips)
         if high - low > _WIDE:
-            yield "More validation clips would tell more surely how good it is."
+            yield "More validation clips would narrow this interval."
     last = outcome.rows[-1]
     train, val, epoch = last["train_loss"], last["val_loss"], int(last["epoch"])
     nothing = math.log(2) if outcome.multi_label else math.log(len(outcome.classes))
     if outcome.best >= 100:
-        yield "All is right there: only more or harder validation clips can show what is missing."
+        yield "All are correct: only more or harder validation clips can show what is missing."
     elif min(train, val) > _IDLE * nothing and _beats_guess(outcome):
         yield (
             f"Its losses (training {train:.2f}, validation {val:.2f}) are still high: more "
@@ -139,12 +139,12 @@ def _advice(outcome: TrainingOutcome) -> Iterator[str]:
         unfreeze = ", or --freeze none" if outcome.frozen else ""
         yield (
             "It has hardly learned anything, the training clips included: try more --epochs, or "
-            f"a higher --set lr{unfreeze}."
+            f"a higher --lr{unfreeze}."
         )
     elif train < _GAP * val:
         yield (
             f"Its loss on the training clips ({train:.2f}) is far below that on the validation "
-            f"clips ({val:.2f}): it knows them by heart, so more clips would help, more epochs "
+            f"clips ({val:.2f}): it has memorized them, so more clips would help, more epochs "
             "would not."
         )
     elif epoch < outcome.planned_epochs:

@@ -1,7 +1,7 @@
-"""What an interrupted run is resumed with: weights, optimizer and place, in one file."""
+"""Checkpoint of an interrupted run: weights, optimizer and progress, in one file."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,16 @@ from videoswin_cli.engine.provenance import Description, check_equal
 from videoswin_cli.errors import ResumeError
 from videoswin_cli.io.atomic import atomic_write, check_no_stream
 from videoswin_cli.io.typed_records import check_keys, to_record
+from videoswin_cli.io.visible import name_some
 from videoswin_cli.model.rebuilding import RefusedError
 from videoswin_cli.model.torch_files import load_torch
 from videoswin_cli.model.unpickling import UnreadableError
 
 _HINT = "give the state.pt that a run left in its folder"
 _OTHER = (
-    "a run is resumed with its data, its recipe and as many processes, but for more --epochs and "
-    "another --set patience; for anything else choose another --out, and start there from its "
-    "last.safetensors if it has one"
+    "a run is resumed with its data, its recipe and as many processes; only more --epochs, --set "
+    "patience and --set save_minutes may change; for anything else choose another --out, and start "
+    "there from its last.safetensors if it has one"
 )
 START_ANEW = (
     "it cannot be resumed: start from its last whole epoch, with --model last.safetensors of its "
@@ -32,10 +33,10 @@ _TENSORS = ("network", "optimizer", "scaler", "averaged")
 
 @dataclass
 class Progress:
-    """Where a run is."""
+    """Progress of a run, as checkpoints hold it."""
 
     step: int = 0  # steps done
-    best: float = float("-inf")  # validation figure
+    best: float = float("-inf")  # validation metric
     best_loss: float = float("inf")  # of that validation, which decides between equal figures
     best_epoch: int = 0  # 0: none yet, or its file is gone
     waits_from: int = 0  # epoch from which patience counts, if that is later than the best one
@@ -52,7 +53,7 @@ def save_checkpoint(
     progress: Progress,
     tensors: dict[str, Any],
 ) -> None:
-    """Write all of it; the old file stays until the new one is whole.
+    """Write a checkpoint; the old file stays until the new one is whole.
 
     Raises:
         VideoSwinError: the disk is full.
@@ -75,34 +76,52 @@ def _find_cause(error: RuntimeError) -> OSError:
 
 
 def load_checkpoint(
-    path: Path, description: Description, *, steps: int, may_differ: Iterable[str] = ()
+    path: Path, description: Description, *, steps: int
 ) -> tuple[Progress, dict[str, Any]]:
-    """Read it again; the tensors are not compared with anything yet.
+    """Progress and tensors of a checkpoint; the tensors are not compared with anything yet.
 
     Args:
         path: of the file.
         description: of the run that wants to be resumed.
         steps: of that run, from start to end.
-        may_differ: keys of the recipe; fewer epochs are refused all the same.
 
     Raises:
-        UsageError: it is damaged, or of another run.
+        UsageError: it is damaged, of another run, or clips are missing.
     """
     content = _read(path, mmap=False)
-    wanted = _allow(content["description"], description, may_differ)
-    grouped = content["description"].get("groups") == description.get("groups")
+    found = content["description"]
+    _check_clips(found, description, path)
+    grouped = found.get("groups") == description.get("groups")
     hint = _OTHER if grouped else f"give --group as that run had it, or none; {_OTHER}"
-    check_equal(content["description"], wanted, where=str(path), hint=hint)
+    check_equal(found, _allow(found, description), where=str(path), hint=hint)
     progress = _check_progress(content["progress"], path, steps=steps)
     return progress, {name: content[name] for name in _TENSORS}
 
 
-def _allow(found: Description, wanted: Description, keys: Iterable[str]) -> Description:
-    """The wanted description, with what it may have otherwise as it was found."""
+def _check_clips(found: Description, wanted: Description, path: Path) -> None:
+    """Raises UsageError where clips of the run are missing: all else differs for that reason."""
+    before = {clip for part in ("train", "val") for clip in _texts(found.get(part))}
+    now = {clip for part in ("train", "val") for clip in wanted.get(part, ())}
+    if missing := sorted(before - now):
+        raise ResumeError(
+            f"{len(missing)} of the {len(before)} clips of the run in {path} are missing, or "
+            f"cannot be read: {name_some(missing)}",
+            hint="put them back, or give the data that the run was started with",
+        )
+
+
+def _texts(value: object) -> Iterator[str]:
+    return (
+        (each for each in value if isinstance(each, str)) if isinstance(value, list) else iter(())
+    )
+
+
+def _allow(found: Description, wanted: Description) -> Description:
+    """The wanted description, with what may change, more epochs and patience, as it was found."""
     there, here = found.get("recipe"), wanted["recipe"]
     if not isinstance(there, dict):
         return wanted
-    allowed = {key: there[key] for key in keys if key in there}
+    allowed = {key: there[key] for key in ("epochs", "patience") if key in there}
     epochs = allowed.get("epochs")
     if not isinstance(epochs, int) or epochs > here["epochs"]:
         allowed.pop("epochs", None)
@@ -143,7 +162,7 @@ def _read(path: Path, *, mmap: bool) -> dict[str, Any]:
 
 
 def _is_endless(value: object) -> bool:
-    """Whether it would be long as text: a list that is there twice counts twice."""
+    """Whether it would be too long as text: a list that occurs twice counts twice."""
     pending, count = [value], 0
     while pending and count <= _MOST_VALUES:
         count += 1
@@ -173,7 +192,7 @@ def _check_progress(data: object, path: Path, *, steps: int) -> Progress:
     if places != sorted(set(places)) or any(not 0 < at <= progress.step for at in places):
         raise ResumeError(f"{path}: epochs that end at the steps {places[:5]}", hint=START_ANEW)
     if len({tuple(row) for row in progress.epochs}) > 1:
-        raise ResumeError(f"{path}: epochs with other figures than the first", hint=START_ANEW)
+        raise ResumeError(f"{path}: epochs with other metrics than the first", hint=START_ANEW)
     epochs = {0, *(row.get("epoch") for row in progress.epochs)}
     if progress.best_epoch not in epochs or math.isnan(progress.best):
         raise ResumeError(

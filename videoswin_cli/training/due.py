@@ -1,4 +1,4 @@
-"""What a run must do next: it follows from its progress and its plan, whenever it was stopped."""
+"""Next part of a run: it follows from progress and plan, whenever the run was stopped."""
 
 from enum import Enum, auto
 
@@ -12,7 +12,7 @@ class Due(Enum):
 
 
 def find_due(progress: Progress, plan: Plan) -> Due | None:
-    """What is next; None for a run that is finished, or stopped for want of a better epoch."""
+    """Next part; None for a run that is finished, or stopped for want of a better epoch."""
     if is_validated(progress):
         done = progress.step == plan.steps or find_wait(progress, plan)
         return None if done else Due.TRAINING

@@ -1,4 +1,4 @@
-"""What there is to learn from: classes, clips to train on and clips to validate on."""
+"""Training and validation clips, and their classes."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -128,18 +128,19 @@ def leave_out_broken(
     ):
         if before and not count:
             raise UsageError(
-                f"no training clip of class {name!r} can be read", hint="mend them, or take it out"
+                f"no training clip of class {name!r} can be read",
+                hint="fix these clips, or remove the class",
             )
     if found.val and not kept.val:
-        raise UsageError("no validation clip can be read", hint="mend them, or give others")
+        raise UsageError("no validation clip can be read", hint="fix them, or give others")
     return kept
 
 
-def deal_clips(found: Found, *, val_share: float, seed: int) -> Examples:
+def split_examples(found: Found, *, val_share: float, seed: int) -> Examples:
     """Set clips aside for validation where there are none yet.
 
     Raises:
-        UsageError: a class that could never be learned, or nothing to validate on.
+        UsageError: a class without training clips, or nothing to validate on.
     """
     train, val = found.train, found.val
     if val is None:
@@ -156,9 +157,9 @@ def deal_clips(found: Found, *, val_share: float, seed: int) -> Examples:
     validated = examples.counts(val)
     for name, count, other in zip(examples.classes, examples.counts(train), validated, strict=True):
         if not count:
-            where = f"only in the validation clips ({other})" if other else "nowhere"
+            where = f"only in the validation clips ({other})" if other else "without clips"
             raise UsageError(
-                f"class {name!r} is {where}: it could never be learned",
+                f"class {name!r} is {where} and cannot be trained",
                 hint="add clips of it to the training part, or take it out of the validation part",
             )
     if not val:

@@ -1,4 +1,4 @@
-"""Labelled clips before they are dealt out, and where they come from."""
+"""Labelled clips before they are split, and their source."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ Notice = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where the examples come from: a folder, or two lists."""
+    """Source of the clips: a folder, or two lists."""
 
     folder: Path | None = None
     train_list: Path | None = None
@@ -24,12 +24,12 @@ class Source:
     val_share: float = 0.2  # of the clips of each class, where there is no `val`
     group: str = "auto"  # which clips stay together: also `none`, or a regular expression
     multi_label: bool = False  # rows of a list may give a clip several classes
-    all_files: bool = False  # look into files of the folder whatever their names
+    all_files: bool = False  # open files of the folder whatever their names
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Labelled clips before they are dealt out."""
+    """Labelled clips before they are split."""
 
     classes: tuple[str, ...]
     train: tuple[ListedVideo, ...]

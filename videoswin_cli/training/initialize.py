@@ -1,4 +1,4 @@
-"""The network that training starts from, and what it will be called and fed with."""
+"""Initialization: the network that training starts from, and its spec."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ class Initialized:
 def spec_for(
     model: str, recipe: Recipe, classes: Sequence[str], *, name: str, scratch: bool
 ) -> ModelSpec:
-    """What the trained model will be, without reading weights.
+    """Spec of the trained model; no weights are read.
 
     Raises:
         UsageError: no such model, or a recipe that does not fit it.
@@ -92,7 +92,7 @@ def initialize_model(
     scratch: bool,
     weights_set: str | None = None,
 ) -> Initialized:
-    """Load what there is to start from and fit it to the new network.
+    """Load the start weights and fit them to the new network.
 
     Raises:
         UsageError, CheckpointError, FetchError: see `videoswin_cli.model.loading.load`.
@@ -158,9 +158,9 @@ def freeze(network: nn.Module, recipe: Recipe) -> None:
 
 
 def train_mode(network: nn.Module) -> None:
-    """Training mode, but for the parts that are frozen: they answer as in evaluation.
+    """Training mode, but for the parts that are frozen: they compute as in evaluation.
 
-    Drop path would otherwise go on in them, as noise that nothing can learn to bear. mmaction2's
+    Drop path would otherwise stay on in them, as noise that no weight can adapt to. mmaction2's
     `frozen_stages` does the same.
     """
     network.train()

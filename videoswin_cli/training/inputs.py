@@ -1,4 +1,4 @@
-"""What a training is fed with: augmented clips for the network, or cached features for its head."""
+"""Training batches: augmented clips for the network, or cached features for a linear probe."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,12 +24,12 @@ from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import InputProtocol, ListedVideo
 from videoswin_cli.training.initialize import train_mode
 
-_NEWS_SECONDS = 30.0  # between two words on how far the features are
+_NEWS_SECONDS = 30.0  # between two messages on the progress of the features
 
 
 @dataclass(frozen=True, kw_only=True)
 class CachedClip:
-    """What the backbone makes of a clip."""
+    """Pooled features of a clip."""
 
     video: int  # number in the list
     features: Tensor  # float32 (C,)
@@ -39,19 +39,20 @@ Item = TrainingClip | CachedClip | FailedVideo
 
 
 class Inputs(Protocol):
-    """Training items, how they become a batch, and answers to the validation clips."""
+    """Training items, their batches, and logits of validation clips."""
 
     trained: nn.Module  # takes a batch, gives logits (B, classes)
     source: ItemSource[Item]
     workers: int  # processes that make the items
+    device: torch.device  # of the batches
 
     def batch(self, items: Sequence[Item]) -> Tensor:
-        """Items -> a batch on the device; none makes one item that counts for nothing."""
+        """Batch of the items, on the device; of none, one row that counts for nothing."""
 
     def autocast(self) -> AbstractContextManager[object]:
         """The precision to compute in."""
 
-    def answers(self, clips: Sequence[ListedVideo]) -> Iterator[Tensor | FailedVideo]:
+    def logits(self, clips: Sequence[ListedVideo]) -> Iterator[Tensor | FailedVideo]:
         """Logits (classes,), float32, of each clip: one centre view of the middle clip."""
 
 
@@ -65,14 +66,14 @@ def mark_classes(clips: Sequence[ListedVideo], classes: int) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class EvalLoader:
-    """How clips are read and computed, whatever is made of them."""
+    """Reading and computing of validation clips, for logits or pooled features."""
 
     sampling: InputProtocol
     opening: OpenOptions
     runtime: Runtime
     dtype: torch.dtype
     workers: int
-    batch_size: int  # views a forward pass of validation
+    batch_size: int  # views per forward pass of validation
     notice: Callable[[str], None] = quiet
 
     def autocast(self) -> AbstractContextManager[object]:
@@ -80,7 +81,7 @@ class EvalLoader:
             return nullcontext()
         return torch.autocast(self.runtime.device.type, self.dtype)
 
-    def look(
+    def outputs(
         self, clips: Sequence[ListedVideo], network: VideoNetwork, *, pooled: bool = False
     ) -> Iterator[Tensor | FailedVideo]:
         """Logits, or pooled features, of one centre view of the middle clip of each, float32."""
@@ -126,6 +127,7 @@ class ClipInputs:
         self.trained = cast("nn.Module", network)
         self._network = network
         self.workers = reading.workers
+        self.device = reading.runtime.device
         self.autocast = reading.autocast
         self._reading = reading
         self.source: ItemSource[Item] = TrainingClips(
@@ -143,15 +145,15 @@ class ClipInputs:
         clips = [item.frames for item in items if isinstance(item, TrainingClip)]
         frames = torch.stack(clips) if clips else nothing
         return normalize(
-            frames.to(self._reading.runtime.device),
+            frames.to(self.device),
             mean=sampling.mean,
             std=sampling.std,
             dtype=torch.float32,
         )
 
-    def answers(self, clips: Sequence[ListedVideo]) -> Iterator[Tensor | FailedVideo]:
+    def logits(self, clips: Sequence[ListedVideo]) -> Iterator[Tensor | FailedVideo]:
         self.trained.eval()
-        yield from self._reading.look(clips, self._network)
+        yield from self._reading.outputs(clips, self._network)
         train_mode(self.trained)
 
 
@@ -171,7 +173,7 @@ class FeatureInputs:
         self.trained: nn.Module = _Classifier(network)
         self.workers = 0
         self.autocast = nullcontext
-        self._device = reading.runtime.device
+        self.device = reading.runtime.device
         self._features = _compute_features(
             network, [*train, *val], reading=reading, world=world, notice=notice
         )
@@ -180,9 +182,9 @@ class FeatureInputs:
     def batch(self, items: Sequence[Item]) -> Tensor:
         width = next(self.trained.parameters()).shape[1]
         features = [item.features for item in items if isinstance(item, CachedClip)]
-        return torch.stack(features or [torch.zeros(width)]).to(self._device)
+        return torch.stack(features or [torch.zeros(width)]).to(self.device)
 
-    def answers(self, clips: Sequence[ListedVideo]) -> Iterator[Tensor | FailedVideo]:
+    def logits(self, clips: Sequence[ListedVideo]) -> Iterator[Tensor | FailedVideo]:
         self.trained.eval()
         for clip in clips:
             found = self._features[clip.path]
@@ -190,7 +192,7 @@ class FeatureInputs:
                 yield found
             else:
                 with torch.no_grad():
-                    yield self.trained(found[None].to(self._device))[0].float().cpu()
+                    yield self.trained(found[None].to(self.device))[0].float().cpu()
         self.trained.train()
 
 
@@ -241,7 +243,7 @@ def _compute_features(
     mine = world.shard.select(clips)
     found: list[tuple[str, Tensor | FailedVideo]] = []
     told = time.monotonic()
-    for clip, output in zip(mine, reading.look(mine, network, pooled=True), strict=True):
+    for clip, output in zip(mine, reading.outputs(mine, network, pooled=True), strict=True):
         found.append((clip.path, output))
         if time.monotonic() - told > _NEWS_SECONDS:
             told = time.monotonic()

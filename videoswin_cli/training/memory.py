@@ -1,6 +1,6 @@
-"""Whether one clip can be trained on at all, before a step is tried: no memory may be no message.
+"""Estimate of the memory that one clip needs, before a step is tried and the system ends it.
 
-The estimate is within a fifth of what `training/estimate.py` then measures.
+It is within a fifth of what `training/dry_run.py` then measures.
 """
 
 import os
@@ -36,7 +36,7 @@ def check_memory(spec: ModelSpec, recipe: Recipe) -> None:
 
 
 def activation_bytes(spec: ModelSpec) -> int:
-    """What a forward pass of one clip in fp32 keeps for the backward pass, about."""
+    """Bytes, about, that a forward pass of one clip in fp32 keeps for the backward pass."""
     a = spec.architecture
     numbers = sum(
         a.depths[stage] * tokens * a.embed_dim * 2**stage * (14 + 4 * a.mlp_ratio)

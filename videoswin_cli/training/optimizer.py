@@ -1,4 +1,4 @@
-"""Who learns how fast: parameter groups, the schedule, and averaged weights."""
+"""Parameter groups, AdamW and the learning-rate schedule."""
 
 import math
 from collections import defaultdict
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from videoswin_cli.training.parameters import parse_name
 from videoswin_cli.training.recipe import Recipe
@@ -70,7 +70,7 @@ def make_optimizer(network: nn.Module, groups: list[Group], recipe: Recipe) -> t
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """`lr` is that of the head."""
+    """Learning rate of each group, where `lr` is that of the head."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["lr_mult"]
 
@@ -83,28 +83,6 @@ def schedule(step: int, *, steps: int, warmup_steps: int, warmup_start: float) -
     return 0.5 * (1 + math.cos(math.pi * done))
 
 
-class EMA:
-    """Exponential moving average of the trained parameters."""
-
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.tensors = {
-            name: p.detach().clone() for name, p in network.named_parameters() if p.requires_grad
-        }
-
-    @torch.no_grad()
-    def update(self, network: nn.Module, step: int) -> None:
-        """After step `step`, from 0. Early averages forget faster, or they keep the start."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        for name, parameter in network.named_parameters():
-            if name in self.tensors:
-                self.tensors[name].lerp_(parameter.detach(), 1 - decay)
-
-    def load(self, tensors: Mapping[str, Tensor]) -> None:
-        for name, tensor in tensors.items():
-            self.tensors[name].copy_(tensor)
-
-
 def _is_undecayed(name: str) -> bool:
     if name.startswith("head."):
         return False
@@ -112,7 +90,7 @@ def _is_undecayed(name: str) -> bool:
 
 
 def _depths(parameters: Mapping[str, object]) -> dict[str, int]:
-    """0 for the patch embedding, then one more a block; merging goes with the block before."""
+    """Depth by name: 0 for the patch embedding, one more per block; merging as the block before."""
     places = {name: parse_name(name) for name in parameters}
     blocks = sorted({(p.stage, p.block) for p in places.values() if p.block is not None})
     numbers = {block: number for number, block in enumerate(blocks, start=1)}

@@ -1,4 +1,4 @@
-"""Names of the parameters of a Video Swin network, and where in it they are."""
+"""Names of the parameters of a Video Swin network, and their places in it."""
 
 import re
 from typing import NamedTuple
@@ -12,7 +12,7 @@ _NAME = re.compile(
 
 
 class Place(NamedTuple):
-    """Where a parameter is."""
+    """Place of a parameter in the network."""
 
     part: str  # patch_embed, layers, norm or head
     stage: int  # 0 outside of `layers`

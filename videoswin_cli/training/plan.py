@@ -1,4 +1,4 @@
-"""The arithmetic of a run: clips a step, learning rate, steps. Known before anything is loaded."""
+"""Arithmetic of a run: clips per step, learning rate, steps. Known before anything is loaded."""
 
 import math
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from videoswin_cli.training.recipe import Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run will do."""
+    """Sizes, learning rate and steps of a run."""
 
     devices: int
-    batch_size: int  # clips a device at once
+    batch_size: int  # clips per device at once
     accumulate: int
     train_clips: int
     steps: int
@@ -71,7 +71,7 @@ def _number(count: int, noun: str) -> str:
 
 
 def make_plan(recipe: Recipe, *, train_clips: int, devices: int) -> Plan:
-    """Clips a step, and the learning rate and the number of steps that follow from them."""
+    """Plan of a run: clips per step, and the learning rate and steps that follow from them."""
     step_clips = devices * recipe.batch_size * recipe.accumulate
     lr = recipe.lr * step_clips / recipe.lr_batch if recipe.scale_lr else recipe.lr
     steps = math.ceil(recipe.epochs * train_clips / step_clips)

@@ -1,8 +1,7 @@
-"""How to train: one flat YAML, complete, changed key by key."""
+"""Recipe of a training: the default YAML, with the keys of a file and of the command over it."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +18,7 @@ Triple = tuple[int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The keys of `configs/finetune/*.yaml`, where each is explained."""
+    """Keys of `configs/finetune/*.yaml`, where each is explained."""
 
     lr: float
     lr_batch: int
@@ -65,7 +64,7 @@ class Recipe:
 
     @property
     def frozen_stages(self) -> int | None:
-        """How many stages (with the patch embedding) are frozen; None: the whole backbone."""
+        """Number of frozen stages (with the patch embedding); None: the whole backbone."""
         if self.freeze == "backbone":
             return None
         return 0 if self.freeze == "none" else int(self.freeze.removeprefix("stages:"))
@@ -76,48 +75,71 @@ class Recipe:
         return min(1.0, self.epochs / 3) if self.warmup_epochs == "auto" else self.warmup_epochs
 
 
+Layer = tuple[str, Mapping[str, Any]]  # where keys were given, for messages, and their values
+
+
 def read_recipe(path: Path | None = None, changes: Sequence[str] = ()) -> Recipe:
-    """Read a recipe; `changes` are `key=value` with the value as YAML.
+    """Recipe of a file, whose missing keys are those of the default; then changes, `key=value`.
 
     Raises:
-        UsageError: names the file or change, and the unknown, missing or impossible key.
+        UsageError: names the file or change, and the unknown or impossible key.
     """
-    path = path or configs_dir() / "finetune" / "default.yaml"
-    data = read_yaml(path)
-    known = {field.name for field in fields(Recipe)}
-    check_keys(data, known=known, required=known, source=str(path))
-    recipe = _check(data, source=str(path))
-    if not changes:
-        return recipe
-    for change in changes:
-        data |= _parse_change(change, known)
-    return _check(data, source="--set")
+    layers = [] if path is None else [read_layer(path)]
+    return merge_recipe([*layers, *map(parse_change, changes)])
 
 
-def _check(data: dict[str, Any], *, source: str) -> Recipe:
-    recipe = to_record(Recipe, data, source=source, ranges=RANGES)
+def read_layer(path: Path) -> Layer:
+    """Keys of a file.
+
+    Raises:
+        UsageError: it is no YAML, or has an unknown key.
+    """
+    return check_layer((str(path), read_yaml(path)))
+
+
+def parse_change(change: str) -> Layer:
+    """Key and value of `key=value`, the value as YAML.
+
+    Raises:
+        UsageError: it is something else, or the key is unknown.
+    """
+    key, equals, text = change.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {shown(change)}: expected key=value, like lr=5e-4")
+    check_layer(("--set", {key.strip(): None}))
+    return "--set", {key.strip(): parse_value(text, source=f"--set {shown(change)}")}
+
+
+def check_layer(layer: Layer) -> Layer:
+    """The layer; raises UsageError where it has an unknown key."""
+    source, keys = layer
+    check_keys(keys, known={field.name for field in fields(Recipe)}, required=set(), source=source)
+    return layer
+
+
+def merge_recipe(layers: Sequence[Layer]) -> Recipe:
+    """The default recipe with the keys of each layer, later ones over earlier ones.
+
+    Raises:
+        UsageError: names the layer, and the impossible key.
+    """
+    data = read_yaml(configs_dir() / "finetune" / "default.yaml")
+    recipe, last = to_record(Recipe, data, source="default.yaml", ranges=RANGES), "default.yaml"
+    for source, keys in layers:
+        data |= keys
+        recipe, last = to_record(Recipe, data, source=source, ranges=RANGES), source
+        if problem := next(find_outside(recipe, RANGES), None):
+            raise ConfigError(f"{source}: {problem}")
     if problem := next(_problems(recipe), None):
-        raise ConfigError(f"{source}: {problem}")
+        raise ConfigError(f"{last}: {problem}")
     return recipe
 
 
 def to_yaml(recipe: Recipe) -> str:
-    """All keys with their values, as `read_recipe` takes them."""
+    """YAML of all keys, which `read_recipe` takes."""
     return write_yaml(
         {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(recipe).items()}
     )
-
-
-def _parse_change(change: str, known: set[str]) -> dict[str, Any]:
-    key, equals, text = change.partition("=")
-    if not equals:
-        raise ConfigError(f"--set {shown(change)}: expected key=value, like lr=5e-4")
-    check_keys({key.strip(): None}, known=known, required=set(), source="--set")
-    value = parse_value(text, source=f"--set {shown(change)}")
-    if isinstance(value, str):
-        with suppress(ValueError):
-            value = float(value)  # YAML 1.1 takes 1e-3 for text
-    return {key.strip(): value}
 
 
 _SHARE = Range(0, 1, without_high=True)
@@ -157,7 +179,7 @@ RANGES = {
 
 
 def _problems(recipe: Recipe) -> Iterator[str]:
-    yield from find_outside(recipe, RANGES)
+    """Keys that do not fit together."""
     for name in ("crop_area", "crop_aspect"):
         low, high = getattr(recipe, name)
         if low > high:

@@ -29,7 +29,7 @@ class Scheme:
 
 @dataclass(frozen=True, kw_only=True)
 class Recordings:
-    """What a scheme has found."""
+    """Recordings found by a scheme."""
 
     title: str
     names: Mapping[str, str]  # recording by the path of its video

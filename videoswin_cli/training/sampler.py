@@ -1,4 +1,4 @@
-"""Which clip comes when: one endless order, the same for any number of processes and restarts."""
+"""Endless order of the training clips, the same for any number of processes and restarts."""
 
 import torch
 
@@ -6,7 +6,7 @@ from videoswin_cli.seeding import seeded
 
 
 class ClipSampler:
-    """Place in the run -> number of a clip. An epoch is a pass over as many places as clips."""
+    """Number of the clip at each position of the run; an epoch has as many positions as clips."""
 
     def __init__(self, labels: list[int], *, seed: int, balanced: bool) -> None:
         self._labels = torch.tensor(labels)
@@ -15,15 +15,15 @@ class ClipSampler:
         self._epoch = -1
         self._numbers: list[int] = []
 
-    def __getitem__(self, place: int) -> int:
-        epoch, rest = divmod(place, len(self._labels))
+    def __getitem__(self, position: int) -> int:
+        epoch, rest = divmod(position, len(self._labels))
         if epoch != self._epoch:
             self._epoch, self._numbers = epoch, self._shuffle(epoch)
         return self._numbers[rest]
 
-    def keys(self, places: range) -> list[tuple[int, int]]:
-        """(clip, place) of each place; the place makes its augmentation another one each time."""
-        return [(self[place], place) for place in places]
+    def keys(self, positions: range) -> list[tuple[int, int]]:
+        """(clip, position) of each; the position makes its augmentation another one each time."""
+        return [(self[position], position) for position in positions]
 
     def _shuffle(self, epoch: int) -> list[int]:
         generator = seeded(self._seed, "order", epoch)

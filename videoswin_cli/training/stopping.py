@@ -1,4 +1,4 @@
-"""Signals that stop a run, which its processes heed all at the same place."""
+"""Signals that stop a run, which all its processes obey at the same place."""
 
 import signal
 import threading
@@ -13,7 +13,10 @@ from videoswin_cli.engine.distributed import World
 
 @contextmanager
 def catch_signals() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C or SIGTERM came in this process; a second one ends it at once."""
+    """Note Ctrl-C and SIGTERM: gives a function that says whether one came to this process.
+
+    A second one ends it at once.
+    """
     seen: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
@@ -35,7 +38,7 @@ def catch_signals() -> Iterator[Callable[[], bool]]:
 
 
 def agree(*flags: bool, world: World, device: torch.device) -> list[bool]:
-    """Which flags are up in any process; all must ask at the same place."""
+    """Flags that are up in any process; all must ask at the same place."""
     if world.size == 1:
         return list(flags)
     values = torch.tensor(flags, dtype=torch.float32, device=device)

@@ -1,4 +1,4 @@
-"""What training clips are: marks of their classes, those of a mirrored clip exchanged."""
+"""Targets of training clips: marks of their classes, those of a mirrored clip exchanged."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

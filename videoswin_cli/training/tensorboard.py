@@ -6,16 +6,16 @@ from pathlib import Path
 
 
 class ScalarWriter:
-    """Takes scalars by step, and forgets them."""
+    """Writer of scalars that keeps none: without TensorBoard, and in all but one process."""
 
     def write(self, group: str, values: Mapping[str, float], step: int) -> None:
         """Values called GROUP/NAME, after so many steps."""
 
     def flush(self) -> None:
-        """All that was written is on disk: a state that is saved next has its curves."""
+        """Bring all that was written to disk: a state that is saved next has its curves."""
 
     def close(self) -> None:
-        """No more will come."""
+        """Close the file."""
 
 
 class _TensorBoardWriter(ScalarWriter):
@@ -37,5 +37,5 @@ class _TensorBoardWriter(ScalarWriter):
 
 
 def open_writer(folder: Path, *, step: int) -> ScalarWriter:
-    """An event file in `folder` of what comes from `step` on; nothing without TensorBoard."""
+    """Writer of an event file in `folder` of what comes from `step` on, if TensorBoard is there."""
     return ScalarWriter() if find_spec("tensorboard") is None else _TensorBoardWriter(folder, step)

@@ -1,4 +1,4 @@
-"""How good a network is on the validation clips: every clip once, whatever the processes."""
+"""Metrics of a network on the validation clips: every clip once, whatever the processes."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,18 +19,16 @@ from videoswin_cli.training.inputs import Inputs, mark_classes
 from videoswin_cli.training.loss import Loss
 
 _TOP = 5
-_STOP_EVERY = 8  # clips of a process between two questions of several whether to stop
+_STOP_EVERY = 8  # clips of a process between two agreements of several whether to stop
 
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """Scores, mean loss and figures of all validation clips."""
+    """Ranked classes, mean loss and metrics of all validation clips."""
 
     videos: tuple[ScoredVideo, ...]
     loss: float
-    figures: dict[
-        str, float
-    ]  # in percent, by key of `METRIC_NAMES`; the first one tells the best epoch
+    metrics: dict[str, float]  # percent, by key of `METRIC_NAMES`; the first decides the best epoch
 
     @property
     def failures(self) -> dict[str, str]:
@@ -52,7 +50,7 @@ def validate(
     A failed clip counts as wrong, or as what has no class at all.
 
     Args:
-        inputs: answers to the clips.
+        inputs: compute the logits of the clips.
         clips: of which each process looks at its share.
         world: that validate together.
         classes: their number.
@@ -66,7 +64,7 @@ def validate(
     every = _STOP_EVERY if world.size > 1 else 1
     loss = Loss(multi_label=multi_label, label_smoothing=0.0, class_weights=None)
     scored = []
-    for number, (clip, logits) in enumerate(zip(mine, inputs.answers(mine), strict=True)):
+    for number, (clip, logits) in enumerate(zip(mine, inputs.logits(mine), strict=True)):
         # Every process has this many clips, and some have one more.
         if number < len(clips) // world.size and number % every == 0 and stopped():
             return None
@@ -98,14 +96,14 @@ def validate(
     return Validation(
         videos=videos,
         loss=sum(losses) / len(losses) if losses else math.nan,
-        figures={"map": video_average_precision(videos)}
+        metrics={"map": video_average_precision(videos)}
         if multi_label
         else _accuracies(videos, classes),
     )
 
 
 def _accuracies(videos: Sequence[ScoredVideo], classes: int) -> dict[str, float]:
-    figures = {"top1": topk_accuracy(videos, 1)}
+    metrics = {"top1": topk_accuracy(videos, 1)}
     if classes > _TOP:  # else it is always 100
-        figures["top5"] = topk_accuracy(videos, _TOP)
-    return figures | {"mean_class_accuracy": mean_class_accuracy(videos)}
+        metrics["top5"] = topk_accuracy(videos, _TOP)
+    return metrics | {"mean_class_accuracy": mean_class_accuracy(videos)}

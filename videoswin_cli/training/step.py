@@ -1,4 +1,4 @@
-"""Steps of training: forward, backward, update. Items and validation come from elsewhere."""
+"""Training steps: forward, backward, update."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,7 +27,7 @@ Clip = TrainingClip | CachedClip
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """What a step learned from. Without a single readable clip nothing was updated."""
+    """Outcome of a step. Without a single readable clip nothing was updated."""
 
     loss: float  # mean over `clips_seen`; NaN where there were none
     lr: float
@@ -38,7 +38,7 @@ class StepResult:
 
 @dataclass
 class _Sums:
-    """Of the micro-batches of one step, in this process."""
+    """Sums over the micro-batches of one step, in this process."""
 
     loss: float = 0.0  # mean over the planned clips of this process
     clips: int = 0  # that could be read
@@ -46,7 +46,7 @@ class _Sums:
 
 
 class Stepper:
-    """Takes steps. Its random numbers follow from the seed and the step alone."""
+    """Optimizer steps. Their random numbers follow from the seed and the step alone."""
 
     def __init__(
         self,
@@ -56,11 +56,11 @@ class Stepper:
         plan: Plan,
         *,
         targets: Targets,
-        device: torch.device,
         dtype: torch.dtype,
         world: World,
         notice: Callable[[str], None],
     ) -> None:
+        device = inputs.device
         self.optimizer = optimizer
         self.scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
         self._inputs = inputs

@@ -24,11 +24,11 @@ from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.training.inputs import ClipInputs, EvalLoader
-from videoswin_cli.training.loop import Stepper, mean_loss
 from videoswin_cli.training.loss import Loss
 from videoswin_cli.training.optimizer import group_parameters, make_optimizer
 from videoswin_cli.training.plan import make_plan
 from videoswin_cli.training.recipe import Recipe, read_recipe
+from videoswin_cli.training.step import Stepper, mean_loss
 from videoswin_cli.training.step_items import feed_steps
 from videoswin_cli.training.targets import Targets
 
@@ -73,7 +73,6 @@ def make(
         Loss(label_smoothing=0.0, class_weights=None),
         make_plan(recipe, train_clips=8, devices=world.size),
         targets=Targets(marks=targets, partners=partners),
-        device=torch.device("cpu"),
         dtype=torch.float32,
         world=world,
         notice=notices.append,

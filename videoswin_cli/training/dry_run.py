@@ -1,36 +1,81 @@
-"""What a training will cost, measured on one micro-batch with made weights before it begins."""
+"""Dry run: the plan of a training, and its cost measured on one micro-batch of a random network."""
 
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from videoswin_cli.engine.runtime import Runtime
+from videoswin_cli.data.training_dataset import TrainingClip, TrainingClips
+from videoswin_cli.engine.distributed import find_world
+from videoswin_cli.engine.progress import Reporter
+from videoswin_cli.engine.runtime import Runtime, choose_runtime
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.network import build_network
+from videoswin_cli.options.training import FinetuneOptions
 from videoswin_cli.training.initialize import freeze, train_mode
+from videoswin_cli.training.job import resolve_options
 from videoswin_cli.training.memory import activation_bytes, shrink_clip
 from videoswin_cli.training.optimizer import group_parameters, make_optimizer, set_lr
 from videoswin_cli.training.plan import Plan
+from videoswin_cli.training.preparation import (
+    choose_augmentation,
+    choose_loader,
+    prepare,
+    settle_precision,
+)
 
 _GIB = 2**30
 _MOST_MEASURED = 2**29  # bytes of activations of the clip that is measured on a CPU
 
 
+def dry_run(data: Path | None, options: FinetuneOptions, reporter: Reporter) -> None:
+    """Report data, plan and measured cost; no weights are loaded and nothing is written.
+
+    Raises:
+        UsageError: what is wrong with the data or the recipe.
+    """
+    world = find_world()
+    job = resolve_options(data, options, reporter.notice)
+    runtime = choose_runtime(device=world.device(job.device))
+    recipe = settle_precision(job.recipe, runtime, notice=reporter.notice)
+    setup = prepare(replace(job, recipe=recipe), reporter)
+    recipe, examples, spec = setup.recipe, setup.examples, setup.spec
+    reading = choose_loader(job, setup, runtime)
+    clips = TrainingClips(
+        [examples.train[0].part],
+        protocol=spec.protocol,
+        augmentation=choose_augmentation(recipe, setup.flips),
+        opening=job.opening,
+        seed=recipe.seed,
+    )
+    clip = clips[0, 0]
+    reporter.notice("measuring a training step ...")
+    cost = estimate(spec, setup.plan, runtime, reading.dtype)
+    reporter.notice(
+        cost.describe(
+            setup.plan,
+            val_clips=len(examples.val),
+            clip_seconds=clip.seconds if isinstance(clip, TrainingClip) else 0.0,
+            workers=reading.workers,
+        )
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """Of one device. A linear probe computes features once, so its steps cost next to nothing."""
+    """Cost on one device. A linear probe computes features once: its steps cost next to nothing."""
 
     step_seconds: float  # forward and backward of a step's clips, and the update
-    forward_seconds: float  # a clip, without gradients
+    forward_seconds: float  # per clip, without gradients
     state_bytes: int  # weights, gradients, optimizer, averaged weights
     activation_bytes: int  # kept for the backward pass, for `batch_size` clips
     smaller: str = ""  # clip that it was measured on, where that is not one of the run
 
     def describe(self, plan: Plan, *, val_clips: int, clip_seconds: float, workers: int) -> str:
-        """A sentence for the user.
+        """Sentence for the user.
 
         Args:
             plan: the run.
@@ -38,25 +83,25 @@ class Estimate:
             clip_seconds: that decoding and augmenting one clip takes.
             workers: processes that do so.
         """
-        reading = clip_seconds / max(workers, 1)  # seconds a clip
+        reading = clip_seconds / max(workers, 1)  # seconds per clip
         step = max(self.step_seconds, reading * plan.step_clips / plan.devices)
-        looked = max(self.forward_seconds, reading) / plan.devices  # seconds a clip
+        looked = max(self.forward_seconds, reading) / plan.devices  # seconds per clip
         seconds = plan.steps * step + plan.recipe.epochs * val_clips * looked
         where = f"measured here{f' on a clip of {self.smaller}' if self.smaller else ''}"
-        parts = f"{_duration(step)} a step"
+        parts = f"{_duration(step)} per step"
         if plan.recipe.freeze == "backbone":
             seconds = (plan.train_clips + val_clips) * looked
-            parts = f"{_duration(looked)} a clip, once"
+            parts = f"{_duration(looked)} per clip, once"
         gib = self.state_bytes / _GIB, self.activation_bytes / _GIB
         return (
             f"about {_duration(seconds)} in all ({parts}; {where}) and {sum(gib):.1f} GiB of "
-            f"memory a device ({gib[0]:.1f} weights, gradients and optimizer, {gib[1]:.1f} "
+            f"memory per device ({gib[0]:.1f} weights, gradients and optimizer, {gib[1]:.1f} "
             "activations)"
         )
 
 
 def estimate(spec: ModelSpec, plan: Plan, runtime: Runtime, dtype: torch.dtype) -> Estimate:
-    """Take two steps of a network with made weights, and look at the second one.
+    """Time and memory of a step, measured on the second of two of a random network.
 
     On a CPU with one clip, whose time is that of each clip of a batch, and a smaller one where it
     is large; on a GPU with a whole micro-batch.
@@ -109,7 +154,7 @@ def estimate(spec: ModelSpec, plan: Plan, runtime: Runtime, dtype: torch.dtype) 
 
 
 class _Kept(torch.autograd.graph.saved_tensors_hooks):
-    """Counts the bytes that a forward pass keeps for the backward pass, each memory once."""
+    """Counter of the bytes that a forward pass keeps for the backward pass, each memory once."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__(self._pack, lambda tensor: tensor)

@@ -9,8 +9,8 @@ from tiny import PROTOCOL, TINY
 from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.model.swin3d import Swin3D
-from videoswin_cli.training import cost as module
-from videoswin_cli.training.cost import Estimate, estimate
+from videoswin_cli.training import dry_run as module
+from videoswin_cli.training.dry_run import Estimate, estimate
 from videoswin_cli.training.memory import activation_bytes
 from videoswin_cli.training.plan import make_plan
 from videoswin_cli.training.recipe import read_recipe
