@@ -9,7 +9,6 @@ ones.
 
 import argparse
 import time
-from dataclasses import asdict
 
 import torch
 from torch.profiler import profile
@@ -27,7 +26,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     spec = load_spec(options.model)
-    plan = InferencePlan(Swin3D(**asdict(spec.architecture)).eval())
+    plan = InferencePlan(Swin3D(spec.architecture).eval())
     clip = torch.randn(1, 3, 32, 224, 224)
     plan(clip)
     begun = time.perf_counter()

@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from dataclasses import asdict
 from pathlib import Path
 
 MODEL = "swin-tiny-k400"
@@ -72,7 +71,7 @@ def write_weights(path: Path) -> None:
     from videoswin_cli.model.catalog import load_spec
     from videoswin_cli.model.swin3d import Swin3D
 
-    torch.save(Swin3D(**asdict(load_spec(MODEL).architecture)).state_dict(), path)
+    torch.save(Swin3D(load_spec(MODEL).architecture).state_dict(), path)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ import sys
 import time
 from collections import defaultdict
 from contextlib import nullcontext
-from dataclasses import asdict
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +40,7 @@ def make(kind: str) -> torch.nn.Module:
             if type(module).__name__ in ("StochasticDepth", "Dropout"):
                 module.p = 0.0  # type: ignore[assignment]
         return network
-    ours = Swin3D(**asdict(load_spec("swin-tiny-k400").architecture))
+    ours = Swin3D(load_spec("swin-tiny-k400").architecture)
     ours.recompute(kind == "ours, checkpointing")
     return ours
 

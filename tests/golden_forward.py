@@ -1,7 +1,7 @@
 """Cases of the official code's forward pass, and networks to hold against them."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def formula_weights(name: str) -> dict[str, Tensor]:
 
 def formula_network(name: str, dtype: torch.dtype) -> Swin3D:
     with torch.device("meta"):
-        network = Swin3D(**asdict(ARCHITECTURES[name]))
+        network = Swin3D(ARCHITECTURES[name])
     weights = {key: tensor.to(dtype, copy=True) for key, tensor in formula_weights(name).items()}
     network.load_state_dict(weights, assign=True)
     return network.eval()
@@ -47,7 +47,7 @@ def formula_network(name: str, dtype: torch.dtype) -> Swin3D:
 
 def random_network(**changes: Any) -> Swin3D:
     torch.manual_seed(0)
-    network = Swin3D(**(asdict(TINY) | changes)).eval()
+    network = Swin3D(replace(TINY, **changes)).eval()
     for module in network.modules():
         if isinstance(module, WindowAttention):
             nn.init.normal_(module.relative_position_bias_table)

@@ -130,7 +130,7 @@ def test_imports_make_no_circle() -> None:
 
 def test_the_network_stands_alone() -> None:
     found = {name.partition(".")[0] for _, name in imports((ROOT / "model/swin3d.py").read_text())}
-    assert found == {"itertools", "collections", "torch"}
+    assert found == {"itertools", "collections", "typing", "torch"}
 
 
 @pytest.mark.parametrize(

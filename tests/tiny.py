@@ -1,6 +1,6 @@
 """A network so small that a test can run it often, and the protocol that goes with it."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -37,6 +37,6 @@ def write_model(path: Path, *, labels: tuple[str, ...] = LABELS) -> None:
     torch.manual_seed(0)
     sizes = replace(TINY, num_classes=len(labels))
     spec = replace(load_spec("swin-tiny-k400"), name="tiny", architecture=sizes, protocol=PROTOCOL)
-    network = Swin3D(**asdict(sizes)).eval()
+    network = Swin3D(sizes).eval()
     model = LoadedModel(network=network, spec=spec, labels=labels, weights=path, layout="videoswin")
     save(path, model)

@@ -21,6 +21,7 @@ from videoswin_cli.data.inputs import find_inputs
 from videoswin_cli.engine.progress import Monitor, Silent
 from videoswin_cli.engine.runner import Runner, open_runner
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.process_state import full_float32
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.loading import find_chosen
 from videoswin_cli.options.fields import set_signature, split_keywords
@@ -82,7 +83,7 @@ class Model:
         """
         network = self._runner.network
         compute = network.pool if network.head is None else network
-        with torch.inference_mode():
+        with full_float32(), torch.inference_mode():
             found: Tensor = compute(clips.to(self.device, self.dtype))
         return found
 

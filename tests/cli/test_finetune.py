@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -171,7 +171,7 @@ def test_a_linear_probe_runs_the_backbone_once(
 
     # The same by hand: AdamW on a linear head, all training clips a step.
     labels = torch.arange(3).repeat_interleave(8)
-    shapes = Swin3D(**asdict(replace(TINY, num_classes=3))).state_dict()
+    shapes = Swin3D(replace(TINY, num_classes=3)).state_dict()
     fresh = fresh_tensors(shapes, seeded(0, "start"), for_motion=False)
     weight = fresh["head.weight"].clone().requires_grad_()
     bias = fresh["head.bias"].clone().requires_grad_()

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model() -> LoadedModel:
     torch.manual_seed(0)
-    network = Swin3D(**asdict(TINY)).eval()
+    network = Swin3D(TINY).eval()
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.5)
     spec = replace(load_spec("swin-tiny-k400"), architecture=TINY, protocol=PROTOCOL)

@@ -19,7 +19,7 @@ from fault_server import FaultServer, Reply, serve
 from videoswin_cli.errors import FetchError, UsageError
 from videoswin_cli.io import fetch as module
 from videoswin_cli.io import transport
-from videoswin_cli.io.fetch import fetch
+from videoswin_cli.io.fetch import Limits, fetch
 
 BODY = random.Random(7).randbytes(300_000)  # several chunks
 SHA = hashlib.sha256(BODY).hexdigest()
@@ -331,27 +331,27 @@ def test_no_try_begins_when_nothing_new_came_for_too_long(
 ) -> None:
     server.script = [Reply(status=503, headers={"Retry-After": "20"})] * 9
     with pytest.raises(FetchError, match=r"\(2 tries\): HTTP 503"):
-        fetch(server.url(), target, patience_seconds=21)  # the second wait would end after 40 s
+        fetch(
+            server.url(), target, limits=Limits(patience_seconds=21)
+        )  # the second wait would end after 40 s
     assert waits == [20]
 
 
 def test_a_fetch_ends_in_its_time(server: FaultServer, target: Path) -> None:
     server.script = [Reply(trickle="body")]
     with pytest.raises(FetchError, match=r"\(1 try\): it takes too long"):
-        fetch(server.url(), target, max_seconds=0.3)
+        fetch(server.url(), target, limits=Limits(max_seconds=0.3))
     assert_nothing_left(target)
 
 
 def test_a_large_file_gets_more_time(target: Path) -> None:
-    limits = module._Limits(
-        url="", sha256=None, max_bytes=None, max_seconds=None, patience_seconds=0,
-        private_redirects=False, begun=100.0,
-    )  # fmt: skip
-    assert limits.deadline == 100 + 3600
-    limits.size = 100 << 16
-    assert limits.deadline == 100 + 3600 + 100
-    limits.max_seconds = 60.0
-    assert limits.deadline == 160
+    request = module._Request(url="", sha256=None, limits=Limits(), begun=100.0)
+    assert request.deadline == 100 + 3600
+    request.size = 100 << 16
+    assert request.deadline == 100 + 3600 + 100
+    limits = Limits(max_seconds=60.0)
+    request = module._Request(url="", sha256=None, limits=limits, begun=100.0)
+    assert request.deadline == 160
 
 
 @pytest.mark.parametrize(
@@ -425,7 +425,7 @@ def test_a_public_server_does_not_lead_inside(
         assert server.asked == []  # nothing was sent there
         assert_nothing_left(target)
         public.script = [redirect(inside)]
-        fetch(public.url(), target, private_redirects=True)
+        fetch(public.url(), target, limits=Limits(private_redirects=True))
     assert_whole(target)
 
 
@@ -533,10 +533,10 @@ def test_more_bytes_than_allowed_are_refused(
 ) -> None:
     server.script = [reply]  # told by the headers alone, and by the bytes alone
     with pytest.raises(FetchError, match="the limit is 299999"):
-        fetch(server.url(), target, max_bytes=len(BODY) - 1)
+        fetch(server.url(), target, limits=Limits(max_bytes=len(BODY) - 1))
     assert len(server.asked) == 1
     assert_nothing_left(target)
-    fetch(server.url(), target, max_bytes=len(BODY))
+    fetch(server.url(), target, limits=Limits(max_bytes=len(BODY)))
     assert_whole(target)
 
 

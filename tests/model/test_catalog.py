@@ -163,7 +163,7 @@ def test_sizes_fit_each_other(name: str) -> None:
 def test_parameters_are_counted(name: str) -> None:
     spec = SPECS[name]
     with torch.device("meta"):
-        network = Swin3D(**asdict(spec.architecture))
+        network = Swin3D(spec.architecture)
     counted = sum(parameter.numel() for parameter in network.parameters())
     if spec.kind == "image":  # that of the image network with its head
         classes = 1000 if name.endswith("in1k") else 21841

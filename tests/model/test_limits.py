@@ -1,4 +1,4 @@
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -61,7 +61,7 @@ def test_published_models_are_within_the_limits_with_room(spec: Any) -> None:
     [TINY, replace(TINY, qkv_bias=False, patch_norm=False, mlp_ratio=2.7, num_classes=1)],
 )
 def test_parameters_are_counted_before_they_are_there(architecture: Architecture) -> None:
-    network = Swin3D(**asdict(architecture))
+    network = Swin3D(architecture)
     counted = sum(parameter.numel() for parameter in network.parameters())
     assert count_parameters(architecture) == counted
 

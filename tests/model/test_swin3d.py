@@ -393,10 +393,10 @@ def test_loading_fills_a_network_that_was_never_initialized(
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(spec | {"name": "tiny"}))
     forbid_initialisation(monkeypatch)
     with torch.device("meta"):
-        empty = Swin3D(**asdict(TINY))
+        empty = Swin3D(TINY)
     assert all(parameter.is_meta for parameter in empty.parameters())
     with pytest.raises(AssertionError, match="initialized"):  # the guard works
-        Swin3D(**asdict(TINY))
+        Swin3D(TINY)
 
     network = load(str(tmp_path / "tiny.yaml"), checkpoint=tmp_path / "tiny.pth").network
     assert not network.training

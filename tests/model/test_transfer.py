@@ -1,7 +1,7 @@
 """Weights that start another network."""
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def network(**changes: object) -> Swin3D:
-    return Swin3D(**asdict(replace(TINY, **changes)))  # type: ignore[arg-type]
+    return Swin3D(replace(TINY, **changes))  # type: ignore[arg-type]
 
 
 # --- bias tables ----------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def test_drop_path_rises_and_acts_in_training_only() -> None:
     net = network(depths=(2, 2), num_heads=(2, 4))
     rates = [block.drop_path_rate for stage in net.layers for block in stage.blocks]
     assert rates == [0, 0, 0, 0]
-    dropping = Swin3D(**asdict(replace(TINY, depths=(2, 2))), drop_path_rate=0.3)
+    dropping = Swin3D(replace(TINY, depths=(2, 2)), drop_path_rate=0.3)
     rates = [block.drop_path_rate for stage in dropping.layers for block in stage.blocks]
     assert rates == pytest.approx([0, 0.1, 0.2, 0.3])
     clips = torch.randn(2, 3, 4, 32, 32, generator=generator())
@@ -220,7 +220,7 @@ def test_drop_path_keeps_the_mean() -> None:
 
 def test_head_dropout_acts_in_training_only() -> None:
     torch.manual_seed(0)
-    net = Swin3D(**asdict(TINY), head_dropout=0.5)
+    net = Swin3D(TINY, head_dropout=0.5)
     clips = torch.randn(1, 3, 4, 32, 32, generator=generator())
     assert not torch.equal(net.train()(clips), net(clips))
     assert torch.equal(net.eval()(clips), net(clips))
@@ -228,7 +228,7 @@ def test_head_dropout_acts_in_training_only() -> None:
 
 def test_recomputing_changes_no_gradient() -> None:
     torch.manual_seed(0)
-    net = Swin3D(**asdict(TINY), drop_path_rate=0.5).train()
+    net = Swin3D(TINY, drop_path_rate=0.5).train()
     clips = torch.randn(2, 3, 4, 32, 32, generator=generator())
     gradients = []
     for wanted in (False, True):

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ STEPS = 6
 
 def make_run() -> tuple[Swin3D, torch.optim.AdamW]:
     torch.manual_seed(0)
-    network = Swin3D(**asdict(TINY))
+    network = Swin3D(TINY)
     recipe = read_recipe(None, [])
     optimizer = make_optimizer(network, group_parameters(network, recipe), recipe)
     set_lr(optimizer, 0.1)

@@ -25,7 +25,7 @@ def cost(*changes: str) -> Estimate:
 
 
 def test_memory_follows_from_the_recipe() -> None:
-    network = Swin3D(**vars(TINY))
+    network = Swin3D(TINY)
     weights = sum(p.numel() for p in network.parameters())
     trained = sum(p.numel() for p in network.head.parameters()) if network.head else 0
     plain = cost("batch_size=4")

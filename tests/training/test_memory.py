@@ -1,5 +1,5 @@
 import resource
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ MOTION = load_spec("camera-motion")
 @pytest.mark.parametrize(("frames", "side"), [(16, 112), (32, 64), (5, 75)])
 def test_the_estimate_is_near_what_is_kept(frames: int, side: int) -> None:
     spec = replace(MOTION, protocol=replace(MOTION.protocol, clip_frames=frames, crop_size=side))
-    network = Swin3D(**asdict(spec.architecture)).train()
+    network = Swin3D(spec.architecture).train()
     kept = _Kept(network)
     with kept:
         network(torch.zeros(1, 3, frames, side, side))

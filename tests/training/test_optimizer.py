@@ -1,5 +1,4 @@
 import math
-from dataclasses import asdict
 
 import pytest
 import torch
@@ -23,7 +22,7 @@ def recipe(*changes: str) -> Recipe:
 
 def rates(*changes: str) -> dict[str, tuple[float, float]]:
     """Parameter -> learning rate for a head rate of 1, and weight decay."""
-    network = Swin3D(**asdict(TINY))
+    network = Swin3D(TINY)
     chosen = recipe("weight_decay=0.02", *changes)
     optimizer = make_optimizer(network, group_parameters(network, chosen), chosen)
     set_lr(optimizer, 1.0)
@@ -38,7 +37,7 @@ def rates(*changes: str) -> dict[str, tuple[float, float]]:
 def test_groups_are_those_of_mmaction2() -> None:
     """The table `optimizer_groups.mmaction2_1x` of the references, here for a head rate of 1."""
     found = rates()
-    assert found.keys() == dict(Swin3D(**asdict(TINY)).named_parameters()).keys()
+    assert found.keys() == dict(Swin3D(TINY).named_parameters()).keys()
     for name, (lr, decay) in found.items():
         head, norm = name.startswith("head."), "norm" in name
         table = name.endswith("relative_position_bias_table")

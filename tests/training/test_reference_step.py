@@ -49,7 +49,7 @@ def fixed_batch() -> list[TrainingClip]:
 
 def our_step(tensors: dict[str, Tensor], targets: Tensor) -> tuple[float, dict[str, Tensor]]:
     with torch.device("meta"):
-        network = Swin3D(**vars(SPEC.architecture))
+        network = Swin3D(SPEC.architecture)
     network.load_state_dict(to_canonical(tensors, "official"), assign=True)
     network.double().train()
     recipe = read_recipe(

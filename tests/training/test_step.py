@@ -4,7 +4,7 @@ import gc
 import math
 import weakref
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def make(
 
 def fresh() -> Swin3D:
     torch.manual_seed(0)
-    return Swin3D(**asdict(TINY)).train()
+    return Swin3D(TINY).train()
 
 
 def gradients(network: torch.nn.Module) -> dict[str, torch.Tensor]:

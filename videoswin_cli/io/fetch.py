@@ -72,23 +72,30 @@ class _Version:
     size: int | None  # bytes, of the whole file
 
 
-@dataclass(kw_only=True)
-class _Limits:
+@dataclass(frozen=True, kw_only=True)
+class Limits:
     """Limits of a download, over all its tries."""
+
+    max_bytes: int | None = None
+    max_seconds: float | None = None  # None: TOTAL_SECONDS, and more for a large file
+    patience_seconds: float = PATIENCE_SECONDS  # without a new byte
+    private_redirects: bool = False  # from a public address to a private one
+
+
+@dataclass(kw_only=True)
+class _Request:
+    """A download that is under way."""
 
     url: str
     sha256: str | None
-    max_bytes: int | None
-    max_seconds: float | None
-    patience_seconds: float
-    private_redirects: bool
+    limits: Limits
     begun: float  # of time.monotonic
     size: int = 0  # bytes, as the server says
 
     @property
     def deadline(self) -> float:
-        seconds = TOTAL_SECONDS + self.size / SLOW_RATE
-        return self.begun + (seconds if self.max_seconds is None else self.max_seconds)
+        seconds, most = TOTAL_SECONDS + self.size / SLOW_RATE, self.limits.max_seconds
+        return self.begun + (seconds if most is None else most)
 
 
 def fetch(
@@ -96,10 +103,7 @@ def fetch(
     path: Path,
     *,
     sha256: str | None = None,
-    max_bytes: int | None = None,
-    max_seconds: float | None = None,
-    patience_seconds: float = PATIENCE_SECONDS,
-    private_redirects: bool = False,
+    limits: Limits = Limits(),
     force: bool = False,
     offline: bool = False,
 ) -> Path:
@@ -107,14 +111,11 @@ def fetch(
 
     An interrupted download leaves NAME.part and is resumed by the next call; a failed one leaves
     nothing. `sha256` is the hex digest or its first 8 or more digits, and a file already there is
-    held against it too. `force` replaces a file that is there. All tries together may take
-    `max_seconds`, by default TOTAL_SECONDS and more for a large file, and `patience_seconds` of
-    them without a new byte. A redirect from a public address to a private one is followed with
-    `private_redirects` alone.
+    held against it too. `force` replaces a file that is there.
 
     Raises:
-        FetchError: the file could not be had, written, or has another hash or more than
-            `max_bytes` bytes; or it is missing and `offline` is set.
+        FetchError: the file could not be had, written, or has another hash or more
+            bytes than the limit; or it is missing and `offline` is set.
         UsageError: `url` is neither http nor https.
         ValueError: `sha256` is no hash.
     """
@@ -139,18 +140,8 @@ def fetch(
             path.parent.mkdir(parents=True, exist_ok=True)
             with _hold_lock(path):
                 if force or not path.is_file():  # another process may have been faster
-                    _download(
-                        path,
-                        _Limits(
-                            url=url,
-                            sha256=sha256,
-                            max_bytes=max_bytes,
-                            max_seconds=max_seconds,
-                            patience_seconds=patience_seconds,
-                            private_redirects=private_redirects,
-                            begun=time.monotonic(),
-                        ),
-                    )
+                    begun = time.monotonic()
+                    _download(path, _Request(url=url, sha256=sha256, limits=limits, begun=begun))
                     return path
         if sha256 is not None and not (digest := hash_file(path)).startswith(sha256.lower()):
             raise FetchError(
@@ -186,7 +177,7 @@ def _hold_lock(path: Path) -> "AbstractContextManager[object]":
         return lock.acquire()
 
 
-def _download(path: Path, limits: _Limits) -> None:
+def _download(path: Path, request: _Request) -> None:
     part = path.with_name(path.name + ".part")
     failures: Counter[str] = Counter()
     tries = furthest = 0
@@ -195,7 +186,7 @@ def _download(path: Path, limits: _Limits) -> None:
         while True:
             tries += 1
             try:
-                _receive(part, limits)
+                _receive(part, request)
             except _Failure as failure:
                 size = part.stat().st_size if part.is_file() else 0
                 if size >= furthest + GAIN:
@@ -208,10 +199,10 @@ def _download(path: Path, limits: _Limits) -> None:
                 count = failures[failure.kind]
                 wait = min(max(FIRST_WAIT * 2 ** (count - 1), failure.wait), LONGEST_WAIT)
                 again = time.monotonic() + wait
-                late = again - moved > limits.patience_seconds or again > limits.deadline
+                late = again - moved > request.limits.patience_seconds or again > request.deadline
                 if count >= TRIES[failure.kind] or late:
                     raise FetchError(
-                        f"cannot fetch {limits.url} ({tries} {'try' if tries == 1 else 'tries'}): "
+                        f"cannot fetch {request.url} ({tries} {'try' if tries == 1 else 'tries'}): "
                         f"{failure}",
                         hint=f"Fetch it by other means and put it at {path}; "
                         "nothing half-written is left there.",
@@ -227,31 +218,31 @@ def _download(path: Path, limits: _Limits) -> None:
         raise
 
 
-def _receive(part: Path, limits: _Limits) -> None:
+def _receive(part: Path, request: _Request) -> None:
     """Make one try: after it `part` is the whole file, on disk and checked, or _Failure tells."""
     from http.client import HTTPException
 
     from requests import RequestException
     from urllib3.exceptions import HTTPError
 
-    version = _read_version(part, url=limits.url)
+    version = _read_version(part, url=request.url)
     offset = part.stat().st_size if version and part.is_file() else 0
     headers = {"Accept-Encoding": "identity"}  # else Content-Length would not be the file's size
     if version and offset:
         headers |= {"Range": f"bytes={offset}-", "If-Range": version.value}
     try:
         with Exchange(
-            deadline=limits.deadline, private_redirects=limits.private_redirects
+            deadline=request.deadline, private_redirects=request.limits.private_redirects
         ) as exchange:
             try:
-                with exchange.get(limits.url, headers) as response:
-                    _save(response, part, limits, exchange, version=version, offset=offset)
+                with exchange.get(request.url, headers) as response:
+                    _save(response, part, request, exchange, version=version, offset=offset)
             except Exception:
                 exchange.check()  # what was ended for being late fails in many ways
                 raise
             exchange.check()
     except SlowError as error:
-        late = time.monotonic() >= limits.deadline
+        late = time.monotonic() >= request.deadline
         raise _Failure("late" if late else "broken", str(error)) from error
     except RedirectError as error:
         raise _Failure("refused", str(error)) from error
@@ -264,7 +255,7 @@ def _receive(part: Path, limits: _Limits) -> None:
 def _save(
     response: "Response",
     part: Path,
-    limits: _Limits,
+    request: _Request,
     exchange: Exchange,
     *,
     version: _Version | None,
@@ -273,21 +264,21 @@ def _save(
     """Write the body of a reply to `part` and check it; it goes on where a partial ended."""
     from tqdm import tqdm
 
-    sha256 = limits.sha256
+    sha256 = request.sha256
     _check_status(response, offset=offset)
     kind = response.headers.get("Content-Type", "no Content-Type")
     if sha256 is None and kind.startswith("text/html"):
         raise _Failure("refused", f"the server sent a web page ({kind}), not the file")
     total = _read_size(response)
-    limits.size = total or 0
-    exchange.deadline = limits.deadline
+    request.size = total or 0
+    exchange.deadline = request.deadline
     if response.status_code == 206 and version:
         _check_range(response, offset=offset, version=version, total=total)
     else:  # also where a Range was asked for: the file changed, or the server has no ranges
         offset = 0
         _discard(part)  # before its version, so that no old partial gets the new one
-        _write_version(part, url=limits.url, response=response, size=total)
-    _check_limit(total or 0, limits.max_bytes)
+        _write_version(part, url=request.url, response=response, size=total)
+    _check_limit(total or 0, request.limits.max_bytes)
     with (
         part.open("ab") as file,
         tqdm(
@@ -302,7 +293,7 @@ def _save(
         for chunk in response.iter_content(CHUNK):
             exchange.advance()
             offset += len(chunk)
-            _check_limit(offset, limits.max_bytes)
+            _check_limit(offset, request.limits.max_bytes)
             file.write(chunk)
             bar.update(len(chunk))
         exchange.check()  # the end of a connection may look like the end of the file

@@ -4,7 +4,7 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from videoswin_cli.io.fetch import fetch
+from videoswin_cli.io.fetch import Limits, fetch
 from videoswin_cli.io.paths import cache_dir, offline, private_redirects
 
 MAX_SECONDS = 3600.0  # for all tries: no run waits longer for one video
@@ -24,9 +24,11 @@ def local_copy(url: str) -> Path:
     return fetch(
         url,
         cache_dir() / "videos" / name,
-        max_bytes=MAX_BYTES,
-        max_seconds=MAX_SECONDS,
-        patience_seconds=PATIENCE_SECONDS,
-        private_redirects=private_redirects(),
+        limits=Limits(
+            max_bytes=MAX_BYTES,
+            max_seconds=MAX_SECONDS,
+            patience_seconds=PATIENCE_SECONDS,
+            private_redirects=private_redirects(),
+        ),
         offline=offline(),
     )

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -72,7 +71,7 @@ def check_fit(
             f"{_MOST_NUMBERS:.0e}"
         )
     with torch.device("meta"):
-        network = Swin3D(**asdict(architecture))
+        network = Swin3D(architecture)
     shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     if problems := fit_problems(tensors, shapes):
         names = [other for other in likely_models(tensors, layout) if other != name]

@@ -1,7 +1,7 @@
 """A weight file becomes a ready network: find, read, rename, check, fill. And the way back."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -164,7 +164,7 @@ def load_found(
     if spoilt:
         remarks.append(f"NaN or infinite numbers in {len(spoilt)} tensors: {name_some(spoilt)}")
     with torch.device("meta"):  # nothing is initialised only to be overwritten
-        ready_network = Swin3D(**asdict(spec.architecture))
+        ready_network = Swin3D(spec.architecture)
     ready_network.load_state_dict(ready, strict=True, assign=True)
     said, named = read_description(found.raw.metadata, weights), found.published.name
     return LoadedModel(

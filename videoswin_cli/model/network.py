@@ -1,7 +1,6 @@
 """Interface of a network, and its construction from an architecture."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -47,7 +46,7 @@ def build_network(
     architecture: Architecture, *, drop_path_rate: float = 0.0, head_dropout: float = 0.0
 ) -> Swin3D:
     """A network with random weights, in training mode."""
-    return Swin3D(**asdict(architecture), drop_path_rate=drop_path_rate, head_dropout=head_dropout)
+    return Swin3D(architecture, drop_path_rate=drop_path_rate, head_dropout=head_dropout)
 
 
 def plan_on_cpu(network: VideoNetwork, machine: Machine | None = None) -> VideoNetwork:

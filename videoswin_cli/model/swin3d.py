@@ -8,6 +8,7 @@ size; their common oddities are marked "as the references do". Tokens travel cha
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -273,61 +274,82 @@ class Stage(nn.Module):
         return self.downsample(x)  # type: ignore[no-any-return]
 
 
+class Sizes(Protocol):
+    """Sizes of a network. Triples are (time, height, width)."""
+
+    @property
+    def embed_dim(self) -> int:
+        """Channels after the patch embedding; each stage but the first doubles them."""
+
+    @property
+    def depths(self) -> Sequence[int]:
+        """Blocks per stage."""
+
+    @property
+    def num_heads(self) -> Sequence[int]:
+        """Attention heads per stage."""
+
+    @property
+    def window_size(self) -> Triple:
+        """Tokens."""
+
+    @property
+    def patch_size(self) -> Triple:
+        """Frames, pixels, pixels."""
+
+    @property
+    def mlp_ratio(self) -> float:
+        """Hidden width of the MLP over its input width."""
+
+    @property
+    def qkv_bias(self) -> bool:
+        """Whether queries, keys and values have a bias."""
+
+    @property
+    def patch_norm(self) -> bool:
+        """Whether the patch embedding ends with a layer norm."""
+
+    @property
+    def num_classes(self) -> int:
+        """Outputs of the head; 0 makes a network without one, for features only."""
+
+
 class Swin3D(nn.Module):
     """The whole network. Its `state_dict` is our canonical layout: parameters only, no buffers.
 
     Args:
-        embed_dim: channels after the patch embedding; each stage but the first doubles them.
-        depths: blocks per stage.
-        num_heads: attention heads per stage.
-        window_size: tokens along (time, height, width).
-        patch_size: (frames, pixels, pixels).
-        mlp_ratio: hidden width of the MLP over its input width.
-        qkv_bias: whether queries, keys and values have a bias.
-        patch_norm: whether the patch embedding ends with a layer norm.
-        num_classes: outputs of the head; 0 makes a network without one, for features only.
+        sizes: of its layers.
         drop_path_rate: of the last block's residual branches, rising to it from 0; training only.
         head_dropout: share of the pooled features that are dropped; training only.
     """
 
     def __init__(
-        self,
-        *,
-        embed_dim: int,
-        depths: Sequence[int],
-        num_heads: Sequence[int],
-        window_size: Triple,
-        patch_size: Triple,
-        mlp_ratio: float,
-        qkv_bias: bool,
-        patch_norm: bool,
-        num_classes: int,
-        drop_path_rate: float = 0.0,
-        head_dropout: float = 0.0,
+        self, sizes: Sizes, *, drop_path_rate: float = 0.0, head_dropout: float = 0.0
     ) -> None:
         super().__init__()
+        depths, width = sizes.depths, sizes.embed_dim
         self.head_dropout = head_dropout
         rising = [drop_path_rate * i / max(sum(depths) - 1, 1) for i in range(sum(depths))]
-        self.patch_embed = PatchEmbed(patch_size, embed_dim, patch_norm=patch_norm)
+        self.patch_embed = PatchEmbed(sizes.patch_size, width, patch_norm=sizes.patch_norm)
         last = len(depths) - 1
         self.layers = nn.Sequential(
             *(
                 Stage(
-                    embed_dim * 2**i,
+                    width * 2**i,
                     depth,
                     heads,
-                    window_size=window_size,
-                    mlp_ratio=mlp_ratio,
-                    qkv_bias=qkv_bias,
+                    window_size=sizes.window_size,
+                    mlp_ratio=sizes.mlp_ratio,
+                    qkv_bias=sizes.qkv_bias,
                     drop_path_rates=rising[sum(depths[:i]) : sum(depths[: i + 1])],
                     merge=i < last,
                 )
-                for i, (depth, heads) in enumerate(zip(depths, num_heads, strict=True))
+                for i, (depth, heads) in enumerate(zip(depths, sizes.num_heads, strict=True))
             )
         )
-        width = embed_dim * 2**last
+        width *= 2**last
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, num_classes) if num_classes else None
+        self.head = nn.Linear(width, sizes.num_classes) if sizes.num_classes else None
 
     def recompute(self, wanted: bool) -> None:
         """Activation checkpointing: the backward pass computes the blocks again to save memory."""

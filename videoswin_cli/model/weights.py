@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from videoswin_cli.errors import FetchError, UsageError, VideoSwinError
 from videoswin_cli.io.atomic import atomic_write
-from videoswin_cli.io.fetch import fetch, hash_file
+from videoswin_cli.io.fetch import Limits, fetch, hash_file
 from videoswin_cli.io.paths import cache_dir, configs_dir, private_redirects
 from videoswin_cli.io.paths import offline as offline_by_environment
 
@@ -89,7 +89,7 @@ def _fetch(spec: "ModelSpec", path: Path, *, force: bool, without_network: bool)
             spec.publication.url,
             path,
             sha256=spec.publication.sha256,
-            private_redirects=private_redirects(),
+            limits=Limits(private_redirects=private_redirects()),
             force=force,
             offline=without_network or offline_by_environment(),
         )

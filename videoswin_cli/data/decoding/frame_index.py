@@ -96,13 +96,7 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
     if container.format.name == "avi":
         facts = list(_read_slots(source, facts))
     if first is None:
-        large = "" if stream.width else " Or its pictures are larger than --max-pixels allows."
-        raise VideoError(
-            f"{shown}: not one frame can be decoded"
-            f" ({len(facts)} video packets in {container.size:,} bytes,"
-            f" codec {name_codec(stream)})",
-            hint=CHECK_FILE + large,
-        )
+        raise _nothing_decodes(source, len(facts))
     timing = _read_timing(container, stream, scan)
     clock = set_clock(facts, timing)
     if not clock.times:
@@ -154,6 +148,17 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
         lossy=found is not None,
         corrupt=frozenset(_find_corrupt(facts, clock, timing, loss)),
         notes=tuple(notes),
+    )
+
+
+def _nothing_decodes(source: PacketSource, packets: int) -> VideoError:
+    stream = source.stream
+    large = "" if stream.width else " Or its pictures are larger than --max-pixels allows."
+    return VideoError(
+        f"{source.path}: not one frame can be decoded"
+        f" ({packets} video packets in {source.container.size:,} bytes,"
+        f" codec {name_codec(stream)})",
+        hint=CHECK_FILE + large,
     )
 
 

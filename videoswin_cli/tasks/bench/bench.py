@@ -22,6 +22,7 @@ from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.engine.runner import Runner, open_runner
 from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.errors import VideoError
+from videoswin_cli.io.process_state import full_float32
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.layouts import to_canonical
 from videoswin_cli.model.loading import LoadedModel, find_model
@@ -153,7 +154,7 @@ def _compare(
         found: Tensor = network(own_clips)
         return found
 
-    with torch.inference_mode():
+    with full_float32(), torch.inference_mode():
         difference = float(
             (run_own().float() - run_baseline().float()).abs().max()
         )  # warms both up
