@@ -60,10 +60,10 @@ def test_a_large_clip_is_measured_on_a_smaller_one(monkeypatch: pytest.MonkeyPat
     ("freeze", "clip_seconds", "expected"),
     [
         # 3 epochs of 10 steps of 2 s, and of 4 validation clips of 0.1 s
-        ("none", 0.0, "about 61.2 s in all (2.0 s a step"),
+        ("none", 0.0, "about 61.2 s in all (2.0 s per step"),
         # decoding 8 clips by 2 processes takes longer than the step, and 4 longer than looking
-        ("none", 1.0, "about 2 min in all (4.0 s a step"),
-        ("backbone", 0.0, "about 8.4 s in all (0.1 s a clip, once"),
+        ("none", 1.0, "about 2 min in all (4.0 s per step"),
+        ("backbone", 0.0, "about 8.4 s in all (0.1 s per clip, once"),
     ],
 )
 def test_time_is_that_of_the_slower_of_network_and_decoding(
