@@ -76,4 +76,4 @@ def test_time_is_that_of_the_slower_of_network_and_decoding(
     plan = make_plan(recipe, train_clips=80, devices=1)
     text = found.describe(plan, val_clips=4, clip_seconds=clip_seconds, workers=2)
     assert text.startswith(expected)
-    assert "3.0 GiB of memory a device (1.0 weights, gradients and optimizer, 2.0 act" in text
+    assert "3.0 GiB of memory per device (1.0 weights, gradients and optimizer, 2.0 a" in text
