@@ -125,7 +125,7 @@ def test_few_validation_clips_are_told() -> None:
     )  # fmt: skip
     assert "30 to 95 % with 95 % confidence" in describe_outcome(few)
     assert "That may be luck" in describe_outcome(few)
-    assert "More validation clips would tell" in describe_outcome(few)
+    assert "More validation clips would narrow" in describe_outcome(few)
     many = replace(
         USUAL, val_clips=200, val_counts=(100, 100), confusions=[(0, 0, 80), (0, 1, 20),
         (1, 0, 10), (1, 1, 90)],

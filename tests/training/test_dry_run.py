@@ -60,10 +60,10 @@ def test_a_large_clip_is_measured_on_a_smaller_one(monkeypatch: pytest.MonkeyPat
     ("freeze", "clip_seconds", "expected"),
     [
         # 3 epochs of 10 steps of 2 s, and of 4 validation clips of 0.1 s
-        ("none", 0.0, "about 61.2 s in all (2.0 s a step"),
+        ("none", 0.0, "about 61.2 s in all (2.0 s per step"),
         # decoding 8 clips by 2 processes takes longer than the step, and 4 longer than looking
-        ("none", 1.0, "about 2 min in all (4.0 s a step"),
-        ("backbone", 0.0, "about 8.4 s in all (0.1 s a clip, once"),
+        ("none", 1.0, "about 2 min in all (4.0 s per step"),
+        ("backbone", 0.0, "about 8.4 s in all (0.1 s per clip, once"),
     ],
 )
 def test_time_is_that_of_the_slower_of_network_and_decoding(
@@ -76,4 +76,4 @@ def test_time_is_that_of_the_slower_of_network_and_decoding(
     plan = make_plan(recipe, train_clips=80, devices=1)
     text = found.describe(plan, val_clips=4, clip_seconds=clip_seconds, workers=2)
     assert text.startswith(expected)
-    assert "3.0 GiB of memory a device (1.0 weights, gradients and optimizer, 2.0 act" in text
+    assert "3.0 GiB of memory per device (1.0 weights, gradients and optimizer, 2.0 a" in text
