@@ -11,19 +11,13 @@ import videoswin_cli
 
 PACKAGE = Path(videoswin_cli.__file__).parent
 ROOT = PACKAGE.parent
-OTHERS = (  # whose words are still to be cleaned; this list only shrinks
-    *("cli/options.py", "cli/finetune.py", "training/", "report/curves.py", "report/training.py"),
-)
-SOURCES = [
-    path
-    for path in sorted(PACKAGE.rglob("*.py"))
-    if not path.relative_to(PACKAGE).as_posix().startswith(OTHERS)
-]
+SOURCES = sorted(PACKAGE.rglob("*.py"))
 TEXTS = [
     *SOURCES,
-    *(path for path in sorted((ROOT / "docs").glob("*.md")) if path.name != "training.md"),
+    *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "configs").rglob("*.yaml")),
     ROOT / "CONTRIBUTING.md",
+    ROOT / "README.md",
 ]
 QUESTION = re.compile(r"(What|Where|How|Who|Whoever|When|Why|Which|Whatever|Whose)\b")
 YES_OR_NO = re.compile(r"Whether\b")  # of a function, which returns it

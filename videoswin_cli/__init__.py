@@ -33,9 +33,17 @@ if TYPE_CHECKING:
     )
     from videoswin_cli.io.process_state import reproducible_sums
     from videoswin_cli.model.inference_plan import InferencePlan
-    from videoswin_cli.records import ClassProbability, EvalSummary, Prediction, WindowPrediction
+    from videoswin_cli.records import (
+        ClassProbability,
+        EvalSummary,
+        Prediction,
+        VideoInfo,
+        WindowPrediction,
+    )
     from videoswin_cli.tasks.evaluate.summary import Evaluation
     from videoswin_cli.tasks.extract.tables import FeatureTable
+    from videoswin_cli.training.finetune import finetune
+    from videoswin_cli.training.result import FinetuneResult
 
 __all__ = [
     "CheckpointError",
@@ -48,6 +56,7 @@ __all__ = [
     "ExpectationError",
     "FeatureTable",
     "FetchError",
+    "FinetuneResult",
     "InferencePlan",
     "LabelError",
     "MachineError",
@@ -61,11 +70,13 @@ __all__ = [
     "UnknownModelError",
     "UsageError",
     "VideoError",
+    "VideoInfo",
     "VideoSwinError",
     "WindowPrediction",
     "__version__",
     "evaluate",
     "extract",
+    "finetune",
     "load_model",
     "open_video",
     "predict",
@@ -83,6 +94,7 @@ _HOMES = {
     "ExpectationError": "errors",
     "FeatureTable": "tasks.extract.tables",
     "FetchError": "errors",
+    "FinetuneResult": "training.result",
     "InferencePlan": "model.inference_plan",
     "LabelError": "errors",
     "MachineError": "errors",
@@ -96,10 +108,12 @@ _HOMES = {
     "UnknownModelError": "errors",
     "UsageError": "errors",
     "VideoError": "errors",
+    "VideoInfo": "records",
     "VideoSwinError": "errors",
     "WindowPrediction": "records",
     "evaluate": "api",
     "extract": "api",
+    "finetune": "training.finetune",
     "load_model": "api",
     "open_video": "data.decoding.open",
     "predict": "api",

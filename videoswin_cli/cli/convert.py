@@ -1,14 +1,15 @@
-"""`videoswin convert`: any known checkpoint into our own self-describing layout."""
+"""`videoswin convert`: any known checkpoint into the self-describing layout."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from videoswin_cli.cli import options
 from videoswin_cli.cli.console import notice, result
+from videoswin_cli.cli.splice import option_of
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.atomic import check_writable
+from videoswin_cli.options.run import ClassifierOptions, ModelOptions, Precision
 
 
 def convert(
@@ -20,10 +21,10 @@ def convert(
             "--model", metavar="NAME|FILE", help="What IN is; needed where several models fit it."
         ),
     ] = None,
-    weights_set: options.WeightsSet = None,
-    labels: options.Labels = None,
+    weights_set: Annotated[str | None, option_of(ModelOptions(), "weights_set")] = None,
+    labels: Annotated[Path | None, option_of(ClassifierOptions(), "labels")] = None,
     dtype: Annotated[
-        Literal["fp32", "bf16", "fp16"],
+        Precision,
         typer.Option("--dtype", help="Of the tensors in OUT; they are computed with in fp32."),
     ] = "fp32",
 ) -> None:

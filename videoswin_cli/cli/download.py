@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from videoswin_cli.cli import options
 from videoswin_cli.cli.console import result, show_error
+from videoswin_cli.cli.options import AllowPrivateRedirects
 from videoswin_cli.errors import FetchError, UsageError
 from videoswin_cli.model.catalog import list_specs, load_spec
 
@@ -23,7 +23,7 @@ def download(
     offline: Annotated[
         bool, typer.Option("--offline", help="Only check what is there; fetch nothing.")
     ] = False,
-    allow_private_redirects: options.AllowPrivateRedirects = False,
+    allow_private_redirects: AllowPrivateRedirects = False,
 ) -> None:
     """Download checkpoints, check their hashes, and print their paths."""
     from videoswin_cli.model.weights import ensure

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from videoswin_cli.cli import options
 from videoswin_cli.cli.console import ProgressBar, result
+from videoswin_cli.cli.splice import option_of
+from videoswin_cli.options.run import RunOptions
 
 
 def make_dataset(
@@ -27,7 +28,7 @@ def make_dataset(
             "--pictures", metavar="FOLDER", help="Pictures to film, instead of generated ones."
         ),
     ] = None,
-    workers: options.Workers = None,
+    workers: Annotated[int | None, option_of(RunOptions(), "workers")] = None,
 ) -> None:
     """Generate labelled synthetic clips of camera motion.
 

@@ -54,6 +54,12 @@ def splice(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def option_of(record: Any, name: str) -> Any:
+    """One option of a record, for the annotation of a parameter of a command."""
+    (option,) = (each for each in list_options(record) if each.name == name)
+    return get_args(_to_parameter(option).annotation)[1]
+
+
 def _to_parameter(option: Option) -> inspect.Parameter:
     """An option as Typer reads it: values that are parsed come as text."""
     about, kind, default = option.about, option.type, option.default

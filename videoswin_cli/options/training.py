@@ -21,7 +21,7 @@ _FLIPS: dict[FlipChoice, object] = {"yes": True, "no": False, "auto": "auto", "s
 
 @dataclass(frozen=True, kw_only=True)
 class ClipOptions:
-    """Which clips, and how they are split."""
+    """Clips of a training, and how they are split."""
 
     train_list: Path | None = option(
         None, "Instead of DATA: a list of labelled clips (docs/lists.md).", metavar="FILE"

@@ -108,6 +108,6 @@ def mix(
 
 
 def _beta(alpha: float, generator: torch.Generator) -> float:
-    """A draw of Beta(alpha, alpha), with a seed of ours."""
+    """A draw of Beta(alpha, alpha), with a seed of its own."""
     seed = int(torch.randint(2**32, (), generator=generator))
     return float(np.random.default_rng(seed).beta(alpha, alpha))

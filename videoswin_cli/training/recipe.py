@@ -144,7 +144,7 @@ def to_yaml(recipe: Recipe) -> str:
 
 _SHARE = Range(0, 1, without_high=True)
 RANGES = {
-    "lr": Range(0, 1e15, without_low=True),  # too steep a one is told when the loss is no number
+    "lr": Range(0, 1e15, without_low=True),  # too steep a one is noticed when the loss is no number
     "lr_batch": Range(1, 1_000_000),
     "betas": _SHARE,
     "weight_decay": Range(0, 100),
