@@ -43,7 +43,14 @@ def lint(session: nox.Session) -> None:
 def golden(session: nox.Session) -> None:
     """Write the golden texts of every `--help` again; read the diff before you commit it."""
     session.install(*PINNED)
-    session.run("pytest", "-n", "0", "tests/cli/test_help.py", env={"VIDEOSWIN_WRITE_GOLDEN": "1"})
+    session.run(
+        "pytest",
+        "-n",
+        "0",
+        "tests/cli/test_help.py",
+        "tests/test_stub.py",
+        env={"VIDEOSWIN_WRITE_GOLDEN": "1"},
+    )
 
 
 @nox.session

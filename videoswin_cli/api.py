@@ -40,6 +40,7 @@ Paths: TypeAlias = str | Path | Sequence[str | Path]
 
 _MODEL = ClassifierOptions()
 _RUN = RunOptions(workers=0)  # no processes but the caller's, unless asked for
+_EVAL_RUN = RunOptions(views="paper", workers=0)
 _SOURCE = SourceOptions()
 
 
@@ -201,9 +202,8 @@ def evaluate(
         UsageError, CheckpointError, FetchError: nothing could be scored at all.
         VideoError: a video failed and `on_error` is "fail".
     """
-    run = RunOptions(views="paper", workers=0)
     chosen, run, source, wanted, job = split_keywords(
-        options, (_MODEL, run, _SOURCE, EvalOptions(), JobOptions()), function="evaluate"
+        options, (_MODEL, _EVAL_RUN, _SOURCE, EvalOptions(), JobOptions()), function="evaluate"
     )
     found = find_chosen(_named(chosen, model).weights, labels=chosen.labels, with_head=True)
     only = None if folder is None else Path(folder)
@@ -262,4 +262,4 @@ _CALL = (_MODEL, _RUN, _SOURCE)
 set_signature(load_model, (_MODEL, _RUN))
 set_signature(predict, (*_CALL, PredictOptions()))
 set_signature(extract, (*_CALL, FeatureOptions()))
-set_signature(evaluate, (*_CALL, EvalOptions(), JobOptions()))
+set_signature(evaluate, (_MODEL, _EVAL_RUN, _SOURCE, EvalOptions(), JobOptions()))

@@ -154,6 +154,13 @@ def split_keywords(
     return tuple(fill(record, given) for record in records)
 
 
+def _python_type(option: Option) -> Any:
+    """The type of a keyword: paths, and what is parsed, may be given as text too."""
+    if option.about.parse is not None:
+        return option.type | str | float
+    return option.type | str if Path in (option.type, *get_args(option.type)) else option.type
+
+
 def set_signature(function: Callable[..., Any], records: Sequence[Any]) -> None:
     """Let `help()` and editors show the options of the records in place of `**options`."""
     signature = inspect.signature(function)
@@ -161,7 +168,10 @@ def set_signature(function: Callable[..., Any], records: Sequence[Any]) -> None:
     taken = {parameter.name for parameter in own}
     more = [
         inspect.Parameter(
-            each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type
+            each.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=each.default,
+            annotation=_python_type(each),
         )
         for record in records
         for each in list_options(record)
