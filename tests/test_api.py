@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from make_video import write_video
-from tiny import LABELS, PROTOCOL, write_model
+from tiny import LABELS, PROTOCOL
 
 import videoswin_cli
 from videoswin_cli import Model, UsageError, evaluate, extract, load_model, predict
@@ -23,13 +23,6 @@ from videoswin_cli.options.run import RunOptions
 from videoswin_cli.records import VideoPart
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    write_model(path)
-    return str(path)
 
 
 @pytest.fixture(scope="module")

@@ -304,3 +304,18 @@ print("LOADED", *sys.modules, file=sys.stderr)
     assert modules & {"decord", "av", "requests", "typer"} == set()
     with pytest.raises(AttributeError, match="no attribute 'load_modell'"):
         getattr(videoswin_cli, "load_modell")  # noqa: B009 - unknown to the types too
+
+
+# --- sizes ----------------------------------------------------------------------------------------
+
+MOST_LINES, MOST_PARAMETERS = 70, 8
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_functions_can_be_read_at_a_glance(module: str) -> None:
+    for node in ast.walk(ast.parse(FILES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < MOST_LINES, node.name
+            names = [arg.arg for arg in (*node.args.args, *node.args.kwonlyargs)]
+            count = len([name for name in names if name not in ("self", "cls")])
+            assert count <= MOST_PARAMETERS, node.name

@@ -13,7 +13,6 @@ import pytest
 import torch
 from fault_server import serve
 from kills import kill_everywhere
-from tiny import write_model
 from typer.testing import CliRunner
 
 from videoswin_cli.cli.app import app
@@ -32,13 +31,6 @@ pytestmark = pytest.mark.skipif(not hasattr(sys, "addaudithook") or sys.platform
 
 NAMES = ("a.mp4", "bad.mp4", "sub/c.mp4")
 FAILED = 3  # exit status: done, but some videos failed
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    write_model(path)
-    return str(path)
 
 
 @pytest.fixture(scope="module")

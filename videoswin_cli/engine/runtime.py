@@ -1,5 +1,6 @@
 """Device and precision of a run: resolved once, passed on as a value."""
 
+import re
 from dataclasses import dataclass
 
 import torch
@@ -45,6 +46,10 @@ def choose_runtime(*, device: str = "auto", precision: Precision = "fp32") -> Ru
         raise UsageError(f"unknown precision {precision!r}", hint="use fp32, bf16 or fp16")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", device):
+        raise DeviceError(
+            f"cannot use the device {device!r}: unknown", hint="use auto, cpu, cuda or cuda:N"
+        )
     try:
         chosen = torch.device(device)
         torch.empty(1, device=chosen)

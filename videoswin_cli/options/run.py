@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from videoswin_cli.options.fields import check_options, option
 from videoswin_cli.options.parsers import parse_fps
@@ -16,6 +16,24 @@ MAX_PIXELS = 8192 * 8192  # width x height
 MAX_WORKERS = 256  # processes; each holds some 300 MB
 MAX_BATCH_SIZE = 1024  # views or clips at once
 MAX_STREAM = 10_000
+
+
+def device_option() -> Any:
+    """The device of a run; `finetune` has it too."""
+    return option("auto", "Where to compute.", metavar="auto|cpu|cuda|cuda:N")
+
+
+def workers_option() -> Any:
+    """Decoding processes of a run; `finetune` has them too."""
+    return option(
+        None,
+        "Decoding processes.",
+        metavar="N",
+        flags=("--workers", "-j"),
+        least=0,
+        most=MAX_WORKERS,
+        shown_default="by the work",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,20 +111,12 @@ class RunOptions:
         parse=parse_fps,
         shown_default="as the model was trained",
     )
-    device: str = option("auto", "Where to compute.", metavar="auto|cpu|cuda|cuda:N")
+    device: str = device_option()
     precision: PrecisionChoice = option(
         "fp32", "auto: that of a resumed output, else bf16 where it is fast and close."
     )
     opening: OpenOptions = field(default_factory=OpenOptions)
-    workers: int | None = option(
-        None,
-        "Decoding processes.",
-        metavar="N",
-        flags=("--workers", "-j"),
-        least=0,
-        most=MAX_WORKERS,
-        shown_default="by the work",
-    )
+    workers: int | None = workers_option()
     batch_size: int | None = option(
         None,
         "Views per forward pass.",

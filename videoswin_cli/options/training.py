@@ -8,10 +8,11 @@ from videoswin_cli.errors import UsageError
 from videoswin_cli.options.fields import check_options, option
 from videoswin_cli.options.run import (
     MAX_BATCH_SIZE,
-    MAX_WORKERS,
     ModelOptions,
     OpenOptions,
     PrecisionChoice,
+    device_option,
+    workers_option,
 )
 
 Balance = Literal["none", "sampler", "loss"]
@@ -164,17 +165,9 @@ class FinetuneOptions:
     resume_from: Path | None = option(
         None, "Continue the run of this state.pt, in --out.", metavar="FILE"
     )
-    device: str = option("auto", "Where to compute.", metavar="auto|cpu|cuda|cuda:N")
+    device: str = device_option()
     opening: OpenOptions = field(default_factory=OpenOptions)
-    workers: int | None = option(
-        None,
-        "Decoding processes.",
-        metavar="N",
-        flags=("--workers", "-j"),
-        least=0,
-        most=MAX_WORKERS,
-        shown_default="by the work",
-    )
+    workers: int | None = workers_option()
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -11,6 +11,7 @@ from videoswin_cli.io.paths import configs_dir
 from videoswin_cli.io.typed_records import check_keys, to_record
 from videoswin_cli.io.yaml_text import parse_value, read_yaml, write_yaml
 from videoswin_cli.model.limits import ARCHITECTURE_RANGES, PROTOCOL_RANGES
+from videoswin_cli.options.run import PrecisionChoice
 from videoswin_cli.ranges import Range, find_outside, shown
 
 Triple = tuple[int, int, int]
@@ -34,7 +35,7 @@ class Recipe:
     patience: int
     batch_size: int
     accumulate: int
-    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    precision: PrecisionChoice
     checkpointing: bool
     drop_path_rate: float
     head_dropout: float
