@@ -140,7 +140,7 @@ def test_missing_videos_stop_it_before_the_model(run: Run, tiny: str, listed: Pa
     ("rows", "message"),
     [
         ("b.mp4 400", "list.txt:1: label 400 of b.mp4 is out of range"),
-        ("b.mp4 dancing everywhere", "no class 'dancing everywhere'"),
+        ("b.mp4 dancing everywhere", "unknown class 'dancing everywhere'"),
         ("b.mp4 1\nb.mp4 2", "b.mp4 has label 2 here and 1 in line 1"),
     ],
 )

@@ -105,10 +105,10 @@ SLOW = """
 import sys, time
 from pathlib import Path
 from videoswin_cli.cli.app import main
-from videoswin_cli.options.run import OpenOptions
+from videoswin_cli.data import view_dataset
 
 reached = Path(sys.argv.pop(1))
-OpenOptions.open = lambda *_: (reached.touch(), time.sleep(60))
+view_dataset.open_as = lambda *_: (reached.touch(), time.sleep(60))
 main()
 """
 

@@ -58,7 +58,7 @@ def test_a_file_in_several_spellings_is_read_once(folder: Path) -> None:
         "4 paths name a file again in another spelling; each is read once",
     )
     assert expand(str(folder / "v"), "v") == [str(folder / "v/a.mp4"), str(folder / "v/b.mp4")]
-    assert noticed("v/a.mp4", "v/a.mp4") == ()
+    assert noticed("v/a.mp4", "v/a.mp4") == ("1 paths are named again; each is read once",)
 
 
 def test_links_of_other_names_are_other_files(folder: Path) -> None:
@@ -118,7 +118,9 @@ def test_a_url_stays_as_it_is(url: str) -> None:
 @pytest.mark.parametrize("text", ["ftp://example.org/a.mp4", "file:///a.mp4", "https:/a", "http"])
 def test_what_is_no_url(text: str) -> None:
     assert not is_url(text)
-    assert refused(text) == f"no such file: {text}"
+    scheme = text.partition("://")[0]
+    known = f"{scheme}:// cannot be read" if "://" in text else "no such file"
+    assert refused(text) == f"{known}: {text}"
 
 
 # --- folders --------------------------------------------------------------------------------------

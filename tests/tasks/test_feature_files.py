@@ -85,7 +85,7 @@ def test_a_full_disk_is_told_and_gone_on_with(
         patch.setattr("videoswin_cli.tasks.extract.tables._reserve", fail)
         with pytest.raises(VideoSwinError, match="No space left on device") as caught:
             run(listed, f"{tmp_path}/full/{out}", tiny)
-    assert "start the same command again" in caught.value.hint
+    assert "run the same command again" in caught.value.hint
     notices: list[str] = []
     run(listed, f"{tmp_path}/full/{out}", tiny, Notices(notices))
     assert contents(tmp_path / "full") == contents(tmp_path / "undisturbed")

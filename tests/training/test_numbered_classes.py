@@ -123,9 +123,9 @@ def test_folders_are_indices_only_where_no_class_is_called_by_a_number(tmp_path:
     assert question_labels(videos, [0, 0, 2, 2], texts) == [
         "the names of the class folders are read as class indices: 0 is 'abseiling'"
     ]
-    with pytest.raises(UsageError, match="no class '0'"):
+    with pytest.raises(UsageError, match="unknown class '0'"):
         number_labels(videos, ("1", "2", "10"))
-    with pytest.raises(UsageError, match="no class '2'"):
+    with pytest.raises(UsageError, match="unknown class '2'"):
         number_labels(videos, ("0", "run", "walk"))
     with pytest.raises(UsageError, match="has a class folder 2, the model 2 classes, 0 to 1"):
         number_labels(videos, ("run", "walk"))
@@ -144,7 +144,7 @@ def test_numbers_of_a_list_are_names_where_one_is_too_large_for_an_index(tmp_pat
     assert question_labels(rows(tmp_path, 0, 1), [0, 1], ("0", "1", "10")) == []
     assert question_labels(rows(tmp_path, 0, 0), [0, 0], classes) != []
     assert number_labels(rows(tmp_path, 7, 8), ("007", "008")) == [0, 1]
-    with pytest.raises(UsageError, match="no class '7'") as caught:
+    with pytest.raises(UsageError, match="unknown class '7'") as caught:
         number_labels(rows(tmp_path, 7, 70), ("007", "7", "70"))
     assert caught.value.hint == "it could be '007' or '7': write it as one of them"
 

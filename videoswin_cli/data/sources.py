@@ -149,7 +149,7 @@ def _matching(pattern: str, folders: _Folders) -> Iterator[str]:
             found += folders.find(path)
     if not found:
         raise folders.no_video(Path(matches[0]))
-    return iter(found)
+    return iter(dict.fromkeys(found))  # `**` matches a file and the folder that it is in
 
 
 def _system_kind(match: str, named: Collection[str]) -> str | None:
