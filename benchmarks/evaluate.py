@@ -10,6 +10,8 @@ network one view at a time, which on a CPU is faster than all views of a video a
 decoding is that of the time spent decoding (over all processes) and computing.
 """
 
+import argparse
+import platform
 import statistics
 import tempfile
 import time
@@ -21,12 +23,14 @@ import torch
 import torch.nn.functional as F
 
 from videoswin_cli.data.sampling import sample_clips
+from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.engine.progress import Silent
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.model.loading import find_model
 from videoswin_cli.options.run import RunOptions
 from videoswin_cli.options.source import JobOptions, SourceOptions
 from videoswin_cli.options.tasks import EvalOptions
+from videoswin_cli.tasks.bench.torchvision_baseline import make_baseline
 from videoswin_cli.tasks.evaluate.evaluate import evaluate_videos
 
 MODEL = "swin-tiny-k400"
@@ -101,6 +105,26 @@ def run_ours(weights: Path, videos: list[str], *, views: str) -> Run:
         EvalOptions(),
         JobOptions(),
         Silent(),
+    )
+    assert result.summary.failed == 0, result.failed
+    timing = result.summary.timing
+    assert timing is not None
+    return Run(timing.seconds, timing.decode_seconds, timing.model_seconds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--quick-videos", type=int, default=8)
+    parser.add_argument("--paper-videos", type=int, default=2)
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    found = expand_inputs([options.folder]).videos
+    network = make_baseline(load_spec(MODEL).architecture)
+    print(
+        f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
+        f"float32, {Path(options.folder).name}: {len(found)} videos"
     )
     print("views  videos  videos/s ours  plain  ratio  share of decoding ours  plain")
     with tempfile.TemporaryDirectory() as folder:

@@ -503,8 +503,9 @@ def test_another_network_is_told_with_its_file(tmp_path: Path, nano: str) -> Non
 
 
 def test_load_model_gives_a_module_in_eval_mode(nano: str, nano_file: Path) -> None:
-    network: Any = load_model(nano, checkpoint=nano_file, device="cpu").network
-    assert isinstance(network, torch.nn.Module)
+    model = load_model(nano, checkpoint=nano_file, device="cpu")
+    assert isinstance(model.network, torch.nn.Module)
+    network: Any = model.network
     assert not any(module.training for module in network.modules())
     assert {str(p.device) for p in network.parameters()} == {"cpu"}
     assert {p.dtype for p in network.parameters()} == {torch.float32}
