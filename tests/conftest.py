@@ -58,3 +58,17 @@ def real_videos() -> Path:
     missing = [name for name in VIDEOS if not (Path(folder) / name).is_file()]
     assert not missing, f"VIDEOSWIN_TEST_VIDEOS={folder} holds no {', '.join(missing)}"
     return Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def _plain_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Curves and confusions as a few bytes: matplotlib takes a second for those of a training."""
+    if "pictures" not in request.keywords:
+        monkeypatch.setattr("videoswin_cli.report.curves._save", write_plain_picture)
+
+
+def write_plain_picture(figure: object, path: Path) -> None:
+    from videoswin_cli.io.atomic import atomic_write
+
+    with atomic_write(path) as part:
+        part.write_bytes(b"\x89PNG")

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,22 @@ HEAVY = {
 }
 
 
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(FILES[module].read_text(encoding="utf-8"))
+
+
+@cache
+def imports_of(source: str) -> tuple[tuple[int, str], ...]:
+    return tuple(find_imports(source))
+
+
 def imports(source: str) -> Iterator[tuple[int, str]]:
+    """Line and full name of everything that a source imports, at whatever depth."""
+    yield from imports_of(source)
+
+
+def find_imports(source: str) -> Iterator[tuple[int, str]]:
     """Line and full name of everything that a source imports, at whatever depth."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -160,7 +176,7 @@ def test_the_command_line_library_stays_in_cli() -> None:
 
 @pytest.mark.parametrize("module", FILES)
 def test_only_one_module_unpickles_files(module: str) -> None:
-    tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
+    tree = tree_of(module)
     named = {
         f"{node.value.id}.{node.attr}"
         for node in ast.walk(tree)
@@ -194,7 +210,7 @@ def test_numpy_never_unpickles() -> None:
     "module", [name for name in FILES if part(name) in ("cli", "__init__", "__main__")]
 )
 def test_the_engine_is_imported_where_it_is_used(module: str) -> None:
-    top = ast.parse(FILES[module].read_text(encoding="utf-8"))
+    top = tree_of(module)
     body: list[ast.stmt] = [
         node for node in top.body if isinstance(node, ast.Import | ast.ImportFrom)
     ]
@@ -313,7 +329,7 @@ MOST_LINES, MOST_PARAMETERS = 70, 8
 
 @pytest.mark.parametrize("module", FILES)
 def test_functions_can_be_read_at_a_glance(module: str) -> None:
-    for node in ast.walk(ast.parse(FILES[module].read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.FunctionDef):
             assert (node.end_lineno or 0) - node.lineno < MOST_LINES, node.name
             names = [arg.arg for arg in (*node.args.args, *node.args.kwonlyargs)]

@@ -190,6 +190,7 @@ def test_a_linear_probe_runs_the_backbone_once(
     assert progress["losses"] == pytest.approx(losses, abs=1e-6)
 
 
+@pytest.mark.pictures
 def test_clips_of_several_classes(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
     """Every red clip is warm as well, every green one cold, and the blue ones have one class."""
     lines = []

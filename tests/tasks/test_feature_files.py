@@ -222,7 +222,8 @@ def test_who_comes_first_decides_which_run_it_is(tiny: str, tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
-@pytest.mark.parametrize("more", [("--overwrite",), ()])
+# Three commands at once, four times: the order of their work without --overwrite is the slow one.
+@pytest.mark.parametrize("more", [("--overwrite",), pytest.param((), marks=pytest.mark.slow)])
 def test_runs_that_start_together_leave_one_winner(
     more: tuple[str, ...], tiny: str, listed: list[ListedVideo], tmp_path: Path
 ) -> None:

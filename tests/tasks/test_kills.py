@@ -135,7 +135,7 @@ def test_an_extraction(out: str, videos: Path, tiny: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("stubs")
-@pytest.mark.parametrize("out", [pytest.param("f.npy", marks=slow), "f/"])
+@pytest.mark.parametrize("out", [pytest.param("f.npy", marks=slow), pytest.param("f/", marks=slow)])
 def test_an_extraction_that_tries_failed_videos_again(
     out: str, videos: Path, tiny: str, tmp_path: Path
 ) -> None:
@@ -163,7 +163,7 @@ def test_an_evaluation(suffix: str, videos: Path, tiny: str, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("stubs")
-@pytest.mark.parametrize("format", ["jsonl", "json"])
+@pytest.mark.parametrize("format", ["jsonl", pytest.param("json", marks=slow)])
 def test_predictions_in_a_file(format: str, videos: Path, tiny: str, tmp_path: Path) -> None:
     def action(folder: Path) -> None:
         command("predict", videos, "--model", tiny, "--format", format, "--out", folder / "p")
