@@ -1,7 +1,7 @@
 """Long runs of predict: lists, shards, resume, formats by suffix, another frame rate."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def test_an_interrupted_run_is_resumed(
     assert run(*command, tmp_path / f"whole.{suffix}").exit_code == 0
     forward = Runner.forward
 
-    def stop(self, videos, compute=None, **more):  # type: ignore[no-untyped-def]
+    def stop(self: Runner, videos: Any, compute: Any = None, **more: Any) -> Iterator[Any]:
         found = forward(self, videos, compute, **more)
         yield next(found)
         yield next(found)
@@ -104,6 +104,22 @@ def test_an_interrupted_run_is_resumed(
     assert "belongs to a different run: views was '1x1', now '2x1'" in other.stderr
     assert run(*command, out, "--views", "2x1").exit_code == 0  # without --resume it starts over
     assert not Path(f"{out}.meta.json").exists()
+
+
+def test_an_interrupted_list_is_not_printed_as_if_it_were_whole(
+    run: Run, tiny: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = Runner.forward
+
+    def interrupt(self: Runner, videos: Any, compute: Any = None, **more: Any) -> Iterator[Any]:
+        yield next(forward(self, videos, compute, **more))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Runner, "forward", interrupt)
+    stopped = run("predict", folder, "--model", tiny, "--format", "json")
+    assert (stopped.exit_code, stopped.stdout) == (130, "")
+    lines = run("predict", folder, "--model", tiny, "--format", "jsonl").stdout
+    assert len(rows_of(lines)) == 1  # each line is whole
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,11 @@ class Apart(World):
         return items if self.is_main else []
 
     def share(self, items: list[Item]) -> list[Item]:
-        return items or [self.theirs.pop(0)] if self.theirs or items else items
+        return items
+
+    def broadcast(self, value: Item | None) -> Item:
+        found: Item = value if value is not None else self.theirs.pop(0)
+        return found
 
 
 @dataclass

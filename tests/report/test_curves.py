@@ -22,7 +22,7 @@ def test_curves_have_both_panels(tmp_path: Path) -> None:
 
 @pytest.mark.pictures
 def test_a_confusion_is_dark_where_a_class_is_predicted(tmp_path: Path) -> None:
-    """Names that matplotlib would take for formulas, or has no glyphs for, are drawn all the same."""
+    """Names that look like formulas, or have no glyphs, are drawn all the same."""
     labels = ("$a$", "走る", "c")
     draw_confusion(tmp_path / "right.png", {(0, 0): 4, (1, 1): 4, (2, 2): 4}, labels)
     draw_confusion(tmp_path / "wrong.png", {(0, 2): 4, (1, 2): 4, (2, 2): 4}, labels)

@@ -71,9 +71,14 @@ class World:
 
     def broadcast(self, value: Item | None) -> Item:
         """The value of the main process, on all of them; the others' count for nothing."""
-        (found,) = self.share([value] if self.is_main else [])
-        assert found is not None
-        return found
+        found = [value]
+        if self.size > 1:
+            from torch import distributed as dist
+
+            dist.broadcast_object_list(found)
+        (result,) = found
+        assert result is not None
+        return result
 
     def wait(self) -> None:
         """Until all processes are here."""

@@ -58,10 +58,11 @@ class PrintSink:
         return []
 
     def close(self) -> None:
-        self._stack.close()
+        """Drop a report that is not finished: half a JSON list must not look like a whole one."""
+        self._stack.__exit__(GeneratorExit, GeneratorExit(), None)
 
     def finish(self, collected: Sequence[Prediction], timing: Timing) -> PredictSummary:
-        self.close()
+        self._stack.close()
         videos, failed, noted = self._counts
         return PredictSummary(videos=videos, failed=failed, noted=noted, timing=timing)
 
