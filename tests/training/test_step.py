@@ -299,11 +299,16 @@ def test_the_mean_loss_leaves_out_steps_without_a_clip() -> None:
 def step_in_two_processes(rank: int, address: str) -> None:
     """One step of one of two processes: the first has 4 readable clips, the other one 1."""
     torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
+    step_as(rank)  # a stepper that outlived the group would end it while torch holds the GIL
+    torch.distributed.destroy_process_group()
+
+
+def step_as(rank: int) -> None:
     network, reference = fresh(), fresh()
     expected = make(reference, read_recipe(None, EXACT), []).step(0, clips(5))
     broken = FailedVideo(path="x", reason="damaged")
     shares: list[list[Any]] = [[*clips(4)], [clips(5)[4], *[broken] * 3]]
-    torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
     recipe = read_recipe(None, (*EXACT, "batch_size=4"))
     stepper = make(network, recipe, [], world=World(rank=rank, size=2))
     result = stepper.step(0, shares[rank])
@@ -314,7 +319,6 @@ def step_in_two_processes(rank: int, address: str) -> None:
     lost = stepper.step(1, [broken] * 4)
     assert math.isnan(lost.loss)
     assert (lost.clips_seen, len(lost.failed)) == (0, 4)
-    torch.distributed.destroy_process_group()
 
 
 def test_processes_take_the_mean_over_the_clips_that_any_of_them_could_read(
