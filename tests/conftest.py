@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core: threads would be in each other's way
@@ -11,7 +12,11 @@ import pytest
 from plain_machine import make_home
 from tiny import write_model
 
+from videoswin_cli.io.atomic import atomic_write
+from videoswin_cli.report import curves
+
 TESTS = Path(__file__).parent
+SAVE_PICTURE = curves._save
 THOROUGH = {
     line
     for line in (TESTS / "thorough.txt").read_text(encoding="utf-8").splitlines()
@@ -66,15 +71,20 @@ def real_videos() -> Path:
     return Path(folder)
 
 
-@pytest.fixture(autouse=True)
-def _plain_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _plain_pictures() -> Iterator[None]:
     """Curves and confusions as a few bytes: matplotlib takes a second for those of a training."""
-    if "pictures" not in request.keywords:
-        monkeypatch.setattr("videoswin_cli.report.curves._save", write_plain_picture)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(curves, "_save", write_plain_picture)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _real_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "pictures" in request.keywords:
+        monkeypatch.setattr(curves, "_save", SAVE_PICTURE)
 
 
 def write_plain_picture(figure: object, path: Path) -> None:
-    from videoswin_cli.io.atomic import atomic_write
-
     with atomic_write(path) as part:
         part.write_bytes(b"\x89PNG")
