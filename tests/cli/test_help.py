@@ -4,13 +4,18 @@ A change that is meant: `nox -s golden` writes the texts again; read their diff.
 """
 
 import os
-import re
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from videoswin_cli.cli.app import _COMMANDS, app
+
+pytestmark = pytest.mark.skipif(
+    not typer.__version__.startswith("0.28."),
+    reason="Typer prints metavars and defaults otherwise from version to version: golden is 0.28",
+)
 
 GOLDEN = Path(__file__).parents[1] / "help"
 WRITE = os.environ.get("VIDEOSWIN_WRITE_GOLDEN") == "1"
@@ -21,8 +26,7 @@ def help_text(*command: str) -> str:
     environment = {"COLUMNS": WIDTH, "TERMINAL_WIDTH": WIDTH, "NO_COLOR": "1"}
     result = CliRunner().invoke(app, [*command, "--help"], prog_name="videoswin", env=environment)
     assert result.exit_code == 0, result.output
-    # Typer below 0.26 puts choices into other brackets.
-    return re.sub(r"\[((?:[\w-]+\|)+[\w-]+)\]", r"<\1>", result.output)
+    return result.output
 
 
 @pytest.mark.parametrize("command", ["videoswin", *_COMMANDS])
