@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 from torch.utils.data import DataLoader
+from torch.utils.data._utils import signal_handling
 
 from videoswin_cli.data import passing, patience
 from videoswin_cli.data.workers import count_workers, load_in_workers, load_streams_in_workers
@@ -75,7 +76,7 @@ def test_the_caller_keeps_its_handler_of_signals(handler: Callable[..., None]) -
 
 
 def test_a_death_costs_one_item_where_torch_watches_the_loaders_of_the_caller(
-    handler: Callable[..., None], tmp_path: Path
+    handler: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class DiesLater(Numbers):
         """Its worker lives until the caller has the first item."""
@@ -85,6 +86,7 @@ def test_a_death_costs_one_item_where_torch_watches_the_loaders_of_the_caller(
                 time.sleep(0.01)
             return super().__getitem__(key)
 
+    monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)  # by a test before
     numbers: Any = [1.0, 2.0]
     loader: DataLoader[Any] = DataLoader(numbers, num_workers=1)
     assert len(list(loader)) == 2
