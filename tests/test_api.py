@@ -157,6 +157,48 @@ def test_an_unknown_keyword_is_a_type_error_as_of_any_function(tiny: str, video:
         predict(torch.zeros(2), model=tiny)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"topk": "1"}, "topk '1': expected a whole number"),
+        ({"topk": True}, "topk True: expected a whole number"),
+        ({"batch_size": 1.5}, "batch_size 1.5: expected a whole number"),
+        ({"views": 3}, "views 3: expected text"),
+        ({"logits": "yes"}, "logits 'yes': expected true or false"),
+    ],
+)
+def test_values_of_another_type_are_refused(
+    options: dict[str, Any], message: str, tiny: str, video: Path
+) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        predict(video, model=tiny, **options)
+
+
+@pytest.mark.parametrize("name", ["out", "format", "expect", "from_dump", "shard"])
+def test_options_of_the_command_line_alone_are_no_keywords(
+    name: str, tiny: str, video: Path
+) -> None:
+    given: Any = {name: "1"}
+    door: Any = predict if name in ("out", "format", "shard") else evaluate
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
+        door(video, model=tiny, **given)
+
+
+def test_a_loaded_model_is_evaluated(tiny: str, tmp_path: Path) -> None:
+    for number, label in enumerate(LABELS[:2]):
+        (tmp_path / label).mkdir()
+        write_video(tmp_path / label / "v.mp4", frames=8, seed=number)
+    model = load_model(tiny, device="cpu", precision="bf16")
+    found = evaluate(tmp_path, model=model, views="1x1")
+    assert found.summary.precision == "bf16"
+    assert found.videos == evaluate(tmp_path, model=tiny, views="1x1", precision="bf16").videos
+
+
+def test_two_models_are_one_too_many(tiny: str) -> None:
+    with pytest.raises(TypeError, match="two models"):
+        load_model(tiny, model="swin-tiny-k400")
+
+
 def test_signatures_show_the_options_of_the_records() -> None:
     shown = inspect.signature(predict).parameters
     for each in list_options(RunOptions(workers=0)):
@@ -189,5 +231,6 @@ def test_close_frees_the_network(tiny: str) -> None:
     model = load_model(tiny)
     assert isinstance(model, Model)
     model.close()
-    with pytest.raises(AttributeError):
+    model.close()
+    with pytest.raises(UsageError, match="the model is closed"):
         _ = model.network

@@ -42,7 +42,7 @@ __all__: list[str]
 def evaluate(
     folder: str | Path | None = None,
     *,
-    model: str | Path | None = None,
+    model: Model | str | Path | None = None,
     checkpoint: Path | None | str = None,
     weights_set: str | None = None,
     labels: Path | None | str = None,
@@ -75,7 +75,7 @@ def evaluate(
 ) -> Evaluation: ...
 
 def extract(
-    paths: str | Path | Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path] = ...,
     *,
     model: Model | str | Path | None = None,
     checkpoint: Path | None | str = None,
@@ -166,7 +166,7 @@ def load_model(
 ) -> Model: ...
 
 def predict(
-    paths: str | Path | Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path] = ...,
     *,
     model: Model | str | Path | None = None,
     checkpoint: Path | None | str = None,

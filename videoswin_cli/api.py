@@ -9,7 +9,7 @@
 Keyword arguments are the options of the commands: see `videoswin_cli.options`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -54,8 +54,14 @@ class Model:
     """
 
     def __init__(self, runner: Runner, options: RunOptions) -> None:
-        self._runner = runner
+        self._open: Runner | None = runner
         self._options = options
+
+    @property
+    def _runner(self) -> Runner:
+        if self._open is None:
+            raise UsageError("the model is closed", hint="load it again")
+        return self._open
 
     @property
     def network(self) -> nn.Module:
@@ -121,7 +127,9 @@ class Model:
 
     def close(self) -> None:
         """Free the network; the model cannot be used any more."""
-        self._runner.close()
+        if self._open is not None:
+            self._open.close()
+        self._open = None
 
 
 ModelLike: TypeAlias = Model | str | Path
@@ -143,11 +151,13 @@ def load_model(name_or_path: str | Path | None = None, **options: Any) -> Model:
     return _load(name_or_path, chosen, run, with_head=False)
 
 
-def predict(paths: Paths, *, model: ModelLike | None = None, **options: Any) -> list[Prediction]:
+def predict(
+    paths: Paths = (), *, model: ModelLike | None = None, **options: Any
+) -> list[Prediction]:
     """Predictions of one or several videos, folders, globs or URLs, in order.
 
     Args:
-        paths: what to read.
+        paths: what to read; none with `list_file`.
         model: from `load_model`, or a name or file.
         options: those of `videoswin predict`. With a loaded model they change how videos are read
             for this call.
@@ -166,11 +176,11 @@ def predict(paths: Paths, *, model: ModelLike | None = None, **options: Any) -> 
     return list(PredictWorker(options=wanted).compute(runner, found.listed, Monitor()))
 
 
-def extract(paths: Paths, *, model: ModelLike | None = None, **options: Any) -> FeatureTable:
+def extract(paths: Paths = (), *, model: ModelLike | None = None, **options: Any) -> FeatureTable:
     """Features of one or several videos, folders, globs or URLs, in memory.
 
     Args:
-        paths: what to read.
+        paths: what to read; none with `list_file`.
         model: from `load_model`, or a name or file.
         options: those of `videoswin extract`.
 
@@ -189,24 +199,30 @@ def extract(paths: Paths, *, model: ModelLike | None = None, **options: Any) -> 
 
 
 def evaluate(
-    folder: str | Path | None = None, *, model: str | Path | None = None, **options: Any
+    folder: str | Path | None = None, *, model: ModelLike | None = None, **options: Any
 ) -> Evaluation:
     """Accuracy on a folder of class folders, or on a list.
 
     Args:
         folder: with one folder per class; without it `list_file` names a list.
-        model: a name or file.
+        model: from `load_model`, or a name or file.
         options: those of `videoswin eval`, such as `list_file`, `root`, `views`, `dump`, `out`.
 
     Raises:
         UsageError, CheckpointError, FetchError: nothing could be scored at all.
         VideoError: a video failed and `on_error` is "fail".
     """
+    loaded = model._runner if isinstance(model, Model) else None
+    default = _EVAL_RUN if loaded is None else _like(loaded, _EVAL_RUN)
     chosen, run, source, wanted, job = split_keywords(
-        options, (_MODEL, _EVAL_RUN, _SOURCE, EvalOptions(), JobOptions()), function="evaluate"
+        options, (_MODEL, default, _SOURCE, EvalOptions(), JobOptions()), function="evaluate"
     )
-    found = find_chosen(_named(chosen, model).weights, labels=chosen.labels, with_head=True)
     only = None if folder is None else Path(folder)
+    if isinstance(model, Model):
+        runner = _open(model, chosen, run, with_head=True)
+        run = _like(runner, run)
+        return evaluate_videos(only, source, runner.model, run, wanted, job, Silent())
+    found = find_chosen(_named(chosen, model).weights, labels=chosen.labels, with_head=True)
     return evaluate_videos(only, source, found, run, wanted, job, Silent())
 
 
@@ -234,6 +250,12 @@ def _open(
     return model._runner.change(run)
 
 
+def _like(runner: Runner, run: RunOptions) -> RunOptions:
+    """Options that compute where, and as precisely as, a loaded model does."""
+    runtime = runner.settings.runtime
+    return replace(run, device=str(runtime.device), precision=runtime.precision)
+
+
 def _run_of(model: ModelLike | None) -> RunOptions:
     return model._options if isinstance(model, Model) else _RUN
 
@@ -241,6 +263,8 @@ def _run_of(model: ModelLike | None) -> RunOptions:
 def _named(chosen: ClassifierOptions, name: str | Path | None) -> ClassifierOptions:
     if name is None:
         return chosen
+    if chosen.weights.model is not None:
+        raise TypeError(f"two models: {name} and {chosen.weights.model}")
     if not isinstance(name, str | Path):
         raise UsageError(
             f"a model of type {type(name).__name__}",
@@ -251,6 +275,8 @@ def _named(chosen: ClassifierOptions, name: str | Path | None) -> ClassifierOpti
 
 def _to_texts(paths: Paths) -> list[str]:
     """Raises TypeError for what is no path, such as an array of frames."""
+    if not isinstance(paths, Iterable | Path):
+        raise TypeError(f"expected paths or URLs, found {type(paths).__name__}")
     every = [paths] if isinstance(paths, str | Path) else list(paths)
     for path in every:
         if not isinstance(path, str | Path):

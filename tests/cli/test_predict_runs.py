@@ -127,6 +127,7 @@ def test_an_interrupted_list_is_not_printed_as_if_it_were_whole(
     [
         (("--resume",), "--resume needs --out FILE"),
         (("--resume", "--out", "a.csv"), "--resume cannot read a.csv again"),
+        (("--out", "a.xml"), "--out a.xml: unknown suffix '.xml'"),
         (("--out", "a.csv", "--format", "json"), "--format json does not fit --out a.csv"),
         (("--out", "a.csv", "--logits"), "--logits does not fit --format csv"),
     ],

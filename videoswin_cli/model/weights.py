@@ -94,12 +94,11 @@ def _fetch(spec: "ModelSpec", path: Path, *, force: bool, without_network: bool)
             offline=without_network or offline_by_environment(),
         )
     except FetchError as error:
-        raise FetchError(
+        raise type(error)(
             f"no checkpoint for {spec.name}: {error.message}",
             hint=f"{error.hint} Run `videoswin download {spec.name}` on a connected machine, "
             "or give another file with --checkpoint FILE. What works without a network: "
-            "`--model camera-motion`, which comes with the package and classifies camera does, "
-            "not which action is shown.",
+            "`--model camera-motion`, which comes with the package and classifies camera motion.",
         ) from error
 
 

@@ -84,6 +84,10 @@ def fill(record: Record, values: Mapping[str, Any]) -> Record:
         else:
             given = values.get(each.name, value)
             parse = each.metadata[_KEY].parse
+            if isinstance(given, str) and get_origin(hints[each.name]) is tuple and parse is None:
+                given = (given,)  # one value of several
+            if isinstance(given, Path) and Path not in (hint := hints[each.name], *get_args(hint)):
+                given = str(given)
             if parse is not None and isinstance(given, str | int | float):
                 given = parse(str(given))
             if isinstance(given, str) and Path in (kind := hints[each.name], *get_args(kind)):
@@ -103,6 +107,8 @@ def check_options(record: Any) -> None:
         if value is None:
             continue
         choices = choices_of(each.type)
+        if not choices:
+            _check_type(each)
         if choices and value not in choices:
             raise UsageError(
                 f"{each.name} {shown(value)}: expected {' or '.join(map(str, choices))}"
@@ -111,6 +117,21 @@ def check_options(record: Any) -> None:
             )
         if isinstance(value, int | float) and not isinstance(value, bool):
             _check_range(each.name, value, about)
+
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def _check_type(option: Option) -> None:
+    """Raises UsageError for a number as text, text as a number, and the like."""
+    kinds = get_args(option.type) or (option.type,)
+    plain = next((kind for kind in kinds if kind in _WORDS), None)
+    value, is_flag = option.default, isinstance(option.default, bool)
+    if plain is None or get_origin(option.type) is tuple or option.about.parse is not None:
+        return
+    fits = isinstance(value, int | float if plain is float else plain)
+    if not fits or is_flag != (plain is bool):
+        raise UsageError(f"{option.name} {shown(value)}: expected {_WORDS[plain]}")
 
 
 def _check_range(name: str, value: float, about: About) -> None:
@@ -145,7 +166,9 @@ def split_keywords(
         TypeError: a keyword that is no option of theirs, as Python raises it.
         UsageError: a value out of range, or none of the choices.
     """
-    known = [each.name for record in records for each in list_options(record)]
+    known = [
+        each.name for record in records for each in list_options(record) if each.about.in_python
+    ]
     for name in given:
         if name not in known:
             near = get_close_matches(name, known, n=1)

@@ -59,7 +59,15 @@ class PredictOptions:
             )
 
     def check_report(self) -> None:
-        """Raises UsageError where the format has no room for what was asked for."""
+        """Raises UsageError where no format is known, or it has no room for what was asked for."""
+        known = self.out is None or self.out.suffix.lower() in FORMAT_OF_SUFFIX
+        if self.format is None and self.out is not None and not known:
+            device = self.out.exists() and not self.out.is_file()
+            if not device:
+                raise UsageError(
+                    f"--out {self.out}: unknown suffix {self.out.suffix!r}",
+                    hint="use .json, .jsonl, .csv or .txt, or say --format",
+                )
         if self.logits and self.report_format in ("table", "csv"):
             raise UsageError(
                 f"--logits does not fit --format {self.report_format}", hint="use json or jsonl"

@@ -16,7 +16,7 @@ from videoswin_cli.engine.progress import Monitor, Reporter, Silent
 from videoswin_cli.engine.runner import Runner
 from videoswin_cli.errors import DatasetError, MissingInputError, UsageError
 from videoswin_cli.io.atomic import check_writable
-from videoswin_cli.model.loading import FoundModel
+from videoswin_cli.model.loading import FoundModel, LoadedModel
 from videoswin_cli.options.run import RunOptions
 from videoswin_cli.options.source import JobOptions, SourceOptions
 from videoswin_cli.options.tasks import EvalOptions
@@ -30,7 +30,7 @@ from videoswin_cli.tasks.evaluate.summary import Evaluation, single_label_only, 
 def evaluate_videos(
     folder: Path | None,
     source: SourceOptions,
-    model: FoundModel,
+    model: FoundModel | LoadedModel,
     run: RunOptions,
     options: EvalOptions,
     job: JobOptions,
@@ -138,7 +138,7 @@ def read_videos(folder: Path | None, source: SourceOptions, *, multi_label: bool
 
 def find_videos(
     videos: VideoList,
-    model: FoundModel,
+    model: FoundModel | LoadedModel,
     source: SourceOptions,
     options: EvalOptions,
     reporter: Reporter,

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from videoswin_cli.engine.progress import Reporter
+from videoswin_cli.errors import UsageError
 from videoswin_cli.io.atomic import check_writable
 from videoswin_cli.io.visible import name_some
 from videoswin_cli.options.tasks import EvalOptions
@@ -18,6 +19,8 @@ def check_outputs(options: EvalOptions) -> None:
         if path is not None:
             check_writable(path)
     if options.out is not None:
+        if options.out.exists() and not options.out.is_dir():
+            raise UsageError(f"--out {options.out} is a file: expected a folder")
         options.out.mkdir(parents=True, exist_ok=True)
         check_writable(options.out / "result.json")
 

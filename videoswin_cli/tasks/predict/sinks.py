@@ -89,7 +89,7 @@ class FileSink:
     def check(self) -> None:
         if self._resume and self._options.report_format not in ("json", "jsonl"):
             raise UsageError(
-                f"--resume cannot read {self._out} again",
+                f"--resume cannot read {self._out} again, and --shard cannot join it",
                 hint="write .json or .jsonl, which have all of a prediction",
             )
         with self._journal.guarded():
