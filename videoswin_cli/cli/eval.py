@@ -39,6 +39,10 @@ def eval(
 
     videoswin eval --from-dump part1.npz part2.npz part3.npz part4.npz
 
+    Lists are recognized by their content: `path label`, `id frames label`, `id;label`, CSV with a
+    header, JSON (Kinetics, ActivityNet, Something-Something and others), JSON lines, split files of
+    UCF101 and HMDB51; labels may be numbers or names.
+
     Failed videos are listed in DUMP.failed.jsonl beside the dump, or in the folder of --out.
     Several processes under torchrun or srun share the work.
     """
