@@ -36,7 +36,7 @@ LAYERS = {
     "api": 5,
 }
 DOORS = 6  # the package itself and `__main__`
-BENCHMARKS = ROOT.parent / "benchmarks"
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 HEAVY = {
     *("torch", "decord", "av", "requests", "numpy", "rich", "tqdm", "safetensors", "filelock"),
     "matplotlib",

@@ -10,7 +10,7 @@ import pytest
 import videoswin_cli
 
 PACKAGE = Path(videoswin_cli.__file__).parent
-ROOT = PACKAGE.parent
+ROOT = Path(__file__).parents[1]
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 TEXTS = [
     *SOURCES,
@@ -42,7 +42,9 @@ def docstrings(path: Path) -> Iterator[tuple[str, ast.AST, str]]:
 
 
 def name_of(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
+    """Of a source below the package, which may be installed elsewhere."""
+    home = PACKAGE.parent if path.is_relative_to(PACKAGE) else ROOT
+    return path.relative_to(home).as_posix()
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)

@@ -43,6 +43,7 @@ def predict(
         read = [*(video.file for video in found.listed), *lists, source.list_file]
         weights = [model.weights.model, model.weights.checkpoint, model.labels]
         check_writable(options.out, inputs=[*read, *weights])
+        options.check_suffix()
 
     from videoswin_cli.model.loading import find_chosen
     from videoswin_cli.tasks.predict.predict import predict_videos

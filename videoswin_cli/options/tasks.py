@@ -59,18 +59,21 @@ class PredictOptions:
             )
 
     def check_report(self) -> None:
-        """Raises UsageError where no format is known, or it has no room for what was asked for."""
-        known = self.out is None or self.out.suffix.lower() in FORMAT_OF_SUFFIX
-        if self.format is None and self.out is not None and not known:
-            device = self.out.exists() and not self.out.is_file()
-            if not device:
-                raise UsageError(
-                    f"--out {self.out}: unknown suffix {self.out.suffix!r}",
-                    hint="use .json, .jsonl, .csv or .txt, or say --format",
-                )
+        """Raises UsageError where the format has no room for what was asked for."""
         if self.logits and self.report_format in ("table", "csv"):
             raise UsageError(
                 f"--logits does not fit --format {self.report_format}", hint="use json or jsonl"
+            )
+
+    def check_suffix(self) -> None:
+        """Raises UsageError where neither --format nor the suffix of a file says the format."""
+        if self.out is None or self.format is not None:
+            return
+        is_device = self.out.exists() and not self.out.is_file()
+        if self.out.suffix.lower() not in FORMAT_OF_SUFFIX and not is_device:
+            raise UsageError(
+                f"--out {self.out}: unknown suffix {self.out.suffix!r}",
+                hint="use .json, .jsonl, .csv or .txt, or say --format",
             )
 
     @property
