@@ -62,12 +62,12 @@ def eval(
     from videoswin_cli.engine.distributed import find_world
     from videoswin_cli.model.loading import find_chosen
     from videoswin_cli.tasks.evaluate.evaluate import evaluate_videos
-    from videoswin_cli.tasks.evaluate.from_dumps import check_idle, evaluate_dumps
+    from videoswin_cli.tasks.evaluate.from_dumps import check_idle_options, evaluate_dumps
 
     world = find_world()
     with ProgressBar(silent=not world.is_main) as bar:
         if options.from_dump:
-            check_idle(model, run, options, source, job)
+            check_idle_options(model, run, options, source, job)
             found = evaluate_dumps(options, model, bar)
         else:
             chosen = find_chosen(model.weights, labels=model.labels, with_head=True)

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from videoswin_cli.engine.runner import Runner
 from videoswin_cli.engine.runtime import DTYPES
 from videoswin_cli.engine.settings import Settings
 from videoswin_cli.errors import ResumeError
@@ -22,16 +21,11 @@ _MAY_DIFFER = ("version",)
 _HINT = "choose another output, or remove that one (extract: --overwrite)"
 
 
-def describe_run(runner: Runner, **more: Any) -> Description:
+def describe_settings(model: LoadedModel, settings: Settings, **more: Any) -> Description:
     """Everything that results depend on, as JSON can hold it.
 
     Not the device, batch size or number of processes: these change them by float noise at most.
     """
-    return describe_settings(runner.model, runner.settings, **more)
-
-
-def describe_settings(model: LoadedModel, settings: Settings, **more: Any) -> Description:
-    """As `describe_run`, before there is a runner."""
     protocol, opening = settings.protocol, settings.opening
     description = {
         "model": model.spec.name,

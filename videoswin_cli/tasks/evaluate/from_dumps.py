@@ -73,7 +73,7 @@ def evaluate_dumps(
     return evaluation
 
 
-def check_idle(
+def check_idle_options(
     model: ClassifierOptions,
     run: RunOptions,
     options: EvalOptions,
