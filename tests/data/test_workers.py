@@ -18,10 +18,12 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 from torch.utils.data._utils import signal_handling
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from videoswin_cli.data import passing, patience
 from videoswin_cli.data.workers import count_workers, load_in_workers, load_streams_in_workers
 from videoswin_cli.errors import MachineError, UsageError
+from videoswin_cli.io.process_state import child_signals_kept
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
@@ -102,6 +104,45 @@ def test_a_death_costs_one_item_where_torch_watches_the_loaders_of_the_caller(
     assert items[0] == 0
     assert items[2:] == [4, 9]
     assert signal.getsignal(signal.SIGCHLD) is torch_handler
+
+
+def test_a_death_while_the_processes_start_costs_one_item(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Torch's handler is set and knows the workers when they get their first key."""
+    numbers: Any = [1.0, 2.0]
+    monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)
+    before = signal.getsignal(signal.SIGCHLD)
+    try:
+        assert len(list(DataLoader(numbers, num_workers=1))) == 2
+        torch_handler = signal.getsignal(signal.SIGCHLD)
+        reset = _MultiProcessingDataLoaderIter._reset
+
+        def reset_slowly(self: Any, *args: Any, **more: Any) -> None:
+            reset(self, *args, **more)
+            if more.get("first_iter") or True in args:
+                while all(worker.is_alive() for worker in self._workers):
+                    time.sleep(0.01)
+
+        monkeypatch.setattr(_MultiProcessingDataLoaderIter, "_reset", reset_slowly)
+        assert list(load_in_workers(Numbers(deadly=(0,)), range(1), workers=1)) == [
+            "0 the process that decoded it died: a crash in the decoder, or out of memory"
+        ]
+        assert signal.getsignal(signal.SIGCHLD) is torch_handler
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def test_the_handler_of_the_caller_hears_of_its_own_processes() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGCHLD, lambda number, _: heard.append(number))
+    try:
+        with child_signals_kept():
+            os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
+            assert not heard
+        assert heard == [signal.SIGCHLD]
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 def test_the_random_numbers_of_the_caller_are_left_alone() -> None:

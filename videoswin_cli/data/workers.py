@@ -330,7 +330,7 @@ def _start(loader: DataLoader[Packed]) -> Iterator[Packed]:
     try:
         with child_signals_kept():
             items = iter(loader)
-        unwatch_workers(items)
+            unwatch_workers(items)
     except OSError as error:  # no semaphore, pipe or process
         reason = error.strerror or str(error)
     except RuntimeError as error:

@@ -114,31 +114,38 @@ def _read_last_line(buffer: int) -> str:
 
 @contextmanager
 def child_signals_kept() -> Iterator[None]:
-    """SIGCHLD keeps its handler, whatever a `DataLoader` that starts inside sets.
+    """SIGCHLD does not reach its handler inside, and the handler stays the caller's.
 
-    Torch's handler raises wherever the main thread happens to be, in the network perhaps. Without
-    it the death of a worker shows when its item is due (see `unwatch_workers` too).
+    Torch's handler raises wherever the main thread happens to be, in the network perhaps. It is set
+    by the first `DataLoader` with workers, ours or the caller's, and a worker may die before
+    `unwatch_workers`, to be called inside, hides it. Without the handler the death of a worker
+    shows when its item is due. A signal that came inside is sent again afterwards.
     """
     from torch.utils.data._utils import signal_handling
 
     if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
         yield  # torch sets none
         return
+    came: list[int] = []
     handler = signal.getsignal(signal.SIGCHLD)
+    if handler is not None:  # None: not set from Python, and could not be put back
+        signal.signal(signal.SIGCHLD, lambda number, _: came.append(number))
     known = getattr(signal_handling, "_SIGCHLD_handler_set", None)
+    if known is not None:
+        signal_handling._SIGCHLD_handler_set = True  # so that torch sets none over this one
     try:
         yield
     finally:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL if handler is None else handler)
+        if handler is not None:
+            signal.signal(signal.SIGCHLD, handler)
         if known is not None:  # or torch would not set it for the caller's own loaders
             signal_handling._SIGCHLD_handler_set = known
+        if came and callable(handler):
+            signal.raise_signal(signal.SIGCHLD)
 
 
 def unwatch_workers(iterator: object) -> None:
-    """Hide the workers of a `DataLoader` iterator from torch's SIGCHLD handler.
-
-    The handler is there where the caller has used a `DataLoader` with workers before.
-    """
+    """Hide the workers of a `DataLoader` iterator from torch's SIGCHLD handler."""
     from torch.utils.data._utils import signal_handling
 
     if getattr(iterator, "_worker_pids_set", False):
