@@ -1,7 +1,9 @@
 """The Python functions, and the model that they work with."""
 
 import inspect
+import multiprocessing
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,35 @@ def test_three_calls_with_a_loaded_bf16_model_copy_no_weights(
     assert first == second == third
     assert copies == []
     assert next(model.network.parameters()).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("task", ["predict", "windows", "extract", "evaluate"])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_call_that_ends_with_an_error_leaves_no_process(
+    task: str,
+    error: type[BaseException],
+    tiny: str,
+    video: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        assert multiprocessing.active_children()
+        raise error("stopped")
+
+    model = load_model(tiny, device="cpu", workers=2)
+    monkeypatch.setattr("videoswin_cli.engine.forward.normalize", stop)
+    (tmp_path / "list.txt").write_text(f"{video} 0\n")
+    calls: dict[str, Callable[[], object]] = {
+        "predict": lambda: model.predict(video),
+        "windows": lambda: list(model.windows(video)),
+        "extract": lambda: model.extract(video),
+        "evaluate": lambda: evaluate(list_file=tmp_path / "list.txt", model=model),
+    }
+    with pytest.raises(error, match="stopped") as kept:
+        calls[task]()
+    assert kept.value.__traceback__ is not None  # it holds all that ran
+    assert multiprocessing.active_children() == []
 
 
 def test_a_model_is_callable_on_clips_as_its_network_is(tiny: str, video: Path) -> None:

@@ -205,15 +205,16 @@ def evaluate(
 
     Args:
         folder: with one folder per class; without it `list_file` names a list.
-        model: from `load_model`, or a name or file.
+        model: from `load_model`, whose options hold but for its views; or a name or file.
         options: those of `videoswin eval`, such as `list_file`, `root`, `views`, `dump`, `out`.
 
     Raises:
         UsageError, CheckpointError, FetchError: nothing could be scored at all.
         VideoError: a video failed and `on_error` is "fail".
     """
-    loaded = model._runner if isinstance(model, Model) else None
-    default = _EVAL_RUN if loaded is None else _like(loaded, _EVAL_RUN)
+    default = _EVAL_RUN
+    if isinstance(model, Model):
+        default = replace(_like(model._runner, model._options), views=_EVAL_RUN.views)
     chosen, run, source, wanted, job = split_keywords(
         options, (_MODEL, default, _SOURCE, EvalOptions(), JobOptions()), function="evaluate"
     )

@@ -1,6 +1,6 @@
 """The order of a long run, whatever is computed: shards, earlier work, results of all processes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -48,7 +48,7 @@ class Upper:
 
     def compute(
         self, runner: Runner, videos: Sequence[ListedVideo], monitor: Monitor
-    ) -> Iterator[str]:
+    ) -> Generator[str, None, None]:
         for video in videos:
             self.seen.append(video.path)
             yield f"video {video.path}"

@@ -4,7 +4,7 @@ A `Worker` says what is computed of a video, a `Sink` where results are kept and
 the end. Neither knows of processes, so that another engine can drive them.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -32,8 +32,8 @@ class Worker(Protocol[Kept_co]):
 
     def compute(
         self, runner: Runner, videos: Sequence[ListedVideo], monitor: Monitor
-    ) -> Iterator[Kept_co]:
-        """Results, in the order of the videos."""
+    ) -> Generator[Kept_co, None, None]:
+        """Results, in the order of the videos; its processes end with it."""
         ...
 
 
@@ -158,11 +158,9 @@ def _work(
     monitor.begin(len(own))
     for video in own:
         stamps[video.path]  # before any is read: one that is replaced later is seen to be another
-    results = job.worker.compute(runner, own, monitor)
-    if sink.in_order:
-        results = _in_order(results, len(mine), world)
-    for result in results:
-        sink.keep(result, stamps)
+    with closing(job.worker.compute(runner, own, monitor)) as results:
+        for result in _in_order(results, len(mine), world) if sink.in_order else results:
+            sink.keep(result, stamps)
     collected = world.gather(sink.collect())
     if not world.is_main:
         sink.close()

@@ -2,7 +2,8 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass, field
 
@@ -55,11 +56,11 @@ def forward_videos(
     batch_size: int,
     fill_batches: bool = False,
     monitor: Monitor | None = None,
-) -> Iterator[ViewOutputs | FailedVideo]:
+) -> Generator[ViewOutputs | FailedVideo, None, None]:
     """Compute all views of all videos; results come in order, failures pass through.
 
     Args:
-        videos: decoded, as they come.
+        videos: decoded, as they come. A generator is closed with this one, and so are its workers.
         compute: the network, or a part of it; already on the device and of the dtype of `runtime`.
         protocol: mean and standard deviation of what the network is fed with.
         runtime: device and dtype.
@@ -75,29 +76,34 @@ def forward_videos(
     monitor = monitor or Monitor()
     batches = _Batches(compute, protocol, runtime, batch_size, fill_batches, monitor)
     waiting: deque[_OpenVideo | FailedVideo] = deque()
-    for video in _time_waiting(videos, monitor):
-        if isinstance(video, FailedVideo):
-            waiting.append(video)
-        else:
-            monitor.decode_seconds += video.seconds
-            monitor.resize_seconds += video.resize_seconds
-            opened = _OpenVideo(video)
-            waiting.append(opened)
-            for number in opened.distinct:
-                batches.add(opened, number)
-        yield from _finished(waiting)
+    with closing(_time_waiting(videos, monitor)) as decoded:
+        for video in decoded:
+            if isinstance(video, FailedVideo):
+                waiting.append(video)
+            else:
+                monitor.decode_seconds += video.seconds
+                monitor.resize_seconds += video.resize_seconds
+                opened = _OpenVideo(video)
+                waiting.append(opened)
+                for number in opened.distinct:
+                    batches.add(opened, number)
+            yield from _finished(waiting)
     batches.flush()
     yield from _finished(waiting)
 
 
 def _time_waiting(
     videos: Iterable[VideoViews | FailedVideo], monitor: Monitor
-) -> Iterator[VideoViews | FailedVideo]:
+) -> Generator[VideoViews | FailedVideo, None, None]:
     begun = time.perf_counter()
-    for video in videos:
-        monitor.wait_seconds += time.perf_counter() - begun
-        yield video
-        begun = time.perf_counter()
+    try:
+        for video in videos:
+            monitor.wait_seconds += time.perf_counter() - begun
+            yield video
+            begun = time.perf_counter()
+    finally:
+        if isinstance(videos, Generator):  # an error that is kept would keep the workers
+            videos.close()
 
 
 @dataclass

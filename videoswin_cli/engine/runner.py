@@ -1,6 +1,6 @@
 """A model that is ready to run: loaded once, with all its options resolved."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
 
 from videoswin_cli.data.view_dataset import FailedVideo, VideoViews, ViewDataset
@@ -26,6 +26,8 @@ class Runner:
     """A loaded model, its prepared network and the settings of a run.
 
     It holds memory until `close`. Several of other settings may share one network: see `change`.
+    The processes that decode end with the generators of `views` and `windows`, and `forward` closes
+    those with its own: whoever leaves one before its end closes it.
     """
 
     def __init__(self, model: LoadedModel, network: VideoNetwork, settings: Settings) -> None:
@@ -35,7 +37,7 @@ class Runner:
 
     def views(
         self, parts: Sequence[VideoPart], monitor: Monitor
-    ) -> Iterator[VideoViews | FailedVideo]:
+    ) -> Generator[VideoViews | FailedVideo, None, None]:
         """Decoded views of videos, in order."""
         run = self.settings
         dataset = ViewDataset(parts, protocol=run.protocol, views=run.views, opening=run.opening)
@@ -49,7 +51,7 @@ class Runner:
         *,
         stride: Stride | None,
         begun: Begun = Begun(),  # noqa: B008 - frozen
-    ) -> Iterator[VideoViews | FailedVideo]:
+    ) -> Generator[VideoViews | FailedVideo, None, None]:
         """Decoded windows that slide over videos, some of a video at a time, in order.
 
         `begun` are windows of the first video that are left out.
@@ -72,7 +74,7 @@ class Runner:
         *,
         fill_batches: bool = False,
         monitor: Monitor,
-    ) -> Iterator[ViewOutputs | FailedVideo]:
+    ) -> Generator[ViewOutputs | FailedVideo, None, None]:
         """Outputs of all views, by default logits; see `forward_videos`."""
         return forward_videos(
             videos,

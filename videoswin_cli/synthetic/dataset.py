@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -63,10 +64,12 @@ def make_camera_motion(
             raise write_error(folder / motion, error) from error
     if workers is None:
         workers = count_workers(len(keys), on_cpu=False)
-    for made in load_in_workers(_Maker(folder, seed, files), keys, workers=workers, notice=notice):
-        if isinstance(made, VideoSwinError):
-            raise made
-        yield made
+    maker = _Maker(folder, seed, files)
+    with closing(load_in_workers(maker, keys, workers=workers, notice=notice)) as clips:
+        for made in clips:
+            if isinstance(made, VideoSwinError):
+                raise made
+            yield made
 
 
 class _Maker:

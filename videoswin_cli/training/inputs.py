@@ -1,8 +1,8 @@
 """Training batches: augmented clips for the network, or cached features for a linear probe."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -36,6 +36,7 @@ class CachedClip:
 
 
 Item = TrainingClip | CachedClip | FailedVideo
+Logits = Generator[Tensor | FailedVideo, None, None]  # (classes,), float32
 
 
 class Inputs(Protocol):
@@ -52,7 +53,7 @@ class Inputs(Protocol):
     def autocast(self) -> AbstractContextManager[object]:
         """The precision to compute in."""
 
-    def logits(self, clips: Sequence[ListedVideo]) -> Iterator[Tensor | FailedVideo]:
+    def logits(self, clips: Sequence[ListedVideo]) -> Logits:
         """Logits (classes,), float32, of each clip: one centre view of the middle clip."""
 
 
@@ -83,7 +84,7 @@ class EvalLoader:
 
     def outputs(
         self, clips: Sequence[ListedVideo], network: VideoNetwork, *, pooled: bool = False
-    ) -> Iterator[Tensor | FailedVideo]:
+    ) -> Generator[Tensor | FailedVideo, None, None]:
         """Logits, or pooled features, of one centre view of the middle clip of each, float32."""
         if self.runtime.on_cpu and self.dtype == torch.float32:
             network = plan_on_cpu(network)
@@ -108,8 +109,9 @@ class EvalLoader:
             runtime=self.runtime,
             batch_size=self.batch_size,
         )
-        for output in outputs:
-            yield output if isinstance(output, FailedVideo) else output.outputs[0]
+        with closing(outputs):
+            for output in outputs:
+                yield output if isinstance(output, FailedVideo) else output.outputs[0]
 
 
 class ClipInputs:
@@ -151,9 +153,10 @@ class ClipInputs:
             dtype=torch.float32,
         )
 
-    def logits(self, clips: Sequence[ListedVideo]) -> Iterator[Tensor | FailedVideo]:
+    def logits(self, clips: Sequence[ListedVideo]) -> Logits:
         self.trained.eval()
-        yield from self._reading.outputs(clips, self._network)
+        with closing(self._reading.outputs(clips, self._network)) as outputs:
+            yield from outputs
         train_mode(self.trained)
 
 
@@ -184,7 +187,7 @@ class FeatureInputs:
         features = [item.features for item in items if isinstance(item, CachedClip)]
         return torch.stack(features or [torch.zeros(width)]).to(self.device)
 
-    def logits(self, clips: Sequence[ListedVideo]) -> Iterator[Tensor | FailedVideo]:
+    def logits(self, clips: Sequence[ListedVideo]) -> Logits:
         self.trained.eval()
         for clip in clips:
             found = self._features[clip.path]
@@ -243,10 +246,11 @@ def _compute_features(
     mine = world.shard.select(clips)
     found: list[tuple[str, Tensor | FailedVideo]] = []
     told = time.monotonic()
-    for clip, output in zip(mine, reading.outputs(mine, network, pooled=True), strict=True):
-        found.append((clip.path, output))
-        if time.monotonic() - told > _NEWS_SECONDS:
-            told = time.monotonic()
-            notice(f"features of {len(found) * world.size} of {len(clips)} clips")
+    with closing(reading.outputs(mine, network, pooled=True)) as outputs:
+        for clip, output in zip(mine, outputs, strict=True):
+            found.append((clip.path, output))
+            if time.monotonic() - told > _NEWS_SECONDS:
+                told = time.monotonic()
+                notice(f"features of {len(found) * world.size} of {len(clips)} clips")
     network.train()
     return dict(world.share(found))

@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+
+from torch import Tensor
 
 from videoswin_cli.data.view_dataset import FailedVideo
 from videoswin_cli.engine.aggregate import average_views
@@ -64,32 +67,12 @@ def validate(
     every = _STOP_EVERY if world.size > 1 else 1
     loss = Loss(multi_label=multi_label, label_smoothing=0.0, class_weights=None)
     scored = []
-    for number, (clip, logits) in enumerate(zip(mine, inputs.logits(mine), strict=True)):
-        # Every process has this many clips, and some have one more.
-        if number < len(clips) // world.size and number % every == 0 and stopped():
-            return None
-        assert clip.label is not None
-        if isinstance(logits, FailedVideo):
-            failed = ScoredVideo(
-                path=clip.path,
-                label=clip.label,
-                more_labels=clip.more_labels,
-                error=logits.reason,
-            )
-            scored.append((failed, 0.0))
-            continue
-        probs = average_views(logits[None], multi_label=multi_label).float().numpy()
-        top = rank_scores(probs, k=_TOP)
-        video = ScoredVideo(
-            path=clip.path,
-            label=clip.label,
-            more_labels=clip.more_labels,
-            top=top,
-            top_probs=tuple(float(probs[i]) for i in top),
-            scores=probs,
-        )
-        targets = mark_classes([clip], len(probs))
-        scored.append((video, float(loss(logits[None], targets))))
+    with closing(inputs.logits(mine)) as outputs:
+        for number, (clip, logits) in enumerate(zip(mine, outputs, strict=True)):
+            # Every process has this many clips, and some have one more.
+            if number < len(clips) // world.size and number % every == 0 and stopped():
+                return None
+            scored.append(_score(clip, logits, loss, multi_label=multi_label))
     everybody = {video.path: (video, loss) for video, loss in world.share(scored)}
     videos = tuple(everybody[clip.path][0] for clip in clips)
     losses = [loss for video, loss in everybody.values() if video.error is None]
@@ -100,6 +83,29 @@ def validate(
         if multi_label
         else _accuracies(videos, classes),
     )
+
+
+def _score(
+    clip: ListedVideo, logits: Tensor | FailedVideo, loss: Loss, *, multi_label: bool
+) -> tuple[ScoredVideo, float]:
+    """Ranked classes and loss of a clip; of one that failed, neither."""
+    assert clip.label is not None
+    if isinstance(logits, FailedVideo):
+        failed = ScoredVideo(
+            path=clip.path, label=clip.label, more_labels=clip.more_labels, error=logits.reason
+        )
+        return failed, 0.0
+    probs = average_views(logits[None], multi_label=multi_label).float().numpy()
+    top = rank_scores(probs, k=_TOP)
+    video = ScoredVideo(
+        path=clip.path,
+        label=clip.label,
+        more_labels=clip.more_labels,
+        top=top,
+        top_probs=tuple(float(probs[i]) for i in top),
+        scores=probs,
+    )
+    return video, float(loss(logits[None], mark_classes([clip], len(probs))))
 
 
 def _accuracies(videos: Sequence[ScoredVideo], classes: int) -> dict[str, float]:

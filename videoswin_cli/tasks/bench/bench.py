@@ -7,7 +7,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -128,9 +128,10 @@ def make_model(spec: ModelSpec, baseline: torch.nn.Module | None) -> LoadedModel
 
 def _compute(runner: Runner, videos: list[str], monitor: Monitor) -> None:
     views = runner.views([VideoPart(path=path) for path in videos], monitor)
-    for output in runner.forward(views, monitor=monitor):
-        if isinstance(output, FailedVideo):
-            raise VideoError(f"{output.path}: {output.reason}")
+    with closing(runner.forward(views, monitor=monitor)) as outputs:
+        for output in outputs:
+            if isinstance(output, FailedVideo):
+                raise VideoError(f"{output.path}: {output.reason}")
 
 
 def _compare(

@@ -5,7 +5,8 @@ the folder goes: a dump that is there says which run it is of, whenever the proc
 """
 
 import base64
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -42,25 +43,25 @@ class ScoreWorker:
 
     def compute(
         self, runner: Runner, videos: Sequence[ListedVideo], monitor: Monitor
-    ) -> Iterator[Entry]:
+    ) -> Generator[Entry, None, None]:
         """One entry per video, in order.
 
         Raises:
             VideoError: a video failed, and that is to stop the run.
         """
         parts = [video.part for video in videos if video.file is not None]
-        outputs = runner.forward(runner.views(parts, monitor), monitor=monitor)
-        for video in videos:
-            output = None if video.file is None else next(outputs)
-            if output is None or isinstance(output, FailedVideo):
-                entry = _failure(video, video.missing if output is None else output.reason)
-            else:
-                monitor.note(video.path, output.notes)
-                entry = self._entry(runner, video, output)
-            if entry["error"] is not None and self.options.on_error == "fail":
-                raise VideoError(f"{video.path}: {entry['error']}")
-            monitor.advance(failed=entry["error"] is not None)
-            yield entry
+        with closing(runner.forward(runner.views(parts, monitor), monitor=monitor)) as outputs:
+            for video in videos:
+                output = None if video.file is None else next(outputs)
+                if output is None or isinstance(output, FailedVideo):
+                    entry = _failure(video, video.missing if output is None else output.reason)
+                else:
+                    monitor.note(video.path, output.notes)
+                    entry = self._entry(runner, video, output)
+                if entry["error"] is not None and self.options.on_error == "fail":
+                    raise VideoError(f"{video.path}: {entry['error']}")
+                monitor.advance(failed=entry["error"] is not None)
+                yield entry
 
     def _entry(self, runner: Runner, video: ListedVideo, output: ViewOutputs) -> Entry:
         options, multi_label = self.options, runner.model.spec.multi_label

@@ -1,7 +1,8 @@
 """Features of clips: outputs of the network before its head, as rows of numbers."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,7 +108,7 @@ def compute_rows(
     *,
     monitor: Monitor,
     begun: Begun = Begun(),  # noqa: B008 - frozen
-) -> Iterator[Rows | FailedVideo]:
+) -> Generator[Rows | FailedVideo, None, None]:
     """Features of all videos in order, a failure in place of the (remaining) rows of a video.
 
     Args:
@@ -122,19 +123,20 @@ def compute_rows(
         videos = runner.windows(parts, monitor, stride=options.stride, begun=begun)
     else:
         videos = runner.views(parts, monitor)
-    outputs = runner.forward(
+    computed = runner.forward(
         videos,
         _feature_function(runner.network, options),
         fill_batches=True,  # so that no video's numbers depend on its neighbours
         monitor=monitor,
     )
     skipping = False  # what still comes of a video that failed
-    for output in outputs:
-        if not skipping:
-            rows = output if isinstance(output, FailedVideo) else _to_rows(output, plan)
-            yield rows
-            skipping = isinstance(rows, FailedVideo)
-        skipping = skipping and output.unread > 0
+    with closing(computed) as outputs:
+        for output in outputs:
+            if not skipping:
+                rows = output if isinstance(output, FailedVideo) else _to_rows(output, plan)
+                yield rows
+                skipping = isinstance(rows, FailedVideo)
+            skipping = skipping and output.unread > 0
 
 
 def _row_shape(sizes: Architecture, settings: Settings, options: FeatureOptions) -> tuple[int, ...]:

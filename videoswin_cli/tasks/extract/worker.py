@@ -1,6 +1,7 @@
 """Features of listed videos, piece by piece, and of named videos in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,7 @@ class FeatureWorker:
 
     def compute(
         self, runner: Runner, videos: Sequence[ListedVideo], monitor: Monitor
-    ) -> Iterator[Piece]:
+    ) -> Generator[Piece, None, None]:
         """Pieces of all videos; a video that an earlier run did not end comes first."""
         refused = {video.path: self.sink.refusal(video) for video in videos}
         readable = [v for v in videos if v.file is not None and refused[v.path] is None]
@@ -42,20 +43,21 @@ class FeatureWorker:
         else:
             self.sink.forget()
         parts = [video.part for video in readable]
-        rows = compute_rows(runner, parts, self.sink.plan, monitor=monitor, begun=begun)
-        for video in videos:
-            reason = video.missing if video.file is None else refused[video.path]
-            if reason is not None:
-                yield Piece(video=video, reason=reason)
-            else:
-                for part in _rows_of_one(rows):
-                    reason = part.reason if isinstance(part, FailedVideo) else None
-                    if isinstance(part, Rows):
-                        monitor.note(video.path, part.notes)
-                        yield Piece(video=video, rows=part)
-                    else:
-                        yield Piece(video=video, reason=reason)
-            monitor.advance(failed=reason is not None)
+        plan = self.sink.plan
+        with closing(compute_rows(runner, parts, plan, monitor=monitor, begun=begun)) as rows:
+            for video in videos:
+                reason = video.missing if video.file is None else refused[video.path]
+                if reason is not None:
+                    yield Piece(video=video, reason=reason)
+                else:
+                    for part in _rows_of_one(rows):
+                        reason = part.reason if isinstance(part, FailedVideo) else None
+                        if isinstance(part, Rows):
+                            monitor.note(video.path, part.notes)
+                            yield Piece(video=video, rows=part)
+                        else:
+                            yield Piece(video=video, reason=reason)
+                monitor.advance(failed=reason is not None)
 
 
 def compute_table(
@@ -64,13 +66,14 @@ def compute_table(
     """Features of videos in memory; one that cannot be read has NaN rows and says why."""
     plan = plan_features(runner.model.spec, runner.settings, options)
     stamps = {video.path: read_stamp(video.file) for video in listed}
-    rows = compute_rows(runner, [video.part for video in listed], plan, monitor=Monitor())
+    named = [video.part for video in listed]
     videos, parts = [], []
-    for video in listed:
-        pieces = list(_rows_of_one(rows))
-        stored, features = _join_pieces(video.path, pieces, plan, stamps[video.path])
-        videos.append(stored)
-        parts += features
+    with closing(compute_rows(runner, named, plan, monitor=Monitor())) as rows:
+        for video in listed:
+            pieces = list(_rows_of_one(rows))
+            stored, features = _join_pieces(video.path, pieces, plan, stamps[video.path])
+            videos.append(stored)
+            parts += features
     description = describe_features(runner.model, runner.settings, options)
     return make_table(videos, np.concatenate(parts), description, plan)
 

@@ -1,6 +1,7 @@
 """Labelled predictions of videos, and of windows that slide over them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from videoswin_cli.data.view_dataset import FailedVideo
@@ -20,16 +21,16 @@ class PredictWorker:
 
     def compute(
         self, runner: Runner, videos: Sequence[ListedVideo], monitor: Monitor
-    ) -> Iterator[Prediction]:
+    ) -> Generator[Prediction, None, None]:
         """One prediction per video, in order, as each video ends."""
         parts = [video.part for video in videos if video.file is not None]
-        outputs = runner.forward(runner.views(parts, monitor), monitor=monitor)
-        for video in videos:
-            output = None if video.file is None else next(outputs)
-            found = self._to_prediction(runner, video, output)
-            monitor.note(video.path, found.notes)
-            monitor.advance(failed=found.error is not None)
-            yield found
+        with closing(runner.forward(runner.views(parts, monitor), monitor=monitor)) as outputs:
+            for video in videos:
+                output = None if video.file is None else next(outputs)
+                found = self._to_prediction(runner, video, output)
+                monitor.note(video.path, found.notes)
+                monitor.advance(failed=found.error is not None)
+                yield found
 
     def _to_prediction(
         self, runner: Runner, video: ListedVideo, output: ViewOutputs | FailedVideo | None
@@ -63,21 +64,28 @@ def predict_windows(
     Raises:
         UsageError: a model that spreads its frames over whole videos.
     """
-    monitor, model = Monitor(), runner.model
+    monitor = Monitor()
     decoded = runner.windows(parts, monitor, stride=stride)
-    for output in runner.forward(decoded, fill_batches=True, monitor=monitor):
-        if isinstance(output, FailedVideo):
-            yield WindowPrediction(path=output.path, error=output.reason)
-            continue
-        windows = len(output.times)
-        by_crop = output.outputs.reshape(-1, windows, output.outputs.shape[-1])
-        for number, (start, end) in enumerate(output.times):
-            probabilities = average_views(
-                by_crop[:, number], how=options.average, multi_label=model.spec.multi_label
-            )
-            top = top_classes(probabilities, model.labels, k=options.topk)
-            yield WindowPrediction(path=output.info.path, start=start, end=end, top=top)
-        for gap in output.gaps:
-            yield WindowPrediction(
-                path=output.info.path, start=gap.start, end=gap.end, error=gap.reason
-            )
+    with closing(runner.forward(decoded, fill_batches=True, monitor=monitor)) as outputs:
+        for output in outputs:
+            yield from _to_windows(runner, output, options)
+
+
+def _to_windows(
+    runner: Runner, output: ViewOutputs | FailedVideo, options: PredictOptions
+) -> Iterator[WindowPrediction]:
+    if isinstance(output, FailedVideo):
+        yield WindowPrediction(path=output.path, error=output.reason)
+        return
+    windows = len(output.times)
+    by_crop = output.outputs.reshape(-1, windows, output.outputs.shape[-1])
+    for number, (start, end) in enumerate(output.times):
+        probabilities = average_views(
+            by_crop[:, number], how=options.average, multi_label=runner.model.spec.multi_label
+        )
+        top = top_classes(probabilities, runner.model.labels, k=options.topk)
+        yield WindowPrediction(path=output.info.path, start=start, end=end, top=top)
+    for gap in output.gaps:
+        yield WindowPrediction(
+            path=output.info.path, start=gap.start, end=gap.end, error=gap.reason
+        )
