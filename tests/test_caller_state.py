@@ -10,7 +10,7 @@ import pytest
 from few_clips import write_few
 
 BEFORE = """
-import os, random, signal, sys, threading
+import os, random, signal, sys, threading, time
 from pathlib import Path
 
 import numpy
@@ -69,7 +69,11 @@ def state():
 def compare(call):
     before = state()
     call()
-    after = state()
+    for _ in range(50):  # the thread that has fed a queue of processes closes it a moment later
+        after = state()
+        if after == before:
+            break
+        time.sleep(0.1)
     return {
         name: str([before.get(name), after.get(name)])
         for name in before.keys() | after.keys()

@@ -145,6 +145,23 @@ def test_the_handler_of_the_caller_hears_of_its_own_processes() -> None:
         signal.signal(signal.SIGCHLD, before)
 
 
+@pytest.mark.parametrize("load", [load_in_workers, load_streams_in_workers])
+def test_an_error_that_is_kept_keeps_no_process(load: Callable[..., Iterator[int]]) -> None:
+    class Wrong(Numbers):
+        def __getitem__(self, key: int) -> int | str:
+            if key == 2:
+                raise ZeroDivisionError(key)
+            return super().__getitem__(key)
+
+        def stream(self, key: int) -> Iterator[int | str]:
+            yield self[key]
+
+    with pytest.raises(ZeroDivisionError) as kept:
+        list(load(Wrong(), range(5), workers=2))
+    assert kept.value.__traceback__ is not None
+    assert multiprocessing.active_children() == []
+
+
 def test_the_random_numbers_of_the_caller_are_left_alone() -> None:
     before = torch.get_rng_state()
     assert list(load_in_workers(Numbers(), range(3), workers=1)) == [0, 1, 4]

@@ -8,6 +8,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
@@ -25,6 +26,7 @@ from videoswin_cli.io.process_state import child_signals_kept, unwatch_workers
 
 Item = TypeVar("Item", covariant=True)
 Notice = Callable[[str], None]
+Stream = Generator[Any, None, None]
 
 _AHEAD = 2  # items
 _DEATH = "the process that decoded it died: a crash in the decoder, or out of memory"
@@ -92,9 +94,10 @@ def load_in_workers(
             yield from map(source.__getitem__, keys[done:])
             return
         try:
-            for item in way.load(_Keyed(source, way.shared), workers, keys[done:]):
-                done += 1
-                yield item
+            with closing(way.load(_Keyed(source, way.shared), workers, keys[done:])) as items:
+                for item in items:
+                    done += 1
+                    yield item
         except (_WorkerDiedError, StalledError):
             for key in keys[done : done + workers * ahead]:
                 done += 1
@@ -133,8 +136,11 @@ def load_streams_in_workers(
     way = _Way(ahead=ahead, patience=read_patience(), notice=notice)
     count = min(workers, len(keys))
     lines = [_StreamLine(source, keys[n::count], way) for n in range(count)]
-    for number, key in enumerate(keys):
-        yield from lines[number % count].next_stream() if lines else source.stream(key)
+    with ExitStack() as ends:
+        for line in lines:
+            ends.callback(line.close)
+        for number, key in enumerate(keys):
+            yield from lines[number % count].next_stream() if lines else source.stream(key)
 
 
 class _StreamLine:
@@ -144,16 +150,20 @@ class _StreamLine:
         self._source = source
         self._keys = list(keys)  # of the streams that have not ended
         self._way = way
-        self._items: Iterator[Any] = self._start(self._keys)
+        self._items: Stream = self._start(self._keys)
 
-    def _start(self, keys: Sequence[Any], *, skip: int = 0) -> Iterator[Any]:
+    def close(self) -> None:
+        """End the process."""
+        self._items.close()
+
+    def _start(self, keys: Sequence[Any], *, skip: int = 0) -> Stream:
         streams = _Streams(self._source, keys, skip, self._way.shared)
         try:
             return self._way.load(streams, workers=1)
         except _NoProcessError as error:
             return self._make_here(error, streams)
 
-    def _make_here(self, error: "_NoProcessError", streams: "_Streams") -> Iterator[Any]:
+    def _make_here(self, error: "_NoProcessError", streams: "_Streams") -> Stream:
         self._way.say_here(error)
         return streams.items()
 
@@ -202,7 +212,7 @@ class _Streams(IterableDataset[Packed]):
         self._skip = skip
         self._shared = shared
 
-    def items(self) -> Iterator[Any]:
+    def items(self) -> Stream:
         """Items of each stream, and an end; `skip` of the first are left out."""
         for number, key in enumerate(self._keys):
             items = self._source.stream(key)
@@ -243,8 +253,10 @@ class _Way:
 
     def load(
         self, items: Dataset[Packed], workers: int, keys: Sequence[Any] | None = None
-    ) -> Iterator[Any]:
-        """Items from processes that start at once; their death raises `_WorkerDiedError`.
+    ) -> Stream:
+        """Items from processes that start at once and end with the generator.
+
+        Their death raises `_WorkerDiedError`.
 
         Raises:
             _NoProcessError: they cannot be started; or, from the iterator, not work.
@@ -265,7 +277,15 @@ class _Way:
             )
         return self._unpack(packed, [p for p in active_children() if p not in before])
 
-    def _unpack(self, items: Iterator[Packed], workers: Sequence[BaseProcess]) -> Iterator[Any]:
+    def _unpack(self, items: Iterator[Packed], workers: Sequence[BaseProcess]) -> Stream:
+        try:
+            yield from self._receive(items, workers)
+        finally:  # torch ends them with its iterator, which an error that is kept would keep
+            end = getattr(items, "_shutdown_workers", None)
+            if end is not None:
+                end()
+
+    def _receive(self, items: Iterator[Packed], workers: Sequence[BaseProcess]) -> Iterator[Any]:
         watch = self.patience.watch(workers)
         while True:
             try:
