@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from colors import check_equal, read_state
-from few_clips import STEPS, check_same_files, train
+from few_clips import CHANGES, STEPS, check_same_files, train
 from notices import Notices
 
 from videoswin_cli.errors import UsageError, VideoSwinError
@@ -90,14 +90,16 @@ def test_missing_clips_are_named_as_the_cause(few: Path, out: Path, tmp_path: Pa
 
 
 def test_the_recipe_of_the_run_is_that_of_its_rest(few: Path, out: Path, finished: Path) -> None:
-    """Also where config.yaml is gone; more epochs may be given alone."""
+    """Its start model too, and where config.yaml is gone; more epochs may be given alone."""
 
     def resume(**more: Any) -> FinetuneResult:
-        model = str(few / "tiny.safetensors")
         here: dict[str, Any] = {"out": out, "device": "cpu", "workers": 0}
-        return finetune(few / "data", val_share=0.3, model=model, resume=True, **here, **more)
+        return finetune(few / "data", val_share=0.3, resume=True, **here, **more)
 
     assert resume().recipe.lr == 0.02
+    assert resume().start == str(few / "tiny.safetensors")
+    with pytest.raises(UsageError, match=r"start was .*tiny\.safetensors.*, now 'swin-tiny-k400'"):
+        resume(model="swin-tiny-k400", scratch=True)
     check_same_files(out, finished)
     (out / "config.yaml").unlink()
     assert resume().recipe.lr == 0.02
@@ -106,6 +108,26 @@ def test_the_recipe_of_the_run_is_that_of_its_rest(few: Path, out: Path, finishe
     assert resume().recipe.epochs == 3, "as config.yaml says now"
     with pytest.raises(UsageError, match=r"'epochs': 3\}, now \{'epochs': 2\}"):
         resume(epochs=2)
+
+
+def test_a_run_from_scratch_is_resumed_as_such(few: Path, tmp_path: Path) -> None:
+    here: dict[str, Any] = {"val_share": 0.3, "out": tmp_path / "o", "device": "cpu", "workers": 0}
+    begun = finetune(
+        few / "data", model=few / "tiny.safetensors", scratch=True, changes=CHANGES, **here
+    )
+    resumed = finetune(few / "data", resume=True, epochs=3, **here)
+    assert (len(begun.epochs), len(resumed.epochs)) == (2, 3)
+    assert resumed.losses[:STEPS] == begun.losses
+
+
+def test_another_recipe_is_refused_before_features_are_computed(few: Path, tmp_path: Path) -> None:
+    out, notices = tmp_path / "o", Notices()
+    train(few, out, "freeze=backbone", notices=notices)
+    assert any("computing the features" in text for text in notices.texts)
+    notices = Notices()
+    with pytest.raises(UsageError, match="recipe was"):
+        train(few, out, "freeze=backbone", "lr=0.5", notices=notices)
+    assert not any("computing the features" in text for text in notices.texts)
 
 
 def test_a_run_is_resumed_into_another_folder(few: Path, out: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.engine.provenance import Description, read_precision
 from videoswin_cli.engine.runtime import choose_runtime
 from videoswin_cli.io.fetch import hash_file
-from videoswin_cli.training.checkpoint import read_recipe_of
+from videoswin_cli.training.checkpoint import check_resumable, read_recipe_of
 from videoswin_cli.training.initialize import Initialized, initialize_model, train_mode
 from videoswin_cli.training.inputs import (
     ClipInputs,
@@ -58,6 +58,9 @@ def assemble_trainer(job: Job, setup: TrainingSetup, world: World, reporter: Rep
         scratch=job.scratch,
     )
     reporter.notice("; ".join((start.transfer.summary, *start.model.remarks)))
+    description = _describe(job, setup, start, world)
+    if job.resume is not None:
+        check_resumable(job.resume, description)  # before features are computed for nothing
     network = start.model.network.to(runtime.device)
     train_mode(network)
     optimizer = make_optimizer(network, group_parameters(network, recipe), recipe)
@@ -75,7 +78,7 @@ def assemble_trainer(job: Job, setup: TrainingSetup, world: World, reporter: Rep
         world=world,
         notice=reporter.notice,
     )
-    folder = RunFolder(job.out, _describe(job, setup, start, world), world)
+    folder = RunFolder(job.out, description, world)
     return Trainer(
         setup, start.model, inputs, stepper, folder=folder, world=world, reporter=reporter
     )

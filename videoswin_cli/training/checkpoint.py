@@ -89,13 +89,21 @@ def load_checkpoint(
         UsageError: it is damaged, of another run, or clips are missing.
     """
     content = _read(path, mmap=False)
-    found = content["description"]
-    _check_clips(found, description, path)
-    grouped = found.get("groups") == description.get("groups")
-    hint = _OTHER if grouped else f"give --group as that run had it, or none; {_OTHER}"
-    check_equal(found, _allow(found, description), where=str(path), hint=hint)
+    _check_same(content["description"], description, path)
     progress = _check_progress(content["progress"], path, steps=steps)
     return progress, {name: content[name] for name in _TENSORS}
+
+
+def check_resumable(path: Path, description: Description) -> None:
+    """Raises UsageError where a checkpoint is damaged, of another run, or clips are missing."""
+    _check_same(read_saved(path), description, path)
+
+
+def _check_same(found: Description, wanted: Description, path: Path) -> None:
+    _check_clips(found, wanted, path)
+    grouped = found.get("groups") == wanted.get("groups")
+    hint = _OTHER if grouped else f"give --group as that run had it, or none; {_OTHER}"
+    check_equal(found, _allow(found, wanted), where=str(path), hint=hint)
 
 
 def _check_clips(found: Description, wanted: Description, path: Path) -> None:
@@ -128,15 +136,23 @@ def _allow(found: Description, wanted: Description) -> Description:
     return wanted | {"recipe": here | allowed}
 
 
-def read_recipe_of(path: Path | None) -> Description | None:
-    """Keys and values of the recipe of the run that left a state; None for no state.
+def read_saved(path: Path) -> Description:
+    """Description of the run that left a checkpoint.
 
     Raises:
         UsageError: it is damaged.
     """
-    if path is None:
-        return None
-    recipe = _read(path, mmap=True)["description"].get("recipe")
+    found: Description = _read(path, mmap=True)["description"]
+    return found
+
+
+def read_recipe_of(path: Path | None) -> Description | None:
+    """Keys and values of the recipe of the run that left a checkpoint; None for no checkpoint.
+
+    Raises:
+        UsageError: it is damaged.
+    """
+    recipe = None if path is None else read_saved(path).get("recipe")
     return recipe if isinstance(recipe, dict) else None
 
 

@@ -1,13 +1,13 @@
 """Job: options of a run with every default, file and recipe resolved."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.options.run import ModelOptions, OpenOptions
 from videoswin_cli.options.training import FinetuneOptions
-from videoswin_cli.training.checkpoint import read_recipe_of
+from videoswin_cli.training.checkpoint import read_recipe_of, read_saved
 from videoswin_cli.training.found_clips import Source
 from videoswin_cli.training.recipe import (
     Layer,
@@ -53,6 +53,7 @@ def resolve_options(
     state = _find_state(out, options)
     if state is None and options.resume:
         notice(f"no {out / STATE} to resume: starting anew")
+    weights, scratch = _find_start(options, state)
     layers = _layers(options, state)
     recipe = merge_recipe(layers)
     given = {key for _, keys in layers for key in keys}
@@ -71,9 +72,9 @@ def resolve_options(
         ),
         recipe=recipe,
         # The study behind them is of fine-tuning.
-        free_keys=frozenset() if options.scratch else SIZED_KEYS - given,
-        weights=options.weights,
-        scratch=options.scratch,
+        free_keys=frozenset() if scratch else SIZED_KEYS - given,
+        weights=weights,
+        scratch=scratch,
         out=out,
         resume=state,
         device=options.device,
@@ -110,6 +111,21 @@ def _find_state(out: Path | None, options: FinetuneOptions) -> Path | None:
     if not options.resume or out is None or not (out / STATE).exists():
         return None
     return out / STATE
+
+
+def _find_start(options: FinetuneOptions, state: Path | None) -> tuple[ModelOptions, bool]:
+    """Start weights, by default those of the resumed run, and whether it starts from scratch."""
+    asked = options.weights
+    if state is None or asked.model is not None:
+        return asked, options.scratch
+    saved = read_saved(state)
+    start, weights_set = saved.get("start"), saved.get("weights_set")
+    if not isinstance(start, str):
+        return asked, options.scratch
+    if asked.weights_set is None and asked.checkpoint is None and isinstance(weights_set, str):
+        asked = replace(asked, weights_set=weights_set)
+    scratch = options.scratch or ("weights_sha256" in saved and saved["weights_sha256"] is None)
+    return replace(asked, model=start), scratch
 
 
 def _layers(options: FinetuneOptions, state: Path | None) -> list[Layer]:
