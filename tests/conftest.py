@@ -7,6 +7,8 @@ from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core: threads would be in each other's way
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Threads that wait for others spin, and take the core from a process that would compute on it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 from plain_machine import make_home

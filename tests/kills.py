@@ -1,5 +1,6 @@
 """Actions that die at the N-th change of a name or a length in a folder, and are started again."""
 
+import gc
 import os
 import sys
 import traceback
@@ -31,6 +32,7 @@ def run_apart(action: Callable[[], None], folder: Path, *, kill_at: int = 0) -> 
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     status = 1
+    gc.disable()  # it writes to every object, and so copies all memory
     try:
         _die_at(kill_at, folder)
         action()

@@ -3,6 +3,8 @@
 The network is a stub: what is tried is the order of what is written. `tests/cli` kills real runs.
 """
 
+import importlib
+import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from fault_server import serve
 from kills import kill_everywhere
 from typer.testing import CliRunner
 
+import videoswin_cli
 from videoswin_cli.cli.app import app
 from videoswin_cli.data.view_dataset import FailedVideo
 from videoswin_cli.data.window_dataset import Begun
@@ -31,6 +34,14 @@ pytestmark = pytest.mark.skipif(not hasattr(sys, "addaudithook") or sys.platform
 
 NAMES = ("a.mp4", "bad.mp4", "sub/c.mp4")
 FAILED = 3  # exit status: done, but some videos failed
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imported() -> None:
+    """All modules, so that not each of hundreds of forked processes imports them."""
+    for module in pkgutil.walk_packages(videoswin_cli.__path__, "videoswin_cli."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
 
 
 @pytest.fixture(scope="module")
