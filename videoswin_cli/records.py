@@ -200,6 +200,42 @@ class WindowPrediction:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ActionSegment:
+    """Stretch of a video in which one class was seen. Times are in seconds of the player."""
+
+    start: float
+    end: float
+    label: str
+    index: int  # of the class
+    mean: float  # probability over its windows
+    peak: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnreadSpan:
+    """Stretch of a video that could not be decoded."""
+
+    start: float  # s
+    end: float  # s
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """What was seen when in a video, or the reason why nothing is known of it."""
+
+    path: str
+    model: str
+    duration: float = 0.0  # s, from the first frame's start to the last one's end
+    window: float = 0.0  # s that one window spans
+    stride: float = 0.0  # s from one window to the next
+    segments: tuple[ActionSegment, ...] = ()  # by start, then class index
+    gaps: tuple[UnreadSpan, ...] = ()
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class PredictSummary:
     """Summary of a run of `videoswin predict`."""
 
