@@ -1,7 +1,6 @@
 """Fixtures for several test files."""
 
 import os
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,16 +23,20 @@ THOROUGH = {
     for line in (TESTS / "thorough.txt").read_text(encoding="utf-8").splitlines()
     if line and not line.startswith("#")
 }
+LONGEST = (  # files that take more than half a minute
+    *("tasks/test_kills.py", "data/test_workers.py", "cli/test_extract.py", "cli/test_eval.py"),
+    *("cli/test_finetune.py", "training/test_stops.py", "cli/test_predict.py"),
+    *("model/test_swin3d.py", "test_end_to_end.py", "cli/test_finetune_resumed.py"),
+)
 VIDEOS = ("demo.mp4", "test.avi", "test.mp4", "example.avi")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `thorough.txt` lists, and begin with the files that have most of it.
+    """Mark what `thorough.txt` lists, and begin with the longest files.
 
     A file is run by one process: a long one that comes last would leave the other without work.
     """
-    weight = Counter(entry.partition("::")[0] for entry in THOROUGH)
-    items.sort(key=lambda item: -weight[item.path.relative_to(TESTS).as_posix()])
+    items.sort(key=lambda item: item.path.relative_to(TESTS).as_posix() not in LONGEST)
     for item in items:
         name = getattr(item, "originalname", item.name)
         if f"{item.path.relative_to(TESTS).as_posix()}::{name}" in THOROUGH:

@@ -8,9 +8,10 @@ import pytest
 from few_clips import train, write_few
 from notices import Notices
 
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import UsageError, VideoSwinError
 from videoswin_cli.training.result import FinetuneResult
 from videoswin_cli.training.train_log import TrainLog
+from videoswin_cli.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +47,24 @@ def test_the_log_has_every_message_and_goes_on(
     assert messages(done.folder) == [*notices.texts, *more.texts]
 
 
-def test_the_log_has_the_error_that_ended_the_run(few: Path, tmp_path: Path) -> None:
+def test_the_log_has_the_error_that_ended_the_run(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise VideoSwinError("the disk is full")
+
+    monkeypatch.setattr(Trainer, "run", fail)
+    with pytest.raises(VideoSwinError, match="full"):
+        train(few, tmp_path / "o")
+    assert messages(tmp_path / "o")[-1] == "error: the disk is full"
+
+
+def test_a_call_that_is_refused_leaves_the_log_alone(few: Path, tmp_path: Path) -> None:
     train(few, tmp_path / "o")
     before = messages(tmp_path / "o")
-    with pytest.raises(UsageError, match="recipe was"):
+    with pytest.raises(UsageError, match=r"recipe was \{'lr': 0.02\}, now \{'lr': 0.5\}"):
         train(few, tmp_path / "o", "lr=0.5")
-    added = messages(tmp_path / "o")[len(before) :]
-    assert added[-1].startswith("error: ")
-    assert "recipe was {'lr': 0.02}, now {'lr': 0.5}" in added[-1]
+    assert messages(tmp_path / "o") == before
 
 
 def test_messages_stay_in_their_line(tmp_path: Path) -> None:
