@@ -84,6 +84,14 @@ def nodecord(session: nox.Session) -> None:
 
 
 @nox.session
+def loggers(session: nox.Session) -> None:
+    """Curves of a training for Weights & Biases and MLflow, without a network."""
+    session.install("-c", "constraints.txt", "-e", ".[dev]")
+    session.install("wandb", "mlflow")
+    session.run("pytest", "-n", "0", "tests/training/test_loggers.py", *session.posargs)
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """The wheel and the sdist in `build/dist`; the wheel runs from another folder."""
     session.install("build")

@@ -138,6 +138,7 @@ def finetune(
     out: Path | None | str = None,
     resume: bool = False,
     resume_from: Path | None | str = None,
+    log: tuple[Literal['tensorboard', 'wandb', 'mlflow'], ...] | None | str | float = None,
     device: str = 'auto',
     decoder: Literal['auto', 'decord', 'pyav'] = 'auto',
     stream: int | None = None,

@@ -99,7 +99,7 @@ def test_curves_for_tensorboard_are_those_of_the_table(
     top1 = events.Scalars("epoch/top1")
     assert [event.value for event in top1] == pytest.approx([float(row["top1"]) for row in rows])
 
-    monkeypatch.setattr("videoswin_cli.training.tensorboard.find_spec", lambda name: None)
+    monkeypatch.setattr("videoswin_cli.training.loggers.find_spec", lambda name: None)
     out = tmp_path / "without"
     assert run("finetune", data, "--model", tiny, "--out", out, *QUICK).exit_code == 0
     assert not list(out.glob("events*"))

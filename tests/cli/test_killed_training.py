@@ -9,15 +9,14 @@ from typer.testing import CliRunner
 
 from videoswin_cli.cli.app import app
 from videoswin_cli.training import run_folder
-from videoswin_cli.training.tensorboard import ScalarWriter
+from videoswin_cli.training.loggers import ScalarWriter
 
 
 @pytest.mark.slow  # some sixty trainings
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
 def test_a_training(data: Path, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        run_folder, "open_writer", lambda *_, **__: ScalarWriter()
-    )  # names with times
+    # The names of its files hold times.
+    monkeypatch.setattr(run_folder, "open_loggers", lambda *_, **__: ScalarWriter())
 
     def action(folder: Path) -> None:
         options = ("--epochs", 1, "--workers", 0, "--set", "lr=0.02", "--set", "scale_lr=false")

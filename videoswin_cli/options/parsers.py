@@ -1,11 +1,13 @@
 """Values of options that are written as text: times, shards, strides, rates."""
 
 import re
-from typing import Literal
+from typing import Literal, get_args
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.ranges import shown
 from videoswin_cli.records import Shard, Stride
+
+Logger = Literal["tensorboard", "wandb", "mlflow"]
 
 EXPECTED_TIME = "seconds, or MM:SS or HH:MM:SS.mmm, such as 1:02.5"
 
@@ -109,6 +111,22 @@ def parse_topk(text: str) -> tuple[int, ...]:
     if not re.fullmatch(r"[1-9][0-9]{0,5}(,[1-9][0-9]{0,5}){0,19}", text):
         raise UsageError(f"--topk {shown(text)}: expected up to 20 numbers below 1000000, like 1,5")
     return tuple(dict.fromkeys(int(part) for part in text.split(",")))
+
+
+def parse_loggers(text: str) -> tuple[str, ...]:
+    """`tensorboard,wandb` are two loggers; `none` is none.
+
+    Raises:
+        UsageError: another name.
+    """
+    names = text.split(",")
+    unknown = [name for name in names if name not in get_args(Logger)]
+    if unknown and text != "none":
+        raise UsageError(
+            f"--log {shown(text)}: expected {', '.join(get_args(Logger))} or none",
+            hint="several are separated by commas",
+        )
+    return () if unknown else tuple(names)
 
 
 def parse_stage(text: str) -> int | None:

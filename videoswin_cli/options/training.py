@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.options.fields import check_options, option
+from videoswin_cli.options.parsers import Logger, parse_loggers
 from videoswin_cli.options.run import (
     MAX_BATCH_SIZE,
     ModelOptions,
@@ -164,6 +165,13 @@ class FinetuneOptions:
     )
     resume_from: Path | None = option(
         None, "Continue the run of this state.pt, in --out.", metavar="FILE"
+    )
+    log: tuple[Logger, ...] | None = option(
+        None,
+        "Where curves go besides metrics.csv: tensorboard, wandb, mlflow, or none.",
+        metavar="NAME,NAME",
+        parse=parse_loggers,
+        shown_default="tensorboard where it is installed",
     )
     device: str = device_option()
     opening: OpenOptions = field(default_factory=OpenOptions)

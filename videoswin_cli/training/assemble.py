@@ -78,7 +78,7 @@ def assemble_trainer(job: Job, setup: TrainingSetup, world: World, reporter: Rep
         world=world,
         notice=reporter.notice,
     )
-    folder = RunFolder(job.out, description, world)
+    folder = RunFolder(job.out, description, world, loggers=job.loggers)
     return Trainer(
         setup, start.model, inputs, stepper, folder=folder, world=world, reporter=reporter
     )

@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from videoswin_cli.errors import UsageError
+from videoswin_cli.options.parsers import Logger
 from videoswin_cli.options.run import ModelOptions, OpenOptions
 from videoswin_cli.options.training import FinetuneOptions
 from videoswin_cli.training.checkpoint import read_recipe_of, read_saved
 from videoswin_cli.training.found_clips import Source
+from videoswin_cli.training.loggers import choose_loggers
 from videoswin_cli.training.recipe import (
     Layer,
     Recipe,
@@ -32,6 +34,7 @@ class Job:
     weights: ModelOptions
     scratch: bool
     out: Path
+    loggers: tuple[Logger, ...]
     resume: Path | None  # state of the run to be resumed
     device: str
     opening: OpenOptions
@@ -76,6 +79,7 @@ def resolve_options(
         weights=weights,
         scratch=scratch,
         out=out,
+        loggers=choose_loggers(options.log),
         resume=state,
         device=options.device,
         opening=options.opening,

@@ -19,10 +19,11 @@ from videoswin_cli.io.atomic import (
 )
 from videoswin_cli.io.visible import visible
 from videoswin_cli.model.loading import LoadedModel, save
+from videoswin_cli.options.parsers import Logger
 from videoswin_cli.training.checkpoint import Progress, save_checkpoint
 from videoswin_cli.training.examples import Examples
+from videoswin_cli.training.loggers import ScalarWriter, open_loggers
 from videoswin_cli.training.recipe import Recipe, to_yaml
-from videoswin_cli.training.tensorboard import ScalarWriter, open_writer
 
 STATE = "state.pt"
 BEST = "best.safetensors"
@@ -89,8 +90,11 @@ class RunFolder:
     Each method raises VideoSwinError where the disk is full.
     """
 
-    def __init__(self, path: Path, description: Description, world: World) -> None:
+    def __init__(
+        self, path: Path, description: Description, world: World, *, loggers: Sequence[Logger]
+    ) -> None:
         self.path = path
+        self._loggers = loggers
         self.description = description  # what must be the same for a run to be resumed
         self._world = world
         self._scalars = ScalarWriter()
@@ -116,9 +120,10 @@ class RunFolder:
         write_csv(self.path / "splits.csv", columns, rows)
 
     def open_scalars(self, step: int) -> None:
-        """Begin the curves of TensorBoard that come after so many steps."""
+        """Begin the curves that come after so many steps."""
         if self._world.is_main:
-            self._scalars = open_writer(self.path, step=step)
+            config = self.description["recipe"] | {"start": self.description["start"]}
+            self._scalars = open_loggers(self.path, self._loggers, step=step, config=config)
 
     def write_scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
         """Scalars called GROUP/NAME after so many steps."""
@@ -154,5 +159,5 @@ class RunFolder:
             write_csv(self.path / "metrics.csv", names, table)
 
     def close(self) -> None:
-        """Close the curves of TensorBoard."""
+        """Close the curves."""
         self._scalars.close()
