@@ -222,7 +222,7 @@ class UnreadSpan:
 
 @dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """What was seen when in a video, or the reason why nothing is known of it."""
+    """Segments of a video by time, or the reason why there are none."""
 
     path: str
     model: str

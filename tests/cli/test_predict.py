@@ -512,6 +512,7 @@ def test_three_processes_print_what_one_prints(tiny: str, clips: Path, tmp_path:
     assert done.stdout == expected.stdout
 
 
+@pytest.mark.slow  # twelve seconds for a process without a video; three share videos above
 def test_more_processes_than_videos_and_a_file(tiny: str, clips: Path, tmp_path: Path) -> None:
     paths = (clips / "b.mp4", clips / "a [1].mp4")
     args = ("predict", *paths, "--model", tiny, "--format", "jsonl", "--out", tmp_path / "o")

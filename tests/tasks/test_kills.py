@@ -132,7 +132,7 @@ slow = pytest.mark.slow
 @pytest.mark.parametrize(
     "out",
     [
-        "f.npy",
+        pytest.param("f.npy", marks=slow),  # over an old one below
         pytest.param("f.npz", marks=slow),
         pytest.param("f.safetensors", marks=slow),
         "f/",
