@@ -160,7 +160,8 @@ def test_a_linear_probe_runs_the_backbone_once(
         return seen[-1]
 
     monkeypatch.setattr(InferencePlan, "pool", counted)
-    plain = ("--set", "head_dropout=0", "--set", "lr=0.05", "--set", "clip_grad_norm=0")
+    plain = ("--set", "head_dropout=0", "--set", "lr=0.05", "--set", "clip_grad_norm=0",
+             "--set", "test_views=none")  # fmt: skip
     out = tmp_path / "o"
     command = ("finetune", data, "--model", tiny, "--out", out, "--freeze", "backbone", *QUICK)
     result = run(*command, *plain, "--epochs", 40, "--batch-size", 24)

@@ -30,6 +30,8 @@ class TrainingOutcome:
     val_clips: int
     val_counts: tuple[int, ...]  # validation clips of each class
     confusions: Sequence[tuple[int, int, int]]  # true class, predicted class, clips
+    test_views: str | None = None  # CLIPSxCROPS of the test of the best epoch; None: there was none
+    test: float = math.nan  # its top-1 accuracy or mean average precision, percent
 
 
 def describe_outcome(outcome: TrainingOutcome) -> str:
@@ -74,6 +76,11 @@ def _quality(outcome: TrainingOutcome) -> Iterator[str]:
             yield "That may be luck: it is not surely better than guessing."
         if failed := clips - sum(count for *_, count in outcome.confusions):
             yield f"{_clips(failed)} could not be read and count as wrong."
+    if outcome.test_views is not None:
+        metric = "mean average precision" if outcome.multi_label else "top-1"
+        yield (
+            f"The test with {outcome.test_views} views of each clip: {metric} {outcome.test:.1f} %."
+        )
     if len(outcome.rows) > 1:
         yield "The epoch was chosen by these clips, so new clips may do a little worse."
 

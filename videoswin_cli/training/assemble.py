@@ -31,6 +31,8 @@ from videoswin_cli.training.targets import Targets
 from videoswin_cli.training.trainer import Trainer
 from videoswin_cli.version import __version__
 
+_MAY_DIFFER = ("save_minutes", "test_views")  # keys of the recipe that no weights depend on
+
 
 def assemble_trainer(job: Job, setup: TrainingSetup, world: World, reporter: Reporter) -> Trainer:
     """Load the start weights and make what trains them; nothing is written.
@@ -123,7 +125,7 @@ def _make_loss(setup: TrainingSetup) -> Loss:
 def _describe(job: Job, setup: TrainingSetup, start: Initialized, world: World) -> Description:
     """Description of the run, which must be the same for it to be resumed."""
     examples = setup.examples
-    kept = {key: value for key, value in asdict(setup.recipe).items() if key != "save_minutes"}
+    kept = {key: value for key, value in asdict(setup.recipe).items() if key not in _MAY_DIFFER}
     return {
         "start": job.weights.name,
         "weights_sha256": None if job.scratch else hash_file(start.model.weights),

@@ -19,9 +19,9 @@ from videoswin_cli.model.unpickling import UnreadableError
 
 _HINT = "give the state.pt that a run left in its folder"
 _OTHER = (
-    "a run is resumed with its data, its recipe and as many processes; only more --epochs, --set "
-    "patience and --set save_minutes may change; for anything else choose another --out, and start "
-    "there from its last.safetensors if it has one"
+    "a run is resumed with its data, its recipe and as many processes; only epochs (more), "
+    "patience, save_minutes and test_views may change; for anything else choose another --out, and "
+    "start there from its last.safetensors if it has one"
 )
 START_ANEW = (
     "it cannot be resumed: start from its last whole epoch, with --model last.safetensors of its "

@@ -18,7 +18,7 @@ from videoswin_cli.options.training import FinetuneOptions
 from videoswin_cli.training.assemble import assemble_trainer
 from videoswin_cli.training.job import Job, resolve_options
 from videoswin_cli.training.preparation import prepare
-from videoswin_cli.training.result import FAILED, FinetuneResult, describe_result
+from videoswin_cli.training.result import FAILED, FinetuneResult, describe_result, describe_test
 from videoswin_cli.training.run_folder import check_output, lock_folder
 from videoswin_cli.training.train_log import TrainLog
 
@@ -80,11 +80,16 @@ def _run(job: Job, log: TrainLog, world: World) -> FinetuneResult:
         if job.resume is not None:
             trainer.restore(job.resume)
         trainer.write_files()
-        interrupted = trainer.run()
+        interrupted, test = trainer.run(), None
+        if setup.test_views is not None and not interrupted:
+            found = trainer.test(setup.test_views)
+            interrupted = found is None
+            test = None if found is None else describe_test(found, setup.test_views)
         result = describe_result(
             trainer,
             start=job.weights.name,
             interrupted=interrupted,
+            test=test,
             started=started,
             seconds=time.monotonic() - begun,
         )

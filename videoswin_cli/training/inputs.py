@@ -21,7 +21,7 @@ from videoswin_cli.engine.forward import forward_videos
 from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.model.network import TrainableNetwork, VideoNetwork, plan_on_cpu
 from videoswin_cli.options.run import OpenOptions
-from videoswin_cli.records import InputProtocol, ListedVideo
+from videoswin_cli.records import InputProtocol, ListedVideo, Views
 from videoswin_cli.training.initialize import train_mode
 
 _NEWS_SECONDS = 30.0  # between two messages on the progress of the features
@@ -36,7 +36,7 @@ class CachedClip:
 
 
 Item = TrainingClip | CachedClip | FailedVideo
-Logits = Generator[Tensor | FailedVideo, None, None]  # (classes,), float32
+Logits = Generator[Tensor | FailedVideo, None, None]  # (views, classes), float32
 
 
 class Inputs(Protocol):
@@ -44,6 +44,7 @@ class Inputs(Protocol):
 
     trained: nn.Module  # takes a batch, gives logits (B, classes)
     source: ItemSource[Item]
+    reading: "EvalLoader"
     workers: int  # processes that make the items
     device: torch.device  # of the batches
 
@@ -54,7 +55,7 @@ class Inputs(Protocol):
         """The precision to compute in."""
 
     def logits(self, clips: Sequence[ListedVideo]) -> Logits:
-        """Logits (classes,), float32, of each clip: one centre view of the middle clip."""
+        """Logits (1, classes), float32, of each clip: one centre view of the middle clip."""
 
 
 def mark_classes(clips: Sequence[ListedVideo], classes: int) -> Tensor:
@@ -83,9 +84,17 @@ class EvalLoader:
         return torch.autocast(self.runtime.device.type, self.dtype)
 
     def outputs(
-        self, clips: Sequence[ListedVideo], network: VideoNetwork, *, pooled: bool = False
+        self,
+        clips: Sequence[ListedVideo],
+        network: VideoNetwork,
+        *,
+        views: Views | None = None,
+        pooled: bool = False,
     ) -> Generator[Tensor | FailedVideo, None, None]:
-        """Logits, or pooled features, of one centre view of the middle clip of each, float32."""
+        """Logits, or pooled features, (views, ...) float32 of each clip.
+
+        Without `views` of one: the centre of the middle clip.
+        """
         if self.runtime.on_cpu and self.dtype == torch.float32:
             network = plan_on_cpu(network)
         compute = network.pool if pooled else network
@@ -95,8 +104,12 @@ class EvalLoader:
                 return compute(views).float()
 
         parts = [clip.part for clip in clips]
-        views = resolve_views("1x1", self.sampling)
-        dataset = ViewDataset(parts, protocol=self.sampling, views=views, opening=self.opening)
+        dataset = ViewDataset(
+            parts,
+            protocol=self.sampling,
+            views=views or resolve_views("1x1", self.sampling),
+            opening=self.opening,
+        )
         outputs = forward_videos(
             load_in_workers(
                 dataset,
@@ -111,7 +124,7 @@ class EvalLoader:
         )
         with closing(outputs):
             for output in outputs:
-                yield output if isinstance(output, FailedVideo) else output.outputs[0]
+                yield output if isinstance(output, FailedVideo) else output.outputs
 
 
 class ClipInputs:
@@ -131,7 +144,7 @@ class ClipInputs:
         self.workers = reading.workers
         self.device = reading.runtime.device
         self.autocast = reading.autocast
-        self._reading = reading
+        self.reading = reading
         self.source: ItemSource[Item] = TrainingClips(
             [clip.part for clip in clips],
             protocol=reading.sampling,
@@ -141,7 +154,7 @@ class ClipInputs:
         )
 
     def batch(self, items: Sequence[Item]) -> Tensor:
-        sampling = self._reading.sampling
+        sampling = self.reading.sampling
         side, count = sampling.crop_size, sampling.clip_frames
         nothing = torch.zeros((1, count, side, side, 3), dtype=torch.uint8)
         clips = [item.frames for item in items if isinstance(item, TrainingClip)]
@@ -155,7 +168,7 @@ class ClipInputs:
 
     def logits(self, clips: Sequence[ListedVideo]) -> Logits:
         self.trained.eval()
-        with closing(self._reading.outputs(clips, self._network)) as outputs:
+        with closing(self.reading.outputs(clips, self._network)) as outputs:
             yield from outputs
         train_mode(self.trained)
 
@@ -174,6 +187,7 @@ class FeatureInputs:
         notice: Callable[[str], None],
     ) -> None:
         self.trained: nn.Module = _Classifier(network)
+        self.reading = reading
         self.workers = 0
         self.autocast = nullcontext
         self.device = reading.runtime.device
@@ -195,7 +209,7 @@ class FeatureInputs:
                 yield found
             else:
                 with torch.no_grad():
-                    yield self.trained(found[None].to(self.device))[0].float().cpu()
+                    yield self.trained(found[None].to(self.device)).float().cpu()
         self.trained.train()
 
 
@@ -248,7 +262,7 @@ def _compute_features(
     told = time.monotonic()
     with closing(reading.outputs(mine, network, pooled=True)) as outputs:
         for clip, output in zip(mine, outputs, strict=True):
-            found.append((clip.path, output))
+            found.append((clip.path, output if isinstance(output, FailedVideo) else output[0]))
             if time.monotonic() - told > _NEWS_SECONDS:
                 told = time.monotonic()
                 notice(f"features of {len(found) * world.size} of {len(clips)} clips")

@@ -7,6 +7,7 @@ import torch
 
 from videoswin_cli.data.augment import Augmentation
 from videoswin_cli.data.directions import Flips, choose_flips
+from videoswin_cli.data.views import resolve_views
 from videoswin_cli.data.workers import count_workers
 from videoswin_cli.engine.distributed import World, find_world
 from videoswin_cli.engine.precision import is_fast_in_bf16
@@ -15,7 +16,7 @@ from videoswin_cli.engine.runtime import DTYPES, Runtime
 from videoswin_cli.errors import DeviceError
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.options.run import Precision
-from videoswin_cli.records import InputProtocol
+from videoswin_cli.records import InputProtocol, Views
 from videoswin_cli.training.examples import (
     Examples,
     describe_examples,
@@ -43,6 +44,7 @@ class TrainingSetup:
     plan: Plan
     spec: ModelSpec  # of the model to be
     flips: Flips
+    test_views: Views | None  # of the test at the end; None: there is none
 
     @property
     def recipe(self) -> Recipe:
@@ -61,6 +63,7 @@ def prepare(job: Job, reporter: Reporter) -> TrainingSetup:
     split_examples(found, val_share=job.source.val_share, seed=recipe.seed)  # refuses early
     spec = spec_for(job.weights.name, recipe, found.classes, name=job.out.name, scratch=job.scratch)
     flips = _settle_flips(recipe, found.classes)
+    test_views = _settle_test(recipe, spec.protocol)
     found = leave_out_broken(
         found, opening=job.opening, workers=job.workers, notice=reporter.notice
     )
@@ -84,7 +87,9 @@ def prepare(job: Job, reporter: Reporter) -> TrainingSetup:
         reporter.notice(text)
     reporter.notice(flips.reason)
     reporter.notice(_describe_clips(spec.protocol))
-    return TrainingSetup(examples=examples, plan=plan, spec=spec, flips=flips)
+    return TrainingSetup(
+        examples=examples, plan=plan, spec=spec, flips=flips, test_views=test_views
+    )
 
 
 def _settle_flips(recipe: Recipe, classes: Sequence[str]) -> Flips:
@@ -95,6 +100,14 @@ def _settle_flips(recipe: Recipe, classes: Sequence[str]) -> Flips:
             "once, without augmentation",
         )
     return choose_flips(recipe.flip, classes)
+
+
+def _settle_test(recipe: Recipe, sampling: InputProtocol) -> Views | None:
+    """Views of the test at the end; None where they are those of every validation."""
+    if recipe.test_views == "none":
+        return None
+    views = resolve_views(recipe.test_views, sampling)
+    return None if views == resolve_views("1x1", sampling) else views
 
 
 def _describe_clips(sampling: InputProtocol) -> str:

@@ -62,6 +62,7 @@ class Recipe:
     seed: int
     deterministic: bool
     save_minutes: float
+    test_views: str
 
     @property
     def frozen_stages(self) -> int | None:

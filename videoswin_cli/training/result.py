@@ -8,18 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from videoswin_cli.engine.metrics import confusions
 from videoswin_cli.io.atomic import atomic_write, to_json
-from videoswin_cli.records import METRIC_NAMES
+from videoswin_cli.records import METRIC_NAMES, Views
 from videoswin_cli.report.curves import draw_confusion, draw_curves
 from videoswin_cli.report.failures import write_failures
 from videoswin_cli.report.training import TrainingOutcome, describe_outcome
 from videoswin_cli.training.recipe import Recipe
 from videoswin_cli.training.run_folder import BEST
 from videoswin_cli.training.trainer import Trainer
+from videoswin_cli.training.validation import Validation
 from videoswin_cli.version import __version__
 
 FAILED = "failed.jsonl"
 _RESULT = "result.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalTest:
+    """Test of the best epoch at the end, with several views of each validation clip."""
+
+    views: str  # CLIPSxCROPS
+    metrics: Mapping[str, float]  # percent
+    confusions: tuple[tuple[int, int, int], ...]  # true class, predicted class, clips
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +50,7 @@ class FinetuneResult:
     epochs: tuple[Mapping[str, int | float], ...]  # rows of metrics.csv
     losses: tuple[float, ...]  # of each training step; NaN: no clip could be read
     confusions: tuple[tuple[int, int, int], ...]  # true class, predicted class, clips
+    test: FinalTest | None  # None: `test_views` of the recipe asks for none beyond the validation
     failed: tuple[tuple[str, str], ...]  # path and reason of clips that could not be read
     started: str  # ISO 8601, of the last call, where it was resumed
     seconds: float  # that this call took
@@ -68,6 +80,8 @@ class FinetuneResult:
                 val_clips=self.val_clips,
                 val_counts=self.val_counts,
                 confusions=self.confusions,
+                test_views=None if self.test is None else self.test.views,
+                test=math.nan if self.test is None else next(iter(self.test.metrics.values())),
             )
         )
 
@@ -80,7 +94,8 @@ class FinetuneResult:
         titles = {key: title for key, title in METRIC_NAMES.items() if key in self.epochs[0]}
         draw_curves(folder / "curves.png", self.losses, self.epochs, titles)
         if not self.recipe.multi_label:
-            counts = {(true, predicted): clips for true, predicted, clips in self.confusions}
+            cells = self.confusions if self.test is None else self.test.confusions
+            counts = {(true, predicted): clips for true, predicted, clips in cells}
             draw_confusion(folder / "confusion.png", counts, self.classes)
         if self.failed:
             write_failures(folder / FAILED, self.failed)
@@ -92,7 +107,10 @@ class FinetuneResult:
             "start": self.start,
             "best_epoch": self.best_epoch,
             "epochs": len(self.epochs),
-            "metrics": {k: v if math.isfinite(v) else None for k, v in self.metrics.items()},
+            "metrics": _to_json(self.metrics),
+            "test": None
+            if self.test is None
+            else {"views": self.test.views, "metrics": _to_json(self.test.metrics)},
             "classes": len(self.classes),
             "train_clips": self.train_clips,
             "val_clips": self.val_clips,
@@ -102,8 +120,28 @@ class FinetuneResult:
         }
 
 
+def _to_json(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    return {key: value if math.isfinite(value) else None for key, value in metrics.items()}
+
+
+def describe_test(found: Validation, views: Views) -> FinalTest:
+    """Record of a test with these views."""
+    counts = confusions(found.videos)
+    return FinalTest(
+        views=str(views),
+        metrics=found.metrics,
+        confusions=tuple((true, got, n) for (true, got), n in counts.items()),
+    )
+
+
 def describe_result(
-    trainer: Trainer, *, start: str, interrupted: bool, started: str, seconds: float
+    trainer: Trainer,
+    *,
+    start: str,
+    test: FinalTest | None,
+    interrupted: bool,
+    started: str,
+    seconds: float,
 ) -> FinetuneResult:
     """Result of a run whose trainer is done, or was interrupted."""
     examples, progress = trainer.examples, trainer.progress
@@ -123,6 +161,7 @@ def describe_result(
         epochs=tuple(progress.epochs),
         losses=tuple(progress.losses),
         confusions=tuple(progress.confusions),
+        test=test,
         failed=(*examples.broken, *failures),
         started=started,
         seconds=seconds,

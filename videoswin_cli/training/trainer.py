@@ -13,8 +13,8 @@ from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.metrics import confusions
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.errors import UsageError, VideoSwinError
-from videoswin_cli.model.loading import LoadedModel
-from videoswin_cli.records import METRIC_NAMES
+from videoswin_cli.model.loading import LoadedModel, load
+from videoswin_cli.records import METRIC_NAMES, Views
 from videoswin_cli.training.checkpoint import Progress, load_checkpoint, read_recipe_of
 from videoswin_cli.training.checkpoint_checks import check_optimizer, check_scaler, check_weights
 from videoswin_cli.training.due import Due, find_due, find_wait, is_validated
@@ -135,7 +135,7 @@ class Trainer:
         recipe = self.plan.recipe
         with self._averaged():
             found = validate(
-                self._inputs,
+                self._inputs.logits,
                 self.examples.val,
                 self._world,
                 classes=len(self.examples.classes),
@@ -158,6 +158,28 @@ class Trainer:
         self.save()  # first: the files follow from it, should this be the last that is done
         self._write_epoch()
         return True
+
+    def test(self, views: Views) -> Validation | None:
+        """Metrics of the best epoch's weights with these views of each validation clip.
+
+        Returns:
+            None where a signal stopped it.
+        """
+        self._reporter.notice(
+            f"testing the best epoch with {views} views of each of {len(self.examples.val)} clips"
+        )
+        self._world.wait()  # the main process has written it
+        reading = self._inputs.reading
+        network = load(str(self.folder / BEST)).network.to(reading.runtime.device).eval()
+        with catch_signals() as caught:
+            return validate(
+                lambda clips: reading.outputs(clips, network, views=views),
+                self.examples.val,
+                self._world,
+                classes=len(self.examples.classes),
+                multi_label=self.plan.recipe.multi_label,
+                stopped=lambda: self._agree(caught())[0],
+            )
 
     def save(self) -> None:
         """Write state.pt; all processes must be here.

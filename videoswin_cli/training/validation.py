@@ -18,7 +18,7 @@ from videoswin_cli.engine.metrics import (
     video_average_precision,
 )
 from videoswin_cli.records import ListedVideo
-from videoswin_cli.training.inputs import Inputs, mark_classes
+from videoswin_cli.training.inputs import Logits, mark_classes
 from videoswin_cli.training.loss import Loss
 
 _TOP = 5
@@ -40,7 +40,7 @@ class Validation:
 
 
 def validate(
-    inputs: Inputs,
+    read: Callable[[Sequence[ListedVideo]], Logits],
     clips: Sequence[ListedVideo],
     world: World,
     *,
@@ -53,7 +53,7 @@ def validate(
     A failed clip counts as wrong, or as what has no class at all.
 
     Args:
-        inputs: compute the logits of the clips.
+        read: the logits of clips.
         clips: of which each process looks at its share.
         world: that validate together.
         classes: their number.
@@ -67,7 +67,7 @@ def validate(
     every = _STOP_EVERY if world.size > 1 else 1
     loss = Loss(multi_label=multi_label, label_smoothing=0.0, class_weights=None)
     scored = []
-    with closing(inputs.logits(mine)) as outputs:
+    with closing(read(mine)) as outputs:
         for number, (clip, logits) in enumerate(zip(mine, outputs, strict=True)):
             # Every process has this many clips, and some have one more.
             if number < len(clips) // world.size and number % every == 0 and stopped():
@@ -88,14 +88,14 @@ def validate(
 def _score(
     clip: ListedVideo, logits: Tensor | FailedVideo, loss: Loss, *, multi_label: bool
 ) -> tuple[ScoredVideo, float]:
-    """Ranked classes and loss of a clip; of one that failed, neither."""
+    """Ranked classes and loss of a clip of logits (views, classes); of one that failed, neither."""
     assert clip.label is not None
     if isinstance(logits, FailedVideo):
         failed = ScoredVideo(
             path=clip.path, label=clip.label, more_labels=clip.more_labels, error=logits.reason
         )
         return failed, 0.0
-    probs = average_views(logits[None], multi_label=multi_label).float().numpy()
+    probs = average_views(logits, multi_label=multi_label).float().numpy()
     top = rank_scores(probs, k=_TOP)
     video = ScoredVideo(
         path=clip.path,
@@ -105,7 +105,7 @@ def _score(
         top_probs=tuple(float(probs[i]) for i in top),
         scores=probs,
     )
-    return video, float(loss(logits[None], mark_classes([clip], len(probs))))
+    return video, float(loss(logits.mean(dim=0, keepdim=True), mark_classes([clip], len(probs))))
 
 
 def _accuracies(videos: Sequence[ScoredVideo], classes: int) -> dict[str, float]:
