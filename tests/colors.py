@@ -12,7 +12,10 @@ from videoswin_cli.model.checkpoint import read_checkpoint
 from videoswin_cli.model.torch_files import load_torch
 
 CLASSES = ("green", "red", "walk")
-QUICK = ("--epochs", 2, "--workers", 0, "--set", "lr=0.02", "--set", "scale_lr=false")
+QUICK = (
+    *("--epochs", 2, "--workers", 0, "--set", "lr=0.02", "--set", "scale_lr=false"),
+    *("--set", "test_views=none"),
+)
 
 
 def write_color(path: Path, channel: int, seed: int) -> None:
