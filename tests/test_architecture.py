@@ -163,9 +163,10 @@ def test_each_has_its_home(package: str, homes: set[str]) -> None:
     assert importers_of(package) == homes
 
 
-def test_ffmpeg_is_called_by_the_decoders_and_where_clips_are_made() -> None:
+def test_ffmpeg_is_called_by_the_decoders_and_where_clips_are_made_or_written() -> None:
     assert {name.rpartition("/")[0] for name in importers_of("av")} == {
         "data/decoding",
+        "data/encoding",
         "synthetic",
     }
 
@@ -230,6 +231,7 @@ def test_the_engine_is_imported_where_it_is_used(module: str) -> None:
         "cli",
         "data",
         "data/decoding",
+        "data/encoding",
         "engine",
         "model",
         "model/cpu",

@@ -195,4 +195,5 @@ def predict(
     topk: int = 5,
     average: Literal['prob', 'score'] = 'prob',
     logits: bool = False,
+    annotate: Path | None | str = None,
 ) -> list[Prediction]: ...

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from videoswin_cli.data.inputs import find_inputs
+from videoswin_cli.engine.annotate import check_folder
 from videoswin_cli.engine.progress import Monitor, Silent
 from videoswin_cli.engine.runner import Runner, open_runner
 from videoswin_cli.errors import UsageError
@@ -172,6 +173,8 @@ def predict(
         options, (_MODEL, _run_of(model), _SOURCE, PredictOptions()), function="predict"
     )
     found = find_inputs(_to_texts(paths), source)
+    if wanted.annotate is not None:
+        check_folder(wanted.annotate, found.listed)
     runner = _open(model, chosen, run, with_head=True)
     return list(PredictWorker(options=wanted).compute(runner, found.listed, Monitor()))
 

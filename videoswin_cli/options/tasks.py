@@ -48,6 +48,9 @@ class PredictOptions:
         flags=("--out", "-o"),
         in_python=False,
     )
+    annotate: Path | None = option(
+        None, "Write each video with its classes drawn on it, as DIR/PATH.mp4.", metavar="DIR"
+    )
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -36,6 +36,7 @@ class Clock:
     lost_parts: int  # of the joined streams, those in which decoding cannot start
     begin: int  # packet from which decoding starts
     headless: int  # packets that have nothing to refer to: they come before all access
+    origin: float  # s, stamp of the file at which `times` are 0; of the first of joined streams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,13 @@ def set_clock(facts: Sequence[PacketFacts], timing: Timing) -> Clock:
         lost_parts=sum(not part for part in opened),
         begin=_find_start(facts, parts[0]) or 0,
         headless=headless,
+        origin=_find_origin(facts[order[0]], times[0], timing) if order else 0.0,
     )
+
+
+def _find_origin(first: PacketFacts, time: float, timing: Timing) -> float:
+    stamp = first.dts if first.pts is None else first.pts
+    return 0.0 if stamp is None or timing.tick is None else float(stamp * timing.tick) - time
 
 
 def _split(facts: Sequence[PacketFacts], timing: Timing) -> list[range]:

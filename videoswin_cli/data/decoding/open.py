@@ -54,6 +54,11 @@ class Video:
         self._fallback = fallback  # what reads where decord fails
 
     @property
+    def index(self) -> FrameIndex:
+        """Index of its frames, for those who read more of the file than frames."""
+        return self._index
+
+    @property
     def info(self) -> VideoInfo:
         """Facts of the file. `decoder` is the one in use: ask after reading, auto may switch."""
         clock = self._index.clock

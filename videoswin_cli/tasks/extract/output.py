@@ -3,10 +3,11 @@
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal, get_args
 
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.paths import file_below
 
 OutputKind = Literal[".npy", ".npz", ".safetensors", "folder"]
 
@@ -34,13 +35,8 @@ class Output:
         return (self.path,)
 
     def feature_file(self, path: str) -> Path | None:
-        """File of one video in a folder: its path without what leads out of the folder.
-
-        None where that leaves no name, as of `..`.
-        """
-        parts = PurePosixPath(path.replace(os.sep, "/").replace("://", "/")).parts
-        kept = [part for part in parts if part not in ("/", "//", "..", ".")]
-        return self.path.joinpath(*kept[:-1], f"{kept[-1]}.npy") if kept else None
+        """File of one video in a folder; see `file_below`."""
+        return file_below(self.path, path, ".npy")
 
 
 def parse_output(text: str) -> Output:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from videoswin_cli.engine.annotate import check_folder
 from videoswin_cli.engine.batch_job import Job, run_job
 from videoswin_cli.engine.distributed import find_world
 from videoswin_cli.engine.progress import Monitor, Reporter
@@ -40,6 +41,8 @@ def predict_videos(
         VideoSwinError: the disk is full.
     """
     out = options.out
+    if options.annotate is not None:
+        check_folder(options.annotate, listed)
     if job.resume and (out is None or is_stream(out)):
         raise UsageError("--resume needs --out FILE: that is where finished videos are kept")
     sink = (

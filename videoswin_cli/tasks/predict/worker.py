@@ -2,15 +2,17 @@
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from videoswin_cli.data.view_dataset import FailedVideo
 from videoswin_cli.engine.aggregate import average_views, top_classes
+from videoswin_cli.engine.annotate import annotate
 from videoswin_cli.engine.forward import ViewOutputs
 from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.engine.runner import Runner
 from videoswin_cli.options.tasks import PredictOptions
 from videoswin_cli.records import ListedVideo, Prediction, Stride, VideoPart, WindowPrediction
+from videoswin_cli.report.overlay import paint_prediction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +29,22 @@ class PredictWorker:
         with closing(runner.forward(runner.views(parts, monitor), monitor=monitor)) as outputs:
             for video in videos:
                 output = None if video.file is None else next(outputs)
-                found = self._to_prediction(runner, video, output)
+                found = self._annotate(runner, video, self._to_prediction(runner, video, output))
                 monitor.note(video.path, found.notes)
                 monitor.advance(failed=found.error is not None)
                 yield found
+
+    def _annotate(self, runner: Runner, video: ListedVideo, found: Prediction) -> Prediction:
+        """The prediction, once a video with its classes is written where one is wanted."""
+        if self.options.annotate is None or found.error is not None:
+            return found
+        notes = annotate(
+            video,
+            self.options.annotate,
+            lambda canvas: paint_prediction(found, (canvas.width, canvas.height)),
+            opening=runner.settings.opening,
+        )
+        return replace(found, notes=(*found.notes, *notes))
 
     def _to_prediction(
         self, runner: Runner, video: ListedVideo, output: ViewOutputs | FailedVideo | None
