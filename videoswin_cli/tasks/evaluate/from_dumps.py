@@ -5,17 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from videoswin_cli.engine.dumps import read_dumps
 from videoswin_cli.engine.output_journal import description_of
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.engine.provenance import Description, read_description
+from videoswin_cli.engine.summary import summarise
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.loading import find_chosen
 from videoswin_cli.options.run import ClassifierOptions, RunOptions
 from videoswin_cli.options.source import JobOptions, SourceOptions
 from videoswin_cli.options.tasks import EvalOptions
-from videoswin_cli.tasks.evaluate.dumps import read_dumps
 from videoswin_cli.tasks.evaluate.outputs import check_outputs, write_outputs
-from videoswin_cli.tasks.evaluate.summary import Evaluation, summarise
+from videoswin_cli.tasks.evaluate.summary import Evaluation
 
 if TYPE_CHECKING:
     from videoswin_cli.model.catalog import ModelSpec

@@ -19,14 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from videoswin_cli.engine.metrics import ScoredVideo, rank_scores
-from videoswin_cli.errors import UsageError
-from videoswin_cli.io.atomic import atomic_write, check_no_stream, to_json
-from videoswin_cli.io.csv_text import join_notes, split_notes
-from videoswin_cli.model.rebuilding import Array, RefusedError
-from videoswin_cli.model.torch_files import load_pickle
-from videoswin_cli.model.unpickling import dump_pickle
-from videoswin_cli.tasks.evaluate.dump_checks import (
+from videoswin_cli.engine.dump_checks import (
     RowError,
     check_archive,
     check_arrays,
@@ -34,6 +27,13 @@ from videoswin_cli.tasks.evaluate.dump_checks import (
     check_row,
     check_scores,
 )
+from videoswin_cli.engine.metrics import ScoredVideo, rank_scores
+from videoswin_cli.errors import UsageError
+from videoswin_cli.io.atomic import atomic_write, check_no_stream, to_json
+from videoswin_cli.io.csv_text import join_notes, split_notes
+from videoswin_cli.model.rebuilding import Array, RefusedError
+from videoswin_cli.model.torch_files import load_pickle
+from videoswin_cli.model.unpickling import dump_pickle
 
 DumpFormat = Literal["jsonl", "npz", "pkl"]
 _ARRAYS = (
