@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from videoswin_cli.engine.bootstrap import top1_interval
 from videoswin_cli.engine.metrics import (
     ScoredVideo,
     class_accuracies,
@@ -12,6 +13,7 @@ from videoswin_cli.engine.metrics import (
     topk_accuracy,
     video_average_precision,
 )
+from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.options.tasks import EvalOptions
 from videoswin_cli.records import EvalSummary
@@ -23,8 +25,13 @@ def summarise(
     """Accuracies of the videos, beside the published ones. `classes` is 0 where not known.
 
     Where videos may have several classes, the mean average precision instead.
+
+    Raises:
+        UsageError: an interval of top-1 was requested of such videos.
     """
     several = spec.multi_label if spec else any(video.more_labels for video in videos)
+    if several:
+        check_interval(options)
     failed = sum(video.error is not None for video in videos)
     counted = [v for v in videos if v.error is None] if options.on_error == "skip" else videos
     published: dict[str, float | None] = {}
@@ -57,5 +64,12 @@ def summarise(
         published={key: value for key, value in published.items() if value is not None},
         published_views=f"{spec.protocol.clips}x{spec.protocol.crops}" if spec else None,
         timing=None,
+        interval=top1_interval(counted) if options.ci else None,
         warnings=tuple(warnings),
     )
+
+
+def check_interval(options: EvalOptions) -> None:
+    """Raises UsageError where an interval of top-1 is requested, for videos of several classes."""
+    if options.ci:
+        raise UsageError("--ci is of top-1: these videos may have several classes")

@@ -15,7 +15,7 @@ from videoswin_cli.engine.dumps import dump_format
 from videoswin_cli.engine.metrics import ScoredVideo
 from videoswin_cli.engine.progress import Monitor, Reporter, Silent
 from videoswin_cli.engine.runner import Runner
-from videoswin_cli.engine.summary import summarise
+from videoswin_cli.engine.summary import check_interval, summarise
 from videoswin_cli.errors import DatasetError, MissingInputError, UsageError
 from videoswin_cli.io.atomic import check_writable
 from videoswin_cli.model.loading import FoundModel, LoadedModel
@@ -60,6 +60,8 @@ def evaluate_videos(
     reporter = reporter if world.is_main else Silent()
     if model.spec.multi_label and (options.per_class or options.confusion):
         raise single_label_only()
+    if model.spec.multi_label:
+        check_interval(options)
     check_outputs(options)
     if options.dump is not None:
         dump_format(options.dump)
