@@ -69,6 +69,7 @@ def evaluate(
     topk: tuple[int, ...] | str | float = ...,
     dump: Path | None | str = None,
     out: Path | None | str = None,
+    ci: bool = False,
     on_error: Literal['wrong', 'skip', 'fail'] = 'wrong',
     min_found: float = 0.95,
     resume: bool = False,

@@ -247,6 +247,17 @@ class PredictSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConfidenceInterval:
+    """Interval of an accuracy or a difference of two, by percentiles of a bootstrap."""
+
+    low: float  # percent
+    high: float  # percent
+    level: float  # percent of confidence
+    resamples: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvalSummary:
     """Summary of a run of `videoswin eval`. Accuracies are in percent."""
 
@@ -268,6 +279,7 @@ class EvalSummary:
     published_views: str | None
     timing: Timing | None
     noted: int = 0  # of the listed: with something to note
+    interval: ConfidenceInterval | None = None  # of top-1, where it was requested
     warnings: tuple[str, ...] = ()
 
 

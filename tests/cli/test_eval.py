@@ -19,8 +19,8 @@ from tiny import LABELS
 from typer.testing import Result
 
 from videoswin_cli import predict
+from videoswin_cli.engine.dumps import read_dump
 from videoswin_cli.engine.runner import Runner
-from videoswin_cli.tasks.evaluate.dumps import read_dump
 
 Run = Callable[..., Result]
 

@@ -13,7 +13,7 @@ from make_video import write_video
 from typer.testing import Result
 
 from videoswin_cli import extract
-from videoswin_cli.tasks.evaluate.dumps import read_dump
+from videoswin_cli.engine.dumps import read_dump
 
 Run = Callable[..., Result]
 CHANGED = "1 files were changed since: computed again"

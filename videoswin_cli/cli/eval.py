@@ -39,6 +39,8 @@ def eval(
 
     videoswin eval --from-dump part1.npz part2.npz part3.npz part4.npz
 
+    videoswin eval --from-dump tiny.npz base.npz --fuse --weights 1,2
+
     Lists are recognized by their content: `path label`, `id frames label`, `id;label`, CSV with a
     header, JSON (Kinetics, ActivityNet, Something-Something and others), JSON lines, split files of
     UCF101 and HMDB51; labels may be numbers or names.
@@ -54,6 +56,8 @@ def eval(
             "expected one source of videos",
             hint="give FOLDER, --list FILE or --from-dump FILE...",
         )
+    if options.fuse and not options.from_dump:
+        raise UsageError("--fuse needs --from-dump: it averages what earlier runs wrote")
     if job.resume and options.dump is None:
         raise UsageError("--resume needs --dump: that is where finished videos are kept")
     if source.list_file is not None:

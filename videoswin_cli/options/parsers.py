@@ -129,6 +129,23 @@ def parse_loggers(text: str) -> tuple[str, ...]:
     return () if unknown else tuple(names)
 
 
+def parse_weights(text: str) -> tuple[float, ...]:
+    """`1,2` gives the second of two models twice the weight of the first.
+
+    Raises:
+        UsageError: no numbers separated by commas, or none above 0.
+    """
+    numbers = r"[0-9]{1,6}(\.[0-9]{1,6})?"
+    if not re.fullmatch(rf"{numbers}(,{numbers})*", text):
+        raise UsageError(
+            f"--weights {shown(text)}: expected a number per dump, like 1,2 or 0.3,0.7"
+        )
+    weights = tuple(float(part) for part in text.split(","))
+    if not sum(weights):
+        raise UsageError(f"--weights {shown(text)}: expected one above 0")
+    return weights
+
+
 def parse_stage(text: str) -> int | None:
     """A stage from 1; `final` is None.
 

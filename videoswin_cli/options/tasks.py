@@ -7,7 +7,7 @@ from typing import Literal
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.options.fields import check_options, option
-from videoswin_cli.options.parsers import parse_stage, parse_stride, parse_topk
+from videoswin_cli.options.parsers import parse_stage, parse_stride, parse_topk, parse_weights
 from videoswin_cli.records import Stride
 
 Average = Literal["prob", "score"]
@@ -118,6 +118,20 @@ class EvalOptions:
         metavar="FILE.csv",
         in_python=False,
     )
+    ci: bool = option(False, "Add the 95 % confidence interval of top-1 (bootstrap).")
+    fuse: bool = option(
+        False,
+        "Average the probabilities of several models' dumps of the same videos.",
+        in_python=False,
+    )
+    weights: tuple[float, ...] | None = option(
+        None,
+        "Of the dumps in the average of --fuse, in their order.",
+        metavar="W,W",
+        parse=parse_weights,
+        shown_default="equal",
+        in_python=False,
+    )
     on_error: OnError = option("wrong", "Failed videos count as wrong, do not count, or stop.")
     min_found: float = option(
         0.95, "Share of the videos that must exist.", metavar="SHARE", least=0, most=1
@@ -141,6 +155,8 @@ class EvalOptions:
         check_options(self)
         if self.expect is not None and 1 not in self.topk:
             raise UsageError("--expect is about top-1: add 1 to --topk")
+        if self.weights is not None and not self.fuse:
+            raise UsageError("--weights needs --fuse: they are of the dumps that it averages")
 
     def with_dumps(self, more: Sequence[Path]) -> "EvalOptions":
         """These options with more dumps to score."""

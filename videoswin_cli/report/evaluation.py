@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from videoswin_cli.io.atomic import to_json, write_csv
-from videoswin_cli.records import METRIC_NAMES, EvalSummary
+from videoswin_cli.records import METRIC_NAMES, ConfidenceInterval, EvalSummary
 from videoswin_cli.report.timing import describe_timing
 
 Format = Literal["table", "json"]
@@ -68,6 +68,9 @@ def _rows(summary: EvalSummary) -> Iterable[tuple[str, str]]:
             METRIC_NAMES.get(name, name.replace("top", "top-")),
             _accuracy_text(summary, name, accuracy),
         )
+    if (interval := summary.interval) is not None:
+        bounds = f"{interval.low:6.2f} to {interval.high:.2f} %"
+        yield "top-1 interval", f"{bounds}  {describe_interval(interval)}"
     if summary.classes_with_videos:
         mean = f"{summary.mean_class_accuracy:6.2f} %  ({summary.classes_with_videos} classes)"
         yield "mean class accuracy", mean
@@ -88,6 +91,14 @@ def _rows(summary: EvalSummary) -> Iterable[tuple[str, str]]:
         yield "decoder", ", ".join(f"{name} {count}" for name, count in summary.decoders.items())
     if summary.timing is not None:
         yield "time", describe_timing(summary.timing)
+
+
+def describe_interval(interval: ConfidenceInterval) -> str:
+    """Confidence and method of an interval."""
+    return (
+        f"{interval.level:g} % confidence: percentiles of a bootstrap of {interval.resamples} "
+        f"resamples, seed {interval.seed}"
+    )
 
 
 def _accuracy_text(summary: EvalSummary, name: str, accuracy: float) -> str:

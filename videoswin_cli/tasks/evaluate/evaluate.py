@@ -11,9 +11,11 @@ from videoswin_cli.data.lists.splits import describe_splits
 from videoswin_cli.data.locating import locate
 from videoswin_cli.engine.batch_job import Job, run_job
 from videoswin_cli.engine.distributed import find_world
+from videoswin_cli.engine.dumps import dump_format
 from videoswin_cli.engine.metrics import ScoredVideo
 from videoswin_cli.engine.progress import Monitor, Reporter, Silent
 from videoswin_cli.engine.runner import Runner
+from videoswin_cli.engine.summary import check_interval, summarise
 from videoswin_cli.errors import DatasetError, MissingInputError, UsageError
 from videoswin_cli.io.atomic import check_writable
 from videoswin_cli.model.loading import FoundModel, LoadedModel
@@ -21,10 +23,9 @@ from videoswin_cli.options.run import RunOptions
 from videoswin_cli.options.source import JobOptions, SourceOptions
 from videoswin_cli.options.tasks import EvalOptions
 from videoswin_cli.records import ListedVideo, Timing
-from videoswin_cli.tasks.evaluate.dumps import dump_format
 from videoswin_cli.tasks.evaluate.outputs import check_outputs, write_outputs
 from videoswin_cli.tasks.evaluate.scoring import ScoreSink, ScoreWorker
-from videoswin_cli.tasks.evaluate.summary import Evaluation, single_label_only, summarise
+from videoswin_cli.tasks.evaluate.summary import Evaluation, single_label_only
 
 
 def evaluate_videos(
@@ -59,6 +60,8 @@ def evaluate_videos(
     reporter = reporter if world.is_main else Silent()
     if model.spec.multi_label and (options.per_class or options.confusion):
         raise single_label_only()
+    if model.spec.multi_label:
+        check_interval(options)
     check_outputs(options)
     if options.dump is not None:
         dump_format(options.dump)

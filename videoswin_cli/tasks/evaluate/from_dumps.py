@@ -5,17 +5,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from videoswin_cli.engine.dumps import read_dumps
 from videoswin_cli.engine.output_journal import description_of
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.engine.provenance import Description, read_description
+from videoswin_cli.engine.summary import summarise
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.loading import find_chosen
 from videoswin_cli.options.run import ClassifierOptions, RunOptions
 from videoswin_cli.options.source import JobOptions, SourceOptions
 from videoswin_cli.options.tasks import EvalOptions
-from videoswin_cli.tasks.evaluate.dumps import read_dumps
+from videoswin_cli.records import EvalSummary
+from videoswin_cli.tasks.evaluate.fusing import fuse_dumps
 from videoswin_cli.tasks.evaluate.outputs import check_outputs, write_outputs
-from videoswin_cli.tasks.evaluate.summary import Evaluation, summarise
+from videoswin_cli.tasks.evaluate.summary import Evaluation
 
 if TYPE_CHECKING:
     from videoswin_cli.model.catalog import ModelSpec
@@ -27,7 +30,8 @@ def evaluate_dumps(
     """Metrics of what earlier runs wrote, without a network.
 
     Args:
-        options: the dumps, of shards of one run or one alone, and what is measured and written.
+        options: the dumps, of shards of one run or, with `fuse`, of several models, and what is
+            measured and written.
         model: adds class names and published accuracies; without a name nothing is known of it.
         reporter: of videos that failed.
 
@@ -36,7 +40,6 @@ def evaluate_dumps(
     """
     files = options.from_dump
     check_outputs(options)
-    videos = tuple(read_dumps(files))
     spec: ModelSpec | None = None
     labels: tuple[str, ...] = ()
     if model.labels is not None and model.weights.model is None:
@@ -44,6 +47,11 @@ def evaluate_dumps(
     if model.weights.model is not None:
         found = find_chosen(model.weights, labels=model.labels, with_head=True)
         spec, labels = found.spec, found.labels
+    if options.fuse:
+        several = spec is not None and spec.multi_label
+        videos = tuple(fuse_dumps(files, options.weights, multi_label=several))
+    else:
+        videos = tuple(read_dumps(files))
     classes = len(labels) or max((len(v.scores) for v in videos if v.scores is not None), default=0)
     kept = min((len(video.top) for video in videos if video.top), default=0)
     if kept < max(options.topk) and kept < (classes or kept + 1):
@@ -59,15 +67,7 @@ def evaluate_dumps(
             hint="name the model that the dump is of with --model",
         )
     summary = summarise(videos, spec=spec, classes=classes, options=options)
-    known = _describe_dumps(files)
-    summary = replace(
-        summary,
-        model=summary.model or known.get("model"),
-        views=known.get("views"),
-        average=known.get("average"),
-        precision=known.get("precision"),
-        warnings=(*summary.warnings, *_warn_of_mixing(files)),
-    )
+    summary = _describe_fusion(summary, options) if options.fuse else _describe(summary, files)
     evaluation = Evaluation(videos=videos, labels=labels, summary=summary)
     write_outputs(evaluation, options, reporter)
     return evaluation
@@ -94,6 +94,29 @@ def check_idle_options(
     }
     if idle := [name for name, is_given in given.items() if is_given]:
         raise UsageError(f"{idle[0]} does not fit --from-dump, which runs no model")
+
+
+def _describe(summary: EvalSummary, files: Sequence[Path]) -> EvalSummary:
+    """The summary with what is known of the run of these dumps."""
+    known = _describe_dumps(files)
+    return replace(
+        summary,
+        model=summary.model or known.get("model"),
+        views=known.get("views"),
+        average=known.get("average"),
+        precision=known.get("precision"),
+        warnings=(*summary.warnings, *_warn_of_mixing(files)),
+    )
+
+
+def _describe_fusion(summary: EvalSummary, options: EvalOptions) -> EvalSummary:
+    """The summary with the models that were averaged; no figure was published for them."""
+    known = _read_descriptions(options.from_dump)
+    names = [str(known.get(file, {}).get("model") or file) for file in options.from_dump]
+    if options.weights is not None:
+        names = [f"{w:g} x {name}" for w, name in zip(options.weights, names, strict=True)]
+    fused = f"mean of {' + '.join(names)}"
+    return replace(summary, model=fused, dataset=None, published={}, published_views=None)
 
 
 def _describe_dumps(files: Sequence[Path]) -> Description:

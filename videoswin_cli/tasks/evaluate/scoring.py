@@ -14,6 +14,7 @@ import numpy as np
 
 from videoswin_cli.data.view_dataset import FailedVideo
 from videoswin_cli.engine.aggregate import average_views
+from videoswin_cli.engine.dumps import dump_format, from_row, read_dump, write_dump
 from videoswin_cli.engine.file_stamps import FileStamps
 from videoswin_cli.engine.forward import ViewOutputs
 from videoswin_cli.engine.journal import Entry
@@ -28,7 +29,6 @@ from videoswin_cli.errors import OutputExistsError, VideoError
 from videoswin_cli.model.loading import LoadedModel
 from videoswin_cli.options.tasks import EvalOptions
 from videoswin_cli.records import ListedVideo, Timing
-from videoswin_cli.tasks.evaluate.dumps import dump_format, from_row, read_dump, write_dump
 
 _KEPT_TOP = 5  # classes that a dump without all probabilities has of a video, at least
 

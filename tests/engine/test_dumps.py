@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from videoswin_cli.engine.dumps import read_dump, read_dumps, write_dump
 from videoswin_cli.engine.metrics import ScoredVideo, rank_scores, topk_accuracy
 from videoswin_cli.errors import UsageError
-from videoswin_cli.tasks.evaluate.dumps import read_dump, read_dumps, write_dump
 
 LABELS = ("run", "größer", "sit, stand")
 

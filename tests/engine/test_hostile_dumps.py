@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from videoswin_cli.engine.dumps import read_dump, read_dumps
 from videoswin_cli.errors import UsageError
-from videoswin_cli.tasks.evaluate.dumps import read_dump, read_dumps
 
 ROW = {"path": "a.mp4", "label": 0, "top": [{"index": 0, "prob": 0.75}, {"index": 1, "prob": 0.2}]}
 DIGITS = '{"path": "b", "label": %s, "top": []}' % ("9" * 5000)

@@ -19,14 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from videoswin_cli.engine.metrics import ScoredVideo, rank_scores
-from videoswin_cli.errors import UsageError
-from videoswin_cli.io.atomic import atomic_write, check_no_stream, to_json
-from videoswin_cli.io.csv_text import join_notes, split_notes
-from videoswin_cli.model.rebuilding import Array, RefusedError
-from videoswin_cli.model.torch_files import load_pickle
-from videoswin_cli.model.unpickling import dump_pickle
-from videoswin_cli.tasks.evaluate.dump_checks import (
+from videoswin_cli.engine.dump_checks import (
     RowError,
     check_archive,
     check_arrays,
@@ -34,6 +27,13 @@ from videoswin_cli.tasks.evaluate.dump_checks import (
     check_row,
     check_scores,
 )
+from videoswin_cli.engine.metrics import ScoredVideo, rank_scores
+from videoswin_cli.errors import UsageError
+from videoswin_cli.io.atomic import atomic_write, check_no_stream, to_json
+from videoswin_cli.io.csv_text import join_notes, split_notes
+from videoswin_cli.model.rebuilding import Array, RefusedError
+from videoswin_cli.model.torch_files import load_pickle
+from videoswin_cli.model.unpickling import dump_pickle
 
 DumpFormat = Literal["jsonl", "npz", "pkl"]
 _ARRAYS = (
@@ -249,10 +249,11 @@ def _read_npz(path: Path) -> Iterator[ScoredVideo]:
             notes=split_notes(str(noted)),
             file_stamp=str(stamp),
         )
-        yield video if failed else _ranked(video, row)
+        yield video if failed else rank_all(video, row)
 
 
-def _ranked(video: ScoredVideo, scores: NDArray[np.float32]) -> ScoredVideo:
+def rank_all(video: ScoredVideo, scores: NDArray[np.float32]) -> ScoredVideo:
+    """The video with (classes,) scores, and the likeliest classes by them."""
     top = rank_scores(scores, k=_READ_TOP)
     probs = tuple(float(scores[index]) for index in top)
     return replace(video, top=top, top_probs=probs, scores=scores)
@@ -318,7 +319,7 @@ def _read_pkl(path: Path) -> Iterator[ScoredVideo]:
             notes=tuple(notes),
             file_stamp=stamp,
         )
-        yield video if video.error else _ranked(video, scores.astype(np.float32))
+        yield video if video.error else rank_all(video, scores.astype(np.float32))
 
 
 def _array(value: object) -> NDArray[Any]:

@@ -1,0 +1,105 @@
+"""Confidence intervals of accuracies by the percentile bootstrap, single and paired.
+
+A resample draws as many videos as there are, with replacement. Of a video only its value counts, so
+the numbers of videos of each value are drawn at once: the same distribution, without the videos.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videoswin_cli.engine.metrics import ScoredVideo
+from videoswin_cli.errors import UsageError
+from videoswin_cli.io.visible import name_some
+from videoswin_cli.records import ConfidenceInterval
+
+RESAMPLES = 10_000
+SEED = 0
+LEVEL = 95.0  # percent
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedTop1:
+    """Top-1 of two models on the same videos. A failed video counts as wrong."""
+
+    both: int  # videos that both have right
+    only_first: int
+    only_second: int
+    neither: int
+    interval: ConfidenceInterval  # of `difference`
+    p_value: float  # of McNemar's exact test: that the two are equally good
+
+    @property
+    def videos(self) -> int:
+        return self.both + self.only_first + self.only_second + self.neither
+
+    @property
+    def difference(self) -> float:
+        """Top-1 of the second less that of the first, in points."""
+        return 100 * (self.only_second - self.only_first) / self.videos
+
+
+def top1_interval(videos: Sequence[ScoredVideo]) -> ConfidenceInterval | None:
+    """Interval of the top-1 accuracy; None without videos."""
+    return bootstrap_mean(np.array([_is_hit(video) for video in videos], dtype=float))
+
+
+def bootstrap_mean(values: NDArray[np.floating]) -> ConfidenceInterval | None:
+    """Interval of 100 times the mean of (videos,) values; None without any."""
+    if not values.size:
+        return None
+    distinct, counts = np.unique(values, return_counts=True)
+    generator = np.random.default_rng(SEED)
+    drawn = generator.multinomial(values.size, counts / values.size, size=RESAMPLES)
+    means = 100 * (drawn @ distinct) / values.size
+    tail = (100 - LEVEL) / 2
+    low, high = np.percentile(means, [tail, 100 - tail])
+    return ConfidenceInterval(
+        low=float(low), high=float(high), level=LEVEL, resamples=RESAMPLES, seed=SEED
+    )
+
+
+def compare_top1(first: Sequence[ScoredVideo], second: Sequence[ScoredVideo]) -> PairedTop1 | None:
+    """Paired comparison on the videos that both have; None where there are none.
+
+    Raises:
+        UsageError: the two disagree about the class of a video.
+    """
+    known = {video.path: video for video in second}
+    pairs = [(video, known[video.path]) for video in first if video.path in known]
+    if not pairs:
+        return None
+    if wrong := [one.path for one, other in pairs if one.labels != other.labels]:
+        raise UsageError(
+            f"{len(wrong)} videos have different classes in two dumps: {name_some(wrong)}",
+            hint="compare dumps of the same list",
+        )
+    hits = np.array([(_is_hit(one), _is_hit(other)) for one, other in pairs])
+    interval = bootstrap_mean(hits[:, 1].astype(float) - hits[:, 0])
+    assert interval is not None
+    only_first = int((hits[:, 0] & ~hits[:, 1]).sum())
+    only_second = int((~hits[:, 0] & hits[:, 1]).sum())
+    return PairedTop1(
+        both=int(hits.all(axis=1).sum()),
+        only_first=only_first,
+        only_second=only_second,
+        neither=int((~hits.any(axis=1)).sum()),
+        interval=interval,
+        p_value=_mcnemar(only_first, only_second),
+    )
+
+
+def _is_hit(video: ScoredVideo) -> bool:
+    return video.top[:1] == (video.label,)
+
+
+def _mcnemar(first: int, second: int) -> float:
+    """Two-sided, of the videos that one of two models has right: a fair coin's, exactly."""
+    tosses = first + second
+    term, tail = 1, 0
+    for heads in range(min(first, second) + 1):
+        tail += term  # the binomial coefficient
+        term = term * (tosses - heads) // (heads + 1)
+    return min(1.0, 2 * tail / 2**tosses) if tosses else 1.0
