@@ -236,6 +236,42 @@ class Timeline:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LiveEvent:
+    """Classes of one clip of a live stream."""
+
+    source: str  # without credentials
+    model: str
+    time: str  # UTC, ISO 8601: arrival of the clip's last frame
+    start: float  # s since the first frame of the connection
+    end: float  # s, of its last frame's end
+    top: tuple[ClassProbability, ...]
+    delay: float  # s from the arrival of its last frame to this answer
+    fps: float  # of the stream, over this clip
+    frames: int  # of the stream so far
+    dropped: int  # of them, or packets that were not decoded: this machine was too slow
+    damaged: int  # packets and frames so far
+    reconnects: int  # so far
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchSummary:
+    """Summary of a run of `videoswin watch`."""
+
+    source: str
+    clips: int  # computed
+    skipped: int  # clips that were due while the network was busy
+    frames: int
+    dropped: int
+    damaged: int
+    reconnects: int
+    longest_delay: float  # s
+    commands: int  # run by --exec
+    failed_commands: int
+    recordings: tuple[str, ...]
+    recording_failed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class PredictSummary:
     """Summary of a run of `videoswin predict`."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from videoswin_cli.cli.console import notice, show_error
 from videoswin_cli.errors import UsageError, VideoSwinError
 from videoswin_cli.io.paths import cache_dir
+from videoswin_cli.io.visible import hide_credentials
 from videoswin_cli.version import __version__
 
 FAILED = VideoSwinError.exit_code
@@ -122,7 +123,7 @@ def _keep_traceback(error: Exception) -> Path | None:
     text = "\n".join(
         (
             f"videoswin {__version__}, Python {platform.python_version()}, {platform.platform()}",
-            ascii(sys.argv),
+            hide_credentials(ascii(sys.argv)),
             *traceback.format_exception(error),
         )
     )

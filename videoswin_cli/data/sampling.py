@@ -17,6 +17,7 @@ from videoswin_cli.records import InputProtocol, SamplingRule, Stride
 Clips = tuple[tuple[int, ...], ...]
 Bounds = Sequence[float]  # s: start of each frame, and the end of the last one
 
+TRAINING_FPS = 30.0  # of the videos that models without a frame rate were trained with, mostly
 _SAME_TIME = 1e-6  # seconds by which sums of frame durations may be off
 
 
@@ -114,6 +115,38 @@ def slide_windows(
     if room - starts[-1] >= interval:  # fewer frames than that are skipped anyway
         starts.append(room)
     return tuple(tuple(timeline[start + step] for step in steps) for start in starts)
+
+
+def latest_clip(protocol: InputProtocol, times: Sequence[float]) -> tuple[int, ...]:
+    """Frame numbers of the clip that ends with the last frame of a stream.
+
+    Its frames are `clip_step` apart; each is the one whose time is nearest. The frame that is shown
+    at a time, which files are sampled by, would be the one before as soon as a stamp trembles.
+
+    Args:
+        protocol: names the frames of a clip and their rate.
+        times: of each frame in seconds, ascending.
+    """
+    middles = [(before + after) / 2 for before, after in pairwise(times)]
+    step = clip_step(protocol)
+    ticks = (times[-1] - number * step for number in reversed(range(protocol.clip_frames)))
+    return tuple(bisect_right(middles, tick + _SAME_TIME) for tick in ticks)
+
+
+def clip_step(protocol: InputProtocol) -> float:
+    """Seconds from one frame of a clip to the next, as in training.
+
+    Of a protocol that counts frames whatever their rate, at the rate that its videos had.
+
+    Raises:
+        UsageError: the model spreads its frames over the whole video.
+    """
+    if protocol.sampling == "uniform":
+        raise UsageError(
+            "this model spreads its frames over the whole video, and a stream has no end",
+            hint="use a model of another rule: `videoswin models NAME` shows how it samples",
+        )
+    return _interval(protocol) / (protocol.frame_rate or TRAINING_FPS)
 
 
 def _slide_at_rate(

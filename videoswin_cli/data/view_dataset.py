@@ -177,18 +177,31 @@ def frames_at_once(pixels: int) -> int:
     return max(1, _BYTES_AT_ONCE // (pixels * 3))
 
 
+class Resizer:
+    """Resize of the frames of one size to what views need of them, all crops."""
+
+    def __init__(self, height: int, width: int, protocol: InputProtocol, views: Views) -> None:
+        self._rule = protocol.resize
+        self._size = resized_size(height, width, short_side=views.short_side, rule=self._rule)
+        corners = crop_corners(
+            *self._size, crop_size=protocol.crop_size, crops=views.crops, rule=self._rule
+        )
+        self._boxes, self.corners = _lay_out(corners, protocol.crop_size)
+        self.pixels = len(self._boxes) * protocol.crop_size**2  # of a result, about
+
+    def resize(self, frames: Tensor) -> Tensor:
+        """Uint8 (T, height, width, 3) to (T, height, width, 3) with the crops at `corners`."""
+        parts = [resize(frames, self._size, rule=self._rule, box=box) for box in self._boxes]
+        return torch.cat(parts, dim=2)  # a copy, or the whole frames would be kept
+
+
 class ResizedFrames:
     """Frames of one video at the size that views need, all crops of them; each read once."""
 
     def __init__(self, video: Video, *, protocol: InputProtocol, views: Views) -> None:
         self._video = video
         self._protocol = protocol
-        info, rule = video.info, protocol.resize
-        self._size = resized_size(info.height, info.width, short_side=views.short_side, rule=rule)
-        corners = crop_corners(
-            *self._size, crop_size=protocol.crop_size, crops=views.crops, rule=rule
-        )
-        self._boxes, self._corners = _lay_out(corners, protocol.crop_size)
+        self._resizer = Resizer(video.info.height, video.info.width, protocol, views)
         self._bounds = video.bounds()
         self._kept: dict[int, Tensor] = {}
         self._resize_seconds = 0.0
@@ -196,17 +209,14 @@ class ResizedFrames:
 
     def read(self, numbers: Sequence[int]) -> None:
         """Decode and resize those of `numbers` (ascending) that are not at hand."""
-        info, rule = self._video.info, self._protocol.resize
+        info = self._video.info
         wanted = [n for n in numbers if n not in self._kept and n not in self.damaged]
-        resized_pixels = len(self._boxes) * self._protocol.crop_size**2
-        at_once = frames_at_once(max(info.height * info.width, resized_pixels))
+        at_once = frames_at_once(max(info.height * info.width, self._resizer.pixels))
         for first in range(0, len(wanted), at_once):
             part = wanted[first : first + at_once]
             frames, missing = self._video.read_whole_frames(part)
             begun = time.perf_counter()
-            images = torch.from_numpy(frames)
-            parts = [resize(images, self._size, rule=rule, box=box) for box in self._boxes]
-            resized = torch.cat(parts, dim=2)  # a copy, or the whole frames would be kept
+            resized = self._resizer.resize(torch.from_numpy(frames))
             self._resize_seconds += time.perf_counter() - begun
             self.damaged |= dict.fromkeys(missing)
             self._kept |= dict(zip(part, resized, strict=True))
@@ -233,7 +243,7 @@ class ResizedFrames:
             frames=torch.stack(images) if images else torch.empty(0, dtype=torch.uint8),
             clips=tuple(tuple(row[number] for number in clip) for clip in clips),
             times=tuple(map(self.span, clips)),
-            corners=self._corners,
+            corners=self._resizer.corners,
             crop_size=self._protocol.crop_size,
             notes=notes,
             seconds=0.0,

@@ -375,12 +375,9 @@ def _read_wait(response: "Response") -> float:
 def _explain(error: "RequestException") -> _Failure:
     from requests import ConnectionError, Timeout
     from requests.exceptions import ChunkedEncodingError, ProxyError, SSLError
-    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProtocolError
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-    cause = error.args[0] if error.args else error
-    cause = getattr(cause, "reason", cause)  # what MaxRetryError wraps
-    text = str(cause.args[0] if isinstance(cause, ProtocolError) else cause)
-    text = re.sub(r"^<?\S*Connection(Pool)?\b.*?[)>]: ", "", text)  # the object that failed
+    cause, text = name_cause(error)
     if isinstance(cause, NewConnectionError | ConnectTimeoutError) or isinstance(
         error, ProxyError | SSLError
     ):
@@ -388,6 +385,16 @@ def _explain(error: "RequestException") -> _Failure:
     if isinstance(error, ConnectionError | Timeout | ChunkedEncodingError):
         return _Failure("broken", text)
     return _Failure("refused", text)
+
+
+def name_cause(error: Exception) -> tuple[Exception, str]:
+    """Cause of an error of a connection, and its text, without the address that was asked for."""
+    from urllib3.exceptions import ProtocolError
+
+    cause = error.args[0] if error.args else error
+    cause = getattr(cause, "reason", cause)  # what MaxRetryError wraps
+    text = str(cause.args[0] if isinstance(cause, ProtocolError) else cause)
+    return cause, re.sub(r"^<?\S*Connection(Pool)?\b.*?[)>]: ", "", text)  # the object that failed
 
 
 def _version_path(part: Path) -> Path:

@@ -38,10 +38,18 @@ class Exchange:
         deadline: of `time.monotonic`; the exchange ends then, however fast it is.
         private_redirects: follow a redirect from a public address to one of this machine or of a
             network that is not public.
+        read_seconds: without a byte after which it fails.
     """
 
-    def __init__(self, *, deadline: float, private_redirects: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        deadline: float,
+        private_redirects: bool = False,
+        read_seconds: float = READ_SECONDS,
+    ) -> None:
         self.deadline = deadline
+        self._read_seconds = read_seconds
         self._private_redirects = private_redirects
         self._public = False  # an address on the way was public
         self._sockets: list[socket.socket] = []
@@ -87,7 +95,7 @@ class Exchange:
         request = self._session.prepare_request(Request("GET", url, headers=headers))
         settings: Any = self._session.merge_environment_settings(request.url, {}, True, None, None)
         response = self._session.get_adapter(url).send(
-            request, timeout=(CONNECT_SECONDS, READ_SECONDS), **settings
+            request, timeout=(CONNECT_SECONDS, self._read_seconds), **settings
         )
         keep_cookies: Any = cookies.extract_cookies_to_jar
         keep_cookies(self._session.cookies, request, response.raw)
@@ -96,6 +104,12 @@ class Exchange:
     def advance(self) -> None:
         """A piece is there: so much time for the next one."""
         self._due = min(time.monotonic() + SLOW_SECONDS, self.deadline)
+
+    def end(self) -> None:
+        """End its connections at once; whoever reads from them gets an error or the end."""
+        for connection in list(self._sockets):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def check(self) -> None:
         """Raise SlowError where the connections were ended for being late."""
@@ -148,9 +162,7 @@ class Exchange:
                 return
         self._late = True
         while not self._ended.wait(0.2):  # also what is connected to from now on
-            for connection in list(self._sockets):
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+            self.end()
 
 
 def is_public(address: str) -> bool:

@@ -23,6 +23,28 @@ def device_option() -> Any:
     return option("auto", "Where to compute.", metavar="auto|cpu|cuda|cuda:N")
 
 
+def stream_option() -> Any:
+    """The video stream of a source; `watch` has it too."""
+    return option(
+        None,
+        "Number of the video stream in each file, as ffprobe counts.",
+        metavar="N",
+        least=0,
+        most=MAX_STREAM,
+        shown_default="the default one, else the largest",
+    )
+
+
+def max_pixels_option() -> Any:
+    """The largest pictures that are read; `watch` has it too."""
+    return option(
+        MAX_PIXELS,
+        "Refuse files whose pictures have more pixels, width x height.",
+        metavar="N",
+        least=1,
+    )
+
+
 def workers_option() -> Any:
     """Decoding processes of a run; `finetune` has them too."""
     return option(
@@ -75,21 +97,9 @@ class OpenOptions:
     """Opening of every video of a run."""
 
     decoder: DecoderChoice = option("auto", "auto: decord, and PyAV where decord cannot.")
-    stream: int | None = option(
-        None,
-        "Number of the video stream in each file, as ffprobe counts.",
-        metavar="N",
-        least=0,
-        most=MAX_STREAM,
-        shown_default="the default one, else the largest",
-    )
+    stream: int | None = stream_option()
     allow_truncated: bool = option(False, "Read what is left of files that were cut off.")
-    max_pixels: int = option(
-        MAX_PIXELS,
-        "Refuse files whose pictures have more pixels, width x height.",
-        metavar="N",
-        least=1,
-    )
+    max_pixels: int = max_pixels_option()
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -5,7 +5,7 @@ object per line as each video ends, `csv` one row per class.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 from videoswin_cli.io.atomic import atomic_write, to_json
 from videoswin_cli.io.csv_text import join_notes, to_csv
 from videoswin_cli.io.visible import for_stream, visible
-from videoswin_cli.records import Prediction
+from videoswin_cli.records import ClassProbability, Prediction
 
 if TYPE_CHECKING:
     from rich.console import Group
+    from rich.table import Table
 
 Format = Literal["table", "json", "jsonl", "csv"]
 CSV_COLUMNS = (
@@ -114,24 +115,31 @@ def _plain_table(prediction: Prediction) -> str:
 def _rich_table(prediction: Prediction) -> "Group":
     from rich.console import Group
     from rich.padding import Padding
-    from rich.table import Table
     from rich.text import Text
 
     title = Text.assemble((visible(prediction.path), "bold"), "  ", (_describe(prediction), "dim"))
     if prediction.error is not None:
         reason = Text(f"failed: {visible(prediction.error)}", style="red")
         return Group(title, Padding(reason, (0, 0, 0, 2)), "")
+    return Group(title, class_table(prediction.top), "")
+
+
+def class_table(top: Sequence[ClassProbability]) -> "Table":
+    """Classes with bars, likeliest first, for a terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, show_header=False, padding=(0, 1))
     table.add_column(justify="right")
     table.add_column(width=_BAR_CELLS)
     table.add_column()
-    for rank, score in enumerate(prediction.top):
+    for rank, score in enumerate(top):
         style = "bold" if rank == 0 else ""
         bar = Text(_bar(score.prob), style="green")
         table.add_row(
             Text(f"{score.prob:.2%}", style=style), bar, Text(visible(score.label), style=style)
         )
-    return Group(title, table, "")
+    return table
 
 
 def _bar(share: float) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from videoswin_cli.data.decoding.container import decode_packet
 from videoswin_cli.data.decoding.frame_index import FrameIndex
+from videoswin_cli.data.decoding.orientation import Orientation
 from videoswin_cli.data.decoding.packets import PacketSource
 from videoswin_cli.records import DecoderName
 
@@ -35,7 +36,7 @@ class PyAvReader:
         self._frames: Iterator[tuple[int, VideoFrame]] = iter(())
         self._position = -1  # number of the last frame decoded
         self._start = -1  # where `_frames` started, as a position in `index.starts`; -1: nowhere
-        self._convert = _make_converter(index)
+        self._convert = make_converter((index.height, index.width), index.orientation)
         self.decoded_frames = 0  # what it took so far, unwanted frames included
 
     def read_frames(self, numbers: Sequence[int]) -> "tuple[NDArray[np.uint8], list[int]]":
@@ -135,13 +136,21 @@ class PyAvReader:
             self._spoiled.update(self._index.spoiled_by(first, last))
 
 
-def _make_converter(index: FrameIndex) -> "Callable[[VideoFrame], NDArray[np.uint8]]":
+def make_converter(
+    shown: tuple[int, int], orientation: Orientation
+) -> "Callable[[VideoFrame], NDArray[np.uint8]]":
+    """A function from frames to RGB pictures.
+
+    Args:
+        shown: (height, width) in px of the pictures.
+        orientation: of the frames.
+    """
     from av.video.reformatter import VideoReformatter
 
     reformatter = VideoReformatter()  # one for all frames keeps its scaling tables
     # A size that changes within the stream is brought to that of the first frame.
-    height, width = index.height, index.width
-    if index.orientation.transposed:
+    height, width = shown
+    if orientation.transposed:
         height, width = width, height
     # By default a thread for each core converts a frame; starting them takes 20 times as long
     # as the conversion. Older PyAV knows no such option and has one thread.
@@ -151,6 +160,6 @@ def _make_converter(index: FrameIndex) -> "Callable[[VideoFrame], NDArray[np.uin
 
     def convert(frame: "VideoFrame") -> "NDArray[np.uint8]":
         image = reformatter.reformat(frame, **options).to_ndarray()
-        return index.orientation.apply(cast("NDArray[np.uint8]", image))
+        return orientation.apply(cast("NDArray[np.uint8]", image))
 
     return convert
