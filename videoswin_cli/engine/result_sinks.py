@@ -35,12 +35,17 @@ class VideoResult(Protocol):
 Result = TypeVar("Result", bound=VideoResult)
 
 
+def has_error(result: VideoResult) -> bool:
+    return result.error is not None
+
+
 @dataclass
 class PrintSink(Generic[Result]):
     """Results on stdout or in a stream, as each video ends."""
 
     report: AbstractContextManager[Callable[[Result], None]]  # gives what writes one
     reporter: Reporter
+    failed: Callable[[Result], bool] = has_error
     in_order: bool = True
     record: Record = NO_RECORD
     _stack: ExitStack = field(default_factory=ExitStack)
@@ -63,7 +68,7 @@ class PrintSink(Generic[Result]):
     def keep(self, result: Result, stamps: FileStamps) -> None:
         with self.reporter.printing():
             self._write(result)
-        for place, counts in enumerate((True, result.error is not None, bool(result.notes))):
+        for place, counts in enumerate((True, self.failed(result), bool(result.notes))):
             self._counts[place] += counts
 
     def collect(self) -> list[Result]:
@@ -91,6 +96,7 @@ class ResultFile(Generic[Result]):
     read: Callable[[Description], dict[str, Entry]]
     # Whatever of the entries the description keeps beside the stamps of the files.
     remember: Callable[[Sequence[Entry]], Description] = lambda entries: {}
+    failed: Callable[[Result], bool] = has_error
 
 
 class FileSink(Generic[Result]):
@@ -106,11 +112,11 @@ class FileSink(Generic[Result]):
         self._resume = resume
         self._journal = OutputJournal(file.out)
         self._description: Description = {}
+        self._part = ""
 
-    @property
-    def folder(self) -> Path:
-        """Folder of the journals, while the run lasts."""
-        return self._journal.folder
+    def part_file(self, suffix: str) -> Path:
+        """A file of this process alone, beside its journal, that goes when the run is done."""
+        return self._journal.folder / f"{self._part}{suffix}"
 
     @property
     def record(self) -> Record:
@@ -127,7 +133,7 @@ class FileSink(Generic[Result]):
         return True
 
     def join(self, runner: Runner, part: str) -> None:
-        self._description = self._file.describe(runner.model, runner.settings)
+        self._description, self._part = self._file.describe(runner.model, runner.settings), part
         with self._journal.guarded():
             if self._resume:
                 self._journal.check_recorded(self._description)
@@ -162,7 +168,7 @@ class FileSink(Generic[Result]):
         return RunSummary(
             videos=len(results),
             complete=complete,
-            failed=sum(each.error is not None for each in results),
+            failed=sum(map(self._file.failed, results)),
             noted=sum(bool(each.notes) for each in results),
             timing=timing,
         )

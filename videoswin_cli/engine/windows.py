@@ -28,6 +28,21 @@ class WindowProbabilities:
     notes: tuple[str, ...]
     unread: int  # windows that come after these
 
+    def __len__(self) -> int:
+        """Number of windows, those that cannot be read included."""
+        return len(self.times) + len(self.gaps)
+
+    def in_order(self) -> Iterator[tuple[float, float, Tensor | str]]:
+        """Start and end in seconds of each window, and its probabilities or why there are none."""
+        good = zip(self.times, self.probabilities, strict=True)
+        gaps = {gap.place: gap for gap in self.gaps}
+        for place in range(len(self)):
+            if (gap := gaps.get(place)) is not None:
+                yield gap.start, gap.end, gap.reason
+            else:
+                (start, end), probabilities = next(good)
+                yield start, end, probabilities
+
 
 def window_probabilities(
     runner: Runner,
@@ -98,8 +113,9 @@ def label_windows(
         path: that the windows get; None: that of the file.
     """
     path = path or part.info.path
-    for (start, end), probabilities in zip(part.times, part.probabilities, strict=True):
-        top = top_classes(probabilities, labels, k=topk)
-        yield WindowPrediction(path=path, start=start, end=end, top=top)
-    for gap in part.gaps:
-        yield WindowPrediction(path=path, start=gap.start, end=gap.end, error=gap.reason)
+    for start, end, found in part.in_order():
+        if isinstance(found, str):
+            yield WindowPrediction(path=path, start=start, end=end, error=found)
+        else:
+            top = top_classes(found, labels, k=topk)
+            yield WindowPrediction(path=path, start=start, end=end, top=top)

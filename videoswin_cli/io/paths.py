@@ -1,7 +1,7 @@
 """Folders of videoswin's files, and the environment variables that set them."""
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 PRIVATE_REDIRECTS_VARIABLE = "VIDEOSWIN_PRIVATE_REDIRECTS"
 
@@ -29,3 +29,13 @@ def offline() -> bool:
 def private_redirects() -> bool:
     """Tell whether VIDEOSWIN_PRIVATE_REDIRECTS lets a public server redirect to a private one."""
     return os.environ.get(PRIVATE_REDIRECTS_VARIABLE, "").lower() in ("1", "true", "yes")
+
+
+def path_inside(path: str) -> PurePosixPath | None:
+    """Path or URL of a video as a path inside an output folder: without what leads out of it.
+
+    None where that leaves no name, as of `..`.
+    """
+    parts = PurePosixPath(path.replace(os.sep, "/").replace("://", "/")).parts
+    kept = [part for part in parts if part not in ("/", "//", "..", ".")]
+    return PurePosixPath(*kept) if kept else None

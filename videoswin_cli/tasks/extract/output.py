@@ -3,10 +3,11 @@
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal, get_args
 
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.paths import path_inside
 
 OutputKind = Literal[".npy", ".npz", ".safetensors", "folder"]
 
@@ -38,9 +39,8 @@ class Output:
 
         None where that leaves no name, as of `..`.
         """
-        parts = PurePosixPath(path.replace(os.sep, "/").replace("://", "/")).parts
-        kept = [part for part in parts if part not in ("/", "//", "..", ".")]
-        return self.path.joinpath(*kept[:-1], f"{kept[-1]}.npy") if kept else None
+        inside = path_inside(path)
+        return None if inside is None else self.path / inside.with_name(f"{inside.name}.npy")
 
 
 def parse_output(text: str) -> Output:
