@@ -286,6 +286,9 @@ class _Quiet:
     def advance(self, *, failed: bool = False, status: str = "") -> None:
         self.steps += 1
 
+    def show(self, text: str) -> None:
+        pass
+
     def printing(self) -> AbstractContextManager[object]:
         return nullcontext()
 

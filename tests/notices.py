@@ -17,5 +17,8 @@ class Notices:
     def advance(self, *, failed: bool = False, status: str = "") -> None:
         pass
 
+    def show(self, text: str) -> None:
+        pass
+
     def printing(self) -> AbstractContextManager[object]:
         return nullcontext()

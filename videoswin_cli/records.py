@@ -226,6 +226,8 @@ class Timeline:
 
     path: str
     model: str
+    video: str = ""  # file or URL: the path without the part of it that was read
+    fps: float = 0.0  # average frames per second
     duration: float = 0.0  # s, from the first frame's start to the last one's end
     window: float = 0.0  # s that one window spans
     stride: float = 0.0  # s from one window to the next
@@ -233,6 +235,7 @@ class Timeline:
     gaps: tuple[UnreadSpan, ...] = ()
     error: str | None = None
     notes: tuple[str, ...] = ()
+    windows: tuple[WindowPrediction, ...] = ()  # all of them, where asked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,8 +275,8 @@ class WatchSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictSummary:
-    """Summary of a run of `videoswin predict`."""
+class RunSummary:
+    """Summary of a run with a result per video: `videoswin predict`, `videoswin timeline`."""
 
     videos: int
     failed: int

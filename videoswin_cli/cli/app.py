@@ -24,6 +24,7 @@ _WrongUsage = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
 _COMMANDS = {  # module and function of the same name, and the first line of its help
     "predict": "Recognize the actions in videos.",
     "watch": "Recognize the actions of a live stream.",
+    "timeline": "Find what is seen when in videos.",
     "eval": "Measure accuracy on a list or a folder of labelled videos.",
     "extract": "Write the features of videos.",
     "finetune": "Train a model on your own classes.",

@@ -119,6 +119,21 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
                 f"{left:.0f} minutes left, {status}"
             )
 
+    def show(self, text: str) -> None:
+        """The state of the unit that is being worked on, in place of what was shown before."""
+        if self._silent or _Verbosity.quiet:
+            return
+        if self._bar is not None:
+            self._bar.set_postfix_str(text)
+        elif sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(bar_format="{postfix}", file=sys.stderr, dynamic_ncols=True)
+            self._bar.set_postfix_str(text)
+        elif time.monotonic() - self._printed >= _LOG_SECONDS:
+            self._printed = time.monotonic()
+            notice(text)
+
     def printing(self) -> AbstractContextManager[object]:
         """A block that prints results on stdout, where the bar steps aside."""
         if self._bar is None:

@@ -149,6 +149,19 @@ def clip_step(protocol: InputProtocol) -> float:
     return _interval(protocol) / (protocol.frame_rate or TRAINING_FPS)
 
 
+def half_window(protocol: InputProtocol) -> Stride:
+    """The stride at which each moment of a video is in two windows."""
+    frames = protocol.clip_frames * _interval(protocol)
+    if protocol.frame_rate is None:
+        return Stride(frames=max(frames // 2, 1))
+    return Stride(seconds=frames / protocol.frame_rate / 2)
+
+
+def window_seconds(protocol: InputProtocol, *, fps: float) -> float:
+    """Seconds that one window spans in a video of `fps` frames per second."""
+    return protocol.clip_frames * _interval(protocol) / (protocol.frame_rate or fps)
+
+
 def _slide_at_rate(
     protocol: InputProtocol,
     times: Sequence[float],

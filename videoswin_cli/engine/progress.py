@@ -8,6 +8,7 @@ from typing import Protocol
 
 from videoswin_cli.engine.distributed import World
 from videoswin_cli.records import Timing
+from videoswin_cli.report.timing import clock
 
 _NOTED = 5  # videos whose notes are printed
 
@@ -23,6 +24,9 @@ class Reporter(Protocol):
 
     def advance(self, *, failed: bool = False, status: str = "") -> None:
         """One more unit is done; `status` says how it stands."""
+
+    def show(self, text: str) -> None:
+        """The state of the unit that is being worked on, in place of what was shown before."""
 
     def printing(self) -> AbstractContextManager[object]:
         """A block that prints results, which must not mix with the progress on a terminal."""
@@ -41,6 +45,9 @@ class Silent:
     def advance(self, *, failed: bool = False, status: str = "") -> None:
         pass
 
+    def show(self, text: str) -> None:
+        pass
+
     def printing(self) -> AbstractContextManager[object]:
         return nullcontext()
 
@@ -57,6 +64,7 @@ class Monitor:
     normalize_seconds: float = 0.0  # of them; on a GPU only what it took to start
     videos: int = 0  # done
     noted: int = 0  # of them with something to note
+    seen_seconds: float = 0.0  # of video, whose windows were computed
     _begun: float = field(default_factory=time.perf_counter)
 
     def begin(self, total: int) -> None:
@@ -72,6 +80,13 @@ class Monitor:
         """One more video is done."""
         self.videos += 1
         self.reporter.advance(failed=failed)
+
+    def watch(self, position: float, end: float, *, seconds: float) -> None:
+        """So many seconds more of a video were seen, up to a position; both ends in video time."""
+        self.seen_seconds += seconds
+        passed = time.perf_counter() - self._begun
+        pace = self.seen_seconds / passed if passed else 0.0
+        self.reporter.show(f"{clock(position)} / {clock(end)}, {pace:.1f}x real time")
 
     def note(self, path: str, notes: Sequence[str]) -> None:
         """Notices about an odd video; of many only the first few are printed."""

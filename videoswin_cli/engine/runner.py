@@ -51,10 +51,12 @@ class Runner:
         *,
         stride: Stride | None,
         begun: Begun = Begun(),  # noqa: B008 - frozen
+        beside: bool = False,
     ) -> Generator[VideoViews | FailedVideo, None, None]:
         """Decoded windows that slide over videos, some of a video at a time, in order.
 
-        `begun` are windows of the first video that are left out.
+        `begun` are windows of the first video that are left out. `beside`: where the number of
+        processes is not said, one video has one too, so that decoding overlaps with the network.
         """
         run = self.settings
         dataset = WindowDataset(
@@ -65,7 +67,10 @@ class Runner:
             opening=run.opening,
             begun=begun,
         )
-        return read_windows(dataset, workers=self._count_workers(len(parts)), notice=monitor.notice)
+        workers = self._count_workers(len(parts))
+        if beside and run.workers is None:
+            workers = max(workers, 1)
+        return read_windows(dataset, workers=workers, notice=monitor.notice)
 
     def forward(
         self,

@@ -23,3 +23,13 @@ def format_seconds(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def clock(seconds: float, *, digits: int = 0, point: str = ".") -> str:
+    """Time of a player: 00:12:30, with digits 00:12:30.250."""
+    units = round(max(seconds, 0.0) * 10**digits)
+    whole, fraction = divmod(units, 10**digits)
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    text = f"{hours:02}:{minute:02}:{second:02}"
+    return f"{text}{point}{fraction:0{digits}}" if digits else text

@@ -52,6 +52,9 @@ class TrainLog(AbstractContextManager["TrainLog"]):
     def advance(self, *, failed: bool = False, status: str = "") -> None:
         self._reporter.advance(failed=failed, status=status)
 
+    def show(self, text: str) -> None:
+        self._reporter.show(text)
+
     def printing(self) -> AbstractContextManager[object]:
         return self._reporter.printing()
 

@@ -12,8 +12,8 @@ from videoswin_cli.model.loading import FoundModel
 from videoswin_cli.options.run import RunOptions
 from videoswin_cli.options.source import JobOptions
 from videoswin_cli.options.tasks import PredictOptions
-from videoswin_cli.records import ListedVideo, PredictSummary
-from videoswin_cli.tasks.predict.sinks import FileSink, PrintSink
+from videoswin_cli.records import ListedVideo, RunSummary
+from videoswin_cli.tasks.predict.sinks import print_predictions, write_predictions
 from videoswin_cli.tasks.predict.worker import PredictWorker
 
 
@@ -24,7 +24,7 @@ def predict_videos(
     options: PredictOptions,
     job: JobOptions,
     reporter: Reporter,
-) -> PredictSummary:
+) -> RunSummary:
     """Predict the classes of every video, and print or write them in the order of the list.
 
     Args:
@@ -46,10 +46,10 @@ def predict_videos(
     if job.resume and (out is None or is_stream(out)):
         raise UsageError("--resume needs --out FILE: that is where finished videos are kept")
     sink = (
-        PrintSink(options, reporter)
+        print_predictions(options, reporter)
         if out is None or is_stream(out)
         # The shards of one output find each other's work there.
-        else FileSink(out, options, listed, resume=job.resume or job.shard.count > 1)
+        else write_predictions(out, options, listed, resume=job.resume or job.shard.count > 1)
     )
     work = Job(
         model=model,

@@ -10,6 +10,7 @@ from videoswin_cli.engine.annotate import annotate
 from videoswin_cli.engine.forward import ViewOutputs
 from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.engine.runner import Runner
+from videoswin_cli.engine.windows import label_windows, window_probabilities
 from videoswin_cli.options.tasks import PredictOptions
 from videoswin_cli.records import ListedVideo, Prediction, Stride, VideoPart, WindowPrediction
 from videoswin_cli.report.overlay import paint_prediction
@@ -78,28 +79,12 @@ def predict_windows(
     Raises:
         UsageError: a model that spreads its frames over whole videos.
     """
-    monitor = Monitor()
-    decoded = runner.windows(parts, monitor, stride=stride)
-    with closing(runner.forward(decoded, fill_batches=True, monitor=monitor)) as outputs:
-        for output in outputs:
-            yield from _to_windows(runner, output, options)
-
-
-def _to_windows(
-    runner: Runner, output: ViewOutputs | FailedVideo, options: PredictOptions
-) -> Iterator[WindowPrediction]:
-    if isinstance(output, FailedVideo):
-        yield WindowPrediction(path=output.path, error=output.reason)
-        return
-    windows = len(output.times)
-    by_crop = output.outputs.reshape(-1, windows, output.outputs.shape[-1])
-    for number, (start, end) in enumerate(output.times):
-        probabilities = average_views(
-            by_crop[:, number], how=options.average, multi_label=runner.model.spec.multi_label
-        )
-        top = top_classes(probabilities, runner.model.labels, k=options.topk)
-        yield WindowPrediction(path=output.info.path, start=start, end=end, top=top)
-    for gap in output.gaps:
-        yield WindowPrediction(
-            path=output.info.path, start=gap.start, end=gap.end, error=gap.reason
-        )
+    found = window_probabilities(
+        runner, parts, stride=stride, average=options.average, monitor=Monitor()
+    )
+    with closing(found) as pieces:
+        for part in pieces:
+            if isinstance(part, FailedVideo):
+                yield WindowPrediction(path=part.path, error=part.reason)
+            else:
+                yield from label_windows(part, runner.model.labels, topk=options.topk)

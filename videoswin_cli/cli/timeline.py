@@ -1,0 +1,73 @@
+"""`videoswin timeline`: what is seen when in these videos?"""
+
+import typer
+
+from videoswin_cli.cli.console import ProgressBar, detail, notice
+from videoswin_cli.cli.options import AllowPrivateRedirects, Inputs
+from videoswin_cli.cli.stdin import stdin_paths
+from videoswin_cli.data.inputs import find_inputs
+from videoswin_cli.errors import UsageError, VideoError
+from videoswin_cli.io.atomic import check_writable
+from videoswin_cli.options.run import ClassifierOptions, RunOptions
+from videoswin_cli.options.source import JobOptions, SourceOptions
+from videoswin_cli.options.timeline import SegmentOptions, TimelineOutput
+from videoswin_cli.report.timing import describe_timing
+
+
+def timeline(
+    inputs: Inputs = None,
+    source: SourceOptions = SourceOptions(),
+    model: ClassifierOptions = ClassifierOptions(),
+    run: RunOptions = RunOptions(),
+    options: SegmentOptions = SegmentOptions(),
+    output: TimelineOutput = TimelineOutput(),
+    job: JobOptions = JobOptions(),
+    allow_private_redirects: AllowPrivateRedirects = False,
+) -> None:
+    """Find what is seen when in videos.
+
+    videoswin timeline match.mp4
+
+    videoswin timeline match.mp4 --out match.srt
+
+    videoswin timeline videos/ --format elan --out labels/ --resume
+
+    Windows of the model slide over each video; neighboring ones of one class become a segment.
+    """
+    output.check(videos=1, windows=options.windows)
+
+    from videoswin_cli.engine.distributed import check_stdin, find_world
+
+    world = find_world()
+    check_stdin(inputs or [], world)
+    found = find_inputs(inputs or [], source, stdin=stdin_paths())
+    output.check(videos=len(found.listed), windows=options.windows)
+    if output.file is not None and output.is_folder:
+        if not output.file.absolute().parent.is_dir():
+            raise UsageError(f"cannot write {output.out}: no such folder: {output.file.parent}")
+        if world.is_main:
+            output.file.mkdir(exist_ok=True)
+    elif output.file is not None:
+        lists = [text[1:] for text in inputs or [] if text.startswith("@")]
+        read = [*(video.file for video in found.listed), *lists, source.list_file]
+        weights = [model.weights.model, model.weights.checkpoint, model.labels]
+        check_writable(output.file, inputs=[*read, *weights])
+
+    from videoswin_cli.model.loading import find_chosen
+    from videoswin_cli.tasks.timeline.timeline import see_videos
+
+    with ProgressBar(silent=not world.is_main) as bar:
+        for text in found.notices:
+            bar.notice(text)
+        chosen = find_chosen(model.weights, labels=model.labels, with_head=True)
+        done = see_videos(found.listed, chosen, run, options, output, job, bar)
+    if not world.is_main:
+        return
+    detail(describe_timing(done.timing))
+    if done.noted:
+        notice(f"{done.noted} of {done.videos} videos with notes")
+    if not done.complete:
+        notice(f"{done.videos} of {len(found.listed)} videos done; waiting for the other shards")
+    if done.failed:
+        notice(f"{done.failed} of {done.videos} videos failed, or could not be read in part")
+        raise typer.Exit(VideoError.exit_code)

@@ -1,0 +1,180 @@
+"""Sinks of a result per video: printed as they come, or kept in a journal until all are done."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from videoswin_cli.engine.file_stamps import FileStamps
+from videoswin_cli.engine.journal import Entry
+from videoswin_cli.engine.output_journal import Describe, OutputJournal, description_of
+from videoswin_cli.engine.precision import NO_RECORD, Record
+from videoswin_cli.engine.progress import Reporter
+from videoswin_cli.engine.provenance import Description, read_description
+from videoswin_cli.engine.runner import Runner
+from videoswin_cli.io.typed_records import to_record
+from videoswin_cli.records import ListedVideo, RunSummary, Timing
+
+
+class VideoResult(Protocol):
+    """A frozen dataclass about one video."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def error(self) -> str | None: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+
+Result = TypeVar("Result", bound=VideoResult)
+
+
+def has_error(result: VideoResult) -> bool:
+    return result.error is not None
+
+
+@dataclass
+class PrintSink(Generic[Result]):
+    """Results on stdout or in a stream, as each video ends."""
+
+    report: AbstractContextManager[Callable[[Result], None]]  # gives what writes one
+    reporter: Reporter
+    failed: Callable[[Result], bool] = has_error
+    in_order: bool = True
+    record: Record = NO_RECORD
+    _stack: ExitStack = field(default_factory=ExitStack)
+    _write: Callable[[Result], None] = lambda result: None
+    _counts: list[int] = field(default_factory=lambda: [0, 0, 0])  # videos, failed, with notes
+
+    def check(self) -> None:
+        pass
+
+    def begin(self, runner: Runner, part: str) -> bool:
+        self._write = self._stack.enter_context(self.report)
+        return True
+
+    def join(self, runner: Runner, part: str) -> None:
+        pass
+
+    def finished(self) -> Mapping[str, str]:
+        return {}
+
+    def keep(self, result: Result, stamps: FileStamps) -> None:
+        with self.reporter.printing():
+            self._write(result)
+        for place, counts in enumerate((True, self.failed(result), bool(result.notes))):
+            self._counts[place] += counts
+
+    def collect(self) -> list[Result]:
+        return []
+
+    def close(self) -> None:
+        """Drop a report that is not finished: half a JSON list must not look like a whole one."""
+        self._stack.__exit__(GeneratorExit, GeneratorExit(), None)
+
+    def finish(self, collected: Sequence[Result], timing: Timing) -> RunSummary:
+        self._stack.close()
+        videos, failed, noted = self._counts
+        return RunSummary(videos=videos, failed=failed, noted=noted, timing=timing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultFile(Generic[Result]):
+    """An output of results, which is written once all are there."""
+
+    out: Path  # written last
+    kind: type[Result]
+    describe: Describe  # of the run that writes it
+    write: Callable[[Sequence[Result]], None]
+    # Entries of a finished output, by path, from itself and its description.
+    read: Callable[[Description], dict[str, Entry]]
+    # Whatever of the entries the description keeps beside the stamps of the files.
+    remember: Callable[[Sequence[Entry]], Description] = lambda entries: {}
+    failed: Callable[[Result], bool] = has_error
+
+
+class FileSink(Generic[Result]):
+    """Results in an output that appears when all are done."""
+
+    in_order = False
+
+    def __init__(
+        self, file: ResultFile[Result], listed: Sequence[ListedVideo], *, resume: bool
+    ) -> None:
+        self._file = file
+        self._listed = listed
+        self._resume = resume
+        self._journal = OutputJournal(file.out)
+        self._description: Description = {}
+        self._part = ""
+
+    def part_file(self, suffix: str) -> Path:
+        """A file of this process alone, beside its journal, that goes when the run is done."""
+        return self._journal.folder / f"{self._part}{suffix}"
+
+    @property
+    def record(self) -> Record:
+        return self._journal.record(self._file.describe, resume=self._resume)
+
+    def check(self) -> None:
+        with self._journal.guarded():
+            if not self._resume:
+                self._journal.check_idle()
+                self._journal.discard()
+
+    def begin(self, runner: Runner, part: str) -> bool:
+        self.join(runner, part)
+        return True
+
+    def join(self, runner: Runner, part: str) -> None:
+        self._description, self._part = self._file.describe(runner.model, runner.settings), part
+        with self._journal.guarded():
+            if self._resume:
+                self._journal.check_recorded(self._description)
+            self._journal.open(self._description, part=part)
+
+    def finished(self) -> Mapping[str, str]:
+        entries = self._entries()
+        return {p: entry["file_stamp"] for p, entry in entries.items() if entry["error"] is None}
+
+    def keep(self, result: Result, stamps: FileStamps) -> None:
+        self._journal.append(asdict(result) | {"file_stamp": stamps[result.path]})
+
+    def collect(self) -> list[Result]:
+        return []
+
+    def close(self) -> None:
+        self._journal.close()
+
+    def finish(self, collected: Sequence[Result], timing: Timing) -> RunSummary:
+        entries = self._entries()
+        rows = [entries[video.path] for video in self._listed if video.path in entries]
+        stamps = {entry["path"]: entry["file_stamp"] for entry in rows}
+        results = [to_record(self._file.kind, row, source=str(self._file.out)) for row in rows]
+        self.close()
+        with self._journal.guarded():
+            complete = len(rows) == len(self._listed) and self._journal.is_idle()
+            if complete:
+                kept = self._description | {"file_stamps": stamps} | self._file.remember(rows)
+                self._journal.complete(
+                    kept if self._resume else None, lambda: self._file.write(results)
+                )
+        return RunSummary(
+            videos=len(results),
+            complete=complete,
+            failed=sum(map(self._file.failed, results)),
+            noted=sum(bool(each.notes) for each in results),
+            timing=timing,
+        )
+
+    def _entries(self) -> dict[str, Entry]:
+        """Results of the finished output and of the run under way, by path."""
+        there = self._resume and self._file.out.exists()
+        found = self._file.read(read_description(description_of(self._file.out))) if there else {}
+        return found | self._journal.entries()

@@ -1,0 +1,124 @@
+"""The timeline of one video, from the windows of its pieces."""
+
+from videoswin_cli.data.sampling import half_window, window_seconds
+from videoswin_cli.engine.runner import Runner
+from videoswin_cli.engine.windows import WindowProbabilities, label_windows
+from videoswin_cli.options.timeline import WINDOWS_SHOWN, SegmentOptions
+from videoswin_cli.records import (
+    ListedVideo,
+    Stride,
+    Timeline,
+    UnreadSpan,
+    VideoInfo,
+    WindowPrediction,
+)
+from videoswin_cli.tasks.timeline.segments import Segmenter, SegmentRule
+
+
+class TimelineBuilder:
+    """Segments and gaps of a video, whose pieces come in order."""
+
+    def __init__(self, runner: Runner, video: ListedVideo, options: SegmentOptions) -> None:
+        self._runner = runner
+        self.video = video
+        self._options = options
+        self._segmenter = Segmenter(runner.model.labels, make_rule(runner, options))
+        self._gaps: list[UnreadSpan] = []
+        self._windows: list[WindowPrediction] = []
+        self._notes: tuple[str, ...] = ()
+        self._info: VideoInfo | None = None
+        self._first: float | None = None  # s, start of the first window
+        self._read_to: float | None = None  # s, end of the last window that was read
+        self._last_was_gap = False
+        self.position = 0.0  # s, end of the last window
+
+    def add(self, piece: WindowProbabilities) -> float:
+        """More windows. Gives the seconds of the video by which they go on."""
+        before = self.position
+        self._info, self._notes = piece.info, (*self._notes, *piece.notes)
+        for start, end, found in piece.in_order():
+            if self._first is None:
+                self._first = before = start
+            if isinstance(found, str):
+                self._add_gap(start, end, found)
+            else:
+                self._end_gap(start)
+                self._segmenter.add(start, end, found.numpy())
+                self._read_to = end
+            self.position = end
+        if self._options.windows:
+            topk = self._options.topk or WINDOWS_SHOWN
+            labels = self._runner.model.labels
+            self._windows += label_windows(piece, labels, topk=topk, path=self.video.path)
+        return self.position - before
+
+    def end_of_video(self, unread: int) -> float:
+        """Seconds at which the video ends, about, if so many windows are left."""
+        return self.position + unread * self._stride_seconds
+
+    def finish(self) -> Timeline:
+        info = self._info
+        assert info is not None  # a video without a window is a failure
+        return Timeline(
+            path=self.video.path,
+            model=self._runner.model.spec.name,
+            video=name_video(self.video),
+            fps=info.fps,
+            duration=self.position - (self._first or 0.0),
+            window=window_seconds(self._runner.settings.protocol, fps=info.fps),
+            stride=self._stride_seconds,
+            segments=self._segmenter.finish(),
+            gaps=tuple(self._gaps),
+            notes=self._notes,
+            windows=tuple(self._windows),
+        )
+
+    @property
+    def _stride_seconds(self) -> float:
+        stride = choose_stride(self._runner, self._options)
+        if stride.seconds is not None:
+            return stride.seconds
+        return (stride.frames or 0) / (self._info.fps if self._info else 1.0)
+
+    def _add_gap(self, start: float, end: float, reason: str) -> None:
+        self._segmenter.skip()
+        if self._last_was_gap:
+            start, reason = self._gaps[-1].start, self._gaps.pop().reason
+        else:
+            start = max(start, self._read_to or start)
+        self._gaps.append(UnreadSpan(start=start, end=end, reason=reason))
+        self._last_was_gap = True
+
+    def _end_gap(self, start: float) -> None:
+        """The next window was read: what it shows is no longer a gap."""
+        if self._last_was_gap and self._gaps[-1].start < start < self._gaps[-1].end:
+            gap = self._gaps.pop()
+            self._gaps.append(UnreadSpan(start=gap.start, end=start, reason=gap.reason))
+        self._last_was_gap = False
+
+
+def choose_stride(runner: Runner, options: SegmentOptions) -> Stride:
+    """The stride that was asked for, else half a window of the model."""
+    return options.stride or half_window(runner.settings.protocol)
+
+
+def make_rule(runner: Runner, options: SegmentOptions) -> SegmentRule:
+    """The rule of segments for a model, whose classes may exclude each other."""
+    of_model = len(runner.model.labels) if runner.model.spec.multi_label else 1
+    return SegmentRule(
+        threshold=options.threshold,
+        topk=options.topk or of_model,
+        smooth=options.smooth,
+        min_duration=options.min_duration,
+    )
+
+
+def name_video(video: ListedVideo) -> str:
+    """File or URL of a video as it was named, without the part that is read."""
+    return video.path.removesuffix(f"#{video.segment}") if video.segment else video.path
+
+
+def failed_timeline(runner: Runner, video: ListedVideo, reason: str) -> Timeline:
+    """The timeline of a video that cannot be read."""
+    model = runner.model.spec.name
+    return Timeline(path=video.path, model=model, video=name_video(video), error=reason)
