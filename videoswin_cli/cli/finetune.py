@@ -30,6 +30,14 @@ def finetune(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look at the data, print the plan and its cost, stop.")
     ] = False,
+    shown_clips: Annotated[
+        Path | None,
+        typer.Option(
+            "--show-clips",
+            metavar="FILE.png",
+            help="Draw what augmentation makes of ten clips, and stop.",
+        ),
+    ] = None,
     allow_private_redirects: AllowPrivateRedirects = False,
 ) -> None:
     """Train a model on your own classes.
@@ -49,6 +57,7 @@ def finetune(
     from videoswin_cli.training import dry_run as planning
     from videoswin_cli.training import finetune as training
     from videoswin_cli.training.job import print_config
+    from videoswin_cli.training.show_clips import show_clips
 
     if show_config:
         result(print_config(data, options), end="")
@@ -57,6 +66,10 @@ def finetune(
     with ProgressBar() as bar:
         if dry_run:
             planning.dry_run(data, options, bar)
+            return
+        if shown_clips is not None:
+            show_clips(data, options, shown_clips, bar)
+            result(shown_clips)
             return
         done = training.finetune_clips(data, options, bar)
     if done.interrupted:
