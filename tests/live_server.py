@@ -1,6 +1,9 @@
 """Streams on this machine for tests: a TCP server with a script, and a clock without waiting."""
 
+import re
 import socket
+import socketserver
+import struct
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +20,7 @@ from videoswin_cli.data.live.source import parse_source
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.options.run import OpenOptions
 
+UNIFORM = replace(PROTOCOL, sampling="uniform")
 FPS = 30  # at which PROTOCOL takes every second frame
 
 
@@ -27,13 +31,15 @@ def write_stream(path: Path, *, frames: int = 60, gop: int = 10) -> bytes:
 
 
 class QuickClock:
-    """A clock on which time passes by sleeping only."""
+    """A clock on which time passes by sleeping, and by looking at it where it has a tick."""
 
-    def __init__(self) -> None:
+    def __init__(self, tick: float = 0.0) -> None:
         self.time = 0.0
+        self.tick = tick
         self.slept: list[float] = []
 
     def now(self) -> float:
+        self.time += self.tick
         return self.time
 
     def sleep(self, seconds: float) -> None:
@@ -82,9 +88,10 @@ def read_source(
     after: int = 1_000_000,
     record: Path | None = None,
     stall: float = 10.0,
+    tick: float = 0.0,
 ) -> Seen:
     """Read a source to its end, or until so many clips are there; raises what the reader does."""
-    ended, clock = threading.Event(), QuickClock()
+    ended, clock = threading.Event(), QuickClock(tick)
     notices: list[str] = []
     mailbox = Kept(ended, after)
     reading = Reading(
@@ -144,4 +151,57 @@ def serve_tcp(script: Sequence[bytes], *, then: str = "close") -> Iterator[str]:
         server.close()
 
 
-UNIFORM = replace(PROTOCOL, sampling="uniform")
+@contextmanager
+def serve_rtsp(stream: bytes) -> Iterator[tuple[str, list[str]]]:
+    """Address of a camera that plays an MPEG-TS to one client after the other, and its requests."""
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Rtsp)
+    server.daemon_threads = False
+    requests: list[str] = []
+    vars(server).update(stream=stream, requests=requests)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"rtsp://127.0.0.1:{server.server_address[1]}/cam", requests
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Rtsp(socketserver.StreamRequestHandler):
+    timeout = 10
+    sdp = (
+        "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 0 RTP/AVP 33\r\na=control:1\r\n"
+    )
+
+    def handle(self) -> None:
+        replies = {
+            "OPTIONS": "Public: DESCRIBE, SETUP, PLAY\r\n\r\n",
+            "DESCRIBE": f"Content-Type: application/sdp\r\nContent-Length: {len(self.sdp)}\r\n\r\n"
+            + self.sdp,
+            "SETUP": "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 1\r\n\r\n",
+            "PLAY": "Session: 1\r\n\r\n",
+        }
+        with suppress(OSError):  # the client has enough
+            while request := self._receive():
+                vars(self.server)["requests"].append(request)
+                method, number = request.split()[0], re.search(r"CSeq: (\d+)", request)
+                assert number is not None
+                answer = f"RTSP/1.0 200 OK\r\nCSeq: {number[1]}\r\n{replies.get(method, chr(13))}"
+                self.wfile.write(answer.encode())
+                if method == "PLAY":
+                    self._play(vars(self.server)["stream"])
+                    return
+
+    def _receive(self) -> str:
+        lines = []
+        while (line := self.rfile.readline()) not in (b"\r\n", b""):
+            lines.append(line.decode())
+        return "".join(lines)
+
+    def _play(self, stream: bytes) -> None:
+        """RTP packets between the lines of RTSP."""
+        for number, place in enumerate(range(0, len(stream), 7 * 188)):
+            payload = struct.pack(">BBHII", 0x80, 33, number, number * 3000, 1)
+            payload += stream[place : place + 7 * 188]
+            self.wfile.write(struct.pack(">cBH", b"$", 0, len(payload)) + payload)

@@ -8,7 +8,7 @@ import av
 import pytest
 import torch
 from fault_server import Reply, serve
-from live_server import FPS, read_source, serve_tcp, write_stream
+from live_server import FPS, read_source, serve_rtsp, serve_tcp, write_stream
 from make_video import as_parts, decode_numbers, lose_packets, write_video
 from tiny import PROTOCOL
 
@@ -92,6 +92,16 @@ def test_a_stream_that_stalls_is_lost(stream: bytes) -> None:
         seen = read_source(server.url(), stall=0.2)
     assert "lost" in seen.notices[0]
     assert seen.state.reconnects == 1
+
+
+def test_a_camera_of_the_network_is_a_stream(stream: bytes) -> None:
+    with serve_rtsp(stream) as (url, requests):
+        seen = read_source(url.replace("//", "//me:secret@") + "?key=hidden", after=5)
+    assert seen.notices[1] == f"{url}: connected again"
+    assert not any("secret" in text or "hidden" in text for text in seen.notices)
+    assert all(clip.views.info.path == url for clip in seen.clips)
+    assert any("hidden" in text for text in requests)
+    assert seen.spans[:3] == first_clips(3)
 
 
 def test_datagrams_are_a_stream(stream: bytes) -> None:
@@ -193,6 +203,32 @@ def test_a_recording_that_fails_does_not_end_the_stream(tmp_path: Path, stream: 
     assert seen.state.recording_failed
     assert "cannot write" in seen.notices[0]
     assert len(seen.clips) == 3
+
+
+def test_a_decoder_that_is_too_slow_passes_over_what_it_is_late_for(stream: bytes) -> None:
+    with serve_tcp([stream]) as url:
+        seen = read_source(url, tick=0.1, after=2)  # each frame takes ten times its time
+    assert seen.state.passed_over > 30
+    assert seen.spans[0] == (0, SPAN - 1)
+
+
+def test_pictures_without_times_have_those_of_their_arrival(tmp_path: Path) -> None:
+    """FFmpeg counts 25 of them per second, however many come."""
+    source = write_video(
+        tmp_path / "s.mjpeg", frames=12, fps=25, codec="mjpeg", pix_fmt="yuvj420p", b_frames=0
+    )
+    pictures = packets(source)
+    head = "--b\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n"
+    body = b"".join(head.format(len(each)).encode() + each + b"\r\n" for each in pictures)
+    with serve_tcp([body]) as url:
+        # The clock is looked at three times per picture.
+        seen = read_source(url, tick=1 / 30, every=0.1, record=tmp_path / "r.mkv", after=3)
+    assert [clip.views.info.fps for clip in seen.clips] == pytest.approx([10] * 3)
+    with av.open(str(tmp_path / "r.mkv")) as container:
+        times = [
+            packet.pts * packet.time_base for packet in container.demux(video=0) if packet.size
+        ]
+    assert times == pytest.approx([0.1 * n for n in range(len(times))], abs=0.002)
 
 
 def test_frames_after_damage_are_passed_over_until_a_key_frame(tmp_path: Path) -> None:
