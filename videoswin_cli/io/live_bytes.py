@@ -80,9 +80,8 @@ def open_http(url: str, *, stall: float, ended: threading.Event) -> Iterator[Byt
     with exchange:
         watcher.start()
         try:
-            response = exchange.get(url, {"Accept-Encoding": "identity"})
-            _check_reply(response)
-            with response:
+            with exchange.get(url, {"Accept-Encoding": "identity"}) as response:
+                _check_reply(response)
                 yield _HttpBody(response, exchange)
         except (RedirectError, SlowError) as error:
             raise FetchError(hide_credentials(str(error))) from error

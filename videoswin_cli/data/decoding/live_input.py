@@ -42,6 +42,13 @@ class LiveInput:
     streams: "Sequence[Stream]"  # video first, then sound, which only a recording needs
     sized: bool  # it ends by itself: a file
 
+    @property
+    def stamped(self) -> bool:
+        """Whether its packets say when they were taken; else FFmpeg counts 25 per second."""
+        from av.format import Flags
+
+        return self.sized or not Flags.no_timestamps & Flags(self.container.format.flags)
+
     def packets(self, *, sound: bool) -> "Iterator[Packet[Any]]":
         """Packets until the end.
 

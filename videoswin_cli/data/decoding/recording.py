@@ -1,6 +1,7 @@
 """A stream kept in a file: its packets as they are, nothing is encoded again."""
 
 from contextlib import contextmanager
+from fractions import Fraction
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from av import Packet
     from av.stream import Stream
 
+_TICK = Fraction(1, 1_000_000)  # s
 _FORMATS = {".ts": "mpegts", ".mkv": "matroska", ".mp4": "mp4", ".mov": "mov"}
 
 
@@ -37,51 +39,68 @@ def next_name(path: Path) -> Path:
 @contextmanager
 def open_recording(
     path: Path, streams: "Sequence[Stream]"
-) -> "Iterator[Callable[[Packet[Any]], None]]":
-    """A function that keeps a packet; the file has its name when the block ends.
+) -> "Iterator[Callable[[Packet[Any], float | None], None]]":
+    """A function that keeps a packet; its second argument is the arrival of one without stamps.
 
-    Meanwhile it is `NAME.PID.part`, which stays where the process is killed. Packets before the
-    first key frame are left out, and times begin at 0.
+    The file has its name when the block ends. Meanwhile it is `NAME.PID.part`, which stays where
+    the process is killed. Packets before the first key frame are left out, and times begin at 0.
 
     Raises:
         VideoSwinError: the file cannot be written, or its format does not take such a stream.
     """
     import av
 
-    with atomic_write(path, keep=True) as part:
-        try:
-            with av.open(str(part), "w", format=_FORMATS[path.suffix.lower()]) as container:
-                copies = {
-                    stream.index: container.add_stream_from_template(stream) for stream in streams
-                }
-                yield _Writer(container, copies, video=streams[0].index).write
-        except av.error.FFmpegError as error:
-            raise VideoSwinError(
-                f"cannot record to {path}: {error.strerror}",
-                hint="another suffix may take this stream: .mkv takes most; or the disk is full",
-            ) from error
+    format = _FORMATS[path.suffix.lower()]
+    with (
+        atomic_write(path, keep=True) as part,
+        _explained(path),
+        av.open(str(part), "w", format=format) as container,
+    ):
+        copies = {each.index: container.add_stream_from_template(each) for each in streams}
+        yield _Writer(path, container, copies, video=streams[0].index).write
+
+
+@contextmanager
+def _explained(path: Path) -> "Iterator[None]":
+    import av
+
+    try:
+        yield
+    except (av.error.FFmpegError, ValueError) as error:
+        raise VideoSwinError(
+            f"cannot record to {path}: {getattr(error, 'strerror', None) or error}",
+            hint="another suffix may take this stream: .mkv takes most; or the disk is full",
+        ) from error
 
 
 class _Writer:
-    def __init__(self, container: Any, copies: "dict[int, Any]", *, video: int) -> None:
+    def __init__(self, path: Path, container: Any, copies: "dict[int, Any]", *, video: int) -> None:
+        self._path = path
         self._container = container
         self._copies = copies
         self._video = video
-        self._begin: Any = None  # seconds, a fraction
+        self._begin: Fraction | None = None  # s
+        self._last: dict[int, int] = {}  # decode stamp of each stream
 
-    def write(self, packet: "Packet[Any]") -> None:
-        stamp = packet.dts if packet.dts is not None else packet.pts
-        if stamp is None or packet.pts is None:
+    def write(self, packet: "Packet[Any]", arrived: float | None) -> None:
+        """Write a packet, which is changed by that."""
+        if arrived is not None:
+            packet.time_base = _TICK
+            packet.pts = packet.dts = round(arrived / _TICK)
+        if packet.pts is None:
             return  # no place in a file
+        stamp, index = packet.pts if packet.dts is None else packet.dts, packet.stream.index
         if self._begin is None:
-            if packet.stream.index != self._video or not packet.is_keyframe:
+            if index != self._video or not packet.is_keyframe:
                 return
             self._begin = stamp * packet.time_base
         shift = round(self._begin / packet.time_base)
         if stamp < shift:
             return  # sound of before
-        packet.pts -= shift
-        if packet.dts is not None:
-            packet.dts -= shift
-        packet.stream = self._copies[packet.stream.index]
-        self._container.mux(packet)
+        # Muxers refuse a stamp that is not above the last one; some cameras repeat or swap them.
+        packet.dts = max(stamp - shift, self._last.get(index, -1) + 1)
+        packet.pts = max(packet.pts - shift, packet.dts)
+        self._last[index] = packet.dts
+        packet.stream = self._copies[index]
+        with _explained(self._path):
+            self._container.mux(packet)

@@ -95,7 +95,9 @@ class Connection:
         if packet.stream.index != self._opened.video.index:
             return
         stamp = packet.dts if packet.dts is not None else packet.pts
-        late = 0.0 if stamp is None else self._pace.arrive(float(stamp * packet.time_base))
+        late = 0.0
+        if self._opened.stamped and stamp is not None:
+            late = self._pace.arrive(float(stamp * packet.time_base))
         self._behind = late > (_CAUGHT_UP_SECONDS if self._behind else _LATE_SECONDS)
         if self._behind:
             self._state.passed_over += 1
@@ -113,7 +115,7 @@ class Connection:
 
     def _keep(self, frame: "VideoFrame") -> Iterator[LiveClip]:
         base = self._opened.video.time_base  # the last frames of a decoder have none of their own
-        timed = frame.pts is not None and base is not None
+        timed = self._opened.stamped and frame.pts is not None and base is not None
         stamp = float(frame.pts * base) if timed else self._clock.now()  # type: ignore[operator]
         if self._origin is None:
             self._origin = stamp

@@ -88,7 +88,9 @@ class LiveReader:
                 reading.source, reading.opening, stall=reading.stall, ended=self._ended
             )
             opened = stack.enter_context(live)
-            recorder = Recorder(reading.record, opened, state, self._notice)
+            recorder = Recorder(
+                reading.record, opened, state, clock=self.clock, notice=self._notice
+            )
             stack.callback(recorder.close)
             connection = Connection(
                 opened, reading, state, ring=self._ring, clock=self.clock, notice=self._notice

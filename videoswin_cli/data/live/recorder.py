@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from videoswin_cli.data.decoding.live_input import LiveInput
 from videoswin_cli.data.decoding.recording import next_name, open_recording
 from videoswin_cli.data.live.connection import Notice, StreamState
+from videoswin_cli.data.live.pace import Clock
 from videoswin_cli.errors import VideoSwinError
 
 if TYPE_CHECKING:
@@ -17,8 +18,15 @@ class Recorder:
     """The file of one connection; without a path it keeps nothing."""
 
     def __init__(
-        self, path: Path | None, opened: LiveInput, state: StreamState, notice: Notice
+        self,
+        path: Path | None,
+        opened: LiveInput,
+        state: StreamState,
+        *,
+        clock: Clock,
+        notice: Notice,
     ) -> None:
+        self._clock = None if opened.stamped else clock
         self._state = state
         self._notice = notice
         self._stack = ExitStack()
@@ -36,7 +44,7 @@ class Recorder:
         """Write a packet, which nobody needs any more."""
         if self._write is not None:
             try:
-                self._write(packet)
+                self._write(packet, self._clock and self._clock.now())
             except VideoSwinError as error:
                 self._fail(error)
                 self.close()
