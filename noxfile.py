@@ -20,7 +20,7 @@ nox.options.sessions = ["quick", "lint"]
 def quick(session: nox.Session) -> None:
     """Tests that take half a second or less each: under a minute on two cores."""
     session.install(*PINNED)
-    session.run("pytest", "-m", "not slow and not thorough", *session.posargs)
+    session.run("pytest", "-m", "not slow and not thorough and not browser", *session.posargs)
 
 
 @nox.session
@@ -28,6 +28,13 @@ def test(session: nox.Session) -> None:
     """The default tests. `nox -s test -- -m slow` runs the full-size rest."""
     session.install(*PINNED)
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Report pages in the Chromium of this machine; skipped where there is none."""
+    session.install(*PINNED)
+    session.run("pytest", "-m", "browser", "-rs", "-n", "0", *session.posargs)
 
 
 @nox.session

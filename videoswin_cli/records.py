@@ -297,6 +297,27 @@ class ConfidenceInterval:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PairedTop1:
+    """Top-1 of two models on the same videos. A failed video counts as wrong."""
+
+    both: int  # videos that both have right
+    only_first: int
+    only_second: int
+    neither: int
+    interval: ConfidenceInterval  # of `difference`
+    p_value: float  # of McNemar's exact test: that the two are equally good
+
+    @property
+    def videos(self) -> int:
+        return self.both + self.only_first + self.only_second + self.neither
+
+    @property
+    def difference(self) -> float:
+        """Top-1 of the second less that of the first, in points."""
+        return 100 * (self.only_second - self.only_first) / self.videos
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvalSummary:
     """Summary of a run of `videoswin eval`. Accuracies are in percent."""
 

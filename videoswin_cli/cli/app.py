@@ -29,6 +29,7 @@ _COMMANDS = {  # module and function of the same name, and the first line of its
     "extract": "Write the features of videos.",
     "finetune": "Train a model on your own classes.",
     "make-dataset": "Generate labelled synthetic clips of camera motion.",
+    "report": "Show results as one page that needs no network.",
     "models": "List available models, or show one in detail.",
     "download": "Download checkpoints, check their hashes, and print their paths.",
     "convert": "Convert a checkpoint to a self-describing safetensors file.",

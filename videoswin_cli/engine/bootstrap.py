@@ -5,7 +5,6 @@ the numbers of videos of each value are drawn at once: the same distribution, wi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,32 +12,11 @@ from numpy.typing import NDArray
 from videoswin_cli.engine.metrics import ScoredVideo
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.visible import name_some
-from videoswin_cli.records import ConfidenceInterval
+from videoswin_cli.records import ConfidenceInterval, PairedTop1
 
 RESAMPLES = 10_000
 SEED = 0
 LEVEL = 95.0  # percent
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairedTop1:
-    """Top-1 of two models on the same videos. A failed video counts as wrong."""
-
-    both: int  # videos that both have right
-    only_first: int
-    only_second: int
-    neither: int
-    interval: ConfidenceInterval  # of `difference`
-    p_value: float  # of McNemar's exact test: that the two are equally good
-
-    @property
-    def videos(self) -> int:
-        return self.both + self.only_first + self.only_second + self.neither
-
-    @property
-    def difference(self) -> float:
-        """Top-1 of the second less that of the first, in points."""
-        return 100 * (self.only_second - self.only_first) / self.videos
 
 
 def top1_interval(videos: Sequence[ScoredVideo]) -> ConfidenceInterval | None:

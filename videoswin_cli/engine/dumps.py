@@ -148,6 +148,27 @@ def read_dump(path: Path) -> list[ScoredVideo]:
     return videos
 
 
+def read_class_names(path: Path) -> dict[int, str]:
+    """Names of the classes that occur in a dump, by index; a .jsonl has them, others have none.
+
+    Raises:
+        UsageError: a class has two names.
+    """
+    names: dict[int, str] = {}
+    if dump_format(path) != "jsonl":
+        return names
+    with path.open(encoding="utf-8") as file:
+        for line in filter(str.strip, file):
+            for entry in json.loads(line)["top"]:
+                name = str(entry.get("label") or f"class {entry['index']}")
+                if names.setdefault(entry["index"], name) != name:
+                    raise UsageError(
+                        f"{path}: class {entry['index']} is {names[entry['index']]!r} in one line "
+                        f"and {name!r} in another"
+                    )
+    return names
+
+
 def _agree(a: ScoredVideo, b: ScoredVideo) -> bool:
     if a.labels != b.labels or (a.error is None) != (b.error is None):
         return False

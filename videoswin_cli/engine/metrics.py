@@ -60,35 +60,49 @@ def confusions(videos: Sequence[ScoredVideo]) -> Counter[tuple[int, int]]:
 
 
 def video_average_precision(videos: Sequence[ScoredVideo]) -> float:
-    """`mean_average_precision` of videos whose scores are kept; a failed one ranks below all."""
+    """Mean of `video_class_precisions`; NaN without videos."""
+    found = list(video_class_precisions(videos).values())
+    if not found:
+        return 0.0 if videos else math.nan
+    return float(np.mean(found))
+
+
+def video_class_precisions(videos: Sequence[ScoredVideo]) -> dict[int, float]:
+    """`class_average_precisions` of videos whose scores are kept; a failed one ranks below all."""
     classes = max((len(v.scores) for v in videos if v.scores is not None), default=0)
     if not classes:
-        return 0.0 if videos else math.nan
+        return {}
     nothing = np.full(classes, -1.0, dtype=np.float32)
     scores = np.stack([nothing if v.scores is None else v.scores for v in videos])
     positives = np.zeros(scores.shape, dtype=bool)
     for row, video in zip(positives, videos, strict=True):
         row[list(video.labels)] = True
-    return mean_average_precision(scores, positives)
+    return class_average_precisions(scores, positives)
 
 
 def mean_average_precision(scores: NDArray[np.floating], positives: NDArray[np.bool_]) -> float:
-    """Mean over the classes that have positives of their average precision, in percent.
+    """Mean of `class_average_precisions`; NaN without positives."""
+    found = list(class_average_precisions(scores, positives).values())
+    return float(np.mean(found)) if found else math.nan
+
+
+def class_average_precisions(
+    scores: NDArray[np.floating], positives: NDArray[np.bool_]
+) -> dict[int, float]:
+    """Average precision in percent of each class that has positives.
+
+    It is the sum of precisions weighed by the gain in recall at each distinct score, as
+    scikit-learn and mmaction2 have it.
 
     Args:
         scores: (videos, classes), higher is likelier.
         positives: (videos, classes), what is true.
-
-    Returns:
-        NaN without positives. Average precision is the sum of precisions weighed by the gain in
-        recall at each distinct score, as scikit-learn and mmaction2 have it.
     """
-    found = [
-        _average_precision(scores[:, number], positives[:, number])
+    return {
+        number: 100 * _average_precision(scores[:, number], positives[:, number])
         for number in range(scores.shape[1])
         if positives[:, number].any()
-    ]
-    return 100 * float(np.mean(found)) if found else math.nan
+    }
 
 
 def _average_precision(scores: NDArray[np.floating], positives: NDArray[np.bool_]) -> float:

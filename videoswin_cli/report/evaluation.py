@@ -17,7 +17,7 @@ def format_summary(summary: EvalSummary, format: Format) -> str:
     """The summary as text, ending in a newline."""
     if format == "json":
         return to_json(_to_json(summary), indent=2) + "\n"
-    rows = list(_rows(summary))
+    rows = list(summary_rows(summary))
     width = max(len(name) for name, _ in rows)
     return "".join(f"{name:<{width}}  {text}\n" for name, text in rows)
 
@@ -62,7 +62,8 @@ def _without_nan(value: object) -> object:
     return None if value != value else value
 
 
-def _rows(summary: EvalSummary) -> Iterable[tuple[str, str]]:
+def summary_rows(summary: EvalSummary) -> Iterable[tuple[str, str]]:
+    """Name and text of each row of the table."""
     for name, accuracy in summary.accuracy.items():
         yield (
             METRIC_NAMES.get(name, name.replace("top", "top-")),

@@ -12,6 +12,7 @@ from videoswin_cli.engine.metrics import confusions
 from videoswin_cli.io.atomic import atomic_write, to_json
 from videoswin_cli.records import METRIC_NAMES, Views
 from videoswin_cli.report.curves import draw_confusion, draw_curves
+from videoswin_cli.report.evaluation import write_confusions
 from videoswin_cli.report.failures import write_failures
 from videoswin_cli.report.training import TrainingOutcome, describe_outcome
 from videoswin_cli.training.recipe import Recipe
@@ -97,6 +98,7 @@ class FinetuneResult:
             cells = self.confusions if self.test is None else self.test.confusions
             counts = {(true, predicted): clips for true, predicted, clips in cells}
             draw_confusion(folder / "confusion.png", counts, self.classes)
+            write_confusions(folder / "confusion.csv", counts, self.classes)
         if self.failed:
             write_failures(folder / FAILED, self.failed)
         _write_result(folder / _RESULT, self._describe())

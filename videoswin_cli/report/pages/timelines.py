@@ -1,0 +1,44 @@
+"""Pages of timelines: a player beside what was seen when."""
+
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+from videoswin_cli.records import Timeline
+from videoswin_cli.report.pages.contents import Facts, Page, TimelineSection
+from videoswin_cli.report.pages.render import write_page
+
+
+def write_timeline_page(
+    out: Path, timeline: Timeline, *, video: Path | None, environment: Facts = ()
+) -> None:
+    """Write the page of one timeline.
+
+    Args:
+        out: where to.
+        timeline: what was seen when.
+        video: its file, which the page plays by a relative path; None: there is none to play.
+        environment: what the page was made with.
+
+    Raises:
+        VideoSwinError: the file cannot be written.
+    """
+    section = timeline_section(timeline, video=video, page=out)
+    write_page(out, Page(title=timeline.path, sections=[section], environment=environment))
+
+
+def timeline_section(timeline: Timeline, *, video: Path | None, page: Path) -> TimelineSection:
+    """Timeline with its video, as seen from the folder of the page."""
+    if video is None:
+        problem = "No file of this video is known: there is nothing to play."
+        return TimelineSection(timeline=timeline, video=None, problem=problem)
+    return TimelineSection(timeline=timeline, video=relative_url(video, page=page))
+
+
+def relative_url(file: Path, *, page: Path) -> str:
+    """Percent-encoded path of a file from the folder of a page; a file URL on another drive."""
+    try:
+        path = os.path.relpath(file.absolute(), page.absolute().parent)
+    except ValueError:  # Windows has no path from one drive to another
+        return file.absolute().as_uri()
+    return quote(os.fsencode(path.replace(os.sep, "/")))
