@@ -22,19 +22,13 @@ from typer.testing import CliRunner, Result
 
 from videoswin_cli.cli.app import app
 from videoswin_cli.engine.dumps import write_dump
+from videoswin_cli.engine.progress import Silent
 from videoswin_cli.options.report import ReportOptions
 from videoswin_cli.report.pages.contents import EvaluationSection, Page, TrainingSection
 from videoswin_cli.tasks.report.dumps import read_described
 from videoswin_cli.tasks.report.files import find_file, split_segment
 from videoswin_cli.tasks.report.report import write_report
 from videoswin_cli.tasks.report.strips import Strips, make_strip
-
-
-class Silence:
-    def notice(self, text: str) -> None: ...
-    def start(self, total: int, *, unit: str, done: int = 0) -> None: ...
-    def advance(self, *, failed: bool = False, status: str = "") -> None: ...
-    def printing(self) -> Any: ...
 
 
 class Elements(HTMLParser):
@@ -56,7 +50,7 @@ class Elements(HTMLParser):
 
 def report(tmp_path: Path, *sources: Path, **options: Any) -> tuple[Page, str]:
     out = tmp_path / "page.html"
-    page = write_report(sources, ReportOptions(out=out, **options), Silence())
+    page = write_report(sources, ReportOptions(out=out, **options), Silent())
     return page, out.read_text(encoding="utf-8")
 
 

@@ -14,8 +14,8 @@ from videoswin_cli.records import ListedVideo
 _LACKING = "its annotated video cannot be written"
 
 
-def check_folder(folder: Path, listed: Sequence[ListedVideo]) -> None:
-    """Notice before any work that annotated videos would lie where they must not.
+def check_folder(folder: Path, listed: Sequence[ListedVideo], *, suffix: str = ".mp4") -> None:
+    """Notice before any work that a file per video would lie where it must not.
 
     Raises:
         UsageError: the folder is a file, two videos share a name in it, or one would be written
@@ -26,12 +26,12 @@ def check_folder(folder: Path, listed: Sequence[ListedVideo]) -> None:
     inputs = {Path(video.file).resolve() for video in listed if video.file is not None}
     owners: dict[Path, str] = {}
     for video in listed:
-        file = file_below(folder, video.path, ".mp4")
+        file = file_below(folder, video.path, suffix)
         if file is None:
             continue  # noted where it is to be written
         if (other := owners.setdefault(file, video.path)) != video.path:
             raise UsageError(
-                f"{other} and {video.path} would both be annotated in {file}",
+                f"{other} and {video.path} would both be written to {file}",
                 hint="start from a folder above both",
             )
         if file.resolve() in inputs:

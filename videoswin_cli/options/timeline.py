@@ -96,6 +96,16 @@ class TimelineOutput:
         metavar="FILE|DIR/",
         flags=("--out", "-o"),
     )
+    annotate: Path | None = option(
+        None,
+        "Write each video with its timeline drawn on it, as DIR/PATH.mp4.",
+        metavar="DIR",
+    )
+    html: Path | None = option(
+        None,
+        "Write a page for each video that plays its segments, as DIR/PATH.html.",
+        metavar="DIR",
+    )
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from videoswin_cli.engine.annotate import check_folder
 from videoswin_cli.engine.batch_job import Job, run_job
 from videoswin_cli.engine.distributed import find_world
 from videoswin_cli.engine.progress import Monitor, Reporter
@@ -47,6 +48,9 @@ def see_videos(
         VideoSwinError: the disk is full.
     """
     output.check(videos=len(listed), windows=options.windows)
+    for folder, suffix in ((output.annotate, ".mp4"), (output.html, ".html")):
+        if folder is not None:
+            check_folder(folder, listed, suffix=suffix)
     out = output.file
     if job.resume and (out is None or is_stream(out)):
         raise UsageError("--resume needs --out: that is where finished windows are kept")
@@ -54,13 +58,13 @@ def see_videos(
     if out is None or is_stream(out):
         report = open_timelines(choose_form(output, options), out)
         sink = PrintSink(report, reporter, failed=is_unread)
-        worker = TimelineWorker(options=options)
+        worker = TimelineWorker(options=options, output=output)
     else:
         # The shards of one output find each other's work there.
         kept = write_timelines(output, options, listed, resume=job.resume or job.shard.count > 1)
         sink = kept
         worker = TimelineWorker(
-            options=options, open_log=lambda: WindowLog(kept.part_file(".windows"))
+            options=options, output=output, open_log=lambda: WindowLog(kept.part_file(".windows"))
         )
     work = Job(
         model=model,

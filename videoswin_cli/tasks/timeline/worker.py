@@ -10,13 +10,14 @@ from videoswin_cli.engine.file_stamps import read_stamp
 from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.engine.runner import Runner
 from videoswin_cli.engine.windows import WindowProbabilities, window_probabilities
-from videoswin_cli.options.timeline import SegmentOptions
+from videoswin_cli.options.timeline import SegmentOptions, TimelineOutput
 from videoswin_cli.records import ListedVideo, Timeline
 from videoswin_cli.tasks.timeline.builder import (
     TimelineBuilder,
     choose_stride,
     failed_timeline,
 )
+from videoswin_cli.tasks.timeline.companions import write_companions
 from videoswin_cli.tasks.timeline.window_log import WindowLog
 
 Pieces = Iterator[WindowProbabilities | FailedVideo]
@@ -27,6 +28,7 @@ class TimelineWorker:
     """The timeline of each video."""
 
     options: SegmentOptions
+    output: TimelineOutput
     open_log: Callable[[], WindowLog | None] = lambda: None  # of this process, once it has begun
 
     def compute(
@@ -58,6 +60,8 @@ class TimelineWorker:
                     before = ()
                     stamp = stamps[video.path]
                     timeline = _see(runner, builder, _keep(pieces, log, video, stamp), monitor)
+                    opening = runner.settings.opening
+                    timeline = write_companions(video, timeline, self.output, opening)
                 monitor.note(video.path, (*timeline.notes, *_describe_gaps(timeline)))
                 monitor.advance(failed=timeline.error is not None)
                 yield timeline
