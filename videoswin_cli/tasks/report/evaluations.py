@@ -42,7 +42,11 @@ def describe_dump(dump: Dump, strips: Strips, *, examples: int) -> EvaluationSec
     return EvaluationSection(
         title=str(dump.path),
         cards=make_cards(summary, calibration),
-        facts=[row for row in summary_rows(summary) if row[0] not in METRIC_NAMES.values()],
+        facts=[
+            (name, text.strip().replace("  ", ", "))  # columns of a plain table
+            for name, text in summary_rows(summary)
+            if name not in METRIC_NAMES.values()  # the cards have them
+        ],
         warnings=[*summary.warnings, *_doubts(dump)],
         measure="average precision" if dump.several else "top-1",
         classes=class_rows(dump),
