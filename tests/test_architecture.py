@@ -39,7 +39,7 @@ DOORS = 6  # the package itself and `__main__`
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 HEAVY = {
     *("torch", "decord", "av", "requests", "numpy", "rich", "tqdm", "safetensors", "filelock"),
-    "matplotlib",
+    *("matplotlib", "jinja2"),
 }
 
 
@@ -237,6 +237,7 @@ def test_the_engine_is_imported_where_it_is_used(module: str) -> None:
         "model/cpu",
         "io",
         "report",
+        "report/pages",
         "synthetic",
         "tasks",
         "training",
@@ -286,6 +287,8 @@ def loaded(code: str, *args: str, env: dict[str, str] | None = None) -> tuple[in
         (["eval", "--help"], 0),
         (["eval"], 2),
         (["eval", "--list", "no-such-list.txt"], 2),
+        (["report", "--help"], 0),
+        (["report"], 2),
         (["models"], 0),
         (["models", "--format", "json", "--dataset", "k400"], 0),
         (["models", "swin-tiny-k400"], 0),

@@ -36,7 +36,7 @@ def test_a_folder_becomes_a_model(run: Run, tiny: str, data: Path, tmp_path: Pat
     assert "1 device x 8 clips x 1 accumulated = 8 clips per step" in result.stderr
     assert "2 new (head)" in result.stderr
     names = {"best.safetensors", "last.safetensors", "state.pt", "config.yaml", "metrics.csv"}
-    names |= {"splits.csv", "curves.png", "confusion.png", ".lock"}
+    names |= {"splits.csv", "curves.png", "confusion.png", "confusion.csv", ".lock"}
     names |= {"classes.txt", "result.json", "train.log"}
     found = {path.name for path in out.iterdir()}
     (events,) = (name for name in found if name.startswith("events.out.tfevents"))

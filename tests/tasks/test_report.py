@@ -169,8 +169,12 @@ def test_several_classes_per_video_have_their_precision(tmp_path: Path) -> None:
 
 def test_raw_scores_have_no_reliability(tmp_path: Path) -> None:
     dump = tmp_path / "d.pkl"
-    write_dump(dump, [scored("a.mp4", 0, 7.0, 1.0, 2.0)], NAMES)
-    assert evaluation(report(tmp_path, dump)[0]).calibration is None
+    write_dump(dump, [scored("a.mp4", 0, 7.0, 1.0, 2.0), scored("b.mp4", 0, 1.0, 9.0, 2.0)], NAMES)
+    section = evaluation(report(tmp_path, dump)[0])
+    assert (section.calibration, section.galleries) == (None, [])
+    assert section.matrix is not None
+    assert section.matrix.errors == []
+    assert "Its scores are no probabilities" in section.warnings[0]
 
 
 def test_dumps_are_compared_video_by_video(tmp_path: Path) -> None:

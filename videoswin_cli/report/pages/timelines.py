@@ -5,26 +5,26 @@ from pathlib import Path
 from urllib.parse import quote
 
 from videoswin_cli.records import Timeline
-from videoswin_cli.report.pages.contents import Facts, Page, TimelineSection
+from videoswin_cli.report.pages.contents import Page, TimelineSection
+from videoswin_cli.report.pages.environment import describe_environment
 from videoswin_cli.report.pages.render import write_page
 
 
-def write_timeline_page(
-    out: Path, timeline: Timeline, *, video: Path | None, environment: Facts = ()
-) -> None:
+def write_timeline_page(out: Path, timeline: Timeline, *, video: Path | None) -> None:
     """Write the page of one timeline.
 
     Args:
         out: where to.
         timeline: what was seen when.
         video: its file, which the page plays by a relative path; None: there is none to play.
-        environment: what the page was made with.
 
     Raises:
         VideoSwinError: the file cannot be written.
     """
     section = timeline_section(timeline, video=video, page=out)
-    write_page(out, Page(title=timeline.path, sections=[section], environment=environment))
+    write_page(
+        out, Page(title=timeline.path, sections=[section], environment=describe_environment())
+    )
 
 
 def timeline_section(timeline: Timeline, *, video: Path | None, page: Path) -> TimelineSection:

@@ -37,16 +37,20 @@ def describe_dump(dump: Dump, strips: Strips, *, examples: int) -> EvaluationSec
     videos, summary = dump.videos, summarize_dump(dump)
     calibration = None if dump.several else calibrate(videos)
     galleries: list[ErrorGallery] = []
-    if not dump.several and examples:
+    if calibration is not None and examples:
         galleries = show_errors(dump, strips, most=examples)
     return EvaluationSection(
         title=str(dump.path),
         cards=make_cards(summary, calibration),
-        facts=[row for row in summary_rows(summary) if row[0] not in METRIC_NAMES.values()],
-        warnings=[*summary.warnings, *_doubts(dump)],
+        facts=[
+            (name, text.strip().replace("  ", ", "))  # columns of a plain table
+            for name, text in summary_rows(summary)
+            if name not in METRIC_NAMES.values()  # the cards have them
+        ],
+        warnings=[*summary.warnings, *_doubts(dump, calibration)],
         measure="average precision" if dump.several else "top-1",
         classes=class_rows(dump),
-        matrix=None if dump.several else make_matrix(dump),
+        matrix=None if dump.several else make_matrix(dump, list_videos=calibration is not None),
         calibration=calibration,
         galleries=galleries,
         failed=[(video.path, video.error) for video in videos if video.error is not None],
@@ -136,9 +140,10 @@ def rows_of(
     return rows
 
 
-def make_matrix(dump: Dump) -> Matrix | None:
+def make_matrix(dump: Dump, *, list_videos: bool) -> Matrix | None:
     """Confusions of a dump with the errors behind them; None where no video was answered."""
-    errors = [(v.path, v.label, v.top[0], v.top_probs[0]) for v in list_errors(dump.videos)]
+    wrong = list_errors(dump.videos) if list_videos else []
+    errors = [(v.path, v.label, v.top[0], v.top_probs[0]) for v in wrong]
     return matrix_of(confusions(dump.videos), dump.names, errors[:_LISTED_ERRORS])
 
 
@@ -160,8 +165,10 @@ def matrix_of(
     )
 
 
-def _doubts(dump: Dump) -> list[str]:
+def _doubts(dump: Dump, calibration: Calibration | None) -> list[str]:
     doubts = []
+    if calibration is None and not dump.several and any(video.top for video in dump.videos):
+        doubts.append("Its scores are no probabilities: no reliability and no wrong videos.")
     if not dump.names:
         doubts.append("The names of the classes are not known: --model or --labels gives them.")
     if not dump.description:

@@ -1,15 +1,14 @@
 """Sources in, one page out: what `videoswin report` runs."""
 
-import platform
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.errors import MissingInputError, UsageError
 from videoswin_cli.io.atomic import check_no_stream, check_writable
 from videoswin_cli.options.report import ReportOptions
-from videoswin_cli.report.pages.contents import EvaluationSection, Facts, Page, Section
+from videoswin_cli.report.pages.contents import EvaluationSection, Page, Section
+from videoswin_cli.report.pages.environment import describe_environment
 from videoswin_cli.report.pages.render import write_page
 from videoswin_cli.tasks.report.comparison import compare_dumps
 from videoswin_cli.tasks.report.dumps import Dump, read_described
@@ -21,10 +20,8 @@ from videoswin_cli.tasks.report.timelines import (
     read_timelines,
 )
 from videoswin_cli.tasks.report.training_runs import METRICS, describe_run
-from videoswin_cli.version import __version__
 
 _DUMPS = (".jsonl", ".npz", ".pkl")
-_SHOWN_PACKAGES = ("torch", "numpy", "av", "pillow")
 
 
 def write_report(
@@ -96,14 +93,3 @@ def find_kind(source: Path) -> str:
     if source.suffix in _DUMPS:
         return "dump"
     raise UsageError(f"{source}: unknown kind of source {source.suffix!r}", hint=hint)
-
-
-def describe_environment() -> Facts:
-    """Versions of what makes a page."""
-    rows = [("videoswin", __version__), ("Python", platform.python_version())]
-    for name in _SHOWN_PACKAGES:
-        try:
-            rows.append((name, version(name)))
-        except PackageNotFoundError:
-            continue
-    return [*rows, ("system", platform.platform())]

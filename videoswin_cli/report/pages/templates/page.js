@@ -125,8 +125,10 @@ function drawMatrix(data, classes, chosen, on) {
     height: size * count }));
   const others = new Map();
   const draw = (x, y, shares, isRight, videos, title, pair) => {
-    const cell = svg("rect", { class: `cell ${isRight ? "right" : "wrong"}`, x, y, width: size - 1,
-      height: size - 1, "fill-opacity": 0.12 + 0.88 * shares, "data-pair": pair.join(",") });
+    const side = named ? size - 1 : size;
+    const least = named ? 0.12 : 0.4; // small cells would not be seen
+    const cell = svg("rect", { class: `cell ${isRight ? "right" : "wrong"}`, x, y, width: side,
+      height: side, "fill-opacity": least + (1 - least) * shares, "data-pair": pair.join(",") });
     cell.append(svg("title", {}, title));
     cell.addEventListener("click", () => on.cell(cell, pair));
     picture.append(cell);
