@@ -35,7 +35,7 @@ def test_a_file_is_watched_to_its_end(
     ]  # fmt: skip
     assert (event["source"], event["model"], event["start"]) == (str(path), "tiny", 0)
     assert len(event["top"]) == 2
-    assert f"{path}: 1 clips of 20 frames, 0 frames dropped" in result.stderr
+    assert f"{path}: 1 clip of 20 frames, 0 frames dropped" in result.stderr
     assert decode_numbers(tmp_path / "copy.mkv", "pyav")[1] == list(range(20))
 
 

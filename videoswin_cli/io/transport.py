@@ -38,7 +38,7 @@ class Exchange:
         deadline: of `time.monotonic`; the exchange ends then, however fast it is.
         private_redirects: follow a redirect from a public address to one of this machine or of a
             network that is not public.
-        read_seconds: without a byte after which it fails.
+        read_seconds: without a byte after which it fails; None: READ_SECONDS.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class Exchange:
         *,
         deadline: float,
         private_redirects: bool = False,
-        read_seconds: float = READ_SECONDS,
+        read_seconds: float | None = None,
     ) -> None:
         self.deadline = deadline
-        self._read_seconds = read_seconds
+        self._read_seconds = READ_SECONDS if read_seconds is None else read_seconds
         self._private_redirects = private_redirects
         self._public = False  # an address on the way was public
         self._sockets: list[socket.socket] = []

@@ -42,8 +42,8 @@ def _describe_stream(event: LiveEvent) -> str:
 def describe_watch(summary: WatchSummary) -> str:
     """One line for the end of a watch."""
     parts = [
-        f"{summary.clips} clips of {_count(summary.frames, 'frame')}",
-        f"{summary.skipped} clips skipped" if summary.skipped else "",
+        f"{_count(summary.clips, 'clip')} of {_count(summary.frames, 'frame')}",
+        f"{_count(summary.skipped, 'clip')} skipped" if summary.skipped else "",
         f"{summary.dropped} frames dropped",
         f"{summary.damaged} packets or frames damaged" if summary.damaged else "",
         _count(summary.reconnects, "reconnect") if summary.reconnects else "",

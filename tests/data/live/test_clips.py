@@ -136,6 +136,12 @@ def test_sources_are_named_without_credentials(text: str, kind: str, shown: str)
     assert (source.kind, source.shown) == (kind, shown)
 
 
+def test_messages_of_libraries_lose_credentials() -> None:
+    source = parse_source("http://me:secret@cam/live?key=hidden")
+    text = "cannot parse http://me:secret@cam/live?key=hidden (url: /live?key=hidden)"
+    assert source.hide(text) == "cannot parse http://cam/live (url: /live)"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

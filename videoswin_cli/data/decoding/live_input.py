@@ -183,34 +183,40 @@ class LiveDecoder:
 
     def __init__(self, stream: "VideoStream") -> None:
         self._stream = stream
-        self._waiting = True  # for a key frame
-        self._passed = 0  # packets meanwhile
-        self.damaged = 0  # packets and frames that were damaged
+        self._passed = 0  # packets while it waits
+        self._key: int | None = None  # stamp of the key frame that it began with
+        self.waiting = True  # for a key frame
+        self.damaged = 0  # packets and frames
 
     def wait_for_key(self) -> None:
         """Pass over what comes before the next key frame."""
-        self._waiting, self._passed = True, 0
+        self.waiting, self._passed = True, 0
 
     def decode(self, packet: "Packet[VideoStream]") -> "list[VideoFrame]":
-        """Frames that become ready with a packet."""
-        if self._waiting:
+        """Frames that become ready with a packet; none with damage, after which it waits."""
+        if self.waiting:
             self._passed += 1
             if not packet.is_keyframe and self._passed <= _PATIENCE:
                 return []
             self._stream.codec_context.flush_buffers()
-            self._waiting = False
+            self.waiting, self._key = False, packet.pts
         found = decode_packet(self._stream, packet)
-        frames = [frame for frame in found if frame is not None and not frame.is_corrupt]
-        self.damaged += len(found) - len(frames)
-        if packet.is_corrupt or None in found:  # what refers to it is wrong too
-            self.damaged += packet.is_corrupt
+        hurt = sum(
+            frame is None or (frame.is_corrupt and not self._leads(frame)) for frame in found
+        )
+        if hurt or packet.is_corrupt:  # what refers to it is wrong too
+            self.damaged += hurt + packet.is_corrupt
             self.wait_for_key()
             return []
-        return frames
+        return [frame for frame in found if frame is not None and not frame.is_corrupt]
+
+    def _leads(self, frame: "VideoFrame") -> bool:
+        """Whether a frame is shown before the key frame that it was sent after; it has no past."""
+        return self._key is not None and frame.pts is not None and frame.pts < self._key
 
     def finish(self) -> "list[VideoFrame]":
         """Frames still held back at the end."""
-        found = [] if self._waiting else decode_packet(self._stream, None)
+        found = [] if self.waiting else decode_packet(self._stream, None)
         return [frame for frame in found if frame is not None and not frame.is_corrupt]
 
 

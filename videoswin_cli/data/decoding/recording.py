@@ -95,7 +95,7 @@ class _Writer:
                 return
             self._begin = stamp * packet.time_base
         shift = round(self._begin / packet.time_base)
-        if stamp < shift:
+        if stamp < shift and index != self._video:
             return  # sound of before
         # Muxers refuse a stamp that is not above the last one; some cameras repeat or swap them.
         packet.dts = max(stamp - shift, self._last.get(index, -1) + 1)

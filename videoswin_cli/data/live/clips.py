@@ -43,7 +43,7 @@ class ClipRing:
         """
         self._protocol = protocol
         self._every = every
-        self._span = clip_step(protocol) * (protocol.clip_frames - 1)
+        self.span = clip_step(protocol) * (protocol.clip_frames - 1)
         self._frames: deque[LiveFrame] = deque()
         self._due: float | None = None
 
@@ -66,7 +66,7 @@ class ClipRing:
         """Keep a frame that is later than the last one; whether a clip that ends with it is due."""
         frames = self._frames
         frames.append(frame)
-        begin = frame.time - self._span + _SAME_TIME
+        begin = frame.time - self.span + _SAME_TIME
         while len(frames) > 1 and frames[1].time <= begin:
             frames.popleft()
         if frames[0].time > begin:

@@ -43,7 +43,8 @@ class StreamState:
     lost: str | None = None  # why there is no connection
     recordings: list[Path] = field(default_factory=list)
     recording_failed: bool = False
-    warned: bool = False  # of too few frames per second
+    slow: bool = False  # fewer frames per second than clips want
+    told: set[str] = field(default_factory=set)  # what is said once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +82,11 @@ class Connection:
         self._notice = notice
         self._decoder = LiveDecoder(opened.video)
         self._pace = Pace(clock, real_time=opened.sized)
+        self._late_seconds = max(_LATE_SECONDS, 2 * ring.span)  # room for a clip without a gap
         self._behind = False
+        self._stamp: float | None = None  # of the last packet
         self._origin: float | None = None  # stamp of the first frame
-        self._last = 0.0  # s, of the last frame
+        self._time = 0.0  # s, of the last frame
         self._shape: tuple[int, int, Orientation] | None = None
 
     def ask(self) -> None:
@@ -94,19 +97,50 @@ class Connection:
         """Clips that are due with a packet."""
         if packet.stream.index != self._opened.video.index:
             return
-        stamp = packet.dts if packet.dts is not None else packet.pts
-        late = 0.0
-        if self._opened.stamped and stamp is not None:
-            late = self._pace.arrive(float(stamp * packet.time_base))
-        self._behind = late > (_CAUGHT_UP_SECONDS if self._behind else _LATE_SECONDS)
+        if self._opened.stamped and (stamp := _stamp_of(packet)) is not None:
+            if self._jumps(stamp):
+                yield from self._begin_anew()
+            self._stamp = stamp
+            late = self._pace.arrive(stamp)
+            self._behind = late > (_CAUGHT_UP_SECONDS if self._behind else self._late_seconds)
         if self._behind:
+            self._tell("decoding is slower than the stream: frames are dropped")
             self._state.passed_over += 1
-            self._decoder.wait_for_key()
+            self._leave_a_gap()
             return
         damaged = self._decoder.damaged
-        for frame in self._decoder.decode(packet):
+        frames = self._decoder.decode(packet)
+        if self._decoder.damaged > damaged:
+            self._tell("damaged data: frames are left out up to the next key frame")
+            self._state.damaged += self._decoder.damaged - damaged
+            self._ring.clear()  # no clip goes over a gap
+        for frame in frames:
             yield from self._keep(frame)
-        self._state.damaged += self._decoder.damaged - damaged
+
+    def _jumps(self, stamp: float) -> bool:
+        """Whether a packet is of another time: the sender began anew, or files were joined.
+
+        Raises:
+            FetchError: in a broadcast, which is then connected to again.
+        """
+        step = 0.0 if self._stamp is None else stamp - self._stamp
+        if self._opened.sized:
+            return step < -_BACK_SECONDS
+        if not -_BACK_SECONDS < step < _JUMP_SECONDS:
+            raise FetchError(f"its times jump by {step:.1f} s")
+        return False
+
+    def _begin_anew(self) -> Iterator[LiveClip]:
+        """Take what comes for another part, whose times follow those before."""
+        yield from self.finish()
+        self._leave_a_gap()
+        self._pace = Pace(self._clock, real_time=True)
+        self._origin = None
+
+    def _leave_a_gap(self) -> None:
+        """Begin again with the next key frame."""
+        self._decoder.wait_for_key()
+        self._ring.clear()
 
     def finish(self) -> Iterator[LiveClip]:
         """Clips of the frames that the decoder still held back."""
@@ -118,16 +152,16 @@ class Connection:
         timed = self._opened.stamped and frame.pts is not None and base is not None
         stamp = float(frame.pts * base) if timed else self._clock.now()  # type: ignore[operator]
         if self._origin is None:
-            self._origin = stamp
+            self._origin = stamp - self._time
             self._greet()
-        elif not self._follows(stamp - self._origin - self._last):
-            return
-        self._last = stamp - self._origin
+        elif stamp - self._origin <= self._time:
+            return  # a stamp that comes again
+        self._time = stamp - self._origin
         self._adapt(frame)
         image = torch.from_numpy(self._convert(frame))[None]
         resized = self._resizer.resize(image)[0]
         number, self._state.frames = self._state.frames, self._state.frames + 1
-        if self._ring.add(LiveFrame(number=number, time=self._last, image=resized)):
+        if self._ring.add(LiveFrame(number=number, time=self._time, image=resized)):
             self._warn()
             info = VideoInfo(
                 path=self._reading.source.shown,
@@ -145,16 +179,6 @@ class Connection:
             self._state.lost = None
             self._state.reconnects += 1
             self._notice(f"{self._reading.source.shown}: connected again")
-
-    def _follows(self, step: float) -> bool:
-        """Whether a frame comes after the last one.
-
-        Raises:
-            FetchError: it is of another time, as where the sender began anew.
-        """
-        if not self._opened.sized and not -_BACK_SECONDS < step < _JUMP_SECONDS:
-            raise FetchError(f"its times jump by {step:.1f} s")
-        return step > 0
 
     def _adapt(self, frame: "VideoFrame") -> None:
         """Take frames of another size or orientation, which make clips of their own."""
@@ -174,10 +198,21 @@ class Connection:
 
     def _warn(self) -> None:
         wanted = 1 / clip_step(self._reading.protocol)
-        if self._state.warned or self._ring.fps > _FEW * wanted:
-            return
-        self._state.warned = True
-        self._notice(
-            f"{self._reading.source.shown}: {self._ring.fps:.3g} frames per second; the model wants"
-            f" {wanted:.3g}: frames are repeated"
-        )
+        if self._ring.fps < _FEW * wanted and not self._state.slow:
+            self._state.slow = True
+            self._tell(
+                f"{self._ring.fps:.3g} frames per second; the model wants {wanted:.3g}: frames are"
+                " repeated"
+            )
+
+    def _tell(self, text: str) -> None:
+        """Say something once."""
+        if text not in self._state.told:
+            self._state.told.add(text)
+            self._notice(f"{self._reading.source.shown}: {text}")
+
+
+def _stamp_of(packet: "Packet[Any]") -> float | None:
+    """Seconds at which a packet is to be decoded, or else shown."""
+    stamp = packet.pts if packet.dts is None else packet.dts
+    return None if stamp is None else float(stamp * packet.time_base)

@@ -67,9 +67,10 @@ class LiveReader:
                 sized = self._connect()
                 reason = "the stream ended"
             except VideoSwinError as error:
+                sized, reason = False, reading.source.hide(error.message)
                 if not state.frames:  # a wrong address, most likely
-                    raise type(error)(f"{shown}: {error.message}", hint=error.hint) from error
-                sized, reason = False, error.message
+                    reason = reason.removeprefix(f"{shown}: ")
+                    raise type(error)(f"{shown}: {reason}", hint=error.hint) from error
             if sized or self._ended.is_set():
                 return
             if state.frames > before:

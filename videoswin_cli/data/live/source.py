@@ -39,6 +39,12 @@ class LiveSource:
             return f"camera:{self.address}" if self.kind == "camera" else self.address
         return re.split(r"[?#]", hide_credentials(self.address))[0]
 
+    def hide(self, text: str) -> str:
+        """A message, perhaps of a library, with the address as it may be shown."""
+        query = self.address.partition("?")[2] if self.of_network else ""
+        text = hide_credentials(text.replace(self.address, self.shown))
+        return text.replace(f"?{query}", "") if query else text
+
     @property
     def of_network(self) -> bool:
         return self.kind not in ("camera", "file")

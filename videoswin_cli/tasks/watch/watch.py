@@ -69,7 +69,7 @@ def watch_stream(
         reporter=reporter,
         check=lambda spec, settings: _check_protocol(settings.protocol),
     )
-    wanted = {_find_class(each, runner.model.labels): each for each in options.conditions}
+    wanted = [(each, _find_class(each, runner.model.labels)) for each in options.conditions]
     mailbox = Mailbox()
     reader = LiveReader(
         _describe_reading(source, runner, options),
@@ -86,7 +86,7 @@ def watch_stream(
         while (clip := mailbox.take(ended)) is not None:
             event, probabilities = watch.answer(clip)
             show(event)
-            for index, condition in wanted.items():
+            for condition, index in wanted:
                 if probabilities[index] > condition.above:
                     commands.start(event, condition)
     return watch.summarize(source, commands)
