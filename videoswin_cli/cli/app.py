@@ -25,6 +25,7 @@ _COMMANDS = {  # module and function of the same name, and the first line of its
     "predict": "Recognize the actions in videos.",
     "eval": "Measure accuracy on a list or a folder of labelled videos.",
     "extract": "Write the features of videos.",
+    "explain": "Show where and when a video speaks for a class.",
     "finetune": "Train a model on your own classes.",
     "make-dataset": "Generate labelled synthetic clips of camera motion.",
     "models": "List available models, or show one in detail.",
