@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from videoswin_cli.version import __version__
 
 if TYPE_CHECKING:
-    from videoswin_cli.api import Model, evaluate, extract, load_model, predict
+    from videoswin_cli.api import Model, evaluate, explain, extract, load_model, predict
     from videoswin_cli.data.decoding.open import open_video
     from videoswin_cli.errors import (
         CheckpointError,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         WindowPrediction,
     )
     from videoswin_cli.tasks.evaluate.summary import Evaluation
+    from videoswin_cli.tasks.explain.explanation import Explanation
     from videoswin_cli.tasks.extract.tables import FeatureTable
     from videoswin_cli.training.finetune import finetune
     from videoswin_cli.training.result import FinetuneResult
@@ -54,6 +55,7 @@ __all__ = [
     "EvalSummary",
     "Evaluation",
     "ExpectationError",
+    "Explanation",
     "FeatureTable",
     "FetchError",
     "FinetuneResult",
@@ -75,6 +77,7 @@ __all__ = [
     "WindowPrediction",
     "__version__",
     "evaluate",
+    "explain",
     "extract",
     "finetune",
     "load_model",
@@ -92,6 +95,7 @@ _HOMES = {
     "EvalSummary": "records",
     "Evaluation": "tasks.evaluate.summary",
     "ExpectationError": "errors",
+    "Explanation": "tasks.explain.explanation",
     "FeatureTable": "tasks.extract.tables",
     "FetchError": "errors",
     "FinetuneResult": "training.result",
@@ -112,6 +116,7 @@ _HOMES = {
     "VideoSwinError": "errors",
     "WindowPrediction": "records",
     "evaluate": "api",
+    "explain": "api",
     "extract": "api",
     "finetune": "training.finetune",
     "load_model": "api",

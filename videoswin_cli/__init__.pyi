@@ -12,6 +12,7 @@ from videoswin_cli.errors import DeviceError as DeviceError
 from videoswin_cli.records import EvalSummary as EvalSummary
 from videoswin_cli.tasks.evaluate.summary import Evaluation as Evaluation
 from videoswin_cli.errors import ExpectationError as ExpectationError
+from videoswin_cli.tasks.explain.explanation import Explanation as Explanation
 from videoswin_cli.tasks.extract.tables import FeatureTable as FeatureTable
 from videoswin_cli.errors import FetchError as FetchError
 from videoswin_cli.training.result import FinetuneResult as FinetuneResult
@@ -74,6 +75,37 @@ def evaluate(
     min_found: float = 0.95,
     resume: bool = False,
 ) -> Evaluation: ...
+
+def explain(
+    path: str | Path,
+    *,
+    model: Model | str | Path | None = None,
+    checkpoint: Path | None | str = None,
+    weights_set: str | None = None,
+    labels: Path | None | str = None,
+    views: str = '1x1',
+    fps: float | Literal['source'] | None | str = None,
+    device: str = 'auto',
+    precision: Literal['auto', 'fp32', 'bf16', 'fp16'] = 'fp32',
+    decoder: Literal['auto', 'decord', 'pyav'] = 'auto',
+    stream: int | None = None,
+    allow_truncated: bool = False,
+    max_pixels: int = 67108864,
+    workers: int | None = 0,
+    batch_size: int | None = None,
+    list_file: Path | None | str = None,
+    root: Path | None | str = None,
+    list_format: Literal['paths', 'path-label', 'path-labels', 'id-label', 'id-frames-label', 'path-start-count-label', 'moments', 'csv', 'json', 'jsonl', 'ucf101', 'hmdb51'] | None = None,
+    split: str | None = None,
+    label_column: str | None = None,
+    limit: int | None = None,
+    start: float | None | str = None,
+    end: float | None | str = None,
+    all_files: bool = False,
+    class_name: str | None | float = None,
+    stage: int | None = None,
+    average: Literal['prob', 'score'] = 'prob',
+) -> Explanation: ...
 
 def extract(
     paths: str | Path | Sequence[str | Path] = ...,

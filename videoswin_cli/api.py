@@ -29,10 +29,12 @@ from videoswin_cli.options.fields import set_signature, split_keywords
 from videoswin_cli.options.parsers import parse_stride
 from videoswin_cli.options.run import ClassifierOptions, RunOptions
 from videoswin_cli.options.source import JobOptions, SourceOptions
-from videoswin_cli.options.tasks import EvalOptions, FeatureOptions, PredictOptions
+from videoswin_cli.options.tasks import EvalOptions, ExplainOptions, FeatureOptions, PredictOptions
 from videoswin_cli.records import Prediction, Stride, WindowPrediction
 from videoswin_cli.tasks.evaluate.evaluate import evaluate_videos
 from videoswin_cli.tasks.evaluate.summary import Evaluation
+from videoswin_cli.tasks.explain.explain import explain_video
+from videoswin_cli.tasks.explain.explanation import Explanation
 from videoswin_cli.tasks.extract.tables import FeatureTable
 from videoswin_cli.tasks.extract.worker import compute_table
 from videoswin_cli.tasks.predict.worker import PredictWorker, predict_windows
@@ -102,6 +104,10 @@ class Model:
     def extract(self, paths: Paths, **options: Any) -> FeatureTable:
         """Features of videos; see `extract`."""
         return extract(paths, model=self, **options)
+
+    def explain(self, path: str | Path, **options: Any) -> Explanation:
+        """Evidence for a class in a video; see `explain`."""
+        return explain(path, model=self, **options)
 
     def windows(
         self, paths: Paths, *, stride: Stride | str | float | None = None, **options: Any
@@ -201,6 +207,32 @@ def extract(paths: Paths = (), *, model: ModelLike | None = None, **options: Any
     return compute_table(runner, found.listed, wanted)
 
 
+def explain(path: str | Path, *, model: ModelLike | None = None, **options: Any) -> Explanation:
+    """Evidence for a class in a video, its places and times, by Grad-CAM.
+
+    Args:
+        path: a video, or its URL.
+        model: from `load_model`, or a name or file.
+        options: those of `videoswin explain`, such as `class_name` and `stage`.
+
+    Returns:
+        Maps [T, H, W] with their times, which write themselves as video, contact sheet and `.npy`.
+
+    Raises:
+        UsageError, CheckpointError, FetchError: no such class or stage, or the model cannot be
+            loaded.
+        VideoError: the video cannot be read.
+    """
+    chosen, run, source, wanted = split_keywords(
+        options, (_MODEL, _run_of(model), _SOURCE, ExplainOptions()), function="explain"
+    )
+    found = find_inputs(_to_texts(path), source)
+    if len(found.listed) != 1:
+        raise UsageError(f"{path}: {len(found.listed)} videos", hint="explain takes one")
+    runner = _open(model, chosen, run, with_head=True)
+    return explain_video(runner, found.listed[0], wanted, Monitor())
+
+
 def evaluate(
     folder: str | Path | None = None, *, model: ModelLike | None = None, **options: Any
 ) -> Evaluation:
@@ -292,4 +324,5 @@ _CALL = (_MODEL, _RUN, _SOURCE)
 set_signature(load_model, (_MODEL, _RUN))
 set_signature(predict, (*_CALL, PredictOptions()))
 set_signature(extract, (*_CALL, FeatureOptions()))
+set_signature(explain, (*_CALL, ExplainOptions()))
 set_signature(evaluate, (_MODEL, _EVAL_RUN, _SOURCE, EvalOptions(), JobOptions()))

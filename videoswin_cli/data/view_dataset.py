@@ -44,6 +44,7 @@ class VideoViews:
     info: VideoInfo
     frames: Tensor  # uint8 (distinct frames, height, width, 3) RGB, resized, all crops of it
     clips: tuple[tuple[int, ...], ...]  # rows of `frames`
+    starts: tuple[float, ...]  # s, of each of `frames`
     times: tuple[tuple[float, float], ...]  # start and end of each clip in seconds
     corners: Corners  # of each crop in `frames`
     crop_size: int  # px
@@ -242,6 +243,7 @@ class ResizedFrames:
             info=self._video.info,
             frames=torch.stack(images) if images else torch.empty(0, dtype=torch.uint8),
             clips=tuple(tuple(row[number] for number in clip) for clip in clips),
+            starts=tuple(self._bounds[number] for number in distinct),
             times=tuple(map(self.span, clips)),
             corners=self._resizer.corners,
             crop_size=self._protocol.crop_size,

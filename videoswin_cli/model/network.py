@@ -28,6 +28,16 @@ class VideoNetwork(Protocol):
         """Features (B, C, T', H', W'): after that stage (from 1), or at the end."""
 
 
+class ExplainableNetwork(VideoNetwork, Protocol):
+    """A network that can be cut in two behind a stage, with gradients between the parts."""
+
+    def classify(self, features: Tensor, /, *, stage: int | None = None) -> Tensor:
+        """Logits of features that `forward_features` gave after that stage, or at the end."""
+
+    def cell_size(self, stage: int | None = None, /) -> tuple[int, int, int]:
+        """Frames, rows and columns of a clip that one such feature stands for."""
+
+
 class TrainableNetwork(VideoNetwork, Protocol):
     """A network that is an `nn.Module` as well: the part of one that training names."""
 

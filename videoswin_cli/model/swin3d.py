@@ -371,11 +371,25 @@ class Swin3D(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Normalized RGB clips (B, 3, T, H, W) -> logits (B, num_classes)."""
+        return self.classify(self.forward_features(clips))
+
+    def classify(self, features: Tensor, *, stage: int | None = None) -> Tensor:
+        """The rest of `forward` behind `forward_features` with the same `stage`: logits."""
         if self.head is None:
             raise RuntimeError("this network has no head: call forward_features")
-        pooled = F.dropout(self.pool(clips), self.head_dropout, self.training)
+        if stage is not None:
+            tokens = features.permute(0, 2, 3, 4, 1)
+            features = self.norm(self.layers[stage:](tokens)).permute(0, 4, 1, 2, 3)
+        pooled = F.dropout(features.mean(dim=(2, 3, 4)), self.head_dropout, self.training)
         logits: Tensor = self.head(pooled)
         return logits
+
+    def cell_size(self, stage: int | None = None) -> Triple:
+        """Frames, rows and columns of a clip that one of its features after a stage stands for."""
+        t, h, w = self.patch_embed.patch_size
+        last = len(self.layers) - 1
+        merged = 2 ** (last if stage is None else min(stage, last))
+        return t, h * merged, w * merged
 
     def pool(self, clips: Tensor) -> Tensor:
         """Normalized RGB clips (B, 3, T, H, W) -> features (B, C), their mean over the clip."""

@@ -88,6 +88,59 @@ class PredictOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExplainOptions:
+    """Subject of an explanation, and its files."""
+
+    class_name: str | None = option(
+        None,
+        "Explain this class.",
+        metavar="NAME|INDEX",
+        flags=("--class",),
+        parse=str,
+        shown_default="the predicted one",
+    )
+    stage: int | None = option(
+        None,
+        "From the features after this stage; earlier ones are finer and say less.",
+        metavar="1|2|3|4",
+        least=1,
+        most=99,
+        shown_default="the last one",
+    )
+    average: Average = option("prob", "Mean of the views' probabilities, or of their logits.")
+    out: Path | None = option(
+        None,
+        "Write the video with the heat map on it: .mp4, or .gif of the frames that were sampled.",
+        metavar="FILE",
+        flags=("--out", "-o"),
+        shown_default="NAME.explained.mp4, unless another file is asked for",
+        in_python=False,
+    )
+    contact_sheet: Path | None = option(
+        None, "Write some frames above their heat.", metavar="FILE.png", in_python=False
+    )
+    npy: Path | None = option(
+        None,
+        "Write the maps [T, H, W]; a .json beside it has their times.",
+        metavar="FILE.npy",
+        in_python=False,
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        for flag, path, suffixes in (
+            ("--out", self.out, (".mp4", ".gif")),
+            ("--contact-sheet", self.contact_sheet, (".png",)),
+            ("--npy", self.npy, (".npy",)),
+        ):
+            if path is not None and path.suffix.lower() not in suffixes:
+                raise UsageError(
+                    f"{flag} {path}: unknown suffix {path.suffix!r}",
+                    hint=f"use {' or '.join(suffixes)}",
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvalOptions:
     """Metrics of an evaluation, and its files."""
 

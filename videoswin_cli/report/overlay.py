@@ -60,8 +60,8 @@ def paint_prediction(prediction: Prediction, size: Size) -> Paint:
     rows = [
         Row(text=each.label, color=color_of(each.index), prob=each.prob) for each in prediction.top
     ]
-    panel = _draw_panel(tuple(rows), size)
-    margin = _margin(size)
+    panel = draw_panel(tuple(rows), size)
+    margin = margin_of(size)
 
     def paint(frame: "NDArray[np.uint8]", seconds: float) -> None:
         blend(frame, panel, margin, margin)
@@ -78,7 +78,7 @@ def paint_timeline(timeline: Timeline, size: Size, *, start: float, end: float) 
         start: of the first frame, in seconds: the left end of the strip.
         end: of the last frame, in seconds: its right end.
     """
-    margin = _margin(size)
+    margin = margin_of(size)
     strip = _draw_strip(timeline, size, start, end)
     width, height = strip.size
     top = size[1] - height - margin
@@ -90,7 +90,7 @@ def paint_timeline(timeline: Timeline, size: Size, *, start: float, end: float) 
         frame[max(top - 2, 0) : top + height + 2, max(place - 2, 0) : place + 3] = 0
         frame[max(top - 1, 0) : top + height + 1, max(place - 1, 0) : place + 2] = 255
         if rows := tuple(_seen(timeline, seconds)):
-            blend(frame, _draw_panel(rows, (size[0], top)), margin, margin)
+            blend(frame, draw_panel(rows, (size[0], top)), margin, margin)
 
     return paint
 
@@ -126,16 +126,17 @@ def text_height(size: Size) -> int:
     return min(max(round(min(size) / 22), 10), 48)
 
 
-def _margin(size: Size) -> int:
+def margin_of(size: Size) -> int:
+    """Distance of panels from the edges of a frame in px."""
     return max(text_height(size) // 2, 2)
 
 
 @lru_cache(maxsize=64)
-def _draw_panel(rows: tuple[Row, ...], size: Size) -> "Image":
-    """RGBA image of rows, so many as fit into a frame, the first one at least."""
+def draw_panel(rows: tuple[Row, ...], size: Size) -> "Image":
+    """RGBA image of rows, so many as fit into a frame of a size, the first one at least."""
     from PIL import Image, ImageDraw
 
-    em, margin = text_height(size), _margin(size)
+    em, margin = text_height(size), margin_of(size)
     width = max(min(size[0] - 2 * margin, 20 * em), 3 * margin)
     inner = width - 2 * margin
     wrapped = [_wrap_row(row, em, inner) for row in rows]
@@ -213,7 +214,7 @@ def _draw_strip(timeline: Timeline, size: Size, start: float, end: float) -> "Im
     """RGBA image of all segments and gaps; those at one time lie above each other."""
     from PIL import Image, ImageDraw
 
-    margin = _margin(size)
+    margin = margin_of(size)
     width, height = max(size[0] - 2 * margin, 1), max(text_height(size), 8)
     image = Image.new("RGBA", (width, height), (0, 0, 0, _PANEL))
     draw = ImageDraw.Draw(image)
