@@ -22,6 +22,7 @@ ListFormat = Literal[
     "jsonl",
     "ucf101",
     "hmdb51",
+    "elan",
 ]
 
 

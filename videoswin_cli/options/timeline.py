@@ -35,6 +35,9 @@ SUFFIX_OF_FORMAT = {
     format: suffix for suffix, formats in FORMATS_OF_SUFFIX.items() for format in formats
 }
 ONE_VIDEO: tuple[TimelineFormat, ...] = ("srt", "vtt", "elan")  # formats of a file per video
+# Lengths of a window: at the default stride a window and its two neighbors, whatever the rounding
+# to frames.
+SMOOTHED_WINDOWS = 1.5
 WINDOWS_SHOWN = 5  # classes of a window, where windows are printed
 
 
@@ -56,15 +59,16 @@ class SegmentOptions:
         least=0,
         most=1,
     )
-    smooth: float = option(
-        1.0,
-        "Mean over the windows whose middles are at most half as many seconds away; 0: none.",
-        metavar="S",
+    smooth: float | None = option(
+        None,
+        "Take the mean of the windows whose middles are less than half as far away; 0: no mean.",
+        metavar="SECONDS",
         least=0,
         most=3600,
+        shown_default=f"{SMOOTHED_WINDOWS} windows",
     )
     min_duration: float = option(
-        1.0, "Leave out segments of fewer seconds.", metavar="S", least=0, most=10**6
+        1.0, "Leave out shorter segments.", metavar="SECONDS", least=0, most=10**6
     )
     topk: int | None = option(
         None,

@@ -28,7 +28,13 @@ class SyntheticClip:
 
 
 def make_clip(
-    motion: str, rng: np.random.Generator, *, picture: Picture | None = None
+    motion: str,
+    rng: np.random.Generator,
+    *,
+    picture: Picture | None = None,
+    size: tuple[int, int] | None = None,
+    fps: int | None = None,
+    seconds: tuple[float, float] = (1.6, 2.6),
 ) -> SyntheticClip:
     """A clip of a camera motion.
 
@@ -36,10 +42,14 @@ def make_clip(
         motion: one of `videoswin_cli.synthetic.camera.MOTIONS`.
         rng: of everything.
         picture: background in place of a generated one, (height, width, 3) float32.
+        size: height and width in place of random ones.
+        fps: frames per second in place of a random rate.
+        seconds: least and greatest length.
     """
-    height, width = _SIZES[rng.integers(len(_SIZES))]
-    fps = int(rng.choice(_RATES))
-    count = max(24, round(fps * rng.uniform(1.6, 2.6)))
+    drawn_size, drawn_fps = _SIZES[rng.integers(len(_SIZES))], int(rng.choice(_RATES))
+    height, width = size or drawn_size
+    fps = fps or drawn_fps
+    count = max(24, round(fps * rng.uniform(*seconds)))
     times = np.arange(count) / fps
     side = int(max(height, width) * _MARGIN)
     if picture is None:

@@ -8,6 +8,7 @@ from videoswin_cli.data.lists import column_names
 from videoswin_cli.data.lists.columns import Entry
 from videoswin_cli.data.lists.fiftyone import expand_labels
 from videoswin_cli.data.lists.json_tables import KEY, name_classes, read_json_table
+from videoswin_cli.data.lists.labelstudio import are_tasks, read_tasks
 from videoswin_cli.data.lists.names import ends_as_video
 from videoswin_cli.data.lists.rows import is_index
 from videoswin_cli.data.lists.splits import name_split
@@ -27,7 +28,8 @@ def json_entries(data: object, path: Path, notices: list[str]) -> Iterator[Entry
     """Entries of any of the shapes.
 
     A list of objects, or an object of lists, one a split or one only; objects by the name of the
-    video (Kinetics, ActivityNet's `database`), each with one annotation or several; labels by the
+    video (Kinetics, ActivityNet's `database` and `results`), each with one annotation or several;
+    tasks of Label Studio; labels by the
     name of the video (with FiftyOne's `classes` beside them or without); names by class; the
     tables of `json_tables`.
 
@@ -40,7 +42,11 @@ def json_entries(data: object, path: Path, notices: list[str]) -> Iterator[Entry
         DatasetError: none of them.
     """
     if isinstance(data, list):
-        yield from _from_list(data, path)
+        if are_tasks(data):
+            tasks = read_tasks(data, str(path))
+            yield from (Entry(line=number, values=values) for number, values in tasks)
+        else:
+            yield from _from_list(data, path)
         return
     if not isinstance(data, dict) or not data:
         raise DatasetError(f"{path}: expected {_EXPECTED}, found {shorten(data)}")
@@ -53,6 +59,9 @@ def json_entries(data: object, path: Path, notices: list[str]) -> Iterator[Entry
     if all(name_split(key) in _SPLITS and isinstance(part, list) for key, part in data.items()):
         for key, part in data.items():
             yield from _from_list(part, path, common={"split": key})
+        return
+    if isinstance(results := data.get("results"), dict) and "version" in data:
+        yield from _from_detections(results, path)
         return
     key = next(iter(data))
     parts = {key: value for key, value in data.items() if _is_list_of_objects(value)}
@@ -140,6 +149,17 @@ def _from_object(items: Mapping[str, Any], path: Path) -> Iterator[Entry]:
             yield Entry(line=number, values={KEY: name, "label": item})
         else:
             raise DatasetError(f"{path}:{number}: expected {_EXPECTED}, found {shorten(item)}")
+
+
+def _from_detections(results: Mapping[str, Any], path: Path) -> Iterator[Entry]:
+    """Parts by the name of the video, as ActivityNet's evaluation reads them; it may have none."""
+    for number, (name, found) in enumerate(results.items(), start=1):
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            raise DatasetError(
+                f"{path}:{number}: expected a list of objects with segment and label, found "
+                f"{shorten(found)}"
+            )
+        yield from (Entry(line=number, values={KEY: name, **each}) for each in found)
 
 
 def _refuse_class_names(items: Mapping[str, Any], path: Path) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from videoswin_cli.data.lists.columns import Entry, read_entries
+from videoswin_cli.data.lists.elan import is_elan, read_elan
 from videoswin_cli.data.lists.formats import (
     HMDB51_FILE,
     guess_format,
@@ -28,7 +29,7 @@ from videoswin_cli.options.source import ListFormat
 from videoswin_cli.records import Segment
 
 _HMDB51_TEST = "2"  # 1 is for training, 0 for neither
-_TABLES = ("csv", "json", "jsonl")
+_TABLES = ("csv", "json", "jsonl", "elan")
 _SAMPLE = 2000  # lines that are looked at
 _COMMENTS = ("# ", "#\t")
 
@@ -73,6 +74,8 @@ def read_list(
         videos = _join(path, [read(file) for file in _matching(path)])
     else:
         videos = read(path)
+    if not videos.rows:
+        raise DatasetError(f"the list {path} ({videos.format}) names no video")
     if split is None:
         return videos
     return replace(
@@ -118,16 +121,21 @@ def _read_file(
     label_column: str | None,
 ) -> VideoList:
     text = read_text(path, what="list")
-    data, lines = _read_json(path, text, format)
+    in_elan = format == "elan" or (format is None and is_elan(text))
+    data, lines = (None, ()) if in_elan else _read_json(path, text, format)
     notices: list[str] = []
     columns: tuple[str, ...] = ()
-    if data is not None:
-        chosen: ListFormat = "json"
+    if in_elan:
+        chosen: ListFormat = "elan"
+    elif data is not None:
+        chosen = "json"
     else:
         lines = _leave_out_comments(path, lines, notices)
         chosen = format or _guess(path, lines, notices, labelled=labelled, multi_label=multi_label)
     if chosen in _TABLES:
-        if data is not None:
+        if in_elan:
+            entries = read_elan(text, path, notices)
+        elif data is not None:
             entries = json_entries(data, path, notices)
         elif chosen == "jsonl":
             entries = read_json_lines(lines, path)
@@ -150,8 +158,6 @@ def _read_file(
         rows = list(_read_lines(path, lines, chosen, notices))
     if multi_label:
         rows = [part for row in rows for part in _split_labels(row, path)]
-    if not rows:
-        raise DatasetError(f"the list {path} ({chosen}) names no video")
     return VideoList(
         source=str(path),
         format=chosen,

@@ -3,7 +3,7 @@
 from videoswin_cli.data.sampling import half_window, window_seconds
 from videoswin_cli.engine.runner import Runner
 from videoswin_cli.engine.windows import WindowProbabilities, label_windows
-from videoswin_cli.options.timeline import WINDOWS_SHOWN, SegmentOptions
+from videoswin_cli.options.timeline import SMOOTHED_WINDOWS, WINDOWS_SHOWN, SegmentOptions
 from videoswin_cli.records import (
     ListedVideo,
     Stride,
@@ -22,7 +22,7 @@ class TimelineBuilder:
         self._runner = runner
         self.video = video
         self._options = options
-        self._segmenter = Segmenter(runner.model.labels, make_rule(runner, options))
+        self._segmenter: Segmenter | None = None
         self._gaps: list[UnreadSpan] = []
         self._windows: list[WindowPrediction] = []
         self._notes: tuple[str, ...] = ()
@@ -34,16 +34,20 @@ class TimelineBuilder:
 
     def add(self, piece: WindowProbabilities) -> float:
         """More windows. Gives the seconds of the video by which they go on."""
-        before = self.position
+        before, segmenter = self.position, self._segmenter
+        if segmenter is None:
+            rule = make_rule(self._runner, self._options, fps=piece.info.fps)
+            segmenter = self._segmenter = Segmenter(self._runner.model.labels, rule)
         self._info, self._notes = piece.info, (*self._notes, *piece.notes)
         for start, end, found in piece.in_order():
             if self._first is None:
                 self._first = before = start
             if isinstance(found, str):
+                segmenter.skip()
                 self._add_gap(start, end, found)
             else:
                 self._end_gap(start)
-                self._segmenter.add(start, end, found.numpy())
+                segmenter.add(start, end, found.numpy())
                 self._read_to = end
             self.position = end
         if self._options.windows:
@@ -57,8 +61,8 @@ class TimelineBuilder:
         return self.position + unread * self._stride_seconds
 
     def finish(self) -> Timeline:
-        info = self._info
-        assert info is not None  # a video without a window is a failure
+        info, segmenter = self._info, self._segmenter
+        assert info is not None and segmenter is not None  # noqa: PT018 - a video has a window
         return Timeline(
             path=self.video.path,
             model=self._runner.model.spec.name,
@@ -67,7 +71,7 @@ class TimelineBuilder:
             duration=self.position - (self._first or 0.0),
             window=window_seconds(self._runner.settings.protocol, fps=info.fps),
             stride=self._stride_seconds,
-            segments=self._segmenter.finish(),
+            segments=segmenter.finish(),
             gaps=tuple(self._gaps),
             notes=self._notes,
             windows=tuple(self._windows),
@@ -81,7 +85,6 @@ class TimelineBuilder:
         return (stride.frames or 0) / (self._info.fps if self._info else 1.0)
 
     def _add_gap(self, start: float, end: float, reason: str) -> None:
-        self._segmenter.skip()
         if self._last_was_gap:
             start, reason = self._gaps[-1].start, self._gaps.pop().reason
         else:
@@ -102,13 +105,20 @@ def choose_stride(runner: Runner, options: SegmentOptions) -> Stride:
     return options.stride or half_window(runner.settings.protocol)
 
 
-def make_rule(runner: Runner, options: SegmentOptions) -> SegmentRule:
-    """The rule of segments for a model, whose classes may exclude each other."""
+def make_rule(runner: Runner, options: SegmentOptions, *, fps: float) -> SegmentRule:
+    """The rule of segments for a model, whose classes may exclude each other.
+
+    Args:
+        runner: of the model.
+        options: of the run.
+        fps: frames per second of the video, on which the length of a window may depend.
+    """
+    window = window_seconds(runner.settings.protocol, fps=fps)
     of_model = len(runner.model.labels) if runner.model.spec.multi_label else 1
     return SegmentRule(
         threshold=options.threshold,
         topk=options.topk or of_model,
-        smooth=options.smooth,
+        smooth=SMOOTHED_WINDOWS * window if options.smooth is None else options.smooth,
         min_duration=options.min_duration,
     )
 

@@ -33,7 +33,7 @@ class SegmentRule:
 
     threshold: float  # probability
     topk: int  # classes of a window that count
-    smooth: float = 0.0  # s
+    smooth: float = 0.0  # s, width of the mean
     min_duration: float = 0.0  # s
 
 
