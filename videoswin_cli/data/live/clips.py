@@ -89,6 +89,7 @@ class ClipRing:
             info=info,
             frames=torch.stack([frames[number].image for number in distinct]),
             clips=(tuple(rows[number] for number in numbers),),
+            starts=tuple(frames[number].time for number in distinct),
             times=((first.time, last.time + 1 / self.fps),),
             corners=corners,
             crop_size=self._protocol.crop_size,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from videoswin_cli.data.view_dataset import FailedVideo
 from videoswin_cli.data.window_dataset import Begun
@@ -28,7 +28,7 @@ class TimelineWorker:
     """The timeline of each video."""
 
     options: SegmentOptions
-    output: TimelineOutput
+    output: TimelineOutput = field(default_factory=TimelineOutput)
     open_log: Callable[[], WindowLog | None] = lambda: None  # of this process, once it has begun
 
     def compute(
