@@ -222,7 +222,7 @@ class UnreadSpan:
 
 @dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """What was seen when in a video, or the reason why nothing is known of it."""
+    """Segments and gaps of a video, or the reason why nothing is known of it."""
 
     path: str
     model: str
