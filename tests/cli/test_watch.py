@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -61,21 +62,27 @@ def test_signals_end_it_cleanly(number: signal.Signals, tiny: str, tmp_path: Pat
     assert [path.name for path in tmp_path.glob("day*")] == ["day.ts"]
 
 
-def test_a_terminal_gets_a_table(tiny: str, tmp_path: Path) -> None:
-    path = write_video(tmp_path / "v.mp4", frames=12, fps=FPS)
+def test_a_terminal_gets_a_table_and_messages_above_it(tiny: str, tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "VIDEOSWIN_OFFLINE"}
     leader, follower = pty.openpty()
-    arguments = [str(path), "--model", tiny, "--topk", "2"]
-    with subprocess.Popen(
-        [*COMMAND, *arguments], stdout=follower, stderr=subprocess.PIPE
-    ) as process:
-        os.close(follower)
-        text = b""
-        while piece := read(leader):
-            text += piece
+    with serve_tcp([write_stream(tmp_path / "s.ts")]) as url:
+        arguments = [url, "--model", tiny, "--topk", "2"]
+        with subprocess.Popen(
+            [*COMMAND, *arguments], stdout=follower, stderr=follower, env=environment
+        ) as process:
+            os.close(follower)
+            text, asked = b"", False
+            while piece := read(leader):
+                text += piece
+                if not asked and b"connected again" in text:
+                    process.send_signal(signal.SIGINT)
+                    asked = True
     os.close(leader)
     assert process.returncode == 0
-    assert b"fps" in text
     assert b"frames, 0 dropped" in text
+    # The lines of the table are cleared before, so that it is drawn below.
+    assert re.search(rb"\x1b\[1A\x1b\[2Ktcp://[0-9.:]+: lost \(the stream ended\)", text)
+    assert url.encode() + b": " in text.splitlines()[-1]
 
 
 def read(leader: int) -> bytes:

@@ -11,6 +11,8 @@ from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.io.visible import for_stream, visible
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.live import Live
     from rich.table import Table
     from rich.text import Text
     from tqdm import tqdm
@@ -146,3 +148,37 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class LiveScreen(ProgressBar):
+    """Reporter whose messages appear above a table that is drawn again and again."""
+
+    def __init__(self, *, table: bool) -> None:
+        """Without a `table` messages are as ever."""
+        super().__init__()
+        self._table = table
+        self._live: Live | None = None
+
+    def __enter__(self) -> "LiveScreen":
+        if self._table:
+            from rich.live import Live
+
+            self._live = Live(auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+            self._live.start()
+        return self
+
+    def draw(self, table: "RenderableType") -> None:
+        """Draw in place of what was drawn before."""
+        assert self._live is not None
+        self._live.update(table, refresh=True)
+
+    def notice(self, text: str) -> None:
+        """A message of one line; what is printed past `rich` would be drawn over."""
+        if self._live is None or not sys.stderr.isatty():
+            notice(text)
+        elif not _Verbosity.quiet:
+            self._live.console.print(cell(text), soft_wrap=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()

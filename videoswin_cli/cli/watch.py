@@ -3,13 +3,13 @@
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from videoswin_cli.cli.console import ProgressBar, notice, result
+from videoswin_cli.cli.console import LiveScreen, notice, result
 from videoswin_cli.cli.options import AllowPrivateRedirects
 from videoswin_cli.data.live.source import parse_source
 from videoswin_cli.errors import UsageError, VideoSwinError
@@ -52,29 +52,22 @@ def watch(
 
     ended = threading.Event()
     chosen = find_chosen(model.weights, labels=model.labels, with_head=True)
-    with _screen(format) as show, _ending_with_signals(ended):
+    with LiveScreen(table=format == "table") as screen, _ending_with_signals(ended):
+
+        def show(event: LiveEvent) -> None:
+            if format == "table":
+                screen.draw(live_table(event))
+            else:
+                result(live_line(event))
+
         done = watch_stream(
-            opened, chosen, stream.run, options, show=show, ended=ended, reporter=ProgressBar()
+            opened, chosen, stream.run, options, show=show, ended=ended, reporter=screen
         )
     notice(describe_watch(done))
     for path in done.recordings:
         notice(f"recorded: {path}")
     if done.recording_failed:
         raise typer.Exit(VideoSwinError.exit_code)
-
-
-@contextmanager
-def _screen(format: LiveFormat) -> Iterator[Callable[[LiveEvent], None]]:
-    """A function that shows an answer; messages on stderr appear above the table."""
-    if format == "jsonl":
-        yield lambda event: result(live_line(event))
-        return
-    from rich.live import Live
-
-    with Live(
-        auto_refresh=False, redirect_stdout=False, redirect_stderr=sys.stderr.isatty()
-    ) as live:
-        yield lambda event: live.update(live_table(event), refresh=True)
 
 
 @contextmanager

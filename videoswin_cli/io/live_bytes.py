@@ -16,10 +16,9 @@ from typing import Any, Protocol
 from videoswin_cli.errors import FetchError, OfflineError
 from videoswin_cli.io.fetch import name_cause
 from videoswin_cli.io.paths import offline, private_redirects
-from videoswin_cli.io.transport import Exchange, RedirectError, SlowError
+from videoswin_cli.io.transport import CONNECT_SECONDS, Exchange, RedirectError, SlowError
 from videoswin_cli.io.visible import hide_credentials, visible
 
-CONNECT_SECONDS = 10.0
 _POLL_SECONDS = 0.1  # from one look at whether a reader should let go to the next
 _DATAGRAM = 1 << 16  # bytes, the most
 _BUFFER = 4 << 20  # bytes that the system keeps of datagrams

@@ -1,6 +1,6 @@
 """One connection to a live source: packets in, clips that are due out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +16,13 @@ from videoswin_cli.data.live.pace import Clock, Pace
 from videoswin_cli.data.live.source import LiveSource
 from videoswin_cli.data.sampling import clip_step
 from videoswin_cli.data.view_dataset import Resizer
+from videoswin_cli.data.workers import Notice
 from videoswin_cli.errors import FetchError
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import InputProtocol, VideoInfo, Views
 
 if TYPE_CHECKING:
     from videoswin_cli.data.decoding.live_input import Packet, VideoFrame
-
-Notice = Callable[[str], None]
 
 _LATE_SECONDS = 2.0  # behind the stream: decoding is too slow, and passes over the next packets
 _CAUGHT_UP_SECONDS = 0.5

@@ -5,10 +5,11 @@ from contextlib import ExitStack
 
 from videoswin_cli.data.decoding.live_input import open_live
 from videoswin_cli.data.live.clips import ClipRing
-from videoswin_cli.data.live.connection import Connection, Notice, Reading, StreamState
+from videoswin_cli.data.live.connection import Connection, Reading, StreamState
 from videoswin_cli.data.live.mailbox import Mailbox
 from videoswin_cli.data.live.pace import Clock, MonotonicClock
 from videoswin_cli.data.live.recorder import Recorder
+from videoswin_cli.data.workers import Notice
 from videoswin_cli.errors import VideoSwinError
 
 LONGEST_WAIT = 30.0  # seconds between two tries to connect

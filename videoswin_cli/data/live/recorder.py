@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from videoswin_cli.data.decoding.live_input import LiveInput
 from videoswin_cli.data.decoding.recording import next_name, open_recording
-from videoswin_cli.data.live.connection import Notice, StreamState
+from videoswin_cli.data.live.connection import StreamState
 from videoswin_cli.data.live.pace import Clock
+from videoswin_cli.data.workers import Notice
 from videoswin_cli.errors import VideoSwinError
 
 if TYPE_CHECKING:
