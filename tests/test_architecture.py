@@ -163,7 +163,7 @@ def test_each_has_its_home(package: str, homes: set[str]) -> None:
     assert importers_of(package) == homes
 
 
-def test_ffmpeg_is_called_by_the_decoders_and_where_clips_are_made_or_written() -> None:
+def test_ffmpeg_is_called_by_the_decoders_and_where_clips_are_made() -> None:
     assert {name.rpartition("/")[0] for name in importers_of("av")} == {
         "data/decoding",
         "data/encoding",
