@@ -33,7 +33,7 @@ def test_the_name_is_the_path_with_its_suffix_so_that_none_is_met_twice(tmp_path
 
 def test_two_videos_of_one_name_are_refused_before_any_work(tmp_path: Path) -> None:
     videos = [listed("../a.mp4", tmp_path / "x"), listed("a.mp4", tmp_path / "y")]
-    with pytest.raises(UsageError, match="would both be annotated in"):
+    with pytest.raises(UsageError, match="would both be written to"):
         check_folder(tmp_path / "out", videos)
 
 
