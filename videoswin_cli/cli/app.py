@@ -27,7 +27,7 @@ _COMMANDS = {  # module and function of the same name, and the first line of its
     "timeline": "Find what is seen when in videos.",
     "eval": "Measure accuracy on a list or a folder of labelled videos.",
     "extract": "Write the features of videos.",
-    "explain": "Show where and when a video speaks for a class: Grad-CAM as a heat map on its frames.",
+    "explain": "Show where and when a video speaks for a class: Grad-CAM on its frames.",
     "finetune": "Train a model on your own classes.",
     "make-dataset": "Generate labelled synthetic clips of camera motion.",
     "report": "Show results as one page that needs no network.",

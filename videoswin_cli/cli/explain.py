@@ -26,7 +26,7 @@ def explain(
     options: ExplainOptions = ExplainOptions(),
     allow_private_redirects: AllowPrivateRedirects = False,
 ) -> None:
-    """Show where and when a video speaks for a class: Grad-CAM as a heat map on its frames.
+    """Show where and when a video speaks for a class: Grad-CAM on its frames.
 
     videoswin explain clip.mp4 --out clip.gif
 
