@@ -324,6 +324,7 @@ def test_the_rows_of_sixty_videos(
         assert files.keys() == good | {"f/index.csv", "f/meta.json"}
 
 
+@pytest.mark.slow  # fifteen seconds; `eval` and `predict` share videos by the same skeleton
 @pytest.mark.parametrize("undisturbed", ["f.npy"], indirect=True)
 def test_three_processes(
     undisturbed: tuple[str, dict[str, bytes]], videos: Path, tiny: str, tmp_path: Path

@@ -100,8 +100,8 @@ def test_a_kill_before_any_rename_loses_nothing(few: Path, kills: tuple[Path, li
     done, copies = kills
     scalars = read_scalars(done)
     # config.yaml, classes.txt, splits.csv; the state after each step and epoch, and what each epoch
-    # leaves; curves.png, confusion.png, result.json
-    assert len(copies) in (3 + STEPS + 2 + 2 * 2 + 1 + 3, 3 + STEPS + 2 + 2 * 3 + 3)
+    # leaves; curves.png, confusion.png, confusion.csv, result.json
+    assert len(copies) in (3 + STEPS + 2 + 2 * 2 + 1 + 4, 3 + STEPS + 2 + 2 * 3 + 4)
     for copy in copies:
         assert not train(few, copy, "save_minutes=0").interrupted
         check_same_files(copy, done)
