@@ -1,17 +1,13 @@
 """`videoswin predict`: what happens in these videos?"""
 
-import typer
-
-from videoswin_cli.cli.console import ProgressBar, detail, notice
+from videoswin_cli.cli.console import ProgressBar
 from videoswin_cli.cli.options import AllowPrivateRedirects, Inputs
+from videoswin_cli.cli.results import check_out, end_run
 from videoswin_cli.cli.stdin import stdin_paths
 from videoswin_cli.data.inputs import find_inputs
-from videoswin_cli.errors import VideoError
-from videoswin_cli.io.atomic import check_writable
 from videoswin_cli.options.run import ClassifierOptions, RunOptions
 from videoswin_cli.options.source import JobOptions, SourceOptions
 from videoswin_cli.options.tasks import PredictOptions
-from videoswin_cli.report.timing import describe_timing
 
 
 def predict(
@@ -39,10 +35,7 @@ def predict(
     check_stdin(inputs or [], world)
     found = find_inputs(inputs or [], source, stdin=stdin_paths())
     if options.out is not None:
-        lists = [text[1:] for text in inputs or [] if text.startswith("@")]
-        read = [*(video.file for video in found.listed), *lists, source.list_file]
-        weights = [model.weights.model, model.weights.checkpoint, model.labels]
-        check_writable(options.out, inputs=[*read, *weights])
+        check_out(options.out, inputs or [], found, source, model)
         options.check_suffix()
 
     from videoswin_cli.model.loading import find_chosen
@@ -53,13 +46,5 @@ def predict(
             bar.notice(text)
         chosen = find_chosen(model.weights, labels=model.labels, with_head=True)
         done = predict_videos(found.listed, chosen, run, options, job, bar)
-    if not world.is_main:
-        return
-    detail(describe_timing(done.timing))
-    if done.noted:
-        notice(f"{done.noted} of {done.videos} videos with notes")
-    if not done.complete:
-        notice(f"{done.videos} of {len(found.listed)} videos done; waiting for the other shards")
-    if done.failed:
-        notice(f"{done.failed} of {done.videos} videos failed")
-        raise typer.Exit(VideoError.exit_code)
+    if world.is_main:
+        end_run(done, listed=len(found.listed))

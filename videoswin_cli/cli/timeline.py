@@ -1,17 +1,14 @@
 """`videoswin timeline`: what is seen when in these videos?"""
 
-import typer
-
-from videoswin_cli.cli.console import ProgressBar, detail, notice
+from videoswin_cli.cli.console import ProgressBar
 from videoswin_cli.cli.options import AllowPrivateRedirects, Inputs
+from videoswin_cli.cli.results import check_out, end_run
 from videoswin_cli.cli.stdin import stdin_paths
 from videoswin_cli.data.inputs import find_inputs
-from videoswin_cli.errors import UsageError, VideoError
-from videoswin_cli.io.atomic import check_writable
+from videoswin_cli.errors import UsageError
 from videoswin_cli.options.run import ClassifierOptions, RunOptions
 from videoswin_cli.options.source import JobOptions, SourceOptions
 from videoswin_cli.options.timeline import SegmentOptions, TimelineOutput
-from videoswin_cli.report.timing import describe_timing
 
 
 def timeline(
@@ -48,10 +45,7 @@ def timeline(
         if world.is_main:
             output.file.mkdir(exist_ok=True)
     elif output.file is not None:
-        lists = [text[1:] for text in inputs or [] if text.startswith("@")]
-        read = [*(video.file for video in found.listed), *lists, source.list_file]
-        weights = [model.weights.model, model.weights.checkpoint, model.labels]
-        check_writable(output.file, inputs=[*read, *weights])
+        check_out(output.file, inputs or [], found, source, model)
 
     from videoswin_cli.model.loading import find_chosen
     from videoswin_cli.tasks.timeline.timeline import see_videos
@@ -61,13 +55,5 @@ def timeline(
             bar.notice(text)
         chosen = find_chosen(model.weights, labels=model.labels, with_head=True)
         done = see_videos(found.listed, chosen, run, options, output, job, bar)
-    if not world.is_main:
-        return
-    detail(describe_timing(done.timing))
-    if done.noted:
-        notice(f"{done.noted} of {done.videos} videos with notes")
-    if not done.complete:
-        notice(f"{done.videos} of {len(found.listed)} videos done; waiting for the other shards")
-    if done.failed:
-        notice(f"{done.failed} of {done.videos} videos failed, or could not be read in part")
-        raise typer.Exit(VideoError.exit_code)
+    if world.is_main:
+        end_run(done, listed=len(found.listed), failed="failed, or could not be read in part")
