@@ -37,6 +37,16 @@ def test_one_process_decodes_beside_the_network(run: Run, videos: Path, tiny: st
     assert beside.stdout == here.stdout
 
 
+def test_windows_are_json_lines_unless_another_format_is_asked_for(
+    run: Run, videos: Path, tiny: str
+) -> None:
+    line = ("timeline", videos / "a.mp4", "--model", tiny, "--windows", "-q", "-j", 0)
+    assert all("top" in json.loads(row) for row in run(*line).stdout.splitlines())
+    refused = run(*line, "--format", "csv")
+    assert refused.exit_code == 2
+    assert "--windows does not fit --format csv" in refused.stderr
+
+
 def test_raw_windows(run: Run, videos: Path, tiny: str) -> None:
     args = ("-f", "jsonl", "--windows", "--topk", 2, "--stride", "8f", "-q", "-j", 0)
     done = run("timeline", videos / "a.mp4", videos / "bad.mp4", "-m", tiny, *args)

@@ -95,7 +95,7 @@ def test_the_table_shows_segments_and_gaps_in_order(tmp_path: Path) -> None:
         "  00:00:05.00  00:00:06.50  unread  it is damaged",
         "  00:00:06.50  00:01:30.00  75.00%  run",
         "sub/a b.mp4  (90.00 s, tiny, windows of 2.00 s every 1.00 s)",
-        "  no segment reaches the threshold",
+        "  no segment (--threshold, --min-duration)",
         "b.mp4",
         "  failed: no video",
     ]

@@ -130,3 +130,14 @@ def test_a_long_sequence_is_smoothed_as_by_definition() -> None:
     expected = find(list(means), topk=1)
     assert spans(find(list(rows), smooth=2)) == spans(expected)
     assert len(expected) > 20
+
+
+def test_what_no_window_has_seen_is_in_no_segment() -> None:
+    """The stride is longer than a window; both have the same class."""
+    found = find([(0.9, 0.1, 0), (0.9, 0.1, 0)], stride=3.0)
+    assert spans(found) == [("a", 0, 2), ("a", 3, 5)]
+
+
+def test_a_video_shorter_than_the_least_duration_keeps_its_segments() -> None:
+    assert spans(find([(0.9, 0.1, 0)], min_duration=3.0)) == [("a", 0, 2)]
+    assert find([(0.9, 0.1, 0), (0.1, 0.9, 0)], min_duration=2.0) == []

@@ -78,7 +78,7 @@ class SegmentOptions:
         most=MAX_CLASSES,
         shown_default=f"1, all of a multi-label model, {WINDOWS_SHOWN} with --windows",
     )
-    windows: bool = option(False, "Print the windows, not the segments (jsonl).")
+    windows: bool = option(False, "Print the windows, not the segments, as JSON lines.")
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -159,7 +159,7 @@ class TimelineOutput:
     def check(self, *, videos: int, windows: bool) -> None:
         """Raises UsageError where the format has no room for what was asked for."""
         format = self.chosen_format
-        if windows and format != "jsonl":
+        if windows and format != "jsonl" and (self.format or self.out):
             raise UsageError(f"--windows does not fit --format {format}", hint="use jsonl")
         if self.is_folder and self.format is None:
             raise UsageError(

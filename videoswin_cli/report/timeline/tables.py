@@ -30,7 +30,7 @@ def to_table(timeline: Timeline) -> str:
         f"  {clock(start, digits=2)}  {clock(end, digits=2)}{text}\n"
         for start, end, text in sorted(lines)
     ]
-    return head + "".join(rows or ["  no segment reaches the threshold\n"])
+    return head + "".join(rows or ["  no segment (--threshold, --min-duration)\n"])
 
 
 def to_csv_rows(timeline: Timeline) -> str:

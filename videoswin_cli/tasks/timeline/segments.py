@@ -5,13 +5,15 @@
 2. Hysteresis: a segment of a class is a run of windows in which the smoothed probability of the
    class is at least half the threshold and among the `topk` highest, and somewhere in it reaches
    the threshold.
-3. Duration: segments shorter than `min_duration` are dropped.
+3. Duration: segments shorter than `min_duration` are dropped, unless the whole video is.
 
 A window stands for the time that is closer to its middle than to those of its neighbors, the first
-one from its start on, the last one to its end. Nothing is smoothed or merged over a gap. A window
-is settled as soon as the next ones are known, so memory does not grow with the video.
+one from its start on, the last one to its end; never for more than it has seen. Nothing is smoothed
+or merged over a gap, or over time that no window has seen. A window is settled as soon as the next
+ones are known, so memory does not grow with the video.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -68,9 +70,15 @@ class Segmenter:
         self._settled = 0  # of them
         self._runs: dict[int, _Run] = {}  # that may go on, by class
         self._found: list[ActionSegment] = []
+        self._short: list[ActionSegment] = []  # segments that do not last long enough
+        self._begin, self._end = math.inf, -math.inf  # s, of all windows
 
     def add(self, start: float, end: float, probabilities: Probabilities) -> None:
         """The next window, from start to end in seconds."""
+        if self._windows and start > self._windows[-1].end + _SAME_TIME:
+            self.skip()  # no window has seen what is between them
+        self._begin = min(self._begin, start)
+        self._end = max(self._end, end)
         self._windows.append(_Window(start=start, end=end, probabilities=probabilities))
         last = self._windows[-1].middle
         while (
@@ -91,6 +99,8 @@ class Segmenter:
     def finish(self) -> tuple[ActionSegment, ...]:
         """All segments, by start, then class index."""
         self.skip()
+        if self._end - self._begin < self._rule.min_duration:  # nothing in it could last so long
+            self._found += self._short
         return tuple(sorted(self._found, key=lambda segment: (segment.start, segment.index)))
 
     @property
@@ -139,8 +149,8 @@ class Segmenter:
     def _close(self, index: int) -> None:
         run = self._runs.pop(index)
         long = run.end - run.start >= self._rule.min_duration - _SAME_TIME
-        if run.reached >= self._rule.threshold and long:
-            self._found.append(
+        if run.reached >= self._rule.threshold:
+            (self._found if long else self._short).append(
                 ActionSegment(
                     start=run.start,
                     end=run.end,
