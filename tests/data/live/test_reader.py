@@ -193,9 +193,25 @@ def test_a_recording_has_the_packets_of_the_stream(
         assert packets(out / "day.ts") == packets(tmp_path / "source.ts")
 
 
-def packets(path: Path) -> list[bytes]:
+def packets(path: Path, kind: str = "video") -> list[bytes]:
     with av.open(str(path)) as container:
-        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+        (stream,) = (each for each in container.streams if each.type == kind)
+        return [bytes(packet) for packet in container.demux(stream) if packet.size]
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".mkv", ".mp4"])
+def test_a_recording_of_a_file_has_its_sound(suffix: str, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", frames=30, fps=FPS, audio=True)
+    out = tmp_path / f"out{suffix}"
+    seen = read_source(str(path), record=out)
+    assert seen.spans == first_clips(2)
+    assert seen.state.recordings == [out]
+    assert len(packets(out)) == 30
+    sound, expected = packets(out, "audio"), packets(path, "audio")
+    if suffix == ".ts":  # each packet has a header (ADTS) of 7 bytes there
+        sound = [packet[7:] for packet in sound]
+    assert len(sound) > 10
+    assert sound == expected
 
 
 def test_a_recording_that_fails_does_not_end_the_stream(tmp_path: Path, stream: bytes) -> None:

@@ -56,8 +56,11 @@ class LiveInput:
             FetchError: the stream is lost.
         """
         import av
+        from av.stream import Discard
 
         wanted = self.streams if sound else (self.video,)
+        for stream in wanted:
+            stream.discard = Discard.default  # the sound of a file is left unread otherwise
         try:
             yield from (packet for packet in self.container.demux(*wanted) if packet.size)
         except av.error.FFmpegError as error:
@@ -85,7 +88,8 @@ def open_live(
             container, video = stack.enter_context(
                 open_container(source.address, stream=opening.stream, max_pixels=opening.max_pixels)
             )
-            yield LiveInput(container=container, video=video, streams=(video,), sized=True)
+            streams = (video, *container.streams.audio)
+            yield LiveInput(container=container, video=video, streams=streams, sized=True)
             return
         if source.of_network:
             check_online(source.shown)
