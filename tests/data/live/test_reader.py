@@ -193,9 +193,59 @@ def test_a_recording_has_the_packets_of_the_stream(
         assert packets(out / "day.ts") == packets(tmp_path / "source.ts")
 
 
-def packets(path: Path) -> list[bytes]:
+def packets(path: Path, kind: str = "video") -> list[bytes]:
     with av.open(str(path)) as container:
-        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+        (stream,) = (each for each in container.streams if each.type == kind)
+        return [bytes(packet) for packet in container.demux(stream) if packet.size]
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".mkv", ".mp4"])
+def test_a_recording_of_a_file_has_its_sound(suffix: str, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", frames=30, fps=FPS, audio=True)
+    out = tmp_path / f"out{suffix}"
+    seen = read_source(str(path), record=out)
+    assert seen.spans == first_clips(2)
+    assert seen.state.recordings == [out]
+    assert len(packets(out)) == 30
+    sound, expected = packets(out, "audio"), packets(path, "audio")
+    if suffix == ".ts":  # each packet has a header (ADTS) of 7 bytes there
+        sound = [packet[7:] for packet in sound]
+    assert len(sound) > 10
+    assert sound == expected
+
+
+def test_an_mp4_with_its_index_at_the_end_cannot_be_streamed_and_leaves_no_recording(
+    tmp_path: Path,
+) -> None:
+    path = write_video(tmp_path / "late.mp4", frames=60, size=(320, 240), fps=FPS, faststart=False)
+    out = tmp_path / "out"
+    out.mkdir()
+    whole = path.read_bytes()
+    for data in (whole, whole[: len(whole) // 2]):  # the index comes too late, or never
+        with serve(data) as server, pytest.raises(FetchError, match="perhaps an mp4") as caught:
+            read_source(server.url("late.mp4"), record=out / "day.mkv")
+        assert "Invalid data found" in caught.value.message
+        assert "download it" in str(caught.value.hint)
+        assert list(out.iterdir()) == []
+
+
+def test_an_mp4_with_its_index_at_the_beginning_is_streamed(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", frames=40, size=(320, 240), fps=FPS)
+    with serve(path.read_bytes()) as server:
+        assert read_source(server.url("v.mp4")).spans == first_clips(3)
+
+
+def test_connections_without_pictures_do_not_count_in_names(tmp_path: Path, stream: bytes) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "day.ts").touch()  # empty: it holds nothing to be kept
+    late = write_video(tmp_path / "v.mp4", frames=60, size=(320, 240), fps=FPS, faststart=False)
+    with serve(stream) as server:
+        server.script = [Reply(length=False), Reply(length=False, body=late.read_bytes())]
+        seen = read_source(server.url(), record=out / "day.ts")
+    assert not seen.state.recording_failed
+    assert [path.name for path in seen.state.recordings] == ["day.ts", "day-2.ts"]
+    assert sorted(path.name for path in out.iterdir()) == ["day-2.ts", "day.ts"]
 
 
 def test_a_recording_that_fails_does_not_end_the_stream(tmp_path: Path, stream: bytes) -> None:

@@ -31,6 +31,7 @@ _PROBE = {"probesize": "1000000", "analyzeduration": "2000000"}  # bytes, us; 5 
 _RTSP = {"rtsp_flags": "prefer_tcp", "protocol_whitelist": "rtp,rtsp,rtsps,srtp,tcp,tls,udp"}
 _PATIENCE = 300  # packets before the first key frame; some streams refresh without any
 _PLAYLIST = b"#EXTM3U"
+_MP4 = b"ftyp"  # from byte 4 on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ class LiveInput:
     video: "VideoStream"
     streams: "Sequence[Stream]"  # video first, then sound, which only a recording needs
     sized: bool  # it ends by itself: a file
+    one_way: bool  # FFmpeg cannot go back in its bytes
 
     @property
     def stamped(self) -> bool:
@@ -56,11 +58,21 @@ class LiveInput:
             FetchError: the stream is lost.
         """
         import av
+        from av.stream import Discard
 
         wanted = self.streams if sound else (self.video,)
+        for stream in wanted:
+            stream.discard = Discard.default  # the sound of a file is left unread otherwise
+        begun = False
         try:
-            yield from (packet for packet in self.container.demux(*wanted) if packet.size)
+            for packet in self.container.demux(*wanted):
+                if packet.size:
+                    begun = True
+                    yield packet
         except av.error.FFmpegError as error:
+            is_mp4 = "mp4" in self.container.format.name.split(",")
+            if self.one_way and is_mp4 and not begun:
+                raise _blame_index(error) from error
             raise FetchError(_describe(error)) from error
 
 
@@ -85,7 +97,10 @@ def open_live(
             container, video = stack.enter_context(
                 open_container(source.address, stream=opening.stream, max_pixels=opening.max_pixels)
             )
-            yield LiveInput(container=container, video=video, streams=(video,), sized=True)
+            streams = (video, *container.streams.audio)
+            yield LiveInput(
+                container=container, video=video, streams=streams, sized=True, one_way=False
+            )
             return
         if source.of_network:
             check_online(source.shown)
@@ -94,7 +109,9 @@ def open_live(
         check_pixels(source.shown, (video.width or 0, video.height or 0), opening.max_pixels)
         video.codec_context.thread_count = 1
         streams = (video, *container.streams.audio)
-        yield LiveInput(container=container, video=video, streams=streams, sized=sized)
+        yield LiveInput(
+            container=container, video=video, streams=streams, sized=sized, one_way=True
+        )
 
 
 def _open(
@@ -102,7 +119,7 @@ def _open(
 ) -> "tuple[InputContainer, bool]":
     import av
 
-    sized = False
+    sized, checked = False, None
     try:
         container: Any
         if source.kind == "camera":
@@ -112,13 +129,16 @@ def _open(
         else:
             bytes_ = stack.enter_context(_open_bytes(source, stall=stall, ended=ended))
             sized = bytes_.sized
+            checked = _Checked(bytes_)
             container = av.open(
-                _Checked(bytes_),
+                checked,
                 metadata_errors="ignore",
                 buffer_size=_BYTES_AT_ONCE,
                 container_options=confine() | _PROBE,
             )
     except av.error.FFmpegError as error:
+        if checked is not None and checked.is_mp4:
+            raise _blame_index(error, "cannot open it: ") from error
         kind = VideoError if source.kind == "camera" else FetchError
         raise kind(f"cannot open it: {_describe(error)}") from error
     return stack.enter_context(container), sized
@@ -138,6 +158,7 @@ class _Checked:
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
         self._begun = False
+        self.is_mp4 = False
 
     def read(self, size: int) -> bytes:
         data = self._stream.read(size)
@@ -146,6 +167,7 @@ class _Checked:
                 "a playlist (m3u8) of other addresses, not a stream",
                 hint="give the address of the MPEG-TS stream itself",
             )
+        self.is_mp4 |= not self._begun and data[4:8] == _MP4
         self._begun = True
         return data
 
@@ -218,6 +240,16 @@ class LiveDecoder:
         """Frames still held back at the end."""
         found = [] if self.waiting else decode_packet(self._stream, None)
         return [frame for frame in found if frame is not None and not frame.is_corrupt]
+
+
+def _blame_index(error: Exception, before: str = "") -> FetchError:
+    """The likeliest reason why an mp4 that comes in one go cannot be read."""
+    return FetchError(
+        f"{before}{_describe(error)}; perhaps an mp4 whose index (moov) is at its end, which cannot"
+        " be streamed",
+        hint="download it and watch the file, or remux it with its index at the beginning"
+        " (ffmpeg -c copy -movflags +faststart)",
+    )
 
 
 def _describe(error: Exception) -> str:

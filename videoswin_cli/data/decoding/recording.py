@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from av import Packet
     from av.stream import Stream
 
+
 _TICK = Fraction(1, 1_000_000)  # s
 _FORMATS = {".ts": "mpegts", ".mkv": "matroska", ".mp4": "mp4", ".mov": "mov"}
+
+
+class NothingRecordedError(Exception):
+    """No packet came that a file could begin with: there is none."""
 
 
 def check_recording(path: Path) -> None:
@@ -31,9 +36,13 @@ def check_recording(path: Path) -> None:
 
 
 def next_name(path: Path) -> Path:
-    """The first of NAME.ts, NAME-2.ts, NAME-3.ts, ... that is free."""
+    """The first of NAME.ts, NAME-2.ts, NAME-3.ts, ... that is free, or an empty file."""
     numbered = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
-    return next(name for name in chain([path], numbered) if not name.exists())
+    return next(name for name in chain([path], numbered) if _is_free(name))
+
+
+def _is_free(path: Path) -> bool:
+    return not path.exists() or (path.is_file() and not path.stat().st_size)
 
 
 @contextmanager
@@ -47,17 +56,19 @@ def open_recording(
 
     Raises:
         VideoSwinError: the file cannot be written, or its format does not take such a stream.
+        NothingRecordedError: no packet was kept; nothing is left of the file.
     """
     import av
 
     format = _FORMATS[path.suffix.lower()]
-    with (
-        atomic_write(path, keep=True) as part,
-        _explained(path),
-        av.open(str(part), "w", format=format) as container,
-    ):
-        copies = {each.index: container.add_stream_from_template(each) for each in streams}
-        yield _Writer(path, container, copies, video=streams[0].index).write
+    with atomic_write(path, keep=True) as part:
+        with _explained(path), av.open(str(part), "w", format=format) as container:
+            copies = {each.index: container.add_stream_from_template(each) for each in streams}
+            writer = _Writer(path, container, copies, video=streams[0].index)
+            yield writer.write
+        if not writer.written:
+            part.unlink()  # a header at most
+            raise NothingRecordedError
 
 
 @contextmanager
@@ -81,6 +92,7 @@ class _Writer:
         self._video = video
         self._begin: Fraction | None = None  # s
         self._last: dict[int, int] = {}  # decode stamp of each stream
+        self.written = 0  # packets
 
     def write(self, packet: "Packet[Any]", arrived: float | None) -> None:
         """Write a packet, which is changed by that."""
@@ -104,3 +116,4 @@ class _Writer:
         packet.stream = self._copies[index]
         with _explained(self._path):
             self._container.mux(packet)
+        self.written += 1

@@ -5,7 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videoswin_cli.data.decoding.live_input import LiveInput
-from videoswin_cli.data.decoding.recording import next_name, open_recording
+from videoswin_cli.data.decoding.recording import (
+    NothingRecordedError,
+    next_name,
+    open_recording,
+)
 from videoswin_cli.data.live.connection import StreamState
 from videoswin_cli.data.live.pace import Clock
 from videoswin_cli.data.workers import Notice
@@ -51,12 +55,14 @@ class Recorder:
                 self.close()
 
     def close(self) -> None:
-        """Give the file its name."""
+        """Give the file its name; without a packet there is none."""
         if self._write is None:
             return
         self._write = None
         try:
             self._stack.close()
+        except NothingRecordedError:
+            pass
         except VideoSwinError as error:
             self._fail(error)
         else:
