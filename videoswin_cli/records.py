@@ -338,6 +338,7 @@ class EvalSummary:
     published: Mapping[str, float]  # by name
     published_views: str | None
     timing: Timing | None
+    frame_rate: float | Literal["source"] | None = None  # None: the model's own, or not known
     noted: int = 0  # of the listed: with something to note
     interval: ConfidenceInterval | None = None  # of top-1, where it was requested
     warnings: tuple[str, ...] = ()

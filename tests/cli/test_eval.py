@@ -214,6 +214,31 @@ def test_the_expected_accuracy(run: Run, tiny: str, listed: Path, tmp_path: Path
     assert f"top-1 is {top1:.2f} %, expected {top1 + 3:g} within 2.5" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("fps", "said"), [("source", ", own frame rate"), ("10", " at 10 frames per second")]
+)
+def test_another_frame_rate_is_not_compared_with_the_published_figure(
+    fps: str, said: str, run: Run, tmp_path: Path
+) -> None:
+    write_video(tmp_path / "a.mp4", frames=20)
+    (tmp_path / "list.txt").write_text("a.mp4 0\n")
+    args = ("--list", tmp_path / "list.txt", "--model", "camera-motion")
+    own = run("eval", *args, "--fps", "15")
+    assert "published" in own.stdout
+    assert "1x1 views (clips x crops), mean of" in own.stdout
+    dump = tmp_path / "d.jsonl"
+    other = (*args, "--fps", fps, "--dump", dump)
+    for result in (
+        run("eval", *other),
+        run("eval", "--from-dump", dump, "--model", "camera-motion"),
+    ):
+        assert "published" not in result.stdout
+        assert f"1x1 views (clips x crops){said}, mean of" in result.stdout
+    found = summary(run("eval", *other, "--resume", "--format", "json"))
+    assert found["frame_rate"] == (fps if fps == "source" else 10.0)
+    assert (found["published"], found["difference"]) == ({}, {})
+
+
 def test_a_dump_is_not_overwritten_nor_mixed(
     run: Run, tiny: str, listed: Path, tmp_path: Path
 ) -> None:

@@ -24,7 +24,9 @@ from videoswin_cli.cli.app import app
 from videoswin_cli.engine.dumps import write_dump
 from videoswin_cli.engine.progress import Silent
 from videoswin_cli.options.report import ReportOptions
+from videoswin_cli.options.timeline import TimelineFormat
 from videoswin_cli.report.pages.contents import EvaluationSection, Page, TrainingSection
+from videoswin_cli.report.timeline.forms import FORMS, open_timelines
 from videoswin_cli.tasks.report.dumps import read_described
 from videoswin_cli.tasks.report.files import find_file, split_segment
 from videoswin_cli.tasks.report.report import write_report
@@ -92,11 +94,20 @@ def test_cells_of_the_matrix_have_their_videos(tmp_path: Path) -> None:
     matrix = evaluation(report(tmp_path, first, labels=labels)[0]).matrix
     assert matrix is not None
     assert matrix.labels == list(NAMES)
+    assert matrix.failed == [0, 0, 1]  # so that its row is 1 of 2, as in the table of classes
     assert sorted(matrix.cells) == [(0, 0, 1), (0, 1, 1), (1, 0, 1), (1, 1, 1), (2, 2, 1)]
     assert [(path, true, got) for path, true, got, _ in matrix.errors] == [
         (QUOTED, 1, 0),
         ("b.mp4", 0, 1),
     ]
+
+
+def test_a_class_whose_videos_all_failed_has_its_row(tmp_path: Path) -> None:
+    dump = tmp_path / "d.npz"
+    write_dump(dump, [scored("a.mp4", 0, 0.7, 0.2, 0.1), scored("f.mp4", 2)], NAMES)
+    matrix = evaluation(report(tmp_path, dump)[0]).matrix
+    assert matrix is not None
+    assert (matrix.indices, matrix.failed, matrix.cells) == ([0, 2], [0, 1], [(0, 0, 1)])
 
 
 def test_the_most_confident_errors_come_first(tmp_path: Path) -> None:
@@ -191,6 +202,29 @@ def test_dumps_are_compared_video_by_video(tmp_path: Path) -> None:
     assert "+33.33" in html
 
 
+def test_another_frame_rate_than_the_model_s_has_no_published_figure(tmp_path: Path) -> None:
+    dumps = []
+    for name, rate in (("own", 15.0), ("source", None), ("ten", 10.0)):
+        dumps.append(tmp_path / f"{name}.npz")
+        write_dump(dumps[-1], [scored("a.mp4", 3, *[0.1] * 10)], ["x"] * 10)
+        described = {"model": "camera-motion", "views": "1x1", "protocol": {"frame_rate": rate}}
+        (tmp_path / f"{name}.npz.meta.json").write_text(json.dumps(described))
+    page, _ = report(tmp_path, *dumps)
+    assert ["published" in evaluation(page, n).cards[0].note for n in range(3)] == [
+        True,
+        False,
+        False,
+    ]
+    assert page.comparison is not None
+    rows = dict(page.comparison.rows)
+    assert [text.partition(", mean")[0] for text in rows["protocol"]] == [
+        "1x1 views (clips x crops)",
+        "1x1 views (clips x crops), own frame rate",
+        "1x1 views (clips x crops) at 10 frames per second",
+    ]
+    assert rows["protocol.frame rate"] == ["15.0", "source", "10.0"]
+
+
 def test_dumps_without_a_common_video_have_no_difference(tmp_path: Path) -> None:
     first, _, labels = write_dumps(tmp_path)
     other = tmp_path / "other.npz"
@@ -209,7 +243,7 @@ def test_a_run_shows_its_best_epoch_and_confusions(tmp_path: Path) -> None:
     (section,) = page.sections
     assert isinstance(section, TrainingSection)
     assert section.cards[0].value == "75.00 %"
-    assert section.cards[0].note == "best epoch, 2 of 3"
+    assert section.cards[0].note == "validation, best epoch, 2 of 3"
     assert [(row.label, row.videos, row.correct) for row in section.classes] == [
         ("run", 4, 3),
         (SCRIPT, 2, 2),
@@ -221,12 +255,31 @@ def test_a_run_shows_its_best_epoch_and_confusions(tmp_path: Path) -> None:
     assert html.count("<polyline") == 4
 
 
+def test_the_test_of_a_run_comes_first(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+    result = json.loads((folder / "result.json").read_text())
+    result["test"] = {
+        "views": "4x3",
+        "metrics": {"loss": 0.5, "top1": 87.5, "mean_class_accuracy": None},
+    }
+    (folder / "result.json").write_text(json.dumps(result))
+    page, html = report(tmp_path, folder)
+    (section,) = page.sections
+    assert isinstance(section, TrainingSection)
+    assert [(card.value, card.note) for card in section.cards[:3]] == [
+        ("87.50 %", "test, 4x3 views"),
+        ("unknown", "test, 4x3 views"),
+        ("75.00 %", "validation, best epoch, 2 of 3"),
+    ]
+    assert "Confusion matrix of the test, 4x3 views" in html
+
+
 def test_a_run_that_is_not_finished_says_so(tmp_path: Path) -> None:
     page, _ = report(tmp_path, write_run(tmp_path / "run", finished=False))
     (section,) = page.sections
     assert isinstance(section, TrainingSection)
     assert ("state", "not finished: 3 epochs so far") in section.facts
-    assert section.cards[0].note == "last epoch, 3 of 3"
+    assert section.cards[0].note == "validation, last epoch, 3 of 3"
 
 
 def test_an_older_run_has_the_picture_of_its_confusions(tmp_path: Path) -> None:
@@ -266,6 +319,19 @@ def test_timelines_are_read_from_lines_too(tmp_path: Path) -> None:
     assert "failed: no video in it" in report(tmp_path, failed)[1]
 
 
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [("activitynet", "ActivityNet"), ("fiftyone", "FiftyOne"), ("labelstudio", "Label Studio")],
+)
+def test_forms_of_other_tools_are_named(form: TimelineFormat, name: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    with open_timelines(FORMS[form], path) as write:
+        write(make_timeline(video="clip.mp4", fps=25.0))
+    result = run(path, "--out", tmp_path / "p.html")
+    assert result.exit_code == 2
+    assert f"this is {name} (--format {form}): write it with --format json" in result.stderr
+
+
 # --- hostile names --------------------------------------------------------------------------------
 
 
@@ -274,6 +340,7 @@ def test_names_are_text_everywhere(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run")
     lines = write_timelines(tmp_path / "t.json", make_timeline(QUOTED, notes=(SCRIPT,)))
     _, html = report(tmp_path, first, second, folder, lines, labels=labels)
+    assert "all classes" in html
     page = Elements(html)
     tags = {tag for tag, _ in page.found}
     assert "b" in tags  # of the templates

@@ -1,7 +1,7 @@
 """Provenance of a result: model, weights, protocol. Equal for all that may share one output."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,17 @@ def read_precision(description: Description | None) -> Precision | None:
     """That of a run; None where it is not said, or no precision that we know."""
     found = (description or {}).get("precision")
     return next((name for name in DTYPES if name == found), None)
+
+
+def read_rates(descriptions: Iterable[Description]) -> set[float | None]:
+    """Frame rates of runs, None for that of each video; without the runs that do not say it."""
+    protocols = [description.get("protocol") for description in descriptions]
+    rates = [
+        protocol["frame_rate"]
+        for protocol in protocols
+        if isinstance(protocol, dict) and "frame_rate" in protocol
+    ]
+    return {rate for rate in rates if rate is None or isinstance(rate, int | float)}
 
 
 def check_equal(

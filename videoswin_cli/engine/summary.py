@@ -2,7 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from videoswin_cli.engine.bootstrap import top1_interval
 from videoswin_cli.engine.metrics import (
@@ -67,6 +68,24 @@ def summarise(
         interval=top1_interval(counted) if options.ci else None,
         warnings=tuple(warnings),
     )
+
+
+def at_rates(
+    summary: EvalSummary, spec: ModelSpec | None, rates: Collection[float | None]
+) -> EvalSummary:
+    """The summary with its frame rate where it is not the model's own: nothing is published for it.
+
+    Args:
+        summary: of the videos.
+        spec: None where the model is not known, so that any rate is said.
+        rates: frames per second of the runs, None for that of each video; empty: not known.
+    """
+    own = set() if spec is None else {spec.protocol.frame_rate}
+    if set(rates) <= own:
+        return summary
+    first, *others = set(rates)
+    summary = replace(summary, published={}, published_views=None)
+    return summary if others else replace(summary, frame_rate=first or "source")
 
 
 def check_interval(options: EvalOptions) -> None:

@@ -85,7 +85,8 @@ def summary_rows(summary: EvalSummary) -> Iterable[tuple[str, str]]:
         yield "model", f"{summary.model}{dataset}"
     if summary.views is not None:
         what = {"prob": "probabilities", "score": "scores"}[summary.average or "prob"]
-        yield "protocol", f"{summary.views} views (clips x crops), mean of their {what}"
+        rate = _rate_text(summary.frame_rate)
+        yield "protocol", f"{summary.views} views (clips x crops){rate}, mean of their {what}"
         device = f" on {summary.device}" if summary.device else ""
         yield "precision", f"{summary.precision}{device}"
     if summary.decoders:
@@ -100,6 +101,12 @@ def describe_interval(interval: ConfidenceInterval) -> str:
         f"{interval.level:g} % confidence: percentiles of a bootstrap of {interval.resamples} "
         f"resamples, seed {interval.seed}"
     )
+
+
+def _rate_text(rate: float | Literal["source"] | None) -> str:
+    if rate is None:
+        return ""
+    return ", own frame rate" if rate == "source" else f" at {rate:g} frames per second"
 
 
 def _accuracy_text(summary: EvalSummary, name: str, accuracy: float) -> str:

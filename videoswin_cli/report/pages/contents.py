@@ -38,6 +38,7 @@ class Matrix:
 
     labels: Sequence[str]  # of the classes that occur
     indices: Sequence[int]  # their numbers in the model
+    failed: Sequence[int]  # videos of each without an answer, which count as wrong
     cells: Sequence[tuple[int, int, int]]  # places in `labels` of true and predicted class, videos
     errors: Sequence[tuple[str, int, int, float]] = ()  # path, places, probability; some of them
 
@@ -125,6 +126,7 @@ class TrainingSection:
     charts: Sequence[LineChart]
     epochs: tuple[Sequence[str], Sequence[Sequence[str]]]  # header and rows
     classes: Sequence[ClassRow]
+    measured: str  # what the confusions and classes are of: the validation or the test
     matrix: Matrix | None
     picture: str | None  # data:image/png of the confusions, where these are not known as numbers
     failed: Sequence[tuple[str, str]]

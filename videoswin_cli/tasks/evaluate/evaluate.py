@@ -15,7 +15,7 @@ from videoswin_cli.engine.dumps import dump_format
 from videoswin_cli.engine.metrics import ScoredVideo
 from videoswin_cli.engine.progress import Monitor, Reporter, Silent
 from videoswin_cli.engine.runner import Runner
-from videoswin_cli.engine.summary import check_interval, summarise
+from videoswin_cli.engine.summary import at_rates, check_interval, summarise
 from videoswin_cli.errors import DatasetError, MissingInputError, UsageError
 from videoswin_cli.io.atomic import check_writable
 from videoswin_cli.model.loading import FoundModel, LoadedModel
@@ -95,6 +95,7 @@ def _conclude(
 ) -> Evaluation:
     spec, labels, settings = runner.model.spec, runner.model.labels, runner.settings
     summary = summarise(scored, spec=spec, classes=len(labels), options=options)
+    summary = at_rates(summary, spec, {settings.protocol.frame_rate})
     return Evaluation(
         videos=tuple(replace(video, scores=None) for video in scored),
         labels=labels,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from videoswin_cli.engine.dumps import read_dumps
 from videoswin_cli.engine.output_journal import description_of
 from videoswin_cli.engine.progress import Reporter
-from videoswin_cli.engine.provenance import Description, read_description
-from videoswin_cli.engine.summary import summarise
+from videoswin_cli.engine.provenance import Description, read_description, read_rates
+from videoswin_cli.engine.summary import at_rates, summarise
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.loading import find_chosen
 from videoswin_cli.options.run import ClassifierOptions, RunOptions
@@ -67,7 +67,10 @@ def evaluate_dumps(
             hint="name the model that the dump is of with --model",
         )
     summary = summarise(videos, spec=spec, classes=classes, options=options)
-    summary = _describe_fusion(summary, options) if options.fuse else _describe(summary, files)
+    if options.fuse:
+        summary = _describe_fusion(summary, options)
+    else:
+        summary = _describe(at_rates(summary, spec, _read_rates(files)), files)
     evaluation = Evaluation(videos=videos, labels=labels, summary=summary)
     write_outputs(evaluation, options, reporter)
     return evaluation
@@ -94,6 +97,10 @@ def check_idle_options(
     }
     if idle := [name for name, is_given in given.items() if is_given]:
         raise UsageError(f"{idle[0]} does not fit --from-dump, which runs no model")
+
+
+def _read_rates(files: Sequence[Path]) -> set[float | None]:
+    return read_rates(_read_descriptions(files).values())
 
 
 def _describe(summary: EvalSummary, files: Sequence[Path]) -> EvalSummary:

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from videoswin_cli.engine.calibration import calibrate
@@ -11,7 +12,8 @@ from videoswin_cli.engine.metrics import (
     confusions,
     video_class_precisions,
 )
-from videoswin_cli.engine.summary import summarise
+from videoswin_cli.engine.provenance import read_rates
+from videoswin_cli.engine.summary import at_rates, summarise
 from videoswin_cli.options.tasks import EvalOptions
 from videoswin_cli.records import METRIC_NAMES, EvalSummary
 from videoswin_cli.report.evaluation import summary_rows
@@ -64,6 +66,7 @@ def summarize_dump(dump: Dump) -> EvalSummary:
     tops = tuple(k for k in _TOPS if k <= max(1, kept))
     options = EvalOptions(topk=tops, ci=not dump.several)
     summary = summarise(dump.videos, spec=dump.spec, classes=dump.classes, options=options)
+    summary = at_rates(summary, dump.spec, read_rates([dump.description]))
     average = dump.said("average")
     return replace(
         summary,
@@ -144,22 +147,28 @@ def make_matrix(dump: Dump, *, list_videos: bool) -> Matrix | None:
     """Confusions of a dump with the errors behind them; None where no video was answered."""
     wrong = list_errors(dump.videos) if list_videos else []
     errors = [(v.path, v.label, v.top[0], v.top_probs[0]) for v in wrong]
-    return matrix_of(confusions(dump.videos), dump.names, errors[:_LISTED_ERRORS])
+    failed = Counter(video.label for video in dump.videos if not video.top)
+    return matrix_of(confusions(dump.videos), dump.names, errors[:_LISTED_ERRORS], failed)
 
 
 def matrix_of(
     confused: Mapping[tuple[int, int], int],
     names: Mapping[int, str],
     errors: Sequence[tuple[str, int, int, float]] = (),
+    failed: Mapping[int, int] = MappingProxyType({}),
 ) -> Matrix | None:
-    """Matrix of (true class, predicted class) -> videos; None where there are none."""
-    indices = sorted({index for pair in confused for index in pair})
-    places = {index: place for place, index in enumerate(indices)}
-    if not indices:
+    """Matrix of (true class, predicted class) -> videos; None where there are none.
+
+    Failed videos by their true class are in no cell, yet in the shares of its row.
+    """
+    if not confused:
         return None
+    indices = sorted({index for pair in confused for index in pair}.union(failed))
+    places = {index: place for place, index in enumerate(indices)}
     return Matrix(
         labels=[names.get(index, f"class {index}") for index in indices],
         indices=indices,
+        failed=[failed.get(index, 0) for index in indices],
         cells=[(places[true], places[got], count) for (true, got), count in confused.items()],
         errors=[(path, places[true], places[got], prob) for path, true, got, prob in errors],
     )
@@ -189,6 +198,8 @@ def _describe_run(dump: Dump) -> Facts:
         if isinstance(value, dict):
             for key, entry in value.items():
                 add(f"{name}.{key}" if name else str(key), entry)
+        elif name == "protocol.frame_rate" and value is None:
+            rows.append((name.replace("_", " "), "source"))  # as --fps spells it
         elif value is not None:
             rows.append((name.replace("_", " "), spell(value)))
 

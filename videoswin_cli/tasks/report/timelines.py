@@ -12,6 +12,12 @@ from videoswin_cli.report.pages.contents import TimelineSection
 from videoswin_cli.report.pages.timelines import timeline_section
 from videoswin_cli.tasks.report.files import find_file, split_segment
 
+_LABEL_TOOLS = {  # name and option: keys that such a file has
+    "ActivityNet (--format activitynet)": {"version", "results"},
+    "FiftyOne (--format fiftyone)": {"classes", "labels"},
+    "Label Studio (--format labelstudio)": {"data", "predictions"},
+}
+
 
 def holds_timelines(path: Path) -> bool:
     """Whether the first line of a .jsonl file is a timeline; an eval dump has no segments."""
@@ -36,10 +42,19 @@ def read_timelines(path: Path) -> list[Timeline]:
         found: object = [parse_json(line, source=str(path)) for line in lines]
     else:
         found = parse_json(text, source=str(path))
+    if other := _find_label_tool(found):
+        raise UsageError(f"{path}: this is {other}: write it with --format json")
     entries = [found] if isinstance(found, dict) else found
     if not isinstance(entries, list) or not entries:
         raise UsageError(f"{path}: expected a list of timelines, as `videoswin timeline` writes it")
     return [_read(entry, f"{path}: timeline {n}") for n, entry in enumerate(entries, start=1)]
+
+
+def _find_label_tool(found: object) -> str | None:
+    """Name of the form where it is one of `report.timeline.label_tools`, which loses too much."""
+    first = found[0] if isinstance(found, list) and found else found
+    keys = set(first) if isinstance(first, dict) else set()
+    return next((name for name, known in _LABEL_TOOLS.items() if known <= keys), None)
 
 
 def _read(entry: object, source: str) -> Timeline:

@@ -30,14 +30,16 @@ def describe_run(folder: Path) -> TrainingSection:
     epochs = read_csv(folder / METRICS)
     numbers = [{key: _number(value, folder) for key, value in row.items()} for row in epochs]
     result = _read_result(folder)
+    test = _read_test(result)
     classes, matrix = _read_confusions(folder)
     return TrainingSection(
         title=str(folder),
-        cards=_cards(numbers, result),
+        cards=[*_test_cards(test), *_cards(numbers, result)],
         facts=_facts(folder, numbers, result),
         charts=_charts(numbers),
         epochs=(list(numbers[0]), [[f"{v:.6g}" for v in row.values()] for row in numbers]),
         classes=classes,
+        measured=f"test, {test['views']} views" if test else "validation",
         matrix=matrix,
         picture=None if matrix else _read_picture(folder / "confusion.png"),
         failed=_read_failed(folder / "failed.jsonl"),
@@ -60,7 +62,8 @@ def _cards(rows: Sequence[Mapping[str, float]], result: Mapping[str, Any]) -> li
     """Metrics of the best epoch, which is the one that the result names."""
     best = next((row for row in rows if row["epoch"] == result.get("best_epoch")), None)
     shown = rows[-1] if best is None else best
-    which = f"{'last' if best is None else 'best'} epoch, {shown['epoch']:.0f} of {len(rows)}"
+    epoch = f"{'last' if best is None else 'best'} epoch, {shown['epoch']:.0f} of {len(rows)}"
+    which = f"validation, {epoch}"
     cards = [
         Card(name=title, value=f"{shown[key]:.2f} %", note=which)
         for key, title in _titles(shown).items()
@@ -107,8 +110,29 @@ def _read_result(folder: Path) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _read_test(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Views and metrics of the test of the best epoch; empty where there was none."""
+    test = result.get("test")
+    if isinstance(test, dict) and "views" in test and isinstance(test.get("metrics"), dict):
+        return test
+    return {}
+
+
+def _test_cards(test: Mapping[str, Any]) -> list[Card]:
+    """Metrics of a test; null is one that is no number."""
+    metrics = test.get("metrics", {})
+    return [
+        Card(
+            name=title,
+            value=f"{metrics[key]:.2f} %" if isinstance(metrics[key], int | float) else "unknown",
+            note=f"test, {test['views']} views",
+        )
+        for key, title in _titles(metrics).items()
+    ]
+
+
 def _read_confusions(folder: Path) -> tuple[list[ClassRow], Matrix | None]:
-    """Validation of the best epoch; nothing where an older version wrote a picture only."""
+    """Those of the test or the best validation; nothing where an older version drew them only."""
     path = folder / "confusion.csv"
     if not path.exists():
         return [], None

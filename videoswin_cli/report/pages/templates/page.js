@@ -70,7 +70,8 @@ function svg(name, attributes, text) {
 
 function summarize(data) {
   const classes = data.labels.map((label, place) => (
-    { label, place, index: data.indices[place], videos: 0, right: 0 }
+    { label, place, index: data.indices[place], videos: data.failed[place], right: 0,
+      failed: data.failed[place] }
   ));
   for (const [correct, predicted, videos] of data.cells) {
     classes[correct].videos += videos;
@@ -117,7 +118,8 @@ function drawMatrix(data, classes, chosen, on) {
   const longest = Math.max(...chosen.map((each) => shorten(each.label).length));
   const margin = named ? 20 + 6.6 * longest : 10;
   const rest = count < classes.length; // a column for what is predicted beside the chosen
-  const width = margin + size * count + (rest ? size + 10 : 0) + (named ? 60 : 4);
+  const width = margin + size * count + (rest ? size + 10 : 0) + (named ? 60 : 4)
+    + (named && chosen.some((each) => each.failed) ? 70 : 0);
   const picture = svg("svg", { width, height: margin + size * count + 6, role: "img",
     "aria-label": "confusion matrix" });
   const row = new Map(chosen.map((each, place) => [each.place, place]));
@@ -165,7 +167,8 @@ function drawMatrix(data, classes, chosen, on) {
       transform: `translate(${middle + 4} ${margin - 6}) rotate(-90)` }, shorten(each.label));
     const accuracy = each.videos ? `${(100 * each.accuracy).toFixed(0)} %` : "";
     const right = margin + size * count + (rest ? size + 10 : 0) + 8;
-    picture.append(svg("text", { x: right, y: middle + 4 }, accuracy));
+    const failed = each.failed ? `, ${each.failed} failed` : "";
+    picture.append(svg("text", { x: right, y: middle + 4 }, accuracy + failed));
     for (const text of [left, above]) {
       text.append(svg("title", {}, each.label));
       text.addEventListener("click", () => on.label(each.place));
