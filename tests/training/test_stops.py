@@ -62,7 +62,14 @@ def stop_at(number: int, patch: pytest.MonkeyPatch) -> None:
 LAST_STOP = STEPS + 2 * VAL_CLIPS + 2
 
 
-@pytest.mark.parametrize("number", range(1, LAST_STOP + 2))
+@pytest.mark.parametrize(
+    "number",
+    [
+        # Each takes a second: every second stop, the last ones and the end are tried by default.
+        pytest.param(number, marks=[pytest.mark.slow] if number % 2 == 0 and number < 11 else [])
+        for number in range(1, LAST_STOP + 2)
+    ],
+)
 def test_a_stop_anywhere_loses_nothing(
     number: int, few: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
