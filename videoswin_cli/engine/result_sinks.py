@@ -153,6 +153,7 @@ class FileSink(Generic[Result]):
         self._journal.close()
 
     def finish(self, collected: Sequence[Result], timing: Timing) -> RunSummary:
+        """Write the output if all shards are done; `collected` is empty, the journal has them."""
         entries = self._entries()
         rows = [entries[video.path] for video in self._listed if video.path in entries]
         stamps = {entry["path"]: entry["file_stamp"] for entry in rows}

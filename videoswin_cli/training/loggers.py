@@ -3,7 +3,7 @@
 import json
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -156,7 +156,7 @@ def open_loggers(
     return _Several([_WRITERS[name](folder, step, config) for name in names])
 
 
-def _recorded(folder: Path, logger: str, create: Any) -> str:
+def _recorded(folder: Path, logger: str, create: Callable[[], str]) -> str:
     """Name of the run in the store of a logger, which a resumed run writes to again."""
     file = folder / _RUNS
     known: dict[str, str] = {}

@@ -61,6 +61,7 @@ class TimelineBuilder:
         return self.position + unread * self._stride_seconds
 
     def finish(self) -> Timeline:
+        """The timeline, once all pieces of the video are added; times in seconds."""
         info, segmenter = self._info, self._segmenter
         assert info is not None and segmenter is not None  # noqa: PT018 - a video has a window
         return Timeline(
