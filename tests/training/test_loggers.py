@@ -74,6 +74,26 @@ def test_all_that_are_asked_for_get_every_value(
     assert calls == [call for call in once for _ in range(2)]
 
 
+def test_a_logger_that_cannot_be_opened_is_named_and_the_others_are_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[str] = []
+
+    class Open(ScalarWriter):
+        def __init__(self, *_: object) -> None: ...
+
+        def close(self) -> None:
+            closed.append("closed")
+
+    def fail(*_: object) -> ScalarWriter:
+        raise RuntimeError("no server")
+
+    monkeypatch.setattr(loggers, "_WRITERS", {"wandb": Open, "mlflow": fail})
+    with pytest.raises(UsageError, match="--log mlflow: no server"):
+        open_loggers(tmp_path, ("wandb", "mlflow"), step=0, config={})
+    assert closed == ["closed"]
+
+
 @installed
 @pytest.mark.filterwarnings("ignore")  # of these libraries
 def test_curves_without_a_network_are_those_of_the_table(

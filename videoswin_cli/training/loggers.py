@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import UsageError, VideoSwinError
 from videoswin_cli.io.atomic import atomic_write
 from videoswin_cli.options.parsers import Logger
 
@@ -152,8 +152,23 @@ def open_loggers(
         names: from `choose_loggers`.
         step: steps done before.
         config: what the run is described by there.
+
+    Raises:
+        UsageError: one cannot be opened: no account, no server, no network.
     """
-    return _Several([_WRITERS[name](folder, step, config) for name in names])
+    writers: list[ScalarWriter] = []
+    for name in names:
+        try:
+            writers.append(_WRITERS[name](folder, step, config))
+        except Exception as error:
+            _Several(writers).close()
+            if isinstance(error, VideoSwinError):
+                raise
+            raise UsageError(
+                f"--log {name}: {error or type(error).__name__}",
+                hint=f"set {name} up, or leave it out of --log",
+            ) from error
+    return _Several(writers)
 
 
 def _recorded(folder: Path, logger: str, create: Callable[[], str]) -> str:
