@@ -11,6 +11,7 @@ from videoswin_cli.data.spelling import compose, decompose, same_spelling, with_
 from videoswin_cli.data.video_files import describe_left_out_videos, find_videos, no_video
 from videoswin_cli.data.walking import LeftOut, merge_left_out, system_name_kind
 from videoswin_cli.errors import MissingInputError, UsageError
+from videoswin_cli.io.remote import is_url
 from videoswin_cli.io.text_files import numbered_lines, read_text
 
 
@@ -20,10 +21,6 @@ class Inputs:
 
     videos: tuple[str, ...]  # paths and URLs, each once
     notices: tuple[str, ...]  # what was left out, and what was named twice
-
-
-def is_url(source: str) -> bool:
-    return source.lower().startswith(("http://", "https://"))
 
 
 def expand_inputs(

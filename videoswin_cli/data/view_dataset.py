@@ -5,7 +5,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -14,10 +13,8 @@ from videoswin_cli.data.decoding.open import Video, describe_missing, open_as
 from videoswin_cli.data.failures import name_reason
 from videoswin_cli.data.sampling import Bounds, loops, resamples, sample_clips
 from videoswin_cli.data.segments import find_span
-from videoswin_cli.data.sources import is_url
 from videoswin_cli.data.transforms import Box, crop_corners, resize, resized_size
 from videoswin_cli.errors import VideoError
-from videoswin_cli.io.remote import local_copy
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import InputProtocol, Segment, VideoInfo, VideoPart, Views
 
@@ -157,8 +154,7 @@ def iter_video(
     """
     begun = time.perf_counter()
     try:
-        file = local_copy(path) if is_url(path) else Path(path)
-        with open_as(file, opening) as video:
+        with open_as(path, opening) as video:
             for views in read(video):
                 yield replace(views, seconds=time.perf_counter() - begun)
                 begun = time.perf_counter()

@@ -12,6 +12,10 @@ PATIENCE_SECONDS = 60.0  # of them without a new byte
 MAX_BYTES = 2 << 30  # 2 GiB: a film in high quality; more is more likely a mistake
 
 
+def is_url(source: str) -> bool:
+    return source.lower().startswith(("http://", "https://"))
+
+
 def local_copy(url: str) -> Path:
     """Path of the video behind an http(s) URL, fetched at first use.
 

@@ -3,16 +3,12 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videoswin_cli.data.decoding.clock import Timing, set_clock
 from videoswin_cli.data.decoding.container import check_pixels
 from videoswin_cli.data.decoding.frame_index import FrameIndex
-from videoswin_cli.data.decoding.orientation import UPRIGHT
-from videoswin_cli.data.decoding.packets import PacketFacts
-from videoswin_cli.data.decoding.random_access import Access
+from videoswin_cli.data.decoding.picture_index import index_pictures
 from videoswin_cli.errors import TruncatedVideoError, VideoError
 from videoswin_cli.options.run import MAX_PIXELS
 from videoswin_cli.records import DecoderName
@@ -109,48 +105,6 @@ def _index(shown: str, image: "Image") -> FrameIndex:
                 f"{getattr(image, 'n_frames', 1)} that its header declares"
             ) from error
         durations.append(max(int(image.info.get("duration", 0)), _LEAST_DURATION))
-    starts = [0, *accumulate(durations[:-1])]
-    facts = [
-        PacketFacts(
-            pts=start,
-            dts=start,
-            duration=duration,
-            key=not start,
-            access=Access.NONE if start else Access.CLOSED,
-            shown=True,
-            recovery_frames=-1,
-            looks_back=False,
-            corrupt=False,
-            discard=False,
-        )
-        for start, duration in zip(starts, durations, strict=True)
-    ]
-    timing = Timing(
-        tick=Fraction(1, 1000),
-        rate=0.0,
-        may_jump=False,
-        reorders=False,
-        unordered=False,
-        first_decoded=None,
-        earliest=None,
-    )
-    return FrameIndex(
-        path=shown,
-        container="webp",
-        codec="webp",
-        streams=1,
-        height=image.height,
-        width=image.width,
-        orientation=UPRIGHT,
-        clock=set_clock(facts, timing),
-        starts=(0,),
-        first_frames=(0,),
-        recoveries=(),
-        closed=frozenset({0}),
-        marked_keys=frozenset({0}),
-        hidden=False,
-        promised_frames=len(facts),
-        lossy=False,
-        corrupt=frozenset(),
-        notes=(),
+    return index_pictures(
+        shown, "webp", (image.width, image.height), durations, tick=Fraction(1, 1000)
     )

@@ -1,16 +1,17 @@
-"""Videos as frames: open a file, ask for frames by number, get RGB.
+"""Videos as frames: open a source, ask for frames by number, get RGB.
 
     with open_video(path) as video:
         clip = video.read_frames([0, 2, 4])
 
-decord reads where it can be relied on, PyAV everything else, and Pillow animated WebP. All give the
-same numbers to the same frames, those of `frame_index`, and the same pixels. Nothing but this
-module and its readers knows about them. Open videos in the process that reads them: a decoder does
-not survive a fork.
+`KINDS` is the seam to every kind of source. Of files, decord reads where it can be relied on, PyAV
+everything else, and Pillow animated WebP. All give the same numbers to the same frames, those of
+`frame_index`, and the same pixels. Nothing but this module and its readers knows about them. Open
+videos in the process that reads them: a decoder does not survive a fork.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -22,6 +23,7 @@ from videoswin_cli.data.decoding.frame_index import FrameIndex, index_frames
 from videoswin_cli.data.decoding.packets import PacketSource, open_packets
 from videoswin_cli.data.decoding.pyav_reader import PyAvReader
 from videoswin_cli.errors import UsageError, VideoError
+from videoswin_cli.io.remote import is_url, local_copy
 from videoswin_cli.io.visible import name_some
 from videoswin_cli.options.run import MAX_PIXELS, DecoderChoice, OpenOptions
 from videoswin_cli.records import DecoderName, VideoInfo
@@ -41,7 +43,11 @@ class FrameReader(Protocol):
 
 
 class Video:
-    """An opened video."""
+    """An opened video.
+
+    Attributes:
+        path: the reference that it was opened by.
+    """
 
     def __init__(
         self,
@@ -49,6 +55,7 @@ class Video:
         reader: FrameReader,
         fallback: Callable[[], FrameReader] | None = None,
     ) -> None:
+        self.path = index.path
         self._index = index
         self._reader = reader
         self._fallback = fallback  # what reads where decord fails
@@ -63,7 +70,7 @@ class Video:
         """Facts of the file. `decoder` is the one in use: ask after reading, auto may switch."""
         clock = self._index.clock
         return VideoInfo(
-            path=self._index.path,
+            path=self.path,
             decoder=self._reader.decoder,
             frames=len(clock.times),
             fps=clock.fps,
@@ -108,14 +115,13 @@ class Video:
         beyond = wanted[(wanted < 0) | (wanted >= count)]
         if beyond.size:
             raise VideoError(
-                f"{self._index.path}: no frame {beyond[0]}; the last one is {count - 1}"
-                " (counted from 0)"
+                f"{self.path}: no frame {beyond[0]}; the last one is {count - 1} (counted from 0)"
             )
         distinct, places = np.unique(wanted, return_inverse=True)
         images, missing = self.read_whole_frames(distinct.tolist())
         if missing:
             raise VideoError(
-                f"{self._index.path}: {describe_missing(missing)}"
+                f"{self.path}: {describe_missing(missing)}"
                 f" (the file holds {count} frames, counted from 0): it is damaged",
                 hint="Fetch the file again, or re-encode what is left: "
                 "ffmpeg -i FILE -c:v libx264 NEW.mp4",
@@ -139,18 +145,13 @@ class Video:
         return self._reader.read_frames(numbers)
 
 
-def open_as(path: str | Path, options: OpenOptions) -> AbstractContextManager["Video"]:
+def open_as(ref: str | Path, options: OpenOptions) -> AbstractContextManager["Video"]:
     """`open_video` with the options of a run."""
-    return open_video(
-        path,
-        decoder=options.decoder,
-        stream=options.stream,
-        allow_truncated=options.allow_truncated,
-        max_pixels=options.max_pixels,
-    )
+    shown = str(ref)
+    kind = next(kind for kind in KINDS.values() if kind.claims(shown))
+    return kind.open(shown, options)
 
 
-@contextmanager
 def open_video(
     path: str | Path,
     *,
@@ -158,11 +159,11 @@ def open_video(
     stream: int | None = None,
     allow_truncated: bool = False,
     max_pixels: int = MAX_PIXELS,
-) -> Iterator[Video]:
-    """An opened video file.
+) -> AbstractContextManager[Video]:
+    """An opened video.
 
     Args:
-        path: the file.
+        path: a file, or the address of one.
         decoder: "auto" takes decord where it is installed and can be relied on, and PyAV as soon
             as decord fails; the other two take that one or fail. Animated WebP is read by Pillow.
         stream: number of the video stream, as `ffprobe` counts all streams of a file; by default
@@ -177,21 +178,63 @@ def open_video(
     """
     if decoder not in ("auto", "decord", "pyav"):
         raise UsageError(f"unknown decoder {decoder!r}; choose auto, decord or pyav")
+    options = OpenOptions(
+        decoder=decoder, stream=stream, allow_truncated=allow_truncated, max_pixels=max_pixels
+    )
+    return open_as(path, options)
+
+
+@contextmanager
+def _open_file(path: str, options: OpenOptions) -> Iterator[Video]:
+    decoder = options.decoder
     if decoder == "decord" and load_decord() is None:
         raise UsageError(
             "decord is not installed (there may be no wheel for this platform)",
             hint="Use --decoder pyav: it reads the same frames.",
         )
     check_file(path)
+    max_pixels = options.max_pixels
     if decoder != "decord" and is_animated_webp(path):
         with open_animated_webp(path, max_pixels=max_pixels) as (index, webp_reader):
             yield Video(index, webp_reader)
         return
-    with open_packets(path, stream=stream, max_pixels=max_pixels) as source:
-        index = index_frames(source, allow_truncated=allow_truncated)
+    with open_packets(path, stream=options.stream, max_pixels=max_pixels) as source:
+        index = index_frames(source, allow_truncated=options.allow_truncated)
         reader = _choose_reader(index, source, decoder)
         fallback = partial(PyAvReader, index, source) if decoder == "auto" else None
         yield Video(index, reader, fallback)
+
+
+@contextmanager
+def _open_remote(url: str, options: OpenOptions) -> Iterator[Video]:
+    with _named(url, str(local_copy(url)), options) as video:
+        yield video
+
+
+@contextmanager
+def _named(ref: str, file: str, options: OpenOptions) -> Iterator[Video]:
+    """The video in a local copy of what `ref` means; nobody hears of the copy."""
+    with ExitStack() as stack:
+        try:
+            video = stack.enter_context(open_as(file, options))
+        except VideoError as error:
+            raise type(error)(error.message.replace(file, ref), hint=error.hint) from error
+        video.path = ref
+        yield video
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of sources of frames."""
+
+    claims: Callable[[str], bool]  # whether a reference is of this kind
+    open: Callable[[str, OpenOptions], AbstractContextManager[Video]]
+
+
+KINDS: Mapping[str, Kind] = {  # the first that claims a reference opens it
+    "address": Kind(is_url, _open_remote),
+    "file": Kind(lambda ref: True, _open_file),
+}
 
 
 def describe_missing(numbers: Sequence[int]) -> str:

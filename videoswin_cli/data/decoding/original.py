@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from videoswin_cli.data.decoding.container import open_container
 from videoswin_cli.data.decoding.frame_index import FrameIndex
+from videoswin_cli.data.decoding.picture_index import PICTURE_KINDS
 from videoswin_cli.options.run import OpenOptions
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ def open_original(index: FrameIndex, opening: OpenOptions) -> Iterator[Original]
     """
     from av.stream import Discard
 
-    if index.container == "webp":
-        yield Original(tick=Fraction(1, 1000))
+    if index.container in PICTURE_KINDS:
+        yield Original(tick=_TICK)
         return
     with open_container(index.path, stream=opening.stream, max_pixels=opening.max_pixels) as (
         container,

@@ -9,9 +9,7 @@ from videoswin_cli.data.decoding.open import Video, open_as
 from videoswin_cli.data.decoding.original import open_original
 from videoswin_cli.data.encoding.mp4 import open_mp4
 from videoswin_cli.data.segments import find_span
-from videoswin_cli.data.sources import is_url
 from videoswin_cli.io.atomic import atomic_write
-from videoswin_cli.io.remote import local_copy
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import VideoPart
 
@@ -64,8 +62,7 @@ def write_annotated(
     """
     if opening.decoder == "auto":  # from start to end PyAV reads a file once
         opening = replace(opening, decoder="pyav")
-    file = local_copy(part.path) if is_url(part.path) else Path(part.path)
-    with open_as(file, opening) as video, open_original(video.index, opening) as original:
+    with open_as(part.path, opening) as video, open_original(video.index, opening) as original:
         span = find_span(video, part.segment)
         bounds = video.bounds()[span.first : span.first + span.count + 1]
         info = video.info

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from videoswin_cli.data.decoding.open import open_as
 from videoswin_cli.data.encoding.annotated import write_annotated
-from videoswin_cli.data.sources import is_url
 from videoswin_cli.io.atomic import atomic_write
-from videoswin_cli.io.remote import local_copy
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import Segment, VideoPart
 from videoswin_cli.report.heat import HeatMaps, draw_contact_sheet, paint_heat
@@ -103,8 +101,7 @@ def _durations(heat: HeatMaps) -> list[int]:
 
 def _read(source: str, times: Sequence[float], opening: OpenOptions) -> Iterator[NDArray[np.uint8]]:
     """The frames that start at some times, one after the other."""
-    file = local_copy(source) if is_url(source) else Path(source)
-    with open_as(file, opening) as video:
+    with open_as(source, opening) as video:
         starts = video.timestamps()
         for seconds in times:
             yield video.read_frames([bisect_left(starts, seconds)])[0]
