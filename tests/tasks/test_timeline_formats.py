@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 import pytest
@@ -140,6 +141,38 @@ def test_elan_finds_the_video_beside_the_file(tmp_path: Path) -> None:
     found = timeline(segment(0, 5, "a"), video=str(tmp_path / "v" / "a b.mp4"))
     text = write(tmp_path / "a.eaf", "elan", found).read_text("utf-8")
     assert 'RELATIVE_MEDIA_URL="./v/a%20b.mp4"' in text
+
+
+def test_a_key_of_fiftyone_names_one_file_that_it_can_open(tmp_path: Path) -> None:
+    """It opens an absolute key as it is, and looks for others without their extension."""
+    url, absolute = "https://example.org/v/a.mp4", str(tmp_path / "a.mp4")
+    videos = ["v/b.c.mp4", absolute, "../d.mp4", "v/e.mp4", "v/e.avi", url]
+    found = [timeline(segment(0, 1, name), video=name) for name in videos]
+    failed = Timeline(path="f.mp4", video="f.mp4", model="tiny", error="no video")
+    path = write(tmp_path / "labels.json", "fiftyone", *found, failed)
+    content = json.loads(path.read_text("utf-8"))
+    assert list(content["labels"]) == [
+        "v/b.c",
+        absolute,
+        str(Path.cwd().parent / "d.mp4"),
+        str(Path.cwd() / "v" / "e.mp4"),
+        str(Path.cwd() / "v" / "e.avi"),
+        url,
+    ]
+
+
+def test_label_studio_opens_paths_from_its_document_root(tmp_path: Path) -> None:
+    names = ["sub dir/50%+é.mp4", "../a.mp4", "/v/a.mp4", "https://example.org/a b.mp4"]
+    found = [timeline(segment(0, 1, "jump"), video=name) for name in names]
+    path = write(tmp_path / "tasks.json", "labelstudio", *found)
+    assert [each["data"]["video"] for each in json.loads(path.read_text("utf-8"))] == [
+        "/data/local-files/?d=sub%20dir/50%25%2B%C3%A9.mp4",
+        f"/data/local-files/?d={quote(str(Path.cwd().parent / 'a.mp4'))}",
+        "/data/local-files/?d=/v/a.mp4",
+        "https://example.org/a b.mp4",
+    ]
+    expected = [names[0], str(Path.cwd().parent / "a.mp4"), *names[2:]]
+    assert [row.name for row in read_list(path).rows] == expected
 
 
 # --- reading what tools export --------------------------------------------------------------------
