@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from videoswin_cli.data.inputs import find_inputs
-from videoswin_cli.engine.annotate import check_folder
 from videoswin_cli.engine.progress import Monitor, Silent
 from videoswin_cli.engine.runner import Runner, open_runner
+from videoswin_cli.engine.video_files import name_files
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.process_state import full_float32
 from videoswin_cli.model.catalog import ModelSpec
@@ -180,7 +180,7 @@ def predict(
     )
     found = find_inputs(_to_texts(paths), source)
     if wanted.annotate is not None:
-        check_folder(wanted.annotate, found.listed)
+        name_files(wanted.annotate, found.listed, ".mp4")
     runner = _open(model, chosen, run, with_head=True)
     return list(PredictWorker(options=wanted).compute(runner, found.listed, Monitor()))
 
