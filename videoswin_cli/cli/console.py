@@ -125,6 +125,7 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         """The state of the unit that is being worked on, in place of what was shown before."""
         if self._silent or _Verbosity.quiet:
             return
+        text = visible(text)
         if self._bar is not None:
             self._bar.set_postfix_str(text)
         elif sys.stderr.isatty():

@@ -34,6 +34,7 @@ class ViewOutputs:
     notes: tuple[str, ...]
     gaps: tuple[Gap, ...]  # clips between these that cannot be read
     unread: int  # clips of this video that come after these
+    until: float = 0.0  # s, end of the last window of the video
 
 
 def prepare(network: TrainableNetwork, runtime: Runtime) -> VideoNetwork:
@@ -133,6 +134,7 @@ class _OpenVideo:
             notes=video.notes,
             gaps=video.gaps,
             unread=video.unread,
+            until=video.until,
         )
 
 

@@ -251,7 +251,8 @@ function makeTimeline(root) {
     const track = root.querySelector(".track");
     if (head && track) {
       head.hidden = false;
-      const share = Math.min(1, time / Number(root.dataset.duration));
+      const passed = (time - Number(root.dataset.from)) / Number(root.dataset.duration);
+      const share = Math.min(1, Math.max(0, passed));
       head.style.left = `${track.offsetLeft + share * track.clientWidth}px`;
     }
     for (const entry of entries) entry.classList.toggle("playing", isAt(entry, time));
