@@ -12,6 +12,7 @@ from videoswin_cli.records import ActionSegment, UnreadSpan
 from videoswin_cli.report.pages.charts import HEIGHT, WIDTH, line_chart, nice_ticks
 from videoswin_cli.report.pages.render import _to_script, format_clock
 from videoswin_cli.report.pages.timelines import relative_url, write_timeline_page
+from videoswin_cli.report.percent import percent
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,17 @@ def test_videos_are_found_from_the_folder_of_the_page(tmp_path: Path) -> None:
     assert relative_url(tmp_path / "a b?.mp4", page=page) == "../a%20b%3F.mp4"
     assert relative_url(tmp_path / "pages" / "javascript:x", page=page) == "javascript%3Ax"
     assert relative_url(tmp_path / "\udcff.mp4", page=page) == "../%FF.mp4"
+
+
+@pytest.mark.parametrize(
+    ("prob", "digits", "text"),
+    [
+        *((0.996, 1, "99.6"), (0.9996, 1, "99.9"), (1.0, 1, "100.0"), (1.0000001, 1, "100.0")),
+        *((0.99996, 2, "99.99"), (0.12345, 2, "12.35"), (0.996, 0, "99"), (0.0, 1, "0.0")),
+    ],
+)
+def test_only_certainty_is_100_percent(prob: float, digits: int, text: str) -> None:
+    assert percent(prob, digits) == text
 
 
 def test_a_timeline_has_a_page_of_its_own(tmp_path: Path) -> None:

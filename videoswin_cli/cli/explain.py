@@ -15,6 +15,7 @@ from videoswin_cli.options.fields import fill
 from videoswin_cli.options.run import ClassifierOptions, RunOptions
 from videoswin_cli.options.source import SourceOptions
 from videoswin_cli.options.tasks import ExplainOptions
+from videoswin_cli.report.percent import percent
 
 
 def explain(
@@ -68,7 +69,7 @@ def explain(
             bar.notice(f"{listed.path}: {text}")
     each, clips = explanation.explained, explanation.clips
     result(
-        f"{listed.path}  {each.label} {each.prob:.2%}  (stage {explanation.stage} of "
+        f"{listed.path}  {each.label} {percent(each.prob, 2)}%  (stage {explanation.stage} of "
         f"{explanation.model}, {explanation.views} views, {len(explanation.times)} frames from "
         f"{min(clips)[0]:.2f} to {max(end for _, end in clips):.2f} s)"
     )
