@@ -108,7 +108,7 @@ def test_a_cell_of_the_matrix_lists_its_videos(browser: Any, compared: Path) -> 
     assert matrix.locator("rect.cell").count() == 5
     matrix.locator('rect.cell[data-pair="1,0"]').click()
     said = matrix.locator("[data-cell]").inner_text()
-    assert said.startswith(f"{SCRIPT} predicted as run: 1 videos")
+    assert said.startswith(f"{SCRIPT} predicted as run: 1 video")
     assert f"{QUOTED} (90.0 %)" in said
     tab.close()
 

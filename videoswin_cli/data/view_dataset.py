@@ -18,6 +18,7 @@ from videoswin_cli.data.sources import is_url
 from videoswin_cli.data.transforms import Box, crop_corners, resize, resized_size
 from videoswin_cli.errors import VideoError
 from videoswin_cli.io.remote import local_copy
+from videoswin_cli.io.visible import counted
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import InputProtocol, Segment, VideoInfo, VideoPart, Views
 
@@ -278,7 +279,8 @@ def describe_sampling(
     fps, by_rate = video.info.fps, resamples(protocol)
     yield from video.notes
     if loops(protocol, frames=frames, fps=fps, bounds=bounds):
-        yield f"only {frames} frames, fewer than one clip: frames are repeated, as in training"
+        few = counted(frames, "frame")
+        yield f"only {few}, fewer than one clip: frames are repeated, as in training"
     if bounds is not None and protocol.sampling != "uniform":
         how = "by their time stamps" if by_rate else "by their numbers, as in training"
         yield f"the frame rate varies ({fps:.3g} per second on average): frames are taken {how}"

@@ -86,7 +86,7 @@ class WindowDataset:
         found = begun.readable  # a window that can be read
         if begun.windows >= len(windows):
             raise VideoError(
-                f"{video.info.path}: {begun.windows} windows were done before, and it has "
+                f"{video.info.path}: {begun.windows} windows of it were done before, and it has "
                 f"{len(windows)}: the file has changed"
             )
         for first in range(begun.windows, len(windows), WINDOWS_AT_ONCE):

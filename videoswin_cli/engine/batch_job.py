@@ -16,6 +16,7 @@ from videoswin_cli.engine.precision import Record
 from videoswin_cli.engine.progress import Monitor, Silent
 from videoswin_cli.engine.runner import Runner, open_runner
 from videoswin_cli.engine.settings import Settings
+from videoswin_cli.io.visible import counted
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.loading import FoundModel, LoadedModel
 from videoswin_cli.options.run import RunOptions
@@ -153,7 +154,9 @@ def _work(
         monitor.notice(text)
     done = {path for path, stamp in before.items() if stamps.is_current(path, stamp)}
     if done:
-        monitor.notice(f"{len(done)} of {len(mine)} videos were done before: skipped")
+        verb = "was" if len(mine) == 1 else "were"
+        of_mine = f"{len(done)} of {counted(len(mine), 'video')}"
+        monitor.notice(f"{of_mine} {verb} done before: skipped")
     own = [video for video in world.shard.select(mine) if video.path not in done]
     monitor.begin(len(own))
     for video in own:

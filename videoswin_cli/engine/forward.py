@@ -16,6 +16,7 @@ from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.io.process_state import full_float32
+from videoswin_cli.io.visible import counted
 from videoswin_cli.model.network import TrainableNetwork, VideoNetwork, plan_on_cpu
 from videoswin_cli.records import InputProtocol, VideoInfo
 
@@ -207,7 +208,8 @@ class _Batches:
             ) from error
         self._size //= 2
         self._monitor.notice(
-            f"out of memory: continuing with {self._size} views per forward pass (--batch-size)"
+            f"out of memory: continuing with {counted(self._size, 'view')} per forward pass "
+            "(--batch-size)"
         )
         if not self._runtime.on_cpu:
             torch.cuda.empty_cache()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from videoswin_cli.io.atomic import atomic_write, to_json
 from videoswin_cli.io.csv_text import join_notes, to_csv
-from videoswin_cli.io.visible import for_stream, visible
+from videoswin_cli.io.visible import counted, for_stream, visible
 from videoswin_cli.records import ClassProbability, Prediction
 from videoswin_cli.report.percent import percent
 
@@ -101,7 +101,7 @@ def _describe(prediction: Prediction) -> str:
     if prediction.frames is None:
         return visible(prediction.model)
     return (
-        f"{prediction.frames} frames, {prediction.fps:.4g} fps, {prediction.decoder}, "
+        f"{counted(prediction.frames, 'frame')}, {prediction.fps:.4g} fps, {prediction.decoder}, "
         f"{visible(prediction.model)}, {prediction.views} views"
     )
 

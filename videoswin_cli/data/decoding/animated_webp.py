@@ -14,6 +14,7 @@ from videoswin_cli.data.decoding.orientation import UPRIGHT
 from videoswin_cli.data.decoding.packets import PacketFacts
 from videoswin_cli.data.decoding.random_access import Access
 from videoswin_cli.errors import TruncatedVideoError, VideoError
+from videoswin_cli.io.visible import counted
 from videoswin_cli.options.run import MAX_PIXELS
 from videoswin_cli.records import DecoderName
 
@@ -105,7 +106,7 @@ def _index(shown: str, image: "Image") -> FrameIndex:
             image.load()
         except (OSError, ValueError, EOFError) as error:
             raise TruncatedVideoError(
-                f"{shown}: the file is truncated: it holds {number} frames of the "
+                f"{shown}: the file is truncated: it holds {counted(number, 'frame')} of the "
                 f"{getattr(image, 'n_frames', 1)} that its header declares"
             ) from error
         durations.append(max(int(image.info.get("duration", 0)), _LEAST_DURATION))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videoswin_cli.io.atomic import atomic_write
-from videoswin_cli.io.visible import visible
+from videoswin_cli.io.visible import counted, visible
 from videoswin_cli.report.pages.contents import Page
 from videoswin_cli.report.percent import percent
 
@@ -68,6 +68,7 @@ def _environment() -> "Environment":
         "clock": format_clock,
         "hue": _hue,
         "percent": percent,
+        "counted": counted,
     }
     return environment
 

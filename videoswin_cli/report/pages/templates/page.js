@@ -188,7 +188,7 @@ function listCell(target, data, classes, shown, [correct, predicted]) {
   const videos = cells.reduce((sum, cell) => sum + cell[2], 0);
   const name = predicted < 0 ? "a class that is not shown" : classes[predicted].label;
   const head = document.createElement("p");
-  head.textContent = `${classes[correct].label} predicted as ${name}: ${videos} videos`;
+  head.textContent = `${classes[correct].label} predicted as ${name}: ${videos} video${videos === 1 ? "" : "s"}`;
   target.replaceChildren(head);
   const errors = data.errors.filter(([, c, p]) => c === correct && isOther(p)).slice(0, LISTED);
   if (!errors.length) return;
