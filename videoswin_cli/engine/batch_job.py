@@ -62,11 +62,12 @@ class Sink(Protocol[Kept, Result_co]):
         """Videos that need not be computed again: path -> stamp of the file then."""
         ...
 
-    def keep(self, result: Kept, stamps: FileStamps) -> None:
-        """Keep a result; it is safe when this returns."""
+    def keep(self, result: Kept, stamps: FileStamps) -> Kept | None:
+        """Keep a result; it is safe when this returns.
 
-    def collect(self) -> list[Kept]:
-        """Results that this process alone has, for the one that finishes."""
+        Returns:
+            What this process alone has of it, for the one that finishes; None: nothing.
+        """
         ...
 
     def close(self) -> None:
@@ -161,10 +162,12 @@ def _work(
     monitor.begin(len(own))
     for video in own:
         stamps[video.path]  # before any is read: one that is replaced later is seen to be another
+    own_results: list[Kept] = []
     with closing(job.worker.compute(runner, own, monitor)) as results:
         for result in _in_order(results, len(mine), world) if sink.in_order else results:
-            sink.keep(result, stamps)
-    collected = world.gather(sink.collect())
+            if (left := sink.keep(result, stamps)) is not None:
+                own_results.append(left)
+    collected = world.gather(own_results)
     if not world.is_main:
         sink.close()
     timing = monitor.timing(world)  # all have ended with this

@@ -123,6 +123,7 @@ class _OpenVideo:
         return len(self.outputs) == len(self.distinct)
 
     def result(self) -> ViewOutputs | FailedVideo:
+        """Outputs of all its views, once it is complete; a failure where one is not finite."""
         video = self.video
         views = [self.outputs[video.key(n)] for n in range(len(video))]
         outputs = torch.stack(views) if views else torch.empty(0)

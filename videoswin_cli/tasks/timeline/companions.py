@@ -24,8 +24,8 @@ def write_companions(
         VideoSwinError: the disk is full.
     """
     if timeline.error is not None:
-        for folder, suffix in ((output.annotate, ".mp4"), (output.html, ".html")):
-            remove_earlier(folder and file_below(folder, video.path, suffix))
+        for folder, suffix in output.beside:
+            remove_earlier(file_below(folder, video.path, suffix))
         return timeline
     notes: tuple[str, ...] = ()
     if output.annotate is not None:

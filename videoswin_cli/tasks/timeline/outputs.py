@@ -53,9 +53,8 @@ def describe_earlier(output: TimelineOutput, listed: Sequence[ListedVideo]) -> I
     Raises:
         UsageError: a file cannot be written there.
     """
-    for folder, suffix in ((output.annotate, ".mp4"), (output.html, ".html")):
-        if folder is not None:
-            yield from describe_others(folder, name_files(folder, listed, suffix), listed)
+    for folder, suffix in output.beside:
+        yield from describe_others(folder, name_files(folder, listed, suffix), listed)
     if output.file is not None and output.is_folder:
         files = name_outputs(output, listed)
         yield from describe_others(output.file, files, listed, beside=INDEX)
