@@ -74,7 +74,7 @@ def test_three_calls_with_a_loaded_bf16_model_copy_no_weights(
     assert next(model.network.parameters()).dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("task", ["predict", "windows", "extract", "evaluate"])
+@pytest.mark.parametrize("task", ["predict", "windows", "timeline", "extract", "evaluate"])
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_a_call_that_ends_with_an_error_leaves_no_process(
     task: str,
@@ -175,7 +175,12 @@ def test_timelines_are_records_with_their_segments(tiny: str, video: Path, tmp_p
     bad = tmp_path / "bad.mp4"
     bad.write_text("no video")
     model = load_model(tiny)
-    wanted = {"threshold": 0.0, "min_duration": 0, "windows": True, "html": tmp_path / "pages"}
+    wanted: dict[str, Any] = {
+        "threshold": 0.0,
+        "min_duration": 0,
+        "windows": True,
+        "html": tmp_path / "pages",
+    }
     good, failed = timeline([video, bad], model=model, start=0.4, **wanted)
     assert (good.start, good.segments[0].start, good.segments[-1].end) == (0.4, 0.4, 1.6)
     assert {each.label for each in good.segments} <= set(LABELS)
@@ -185,7 +190,7 @@ def test_timelines_are_records_with_their_segments(tiny: str, video: Path, tmp_p
     assert len(list((tmp_path / "pages").rglob("*.html"))) == 1
     assert model.timeline(video, threshold=1)[0].segments == ()
     with pytest.raises(TypeError, match="unexpected keyword argument 'out'"):
-        timeline(video, model=model, out="a.json")
+        model.timeline(video, out="a.json")
     with pytest.raises(UsageError, match="a view is one clip"):
         timeline(video, model=model, views="4x1")
 
