@@ -336,6 +336,6 @@ def test_finished_videos_are_not_seen_again_whatever_the_format(
     with pytest.raises(ResumeError, match=r"run: --threshold was 0, now 0\.3$"):
         run([path], tiny, out, resume=True, options=replace(ALL, threshold=0.3))
     changed = replace(ALL, stride=Stride(seconds=0.5), topk=3)
-    expected = r"run: --stride was not given, now 0\.5 \(--topk differs too\)$"
+    expected = r"run: --topk was not given, now 3 \(--stride differs too\)$"
     with pytest.raises(ResumeError, match=expected):
         run([path], tiny, out, resume=True, options=changed)
