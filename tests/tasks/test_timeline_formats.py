@@ -70,9 +70,9 @@ def test_srt_has_times_with_commas_and_labels_that_end_no_cue(tmp_path: Path) ->
     found = timeline(segment(0, 2.5, "jump"), segment(3661.25, 3662, EVIL))
     text = write(tmp_path / "a.srt", "srt", found).read_text(encoding="utf-8")
     assert text == (
-        "1\n00:00:00,000 --> 00:00:02,500\njump 75%\n\n"
+        "1\n00:00:00,000 --> 00:00:02,500\njump 75.0%\n\n"
         "2\n01:01:01,250 --> 01:01:02,000\n"
-        'say "< b>hi< /b>" - -> & \\x1b[31m\\nnow 75%\n\n'
+        'say "< b>hi< /b>" - -> & \\x1b[31m\\nnow 75.0%\n\n'
     )
 
 
@@ -80,8 +80,18 @@ def test_vtt_escapes_labels(tmp_path: Path) -> None:
     text = write(tmp_path / "a.vtt", "vtt", timeline(segment(1, 2.5, EVIL))).read_text("utf-8")
     assert text == (
         "WEBVTT\n\n00:00:01.000 --> 00:00:02.500\n"
-        'say "&lt;b&gt;hi&lt;/b&gt;" --&gt; &amp; \\x1b[31m\\nnow 75%\n\n'
+        'say "&lt;b&gt;hi&lt;/b&gt;" --&gt; &amp; \\x1b[31m\\nnow 75.0%\n\n'
     )
+
+
+@pytest.mark.parametrize("format", ["srt", "vtt", "table"])
+def test_a_class_that_is_nearly_certain_is_not_shown_as_certain(
+    tmp_path: Path, format: TimelineFormat
+) -> None:
+    each = ActionSegment(start=0, end=2, label="jump", index=1, mean=0.99998, peak=0.9)
+    text = write(tmp_path / "a", format, timeline(each)).read_text()
+    assert "100" not in text
+    assert "99.9" in text
 
 
 def test_the_table_shows_segments_and_gaps_in_order(tmp_path: Path) -> None:
