@@ -9,14 +9,16 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from videoswin_cli.data.decoding.open import Video, describe_missing, open_as
+from videoswin_cli.data.decoding.open import Video, open_as
+from videoswin_cli.data.decoding.picture_index import RATELESS_KINDS
 from videoswin_cli.data.failures import name_reason
+from videoswin_cli.data.rates import check_rate
 from videoswin_cli.data.sampling import Bounds, loops, resamples, sample_clips
 from videoswin_cli.data.segments import find_span
 from videoswin_cli.data.transforms import Box, crop_corners, resize, resized_size
 from videoswin_cli.errors import VideoError
 from videoswin_cli.options.run import OpenOptions
-from videoswin_cli.records import InputProtocol, Segment, VideoInfo, VideoPart, Views
+from videoswin_cli.records import InputProtocol, VideoInfo, VideoPart, Views
 
 Corners = tuple[tuple[int, int], ...]  # (top, left) in px
 
@@ -111,13 +113,14 @@ class ViewDataset:
 
     def __getitem__(self, number: int) -> VideoViews | FailedVideo:
         part = self.parts[number]
-        return read_video(part.path, partial(self._read, part.segment), opening=self.opening)
+        return read_video(part.path, partial(self._read, part), opening=self.opening)
 
     def failed(self, number: int, reason: str) -> FailedVideo:
         return FailedVideo(path=self.parts[number].path, reason=reason)
 
-    def _read(self, segment: Segment | None, video: Video) -> VideoViews:
-        span = find_span(video, segment)
+    def _read(self, part: VideoPart, video: Video) -> VideoViews:
+        check_rate(video, self.protocol)
+        span = find_span(video, part.segment, part.frames)
         first, count = span.first, span.count
         bounds = varying_bounds(video, first, count)
         numbers = sample_clips(
@@ -132,7 +135,9 @@ class ViewDataset:
         frames.read(sorted({number for clip in clips for number in clip}))
         if frames.damaged:
             raise VideoError(f"{video.info.path}: {frames.describe_damage()}")
-        notes = describe_sampling(self.protocol, video, frames=count, bounds=bounds)
+        notes = describe_sampling(
+            self.protocol, video, frames=count, bounds=bounds, opening=self.opening
+        )
         return frames.make_views(clips, notes=(*span.notes, *notes))
 
 
@@ -257,15 +262,25 @@ class ResizedFrames:
     def describe_damage(self, clip: Sequence[int] | None = None) -> str:
         """Frames that cannot be decoded, in words: of a clip, or of all that were read."""
         numbers = [n for n in self.damaged if clip is None or n in clip]
-        return f"{describe_missing(numbers)}: the file is damaged"
+        return self._video.describe_damage(numbers)
 
 
 def describe_sampling(
-    protocol: InputProtocol, video: Video, *, frames: int, bounds: Bounds | None
+    protocol: InputProtocol,
+    video: Video,
+    *,
+    frames: int,
+    bounds: Bounds | None,
+    opening: OpenOptions = OpenOptions(),  # noqa: B008 - frozen
 ) -> Iterator[str]:
     """Notes on a video and the clips that were taken from it, for the user."""
     fps, by_rate = video.info.fps, resamples(protocol)
     yield from video.notes
+    if by_rate and opening.fps_for_both and video.index.container in RATELESS_KINDS:
+        yield (
+            f"--fps {fps:g} is taken for the rate of its frames, too, and each is used; "
+            "--frames-fps N states that rate"
+        )
     if loops(protocol, frames=frames, fps=fps, bounds=bounds):
         yield f"only {frames} frames, fewer than one clip: frames are repeated, as in training"
     if bounds is not None and protocol.sampling != "uniform":

@@ -3,7 +3,7 @@
 import heapq
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,8 +41,10 @@ class LeftOut:
 class Walk:
     """Files below a folder, relative to it, sorted by the parts of their paths."""
 
-    files: tuple[Path, ...]
+    files: tuple[Path, ...]  # and folders that are taken whole
     left_out: LeftOut
+    wholes: frozenset[Path] = frozenset()  # those folders
+    passed_over: tuple[Path, ...] = ()  # that would be, but for what is below them
 
 
 def system_name_kind(name: str) -> str | None:
@@ -56,8 +58,18 @@ def system_name_kind(name: str) -> str | None:
     return _SYSTEM_NAMES.get(name.casefold())
 
 
-def walk(folder: Path, wanted: Callable[[Path], bool]) -> Walk:
+def walk(
+    folder: Path,
+    wanted: Callable[[Path], bool],
+    *,
+    is_whole: Callable[[Path, Sequence[str]], bool] = lambda place, names: False,
+    is_beside: Callable[[str], bool] = lambda name: False,
+) -> Walk:
     """Files of a folder and its subfolders for which `wanted` says so. Links are followed.
+
+    A folder for which `is_whole` says so, going by the names of the files in it, is taken as one
+    thing, unless something else is found below it. Its subfolders of which `is_beside` says so are
+    left out then.
 
     A folder that several links lead to is walked once: at its own place where it has one below
     `folder`, else under the first link. Hidden and system names are left out below `folder`, not
@@ -74,6 +86,7 @@ def walk(folder: Path, wanted: Callable[[Path], bool]) -> Walk:
     seen: set[tuple[int, int]] = set()
     folders: list[tuple[str, ...]] = [()]
     links: list[tuple[str, ...]] = []  # a heap; behind all folders that are there themselves
+    wholes: dict[tuple[str, ...], Counter[str]] = {}  # kinds of the files in them
     while folders or links:
         parts = folders.pop() if folders else heapq.heappop(links)
         place = folder.joinpath(*parts)
@@ -90,23 +103,40 @@ def walk(folder: Path, wanted: Callable[[Path], bool]) -> Walk:
                 raise UsageError(f"cannot read the folder {folder}: {error.strerror}") from error
             unreadable.append(f"{place}: {error.strerror}")
             continue
+        below: list[os.DirEntry[str]] = []
+        plain: list[os.DirEntry[str]] = []
         for entry in entries:
-            path = (*parts, entry.name)
             if (kind := system_name_kind(entry.name)) is not None:
                 names[kind] += 1
-            elif _is_folder(entry):
-                if entry.is_symlink():
-                    heapq.heappush(links, path)
-                else:
-                    folders.append(path)
-            elif wanted(place / entry.name):
-                files.append(path)  # a link to nothing too: it shall be missed
+            else:
+                (below if _is_folder(entry) else plain).append(entry)
+        if is_whole(place, [entry.name for entry in plain]):
+            wholes[parts] = Counter(map(_kind, plain))
+            below = [entry for entry in below if not is_beside(entry.name)]
+            plain = []
+        for entry in below:
+            if entry.is_symlink():
+                heapq.heappush(links, (*parts, entry.name))
+            else:
+                folders.append((*parts, entry.name))
+        for entry in plain:
+            if wanted(place / entry.name):
+                files.append((*parts, entry.name))  # a link to nothing too: it shall be missed
             else:
                 others[_kind(entry)] += 1
+    above = {path[:end] for path in (*files, *wholes) for end in range(len(path))}
+    passed = sorted(path for path in wholes if path in above)
+    for path in passed:
+        others.update(wholes.pop(path))
     left_out = LeftOut(
         names=names, files=others, unreadable=tuple(sorted(unreadable)), repeated=repeated
     )
-    return Walk(files=tuple(Path(*path) for path in sorted(files)), left_out=left_out)
+    return Walk(
+        files=tuple(Path(*path) for path in sorted([*files, *wholes])),
+        left_out=left_out,
+        wholes=frozenset(Path(*path) for path in wholes),
+        passed_over=tuple(Path(*path) for path in passed),
+    )
 
 
 def merge_left_out(parts: Iterable[LeftOut]) -> LeftOut:

@@ -11,6 +11,7 @@ from functools import partial
 from itertools import takewhile
 
 from videoswin_cli.data.decoding.open import Video
+from videoswin_cli.data.rates import check_rate, require_rate
 from videoswin_cli.data.sampling import slide_windows
 from videoswin_cli.data.segments import find_span
 from videoswin_cli.data.view_dataset import (
@@ -25,7 +26,7 @@ from videoswin_cli.data.view_dataset import (
 from videoswin_cli.data.workers import Notice, load_streams_in_workers, quiet
 from videoswin_cli.errors import VideoError
 from videoswin_cli.options.run import OpenOptions
-from videoswin_cli.records import InputProtocol, Segment, Stride, VideoPart, Views
+from videoswin_cli.records import InputProtocol, Stride, VideoPart, Views
 
 WINDOWS_AT_ONCE = 8  # of 32 frames: 256 frames, 60 MB of 340x256
 
@@ -50,27 +51,35 @@ class WindowDataset:
         stride: Stride | None,
         opening: OpenOptions,
         begun: Begun = Begun(),
+        timed: bool = False,
     ) -> None:
-        """`begun` is of the first video, whose other pieces are read."""
+        """`begun` is of the first video, whose other pieces are read.
+
+        `timed`: the times of windows are what is asked for, so a video must have a frame rate.
+        """
         self.begun = begun
         self.parts = list(parts)
         self.protocol = protocol
         self.views = views
         self.stride = stride
+        self.timed = timed
         # From start to end PyAV reads a file once; decord reads it to index it, too.
         self.opening = replace(opening, decoder="pyav") if opening.decoder == "auto" else opening
 
     def stream(self, number: int) -> Iterator[VideoViews | FailedVideo]:
         """All pieces of a video; the last one has nothing `unread`, or is a failure."""
         part, begun = self.parts[number], Begun() if number else self.begun
-        read = partial(self._read, part.segment, begun)
+        read = partial(self._read, part, begun)
         return iter_video(part.path, read, opening=self.opening)
 
     def failed(self, number: int, reason: str) -> FailedVideo:
         return FailedVideo(path=self.parts[number].path, reason=reason)
 
-    def _read(self, segment: Segment | None, begun: Begun, video: Video) -> Iterator[VideoViews]:
-        span = find_span(video, segment)
+    def _read(self, part: VideoPart, begun: Begun, video: Video) -> Iterator[VideoViews]:
+        check_rate(video, self.protocol)
+        if self.timed or (self.stride is not None and self.stride.seconds is not None):
+            require_rate(video, "windows are at times in seconds")
+        span = find_span(video, part.segment, part.frames)
         times = video.timestamps()[span.first : span.first + span.count]
         bounds = varying_bounds(video, span.first, span.count)
         windows = [
@@ -79,7 +88,9 @@ class WindowDataset:
                 self.protocol, times=times, stride=self.stride, bounds=bounds
             )
         ]
-        said = describe_sampling(self.protocol, video, frames=span.count, bounds=bounds)
+        said = describe_sampling(
+            self.protocol, video, frames=span.count, bounds=bounds, opening=self.opening
+        )
         notes = (*span.notes, *said)
         frames = ResizedFrames(video, protocol=self.protocol, views=self.views)
         found = begun.readable  # a window that can be read

@@ -36,6 +36,8 @@ def describe_settings(model: LoadedModel, settings: Settings, **more: Any) -> De
         "decoder": opening.decoder,
         "stream": opening.stream,
         "allow_truncated": opening.allow_truncated,
+        "frame_template": opening.frame_template,
+        "frames_fps": None if opening.fps_for_both else opening.frames_fps,
         **more,
         "variable_rate": "time stamps" if protocol.frame_rate else "frame numbers",
         "protocol": asdict(protocol),

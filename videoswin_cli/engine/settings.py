@@ -27,11 +27,13 @@ def settle(protocol: InputProtocol, options: RunOptions, runtime: Runtime) -> Se
     Raises:
         UsageError: an option does not fit the protocol.
     """
-    protocol = _at_rate(protocol, options.fps)
+    protocol, opening = _at_rate(protocol, options.fps), options.opening
+    if opening.frames_fps is None and isinstance(options.fps, float | int):
+        opening = replace(opening, frames_fps=float(options.fps), fps_for_both=True)
     return Settings(
         protocol=protocol,
         views=resolve_views(options.views, protocol),
-        opening=options.opening,
+        opening=opening,
         runtime=runtime,
         workers=options.workers,
         batch_size=options.batch_size or runtime.good_batch_size,

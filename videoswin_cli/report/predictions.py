@@ -99,8 +99,9 @@ def _csv_rows(prediction: Prediction, shown: Callable[[str], str]) -> list[tuple
 def _describe(prediction: Prediction) -> str:
     if prediction.frames is None:
         return visible(prediction.model)
+    rate = "" if prediction.fps is None else f" {prediction.fps:.4g} fps,"
     return (
-        f"{prediction.frames} frames, {prediction.fps:.4g} fps, {prediction.decoder}, "
+        f"{prediction.frames} frames,{rate} {prediction.decoder}, "
         f"{visible(prediction.model)}, {prediction.views} views"
     )
 

@@ -63,7 +63,7 @@ class PredictWorker:
             views=views,
             decoder=output.info.decoder,
             frames=output.info.frames,
-            fps=output.info.fps,
+            fps=output.info.fps if output.info.fps_stated else None,
             frame_rate=runner.settings.protocol.frame_rate,
             top=top_classes(probabilities, model.labels, k=self.options.topk),
             logits=output.outputs.tolist() if self.options.logits else None,
