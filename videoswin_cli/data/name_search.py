@@ -187,7 +187,7 @@ class NameSearch:
     def _explain(self, name: str) -> str:
         """Why a name is not found, with the file that might be meant."""
         if (self.root / name).is_dir():
-            return "a folder without numbered pictures, not a file"
+            return "a folder without numbered pictures"
         stem, _ = _split_suffix(compose(name))
         if near := self._index.by_folded.get(stem.casefold()):
             return f"{ListedVideo.missing}; {near[0]} differs in letter case"

@@ -10,6 +10,8 @@ from pathlib import Path
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.visible import name_some
 
+_Parts = tuple[str, ...]  # of a path below the folder that is walked
+
 _FEW = 5  # kinds, suffixes or folders that a notice names
 _LONGEST_SUFFIX = 12  # characters; what is longer is part of a name, not its kind
 
@@ -78,15 +80,12 @@ def walk(
     Raises:
         UsageError: `folder` itself cannot be read.
     """
-    files: list[tuple[str, ...]] = []
-    names: Counter[str] = Counter()
-    others: Counter[str] = Counter()
+    found = _Found(wanted, is_whole, is_beside)
     unreadable: list[str] = []
     repeated = 0
     seen: set[tuple[int, int]] = set()
-    folders: list[tuple[str, ...]] = [()]
-    links: list[tuple[str, ...]] = []  # a heap; behind all folders that are there themselves
-    wholes: dict[tuple[str, ...], Counter[str]] = {}  # kinds of the files in them
+    folders: list[_Parts] = [()]
+    links: list[_Parts] = []  # a heap; behind all folders that are there themselves
     while folders or links:
         parts = folders.pop() if folders else heapq.heappop(links)
         place = folder.joinpath(*parts)
@@ -103,40 +102,66 @@ def walk(
                 raise UsageError(f"cannot read the folder {folder}: {error.strerror}") from error
             unreadable.append(f"{place}: {error.strerror}")
             continue
-        below: list[os.DirEntry[str]] = []
-        plain: list[os.DirEntry[str]] = []
-        for entry in entries:
-            if (kind := system_name_kind(entry.name)) is not None:
-                names[kind] += 1
-            else:
-                (below if _is_folder(entry) else plain).append(entry)
-        if is_whole(place, [entry.name for entry in plain]):
-            wholes[parts] = Counter(map(_kind, plain))
-            below = [entry for entry in below if not is_beside(entry.name)]
-            plain = []
-        for entry in below:
+        for entry in found.add(parts, place, entries):
             if entry.is_symlink():
                 heapq.heappush(links, (*parts, entry.name))
             else:
                 folders.append((*parts, entry.name))
-        for entry in plain:
-            if wanted(place / entry.name):
-                files.append((*parts, entry.name))  # a link to nothing too: it shall be missed
+    return found.finish(tuple(sorted(unreadable)), repeated)
+
+
+class _Found:
+    """Files and folders that a walk has found so far."""
+
+    def __init__(
+        self,
+        wanted: Callable[[Path], bool],
+        is_whole: Callable[[Path, Sequence[str]], bool],
+        is_beside: Callable[[str], bool],
+    ) -> None:
+        self._wanted = wanted
+        self._is_whole = is_whole
+        self._is_beside = is_beside
+        self._files: list[_Parts] = []
+        self._wholes: dict[_Parts, Counter[str]] = {}  # kinds of the files in them
+        self._names: Counter[str] = Counter()
+        self._others: Counter[str] = Counter()
+
+    def add(
+        self, parts: _Parts, place: Path, entries: Sequence["os.DirEntry[str]"]
+    ) -> "list[os.DirEntry[str]]":
+        """Take what is in a folder. Gives the folders in it that are to be walked."""
+        below: list[os.DirEntry[str]] = []
+        plain: list[os.DirEntry[str]] = []
+        for entry in entries:
+            if (kind := system_name_kind(entry.name)) is not None:
+                self._names[kind] += 1
             else:
-                others[_kind(entry)] += 1
-    above = {path[:end] for path in (*files, *wholes) for end in range(len(path))}
-    passed = sorted(path for path in wholes if path in above)
-    for path in passed:
-        others.update(wholes.pop(path))
-    left_out = LeftOut(
-        names=names, files=others, unreadable=tuple(sorted(unreadable)), repeated=repeated
-    )
-    return Walk(
-        files=tuple(Path(*path) for path in sorted([*files, *wholes])),
-        left_out=left_out,
-        wholes=frozenset(Path(*path) for path in wholes),
-        passed_over=tuple(Path(*path) for path in passed),
-    )
+                (below if _is_folder(entry) else plain).append(entry)
+        if self._is_whole(place, [entry.name for entry in plain]):
+            self._wholes[parts] = Counter(map(_kind, plain))
+            return [entry for entry in below if not self._is_beside(entry.name)]
+        for entry in plain:
+            if self._wanted(place / entry.name):
+                self._files.append((*parts, entry.name))  # a link to nothing too, to be missed
+            else:
+                self._others[_kind(entry)] += 1
+        return below
+
+    def finish(self, unreadable: tuple[str, ...], repeated: int) -> Walk:
+        """The walk, in which no folder is taken whole that has something below it."""
+        above = {path[:end] for path in (*self._files, *self._wholes) for end in range(len(path))}
+        passed = sorted(path for path in self._wholes if path in above)
+        for path in passed:
+            self._others.update(self._wholes.pop(path))
+        return Walk(
+            files=tuple(Path(*path) for path in sorted([*self._files, *self._wholes])),
+            left_out=LeftOut(
+                names=self._names, files=self._others, unreadable=unreadable, repeated=repeated
+            ),
+            wholes=frozenset(Path(*path) for path in self._wholes),
+            passed_over=tuple(Path(*path) for path in passed),
+        )
 
 
 def merge_left_out(parts: Iterable[LeftOut]) -> LeftOut:

@@ -34,8 +34,10 @@ def check_folder(folder: Path, listed: Sequence[ListedVideo], *, suffix: str = "
                 f"{other} and {video.path} would both be written to {file}",
                 hint="start from a folder above both",
             )
-        if file.resolve() in inputs:
-            raise UsageError(f"cannot write {file}: it is an input", hint="choose another folder")
+        if not inputs.isdisjoint((file.resolve(), *file.resolve().parents)):
+            raise UsageError(
+                f"cannot write {file}: it is an input, or in one", hint="choose another folder"
+            )
 
 
 def annotate(

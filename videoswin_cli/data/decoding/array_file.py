@@ -47,7 +47,7 @@ def open_array_file(path: str, options: OpenOptions) -> "tuple[FrameIndex, Array
 
 
 def find_problem(frames: Any) -> str | None:
-    """What makes an array no video; None where it is one.
+    """Reason why an array is no video; None where it is one.
 
     Args:
         frames: of NumPy or torch.
