@@ -13,7 +13,10 @@ HEAD = '''"""Public names with their types. Written by `nox -s golden` from the 
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import IO, Any, Literal
+
+import numpy
+import torch
 
 '''
 

@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import IO, Any, Literal
+
+import numpy
+import torch
 
 from videoswin_cli.errors import CheckpointError as CheckpointError
 from videoswin_cli.records import ClassProbability as ClassProbability
@@ -79,7 +82,7 @@ def evaluate(
 ) -> Evaluation: ...
 
 def explain(
-    path: str | Path,
+    path: str | Path | numpy.ndarray[Any | Any] | torch.Tensor | bytes | bytearray | memoryview | IO[bytes],
     *,
     model: Model | str | Path | None = None,
     checkpoint: Path | None | str = None,
@@ -112,7 +115,7 @@ def explain(
 ) -> Explanation: ...
 
 def extract(
-    paths: str | Path | Sequence[str | Path] = ...,
+    paths: str | Path | numpy.ndarray[Any | Any] | torch.Tensor | bytes | bytearray | memoryview | IO[bytes] | Sequence[Union[str | Path | numpy.ndarray[Any | Any] | torch.Tensor | bytes | bytearray | memoryview | IO[bytes]]] = ...,
     *,
     model: Model | str | Path | None = None,
     checkpoint: Path | None | str = None,
@@ -210,7 +213,7 @@ def load_model(
 ) -> Model: ...
 
 def predict(
-    paths: str | Path | Sequence[str | Path] = ...,
+    paths: str | Path | numpy.ndarray[Any | Any] | torch.Tensor | bytes | bytearray | memoryview | IO[bytes] | Sequence[Union[str | Path | numpy.ndarray[Any | Any] | torch.Tensor | bytes | bytearray | memoryview | IO[bytes]]] = ...,
     *,
     model: Model | str | Path | None = None,
     checkpoint: Path | None | str = None,

@@ -276,10 +276,10 @@ def describe_sampling(
     """Notes on a video and the clips that were taken from it, for the user."""
     fps, by_rate = video.info.fps, resamples(protocol)
     yield from video.notes
-    if by_rate and opening.fps_for_both and video.index.container in RATELESS_KINDS:
+    if opening.fps_for_both and video.index.container in RATELESS_KINDS:
         yield (
-            f"--fps {fps:g} is taken for the rate of its frames, too, and each is used; "
-            "--frames-fps N states that rate"
+            f"--fps {fps:g} is taken for the rate of its frames, too: all are sampled, not at the "
+            "rate of the model; --frames-fps N states the rate of its frames alone"
         )
     if loops(protocol, frames=frames, fps=fps, bounds=bounds):
         yield f"only {frames} frames, fewer than one clip: frames are repeated, as in training"

@@ -114,7 +114,7 @@ class OpenOptions:
         parse=parse_rate,
         shown_default="that of --fps",
     )
-    # Settled by the engine: `frames_fps` is that of --fps, which also changes how a model samples.
+    # Settled by the engine: `frames_fps` is that of --fps, which is not the model's own rate.
     fps_for_both: bool = False
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
 """Labelled predictions of videos, and of windows that slide over them."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -73,7 +73,7 @@ class PredictWorker:
 
 def predict_windows(
     runner: Runner, parts: Sequence[VideoPart], *, stride: Stride | None, options: PredictOptions
-) -> Iterator[WindowPrediction]:
+) -> Generator[WindowPrediction, None, None]:
     """One prediction per window, in order; what cannot be read has its `error` set.
 
     Raises:
