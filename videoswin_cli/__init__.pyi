@@ -2,10 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, Literal
-
-import numpy
-import torch
+from typing import Literal
 
 from videoswin_cli.errors import CheckpointError as CheckpointError
 from videoswin_cli.records import ClassProbability as ClassProbability
@@ -37,6 +34,7 @@ from videoswin_cli.errors import VideoSwinError as VideoSwinError
 from videoswin_cli.records import WindowPrediction as WindowPrediction
 from videoswin_cli.data.decoding.open import open_video as open_video
 from videoswin_cli.io.process_state import reproducible_sums as reproducible_sums
+from videoswin_cli.data.in_memory import Source, Sources
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.records import Shard, Stride
 from videoswin_cli.version import __version__ as __version__
@@ -82,7 +80,7 @@ def evaluate(
 ) -> Evaluation: ...
 
 def explain(
-    path: str | Path | numpy.ndarray[Any | Any] | torch.Tensor | bytes | bytearray | memoryview | IO[bytes],
+    path: Source,
     *,
     model: Model | str | Path | None = None,
     checkpoint: Path | None | str = None,
@@ -115,7 +113,7 @@ def explain(
 ) -> Explanation: ...
 
 def extract(
-    paths: str | Path | numpy.ndarray[Any | Any] | torch.Tensor | bytes | bytearray | memoryview | IO[bytes] | Sequence[Union[str | Path | numpy.ndarray[Any | Any] | torch.Tensor | bytes | bytearray | memoryview | IO[bytes]]] = ...,
+    paths: Sources = ...,
     *,
     model: Model | str | Path | None = None,
     checkpoint: Path | None | str = None,
@@ -213,7 +211,7 @@ def load_model(
 ) -> Model: ...
 
 def predict(
-    paths: str | Path | numpy.ndarray[Any | Any] | torch.Tensor | bytes | bytearray | memoryview | IO[bytes] | Sequence[Union[str | Path | numpy.ndarray[Any | Any] | torch.Tensor | bytes | bytearray | memoryview | IO[bytes]]] = ...,
+    paths: Sources = ...,
     *,
     model: Model | str | Path | None = None,
     checkpoint: Path | None | str = None,
