@@ -122,9 +122,10 @@ def test_two_paddings_need_a_template(tmp_path: Path) -> None:
     error = refuse(folder)
     assert "padded in two ways: img_01.png and img_0001.png" in error.message
     assert read_all(folder, frame_template="img_{:04}.png") == [0, 1]
-    assert "no picture is called as --frame-template x{}.png says" in refuse(
-        folder, frame_template="x{}.png"
-    ).message
+    assert (
+        "no picture is called as --frame-template x{}.png says"
+        in refuse(folder, frame_template="x{}.png").message
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,9 +156,9 @@ def test_a_folder_without_pictures(tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
     assert "a folder without pictures" in refuse(tmp_path).message
     Image.new("RGB", (9, 9)).save(tmp_path / "cover.png")
-    assert "without a number at the end of their names, such as cover.png" in refuse(
-        tmp_path
-    ).message
+    assert (
+        "without a number at the end of their names, such as cover.png" in refuse(tmp_path).message
+    )
 
 
 def test_damaged_pictures_are_damaged_frames_and_say_why(tmp_path: Path) -> None:
@@ -191,8 +192,10 @@ def test_too_large_pictures_are_refused_before_they_are_decoded(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     "template",
-    ["img.jpg", "{}_{}.jpg", "{:5}.jpg", "{:05x}.jpg", "{0}.jpg", "{n}.jpg", "{!r}.jpg", "{.jpg"]
-    + ["a/{}.jpg", "..\\{}.jpg", "{}.mp4", "{}", "{:019}.jpg", "{:0}.jpg", ""],
+    [
+        *("img.jpg", "{}_{}.jpg", "{:5}.jpg", "{:05x}.jpg", "{0}.jpg", "{n}.jpg", "{!r}.jpg"),
+        *("{.jpg", "a/{}.jpg", "..\\{}.jpg", "{}.mp4", "{}", "{:019}.jpg", "{:0}.jpg", ""),
+    ],
 )
 def test_a_template_has_one_field_and_no_folder(template: str) -> None:
     with pytest.raises(UsageError, match="expected the name of a picture with one field"):
