@@ -46,7 +46,8 @@ def test_all_forms_of_a_video_give_its_answer(
     content = video.read_bytes()
     expected = model.predict(video, logits=True)[0].logits
     with video.open("rb") as file:
-        sources = [frames, content, video, file, io.BytesIO(content), memoryview(content)]
+        sources: list[Any] = [frames, content, video, file, io.BytesIO(content)]
+        sources.append(memoryview(content))
         sources += [torch.from_numpy(frames.copy()), bytearray(content), np.asfortranarray(frames)]
         found = model.predict(sources, logits=True, frames_fps=25)
     assert [each.path for each in found] == [
@@ -88,7 +89,7 @@ def test_windows_of_an_array_end_with_their_file(
     left = model.windows(frames, stride="8f", frames_fps=25)
     next(left)
     assert len(list(place.glob("videoswin-*"))) == 1
-    del left  # type: ignore[misc]
+    del left
     model.windows(frames, frames_fps=25)  # never begun
     (refused,) = model.windows(frames)
     assert (refused.path, refused.start) == ("array 0", 0)
