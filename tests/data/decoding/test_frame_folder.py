@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from frame_folders import draw_folder, unpack_video
 from make_video import draw_frame, read_number, write_video
-from PIL import Image
+from PIL import Image, ImageFile
 
 from videoswin_cli.data.decoding.frame_folder import is_frame_folder
 from videoswin_cli.data.decoding.open import open_video
@@ -161,8 +161,16 @@ def test_a_folder_without_pictures(tmp_path: Path) -> None:
     )
 
 
-def test_damaged_pictures_are_damaged_frames_and_say_why(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lenient", [False, True])
+def test_damaged_pictures_are_damaged_frames_and_say_why(
+    lenient: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", lenient)  # by the calling program
     folder = draw_folder(tmp_path / "v", 6, template="{}.jpg")
+    draw_folder(tmp_path / "png", 2, template="{}.png")
+    (tmp_path / "png/2.png").write_bytes((tmp_path / "png/1.png").read_bytes()[:-60])
+    with open_video(tmp_path / "png") as video:
+        assert video.read_whole_frames(range(2))[1] == [1]
     whole = (folder / "2.jpg").read_bytes()
     (folder / "2.jpg").write_bytes(whole[:-40])
     (folder / "3.jpg").write_text("no picture")
@@ -177,6 +185,7 @@ def test_damaged_pictures_are_damaged_frames_and_say_why(tmp_path: Path) -> None
         assert "4.jpg: 32x48, where the first picture is 64x48" in video.describe_damage([3])
         with pytest.raises(VideoError, match=r"cannot be decoded \(3\): 4.jpg: 32x48"):
             video.read_frames([3])
+        assert lenient is ImageFile.LOAD_TRUNCATED_IMAGES
         (folder / "6.jpg").unlink()
         assert "No such file" in (video.read_whole_frames([5]) and video.describe_damage([5]))
 

@@ -13,7 +13,13 @@ from videoswin_cli.data.decoding.frame_names import (
     holds_frames,
     list_names,
 )
-from videoswin_cli.data.decoding.picture import PICTURE_ERRORS, open_picture, to_rgb, upright_size
+from videoswin_cli.data.decoding.picture import (
+    PICTURE_ERRORS,
+    open_picture,
+    to_rgb,
+    truncation_refused,
+    upright_size,
+)
 from videoswin_cli.data.decoding.picture_index import index_at_rate
 from videoswin_cli.errors import VideoError
 from videoswin_cli.options.run import OpenOptions
@@ -55,13 +61,13 @@ def open_frame_folder(folder: str, options: OpenOptions) -> "tuple[FrameIndex, F
     frames = find_frames(folder, names, options.frame_template)
     first = Path(folder, frames.name(0))
     try:
-        with open_picture(first) as image:
+        with open_picture(first) as image, truncation_refused():
+            check_pixels(f"{folder}: {first.name}", image.size, options.max_pixels)
             size = upright_size(image)
     except PICTURE_ERRORS as error:
         raise VideoError(
             f"{folder}: {first.name} is not a readable picture: {_name_error(error)}"
         ) from error
-    check_pixels(f"{folder}: {first.name}", size, options.max_pixels)
     index = index_at_rate(
         folder, "frames", size, frames.count, fps=options.frames_fps, notes=frames.notes
     )
@@ -98,12 +104,12 @@ class FolderReader:
 
     def _read(self, name: str) -> "NDArray[np.uint8]":
         index = self._index
-        with open_picture(self._folder / name) as image:
-            width, height = upright_size(image)
-            if (width, height) != (index.width, index.height):  # before anything is decoded
-                raise ValueError(
-                    f"{width}x{height}, where the first picture is {index.width}x{index.height}"
-                )
+        with open_picture(self._folder / name) as image, truncation_refused():
+            size, expected = image.size, (index.width, index.height)
+            if sorted(size) == sorted(expected):  # else it is not even decoded
+                size = upright_size(image)
+            if size != expected:
+                raise ValueError("{}x{}, where the first picture is {}x{}".format(*size, *expected))
             return to_rgb(image)
 
 

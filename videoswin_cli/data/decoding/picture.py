@@ -1,6 +1,8 @@
 """Still pictures, shown the right way up."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -63,7 +65,7 @@ def open_picture(path: Path) -> "Image":
 
 
 def upright_size(image: "Image") -> tuple[int, int]:
-    """(width, height) in px, as the picture is shown."""
+    """(width, height) in px, as the picture is shown; of a PNG this decodes it."""
     width, height = image.size
     return (height, width) if _read_orientation(image) in _TURNED else (width, height)
 
@@ -76,6 +78,18 @@ def to_rgb(image: "Image") -> "NDArray[np.uint8]":
     if _read_orientation(image) != 1:  # else it would be copied for nothing
         image = ImageOps.exif_transpose(image)
     return np.asarray(image.convert("RGB"))
+
+
+@contextmanager
+def truncation_refused() -> Iterator[None]:
+    """A block in which Pillow fills up no truncated picture, whatever the calling program set."""
+    from PIL import ImageFile
+
+    lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = lenient
 
 
 def _read_orientation(image: "Image") -> int:
