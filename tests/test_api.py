@@ -218,8 +218,10 @@ def test_an_unknown_keyword_is_a_type_error_as_of_any_function(tiny: str, video:
     unknown: Any = {"view": "1x1"}
     with pytest.raises(TypeError, match=r"predict\(\) got an unexpected keyword argument 'view'"):
         predict(video, model=tiny, **unknown)
-    with pytest.raises(TypeError, match="expected a path or URL, found Tensor"):
-        predict(torch.zeros(2), model=tiny)  # type: ignore[arg-type]
+    with pytest.raises(
+        TypeError, match="expected paths or URLs, arrays, bytes or open files, found int"
+    ):
+        predict(3, model=tiny)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

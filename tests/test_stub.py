@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 
 import videoswin_cli
+from videoswin_cli.data import in_memory
 
 STUB = Path(videoswin_cli.__file__).with_suffix(".pyi")
 DOORS = ("evaluate", "explain", "extract", "finetune", "load_model", "predict", "timeline")
+ALIASES: dict[object, str] = {in_memory.Source: "Source", in_memory.Sources: "Sources"}
 HEAD = '''"""Public names with their types. Written by `nox -s golden` from the option records."""
 
 from collections.abc import Sequence
@@ -23,6 +25,7 @@ def render() -> str:
     others = sorted(name for name in homes if name not in DOORS)
     lines = [f"from videoswin_cli.{homes[name]} import {name} as {name}" for name in others]
     lines += [
+        "from videoswin_cli.data.in_memory import Source, Sources",
         "from videoswin_cli.engine.progress import Reporter",
         "from videoswin_cli.records import Shard, Stride",
         "from videoswin_cli.version import __version__ as __version__",
@@ -50,6 +53,8 @@ def render_default(value: object) -> str:
 
 
 def render_type(annotation: object) -> str:
+    if annotation in ALIASES:
+        return ALIASES[annotation]
     text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
     text = re.sub(r"\b(videoswin_cli|pathlib|typing|collections|types)(\.\w+)*\.(?=\w)", "", text)
     text = text.replace("NoneType", "None")

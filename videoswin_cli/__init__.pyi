@@ -37,6 +37,7 @@ from videoswin_cli.errors import VideoSwinError as VideoSwinError
 from videoswin_cli.records import WindowPrediction as WindowPrediction
 from videoswin_cli.data.decoding.open import open_video as open_video
 from videoswin_cli.io.process_state import reproducible_sums as reproducible_sums
+from videoswin_cli.data.in_memory import Source, Sources
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.records import Shard, Stride
 from videoswin_cli.version import __version__ as __version__
@@ -58,6 +59,8 @@ def evaluate(
     stream: int | None = None,
     allow_truncated: bool = False,
     max_pixels: int = 67108864,
+    frame_template: str | None | float = None,
+    frames_fps: float | None | str = None,
     workers: int | None = 0,
     batch_size: int | None = None,
     list_file: Path | None | str = None,
@@ -80,7 +83,7 @@ def evaluate(
 ) -> Evaluation: ...
 
 def explain(
-    path: str | Path,
+    path: Source,
     *,
     model: Model | str | Path | None = None,
     checkpoint: Path | None | str = None,
@@ -94,6 +97,8 @@ def explain(
     stream: int | None = None,
     allow_truncated: bool = False,
     max_pixels: int = 67108864,
+    frame_template: str | None | float = None,
+    frames_fps: float | None | str = None,
     workers: int | None = 0,
     batch_size: int | None = None,
     list_file: Path | None | str = None,
@@ -111,7 +116,7 @@ def explain(
 ) -> Explanation: ...
 
 def extract(
-    paths: str | Path | Sequence[str | Path] = ...,
+    paths: Sources = ...,
     *,
     model: Model | str | Path | None = None,
     checkpoint: Path | None | str = None,
@@ -125,6 +130,8 @@ def extract(
     stream: int | None = None,
     allow_truncated: bool = False,
     max_pixels: int = 67108864,
+    frame_template: str | None | float = None,
+    frames_fps: float | None | str = None,
     workers: int | None = 0,
     batch_size: int | None = None,
     list_file: Path | None | str = None,
@@ -180,6 +187,8 @@ def finetune(
     stream: int | None = None,
     allow_truncated: bool = False,
     max_pixels: int = 67108864,
+    frame_template: str | None | float = None,
+    frames_fps: float | None | str = None,
     workers: int | None = None,
 ) -> FinetuneResult: ...
 
@@ -198,12 +207,14 @@ def load_model(
     stream: int | None = None,
     allow_truncated: bool = False,
     max_pixels: int = 67108864,
+    frame_template: str | None | float = None,
+    frames_fps: float | None | str = None,
     workers: int | None = 0,
     batch_size: int | None = None,
 ) -> Model: ...
 
 def predict(
-    paths: str | Path | Sequence[str | Path] = ...,
+    paths: Sources = ...,
     *,
     model: Model | str | Path | None = None,
     checkpoint: Path | None | str = None,
@@ -217,6 +228,8 @@ def predict(
     stream: int | None = None,
     allow_truncated: bool = False,
     max_pixels: int = 67108864,
+    frame_template: str | None | float = None,
+    frames_fps: float | None | str = None,
     workers: int | None = 0,
     batch_size: int | None = None,
     list_file: Path | None | str = None,
@@ -235,7 +248,7 @@ def predict(
 ) -> list[Prediction]: ...
 
 def timeline(
-    paths: str | Path | Sequence[str | Path] = ...,
+    paths: Sources = ...,
     *,
     model: Model | str | Path | None = None,
     checkpoint: Path | None | str = None,
@@ -249,6 +262,8 @@ def timeline(
     stream: int | None = None,
     allow_truncated: bool = False,
     max_pixels: int = 67108864,
+    frame_template: str | None | float = None,
+    frames_fps: float | None | str = None,
     workers: int | None = 0,
     batch_size: int | None = None,
     list_file: Path | None | str = None,

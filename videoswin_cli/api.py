@@ -9,7 +9,9 @@
 Keyword arguments are the options of the commands: see `videoswin_cli.options`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import weakref
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,6 +19,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from videoswin_cli.data.in_memory import Source, Sources, Spool
 from videoswin_cli.data.inputs import find_inputs
 from videoswin_cli.engine.progress import Monitor, Silent
 from videoswin_cli.engine.runner import Runner, open_runner
@@ -31,7 +34,7 @@ from videoswin_cli.options.run import ClassifierOptions, RunOptions
 from videoswin_cli.options.source import JobOptions, SourceOptions
 from videoswin_cli.options.tasks import EvalOptions, ExplainOptions, FeatureOptions, PredictOptions
 from videoswin_cli.options.timeline import SegmentOptions, TimelineOutput
-from videoswin_cli.records import Prediction, Stride, Timeline, WindowPrediction
+from videoswin_cli.records import ListedVideo, Prediction, Stride, Timeline, WindowPrediction
 from videoswin_cli.tasks.evaluate.evaluate import evaluate_videos
 from videoswin_cli.tasks.evaluate.summary import Evaluation
 from videoswin_cli.tasks.explain.explain import explain_video
@@ -41,8 +44,6 @@ from videoswin_cli.tasks.extract.worker import compute_table
 from videoswin_cli.tasks.predict.worker import PredictWorker, predict_windows
 from videoswin_cli.tasks.timeline.timeline import check_windows
 from videoswin_cli.tasks.timeline.worker import TimelineWorker
-
-Paths: TypeAlias = str | Path | Sequence[str | Path]
 
 _MODEL = ClassifierOptions()
 _RUN = RunOptions(workers=0)  # no processes but the caller's, unless asked for
@@ -100,24 +101,24 @@ class Model:
             found: Tensor = compute(clips.to(self.device, self.dtype))
         return found
 
-    def predict(self, paths: Paths, **options: Any) -> list[Prediction]:
+    def predict(self, paths: Sources, **options: Any) -> list[Prediction]:
         """Predictions of videos; see `predict`."""
         return predict(paths, model=self, **options)
 
-    def extract(self, paths: Paths, **options: Any) -> FeatureTable:
+    def extract(self, paths: Sources, **options: Any) -> FeatureTable:
         """Features of videos; see `extract`."""
         return extract(paths, model=self, **options)
 
-    def timeline(self, paths: Paths, **options: Any) -> list[Timeline]:
+    def timeline(self, paths: Sources, **options: Any) -> list[Timeline]:
         """Timelines of videos; see `timeline`."""
         return timeline(paths, model=self, **options)
 
-    def explain(self, path: str | Path, **options: Any) -> Explanation:
+    def explain(self, path: Source, **options: Any) -> Explanation:
         """Evidence for a class in a video; see `explain`."""
         return explain(path, model=self, **options)
 
     def windows(
-        self, paths: Paths, *, stride: Stride | str | float | None = None, **options: Any
+        self, paths: Sources, *, stride: Stride | str | float | None = None, **options: Any
     ) -> Iterator[WindowPrediction]:
         """Predictions of windows that slide over videos, as they are computed.
 
@@ -138,9 +139,13 @@ class Model:
         )
         if stride is not None and not isinstance(stride, Stride):
             stride = parse_stride(str(stride))
-        parts = [video.part for video in find_inputs(_to_texts(paths), source).listed]
-        runner = self._runner.change(run)
-        return predict_windows(runner, parts, stride=stride, options=wanted)
+        with ExitStack() as stack:
+            spool = stack.enter_context(Spool(paths))
+            parts = [video.part for video in find_inputs(spool.texts, source).listed]
+            runner = self._runner.change(run)
+            windows = predict_windows(runner, parts, stride=stride, options=wanted)
+            stack.pop_all()  # what is in memory stays until the last window
+        return _rename_windows(windows, spool)
 
     def close(self) -> None:
         """Free the network; the model cannot be used any more."""
@@ -169,12 +174,14 @@ def load_model(name_or_path: str | Path | None = None, **options: Any) -> Model:
 
 
 def predict(
-    paths: Paths = (), *, model: ModelLike | None = None, **options: Any
+    paths: Sources = (), *, model: ModelLike | None = None, **options: Any
 ) -> list[Prediction]:
     """Predictions of one or several videos, folders, globs or URLs, in order.
 
     Args:
-        paths: what to read; none with `list_file`.
+        paths: what to read; none with `list_file`. Also uint8 arrays (frames, height, width, 3) of
+            NumPy or torch, whose rate `frames_fps` gives, the bytes of video files, and files that
+            are open as binary. Results call these `array 0`, `bytes 1`, or as the file is called.
         model: from `load_model`, or a name or file.
         options: those of `videoswin predict`. With a loaded model they change how videos are read
             for this call.
@@ -188,18 +195,19 @@ def predict(
     chosen, run, source, wanted = split_keywords(
         options, (_MODEL, _run_of(model), _SOURCE, PredictOptions()), function="predict"
     )
-    found = find_inputs(_to_texts(paths), source)
-    if wanted.annotate is not None:
-        name_files(wanted.annotate, found.listed, ".mp4")
-    runner = _open(model, chosen, run, with_head=True)
-    return list(PredictWorker(options=wanted).compute(runner, found.listed, Monitor()))
+    with Spool(paths) as spool:
+        listed = _find(spool, source)
+        if wanted.annotate is not None:
+            name_files(wanted.annotate, listed, ".mp4")
+        runner = _open(model, chosen, run, with_head=True)
+        return list(PredictWorker(options=wanted).compute(runner, listed, Monitor()))
 
 
-def extract(paths: Paths = (), *, model: ModelLike | None = None, **options: Any) -> FeatureTable:
+def extract(paths: Sources = (), *, model: ModelLike | None = None, **options: Any) -> FeatureTable:
     """Features of one or several videos, folders, globs or URLs, in memory.
 
     Args:
-        paths: what to read; none with `list_file`.
+        paths: as for `predict`.
         model: from `load_model`, or a name or file.
         options: those of `videoswin extract`.
 
@@ -212,13 +220,14 @@ def extract(paths: Paths = (), *, model: ModelLike | None = None, **options: Any
     chosen, run, source, wanted = split_keywords(
         options, (_MODEL, _run_of(model), _SOURCE, FeatureOptions()), function="extract"
     )
-    found = find_inputs(_to_texts(paths), source)
-    runner = _open(model, chosen, run, with_head=False)
-    return compute_table(runner, found.listed, wanted)
+    with Spool(paths) as spool:
+        listed = _find(spool, source)
+        runner = _open(model, chosen, run, with_head=False)
+        return compute_table(runner, listed, wanted)
 
 
 def timeline(
-    paths: Paths = (), *, model: ModelLike | None = None, **options: Any
+    paths: Sources = (), *, model: ModelLike | None = None, **options: Any
 ) -> list[Timeline]:
     """Timelines of one or several videos, folders, globs or URLs, in order: what is seen when.
 
@@ -240,20 +249,21 @@ def timeline(
         (_MODEL, _run_of(model), _SOURCE, SegmentOptions(), TimelineOutput()),
         function="timeline",
     )
-    found = find_inputs(_to_texts(paths), source)
-    for folder, suffix in output.beside:
-        name_files(folder, found.listed, suffix)
-    runner = _open(model, chosen, run, with_head=True)
-    check_windows(runner.model.spec, runner.settings)
-    worker = TimelineWorker(options=wanted, output=output)
-    return list(worker.compute(runner, found.listed, Monitor()))
+    with Spool(paths) as spool:
+        listed = _find(spool, source)
+        for folder, suffix in output.beside:
+            name_files(folder, listed, suffix)
+        runner = _open(model, chosen, run, with_head=True)
+        check_windows(runner.model.spec, runner.settings)
+        worker = TimelineWorker(options=wanted, output=output)
+        return list(worker.compute(runner, listed, Monitor()))
 
 
-def explain(path: str | Path, *, model: ModelLike | None = None, **options: Any) -> Explanation:
+def explain(path: Source, *, model: ModelLike | None = None, **options: Any) -> Explanation:
     """Evidence for a class in a video, its places and times, by Grad-CAM.
 
     Args:
-        path: a video, or its URL.
+        path: one of what `predict` takes.
         model: from `load_model`, or a name or file.
         options: those of `videoswin explain`, such as `class_name` and `stage`.
 
@@ -268,11 +278,16 @@ def explain(path: str | Path, *, model: ModelLike | None = None, **options: Any)
     chosen, run, source, wanted = split_keywords(
         options, (_MODEL, _run_of(model), _SOURCE, ExplainOptions()), function="explain"
     )
-    found = find_inputs(_to_texts(path), source)
-    if len(found.listed) != 1:
-        raise UsageError(f"{path}: {len(found.listed)} videos", hint="explain takes one")
-    runner = _open(model, chosen, run, with_head=True)
-    return explain_video(runner, found.listed[0], wanted, Monitor())
+    with ExitStack() as stack:
+        spool = stack.enter_context(Spool(path))
+        listed = _find(spool, source)
+        if len(listed) != 1:
+            named = f"{path}: " if isinstance(path, str | Path) else ""
+            raise UsageError(f"{named}{len(listed)} videos", hint="explain takes one")
+        runner = _open(model, chosen, run, with_head=True)
+        explanation = explain_video(runner, listed[0], wanted, Monitor())
+        weakref.finalize(explanation, stack.pop_all().close)  # it draws on the video later
+    return explanation
 
 
 def evaluate(
@@ -351,15 +366,16 @@ def _named(chosen: ClassifierOptions, name: str | Path | None) -> ClassifierOpti
     return replace(chosen, weights=replace(chosen.weights, model=str(name)))
 
 
-def _to_texts(paths: Paths) -> list[str]:
-    """Raises TypeError for what is no path, such as an array of frames."""
-    if not isinstance(paths, Iterable | Path):
-        raise TypeError(f"expected paths or URLs, found {type(paths).__name__}")
-    every = [paths] if isinstance(paths, str | Path) else list(paths)
-    for path in every:
-        if not isinstance(path, str | Path):
-            raise TypeError(f"expected a path or URL, found {type(path).__name__}")
-    return [str(path) for path in every]
+def _find(spool: Spool, source: SourceOptions) -> tuple[ListedVideo, ...]:
+    return spool.rename(find_inputs(spool.texts, source).listed)
+
+
+def _rename_windows(
+    windows: Generator[WindowPrediction, None, None], spool: Spool
+) -> Generator[WindowPrediction, None, None]:
+    with spool, closing(windows):
+        for window in windows:
+            yield replace(window, path=spool.names.get(window.path, window.path))
 
 
 _CALL = (_MODEL, _RUN, _SOURCE)

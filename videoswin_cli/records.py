@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 
 SamplingRule = Literal["official", "mmaction2", "uniform", "torchvision"]
 ResizeRule = Literal["cv2", "torchvision"]
-DecoderName = Literal["decord", "pyav", "pillow"]
+DecoderName = Literal["decord", "pyav", "pillow", "numpy"]
 METRIC_NAMES = {  # key: title
     "top1": "top-1",
     "top5": "top-5",
@@ -102,6 +102,7 @@ class VideoInfo:
     height: int  # px
     width: int  # px
     constant_rate: bool = True  # no frame is further from its place than half a frame
+    fps_stated: bool = True  # False: pictures without a rate; `fps` is a guess, as all times are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,10 +147,11 @@ class Segment:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoPart:
-    """Part of a video to decode: a video file or URL, or a segment of it."""
+    """Part of a video to decode: a video file, frame folder or URL, or a segment of it."""
 
     path: str
     segment: Segment | None = None  # None: the whole video
+    frames: int | None = None  # of the video, as a list states
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,12 +165,13 @@ class ListedVideo:
     more_labels: tuple[int, ...] = ()  # further classes, where a video may have several
     segment: Segment | None = None  # None: the whole video
     missing: str = "no such file"  # why there is none, where `file` is None
+    frames: int | None = None  # of the video, as a list states
 
     @property
     def part(self) -> VideoPart:
         """The part of its file, which must have been found."""
         assert self.file is not None
-        return VideoPart(path=self.file, segment=self.segment)
+        return VideoPart(path=self.file, segment=self.segment, frames=self.frames)
 
     @property
     def labels(self) -> tuple[int, ...]:

@@ -77,8 +77,6 @@ def test_a_column_that_says_when_is_no_whole_video(column: str, cell: str, tmp_p
         ("upload_timestamp", "1714557600"),
         ("time", "morning"),
         ("frames", "120"),
-        ("num_frames", "120"),
-        ("frame_count", "120"),
         ("frame_rate", "25"),
         ("frame_width", "320"),
         ("duration", "9.5"),
@@ -172,8 +170,7 @@ def test_one_bound_alone_is_explained(column: str, notice: str, tmp_path: Path) 
     assert read(tmp_path, f"path,label,{column}\na.mp4,run,5\n").notices == (notice,)
 
 
-def test_a_row_of_frame_folders_says_so(tmp_path: Path) -> None:
+def test_a_row_of_a_frame_folder_has_its_number_of_frames(tmp_path: Path) -> None:
     rows = {"data_list": [{"frame_dir": "a", "total_frames": 30, "label": 1}]}
-    with pytest.raises(UsageError, match="no video named in") as failure:
-        read(tmp_path, json.dumps(rows))
-    assert "folders of frames are not read" in failure.value.hint
+    (row,) = read(tmp_path, json.dumps(rows)).rows
+    assert (row.name, row.frames, row.label) == ("a", 30, 1)

@@ -29,6 +29,23 @@ def test_size_and_time_tell_a_replaced_file(tmp_path: Path) -> None:
     assert same.exists()
 
 
+def test_pictures_that_are_written_anew_change_the_stamp_of_their_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "v"
+    folder.mkdir()
+    for name in ("1.png", "2.png", "notes.txt"):
+        (folder / name).write_bytes(b"12")
+        os.utime(folder / name, ns=(5, 5))
+    first = read_stamp(str(folder))
+    (folder / "notes.txt").write_bytes(b"123")
+    assert read_stamp(str(folder)) == first
+    (folder / "1.png").write_bytes(b"34")  # the time of the folder stays
+    changed = read_stamp(str(folder))
+    os.utime(folder / "1.png", ns=(5, 5))
+    assert changed != first == read_stamp(str(folder))
+    (folder / "1.png").rename(folder / "3.png")
+    assert read_stamp(str(folder)) != first
+
+
 def test_what_has_no_stamp_is_taken_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "a"
     file.touch()

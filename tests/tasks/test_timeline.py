@@ -183,7 +183,13 @@ def test_a_gap_names_what_is_missing_in_all_its_windows(tiny: str) -> None:
         times=((1.25, 2.25),),
         probabilities=torch.full((1, 7), 1 / 7, dtype=torch.float64),
         gaps=tuple(
-            Gap(place=place, start=place / 2, end=place / 2 + 1, missing=missing)
+            Gap(
+                place=place,
+                start=place / 2,
+                end=place / 2 + 1,
+                missing=missing,
+                why="the file is damaged",
+            )
             for place, missing in gaps.items()
         ),
         notes=(),

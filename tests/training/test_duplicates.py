@@ -47,3 +47,21 @@ def test_copies_are_found_by_size_then_ends_then_all(
     found = find_equal([*paths.values(), str(tmp_path / "gone")])
     assert found == [[paths["a"], paths["copy"]], [paths["short"], paths["short2"]]]
     assert {Path(file).name for file in read} == {"a", "copy", "middle", "short", "short2"}
+
+
+def test_copies_of_frame_folders_have_the_same_pictures_in_order(tmp_path: Path) -> None:
+    folders = {
+        "a": ("img_{}.png", ["one", "two", "six"]),
+        "copy": ("{:05}.png", ["one", "two", "six"]),
+        "order": ("{}.png", ["two", "one", "six"]),
+        "middle": ("{}.png", ["one", "tvo", "six"]),
+        "shifted": ("{}.png", ["on", "etwo", "six"]),
+        "fewer": ("{}.png", ["one", "two"]),
+        "empty": ("{}.png", []),
+    }
+    for name, (template, contents) in folders.items():
+        (tmp_path / name).mkdir()
+        for number, content in enumerate(contents, start=9):
+            (tmp_path / name / template.format(number)).write_text(content)
+    found = find_equal(str(tmp_path / name) for name in folders)
+    assert found == [[str(tmp_path / "a"), str(tmp_path / "copy")]]

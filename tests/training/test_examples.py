@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from make_video import write_video
+from tiny import PROTOCOL
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.options.run import OpenOptions
@@ -226,7 +227,9 @@ def test_broken_clips_are_left_out_before_the_split(tmp_path: Path) -> None:
     Path(str(val.file)).write_text("no video")
     told: list[str] = []
     found = find_clips(Source(folder=tmp_path), notice=told.append)
-    kept = leave_out_broken(found, opening=OpenOptions(), workers=0, notice=told.append)
+    kept = leave_out_broken(
+        found, protocol=PROTOCOL, opening=OpenOptions(), workers=0, notice=told.append
+    )
     assert [path for path, _ in kept.broken] == [val.path]
     assert told[0].startswith(f"left out: {val.path}: not a readable video file")
     dealt = split_examples(kept, val_share=0.2, seed=0)
@@ -235,7 +238,9 @@ def test_broken_clips_are_left_out_before_the_split(tmp_path: Path) -> None:
     for number in (1, 2, 3):
         (tmp_path / f"b/{number}.mp4").write_text("no video")
     with pytest.raises(UsageError, match="no training clip of class 'b' can be read"):
-        leave_out_broken(found, opening=OpenOptions(), workers=2, notice=told.append)
+        leave_out_broken(
+            found, protocol=PROTOCOL, opening=OpenOptions(), workers=2, notice=told.append
+        )
 
 
 def test_linked_class_folders_are_followed(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from videoswin_cli.cli.console import ProgressBar, result
 from videoswin_cli.cli.options import AllowPrivateRedirects
+from videoswin_cli.cli.results import check_outside
 from videoswin_cli.cli.splice import option_of
 from videoswin_cli.data.inputs import find_inputs
 from videoswin_cli.errors import UsageError
@@ -41,12 +42,13 @@ def explain(
     (listed,) = found.listed
     out = options.out
     if out is None and options.contact_sheet is None and options.npy is None:
-        out = Path(f"{Path(listed.part.path).stem}.explained.mp4")
+        out = Path(f"{_find_stem(listed.part.path)}.explained.mp4")
     beside = options.npy and options.npy.with_suffix(".json")
     weights = [model.weights.model, model.weights.checkpoint, model.labels]
     for path in (out, options.contact_sheet, options.npy, beside):
         if path is not None:
             check_writable(path, inputs=[listed.file, *weights])
+            check_outside(path, [listed])
 
     from videoswin_cli.engine.progress import Monitor
     from videoswin_cli.engine.runner import open_runner
@@ -78,3 +80,9 @@ def explain(
     for path in (out, options.contact_sheet, options.npy):
         if path is not None:
             result(path)
+
+
+def _find_stem(ref: str) -> str:
+    """Name of a file without its suffix, or of a folder, be it `.`."""
+    path = Path(ref)
+    return path.resolve().name if path.is_dir() else path.stem

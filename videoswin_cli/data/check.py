@@ -6,11 +6,12 @@ from functools import partial
 from videoswin_cli.data.decoding.open import open_as
 from videoswin_cli.data.decoding.picture import read_picture
 from videoswin_cli.data.failures import name_reason
+from videoswin_cli.data.rates import check_rate
 from videoswin_cli.data.segments import find_span
 from videoswin_cli.data.workers import count_workers, load_in_workers
 from videoswin_cli.io.visible import counted
 from videoswin_cli.options.run import OpenOptions
-from videoswin_cli.records import VideoPart
+from videoswin_cli.records import InputProtocol, VideoPart
 
 _FEW = 5  # of which each gets a line
 
@@ -19,10 +20,15 @@ def find_broken_videos(
     parts: Sequence[VideoPart],
     *,
     opening: OpenOptions = OpenOptions(),  # noqa: B008 - frozen
+    protocol: InputProtocol | None = None,
     workers: int | None = None,
 ) -> list[str | None]:
-    """Reasons why videos cannot be read, None for those that can; each is opened once."""
-    return _check_all([part.path for part in parts], partial(_open, parts, opening), workers)
+    """Reasons why videos cannot be read, by a model of a protocol, None for those that can.
+
+    Each is opened once.
+    """
+    look = partial(_open, parts, opening, protocol)
+    return _check_all([part.path for part in parts], look, workers)
 
 
 def find_broken_pictures(files: Sequence[str], *, workers: int | None = None) -> list[str | None]:
@@ -45,9 +51,16 @@ def _check_all(
     return list(load_in_workers(_FileCheck(paths, look), range(len(paths)), workers=processes))
 
 
-def _open(parts: Sequence[VideoPart], opening: OpenOptions, number: int) -> None:
+def _open(
+    parts: Sequence[VideoPart],
+    opening: OpenOptions,
+    protocol: InputProtocol | None,
+    number: int,
+) -> None:
     with open_as(parts[number].path, opening) as video:
-        find_span(video, parts[number].segment)
+        find_span(video, parts[number].segment, parts[number].frames)
+        if protocol is not None:
+            check_rate(video, protocol)
 
 
 def _decode(files: Sequence[str], number: int) -> None:

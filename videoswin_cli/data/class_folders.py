@@ -9,8 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 from videoswin_cli.class_names import fold_name, sort_names, whole_number
+from videoswin_cli.data.decoding.frame_folder import is_frame_folder
 from videoswin_cli.data.lists import ListRow, VideoList
-from videoswin_cli.data.video_files import describe_left_out_videos, find_videos, no_video
+from videoswin_cli.data.video_files import (
+    describe_frame_folders,
+    describe_left_out_videos,
+    find_videos,
+    no_video,
+)
 from videoswin_cli.data.walking import system_name_kind
 from videoswin_cli.errors import DatasetError, MissingInputError
 from videoswin_cli.io.visible import name_some
@@ -45,7 +51,7 @@ def find_parts(folder: Path) -> Parts:
     others = []
     for name in _subfolders(folder):
         part = _PART_NAMES.get(fold_name(name))
-        if part is None or not _subfolders(folder / name):
+        if part is None or not _has_class_folders(folder / name):
             others.append(name)
         elif part in found:
             raise DatasetError(
@@ -68,7 +74,7 @@ def read_class_folder(folder: Path, *, all_files: bool = False) -> VideoList:
             f"no such folder: {folder}", hint="give a folder of class folders, or --list FILE"
         )
     walk = find_videos(folder, all_files=all_files)
-    if loose := [path for path in walk.files if len(path.parts) == 1]:
+    if loose := [path for path in walk.files if len(path.parts) < 2]:
         raise DatasetError(
             f"{folder / loose[0]} is in no class folder ({len(loose)} such videos)",
             hint="expected FOLDER/CLASS/VIDEO; a folder without labels is for predict and extract",
@@ -82,7 +88,8 @@ def read_class_folder(folder: Path, *, all_files: bool = False) -> VideoList:
         for number, path in enumerate(walk.files, start=1)
     ]
     left_out = describe_left_out_videos(walk.left_out, all_files=all_files)
-    notices = [*_describe_empty(folder, {path.parts[0] for path in walk.files}), left_out]
+    classes = {path.parts[0] for path in walk.files}
+    notices = [*_describe_empty(folder, classes), *describe_frame_folders(walk), left_out]
     return VideoList(
         source=str(folder),
         format="folder",
@@ -197,6 +204,11 @@ def _subfolders(folder: Path) -> list[str]:
         return [e.name for e in entries if system_name_kind(e.name) is None and e.is_dir()]
     except OSError as error:
         raise DatasetError(f"cannot read the folder {folder}: {error.strerror}") from error
+
+
+def _has_class_folders(folder: Path) -> bool:
+    """Whether a folder has folders that are no clips themselves."""
+    return any(not is_frame_folder(folder / name) for name in _subfolders(folder))
 
 
 def _by_folded(names: Iterable[str]) -> dict[str, list[str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from videoswin_cli.data.lists import ListRow, VideoList
 from videoswin_cli.data.name_search import Match, NameSearch
-from videoswin_cli.errors import LabelError
+from videoswin_cli.errors import DatasetError, LabelError
 from videoswin_cli.io.visible import counted, name_some
 from videoswin_cli.records import ListedVideo, Segment
 
@@ -54,6 +54,12 @@ def locate(
         key = (match.path or row.name).replace(os.sep, "/")
         key = key if segment is None else f"{key}#{segment}"
         spellings[key].add(row.name)
+        if key in found and found[key].frames != row.frames:
+            raise DatasetError(
+                f"{videos.source}:{row.line}: {key} has {row.frames} frames here and "
+                f"{found[key].frames} in line {found[key].line}",
+                hint="keep one of the two lines",
+            )
         if key in found and multi_label and label is not None:
             more = (*found[key].more_labels, label)
             found[key] = replace(found[key], more_labels=more)
@@ -69,7 +75,13 @@ def locate(
             continue
         file = None if match.path is None else str(search.root / match.path)
         found[key] = ListedVideo(
-            path=key, file=file, label=label, line=row.line, segment=segment, missing=match.problem
+            path=key,
+            file=file,
+            label=label,
+            line=row.line,
+            segment=segment,
+            missing=match.problem,
+            frames=row.frames,
         )
     if repeated:
         spelled = sum(len(names) - 1 for names in spellings.values())
@@ -83,7 +95,7 @@ def _find(search: NameSearch, row: ListRow, *, from_json: bool) -> _Found:
         match = search.find(name, row.label)
         if match.path is not None or match.ambiguous:
             return match, None
-    match = search.find(row.name, row.label)
+    match = search.find(row.name, row.label, of_frames=row.frames is not None)
     if from_json and match.path is None and not match.ambiguous and "/" not in row.name:
         activitynet = search.find(f"v_{row.name}", row.label)  # as its files are called
         match = match if activitynet.path is None else activitynet

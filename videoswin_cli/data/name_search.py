@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from videoswin_cli.class_names import fold_name
+from videoswin_cli.data.decoding.frame_folder import is_frame_folder
 from videoswin_cli.data.spelling import (
     compose,
     decompose,
@@ -28,7 +29,7 @@ _FEW = 3  # files that an ambiguous name shows
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """The file of a name, or why there is none."""
+    """The file or frame folder of a name, or why there is none."""
 
     path: str | None = None  # under the root; absolute where it is not below it
     problem: str = ListedVideo.missing
@@ -46,16 +47,22 @@ class NameSearch:
                 f"no such folder: {root}", hint="--root is where the videos lie"
             )
         self.root = root
+        self._beside: dict[str, Mapping[str, list[str]]] = {}  # files by folder and stem
 
-    def find(self, name: str, label: int | str | None) -> Match:
-        """The file that a name means; a name that the system refuses is only not found.
+    def find(self, name: str, label: int | str | None, *, of_frames: bool = False) -> Match:
+        """The file or frame folder that a name means.
+
+        A name that the system refuses is only not found.
 
         Args:
             name: path or id, as a list has it.
             label: class of the row: of files of one name, that in the folder of its class.
+            of_frames: the row states a number of frames. Of a frame folder and a video file it then
+                is the folder, else the file.
         """
         try:
-            return self._find(name, label)
+            match = self._find(name, label, of_frames)
+            return match if of_frames else self._prefer_file(match)
         except OSError as error:  # too long, no permission
             return Match(problem=error.strerror or str(error))
         except ValueError as error:  # a NUL character, half a character
@@ -71,7 +78,23 @@ class NameSearch:
         unreadable = describe_left_out(self._index.unreadable, what="video")
         return [*lines, unreadable] if unreadable else lines
 
-    def _find(self, name: str, label: int | str | None) -> Match:
+    def _prefer_file(self, match: Match) -> Match:
+        """The video file beside a frame folder of its name, where there is one."""
+        if match.path is None or not (self.root / match.path).is_dir():
+            return match
+        folder, name = posixpath.split(match.path.rstrip("/"))
+        if folder not in self._beside:
+            names = os.listdir(self.root / folder)  # noqa: PTH208 - names
+            stems: dict[str, list[str]] = defaultdict(list)
+            for other in names:
+                stem, suffix = _split_suffix(other)
+                if suffix:
+                    stems[stem].append(posixpath.join(folder, other))
+            self._beside[folder] = stems
+        files = self._beside[folder].get(name, [])
+        return _choose(files) if files else match
+
+    def _find(self, name: str, label: int | str | None, of_frames: bool) -> Match:
         spelled = with_slashes(name)
         try:
             if self._is_file(name):
@@ -81,11 +104,11 @@ class NameSearch:
                 raise
             # The folders of another user, perhaps on another machine: the tail may be here.
         if is_absolute(spelled):
-            return self._find_tail(posixpath.normpath(spelled))
+            return self._find_tail(posixpath.normpath(spelled), of_frames)
         if spelled != name and self._is_file(spelled):
             return Match(path=self._under_root(spelled))
         plain = posixpath.normpath(spelled)
-        match = self._look_up(plain, label)
+        match = self._look_up(plain, label, of_frames)
         if match.path is None and not match.ambiguous:
             # The index has no files of other extensions.
             forms = [form for form in (compose(plain), decompose(plain)) if form != plain]
@@ -94,13 +117,15 @@ class NameSearch:
             return Match(problem=self._explain(plain))
         return match
 
-    def _find_tail(self, path: str) -> Match:
+    def _find_tail(self, path: str, of_frames: bool) -> Match:
         """The longest tail of an absolute path that is there under the root."""
         parts = [part for part in path.split("/") if part]
         for start in range(len(parts)):
             tail = "/".join(parts[start:])
             try:
-                match = Match(path=tail) if self._is_file(tail) else self._look_up_path(tail)
+                match = (
+                    Match(path=tail) if self._is_file(tail) else self._look_up_path(tail, of_frames)
+                )
             except PermissionError:
                 match = Match()
             if match.path is not None:
@@ -110,27 +135,34 @@ class NameSearch:
                 return match
         return Match()
 
-    def _look_up(self, name: str, label: int | str | None) -> Match:
+    def _look_up(self, name: str, label: int | str | None, of_frames: bool) -> Match:
         """A video with this path; an id also in subfolders."""
-        match = self._look_up_path(name)
+        match = self._look_up_path(name, of_frames)
         if match.path is not None or match.ambiguous or "/" in name:
             # A name in a folder that is not there is another video than one of another folder.
             return match
-        places = _pick(self._index.by_name, name)
+        places = self._of_kind(_pick(self._index.by_name, name), of_frames)
         if label is not None:
             own = fold_name(str(label))
             places = [p for p in places if fold_name(Path(p).parent.name) == own] or places
         return _choose(places)
 
-    def _look_up_path(self, name: str) -> Match:
+    def _look_up_path(self, name: str, of_frames: bool) -> Match:
         """A video with this path but for its extension and Unicode form."""
-        return _choose(_pick(self._index.by_stem, name))
+        return _choose(self._of_kind(_pick(self._index.by_stem, name), of_frames))
+
+    def _of_kind(self, places: Sequence[str], of_frames: bool) -> Sequence[str]:
+        """The frame folders or the files among some places, where there are both."""
+        folders = self._index.folders
+        return [place for place in places if (place in folders) == of_frames] or places
 
     def _is_file(self, name: str) -> bool:
+        """Whether a file has this name, or a frame folder."""
         try:
-            return stat.S_ISREG((self.root / name).stat().st_mode)
+            mode = (self.root / name).stat().st_mode
         except (FileNotFoundError, NotADirectoryError):
             return False
+        return stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and is_frame_folder(self.root / name))
 
     def _under_root(self, name: str) -> str:
         """One form for the spellings of a file's name."""
@@ -155,7 +187,7 @@ class NameSearch:
     def _explain(self, name: str) -> str:
         """Why a name is not found, with the file that might be meant."""
         if (self.root / name).is_dir():
-            return "a folder, not a file"
+            return "a folder without numbered pictures"
         stem, _ = _split_suffix(compose(name))
         if near := self._index.by_folded.get(stem.casefold()):
             return f"{ListedVideo.missing}; {near[0]} differs in letter case"
@@ -172,6 +204,7 @@ class _Index:
     def __init__(self, root: Path) -> None:
         walk = find_videos(root, all_files=False)
         self.unreadable = LeftOut(unreadable=walk.left_out.unreadable)
+        self.folders = {path.as_posix() for path in walk.wholes}
         self.by_stem: dict[str, list[str]] = defaultdict(list)  # path without extension
         self.by_name: dict[str, list[str]] = defaultdict(list)  # file name without extension
         for file in walk.files:

@@ -1,9 +1,10 @@
 """Frames of a segment of a video."""
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from videoswin_cli.data.rates import require_rate
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.io.visible import counted
 from videoswin_cli.records import Segment
@@ -37,18 +38,31 @@ def make_segment(start_seconds: float | None, end_seconds: float | None) -> Segm
     return Segment(start=start, end=end_seconds)
 
 
-def find_span(video: "Video", segment: Segment | None) -> Span:
+def find_span(video: "Video", segment: Segment | None, frames: int | None = None) -> Span:
     """Frames of a segment, as far as the video has them.
 
     A segment of seconds has the frames that start in it; where it has none, the one that is held
-    all the time. One that ends behind the video ends with it, and the notes say so.
+    all the time. One that ends behind the video ends with it, and the notes say so. Of a frame
+    folder a list may state fewer `frames` than there are: the others are left out.
 
     Raises:
-        VideoError: there is no frame in it.
+        VideoError: there is no frame in it, or fewer than a list states.
     """
     count = video.info.frames
-    if segment is None:
-        return Span(first=0, count=count)
+    notes: tuple[str, ...] = ()
+    if frames is not None and video.index.container == "frames":
+        said = f"the list states {frames} frames, the folder holds {count}"
+        if frames > count:
+            raise VideoError(f"{video.info.path}: {said}")
+        if frames < count:
+            notes = (f"{said}: the first {frames} are read",)
+        count = frames
+    span = Span(first=0, count=count) if segment is None else _cut(video, segment, count)
+    return replace(span, notes=(*notes, *span.notes))
+
+
+def _cut(video: "Video", segment: Segment, count: int) -> Span:
+    """Frames of a segment, of the first `count` of a video."""
     if segment.unit == "frames":
         first = int(segment.start)
         wanted = count if segment.end is None else int(segment.end)
@@ -57,7 +71,8 @@ def find_span(video: "Video", segment: Segment | None) -> Span:
             raise VideoError(f"{video.info.path}: no frame {first}: it has {there}, counted from 0")
         short = f"frame {wanted}, and the video has {there}" if wanted > count else ""
         return _span(first, min(wanted, count), short)
-    times, bounds = video.timestamps(), video.bounds()
+    require_rate(video, "the part is given in seconds")
+    times, bounds = video.timestamps()[:count], video.bounds()[: count + 1]
     first = bisect_left(times, segment.start)
     end = count if segment.end is None else bisect_left(times, segment.end)
     held = not video.info.constant_rate and times[0] <= segment.start < bounds[-1]

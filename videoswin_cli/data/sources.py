@@ -7,8 +7,15 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from videoswin_cli.data.decoding.frame_folder import is_frame_folder
+from videoswin_cli.data.decoding.frame_names import is_picture_name
 from videoswin_cli.data.spelling import compose, decompose, same_spelling, with_slashes
-from videoswin_cli.data.video_files import describe_left_out_videos, find_videos, no_video
+from videoswin_cli.data.video_files import (
+    describe_frame_folders,
+    describe_left_out_videos,
+    find_videos,
+    no_video,
+)
 from videoswin_cli.data.walking import LeftOut, merge_left_out, system_name_kind
 from videoswin_cli.errors import MissingInputError, UsageError
 from videoswin_cli.io.remote import is_url
@@ -29,7 +36,8 @@ def expand_inputs(
 ) -> Inputs:
     """Paths and URLs of all videos meant by `inputs`, in order, each once.
 
-    An input is a file, a folder (searched recursively for videos), a glob, `@list.txt` (one path
+    An input is a file, a folder (searched recursively for videos; itself one if it holds the
+    frames of one), a glob, `@list.txt` (one path
     per line), `-` (one path per line of `stdin`) or an http(s) URL. A file named directly must
     exist, and is taken whatever its name; a missing file from a list is kept, to be reported as a
     row of its own.
@@ -50,7 +58,9 @@ def expand_inputs(
     videos: dict[str, str] = {}
     for path in named:
         videos.setdefault(path if is_url(path) else same_spelling(path), path)
-    notices = [describe_left_out_videos(merge_left_out(folders.left_out), all_files=all_files)]
+    _refuse_frames(named)
+    left_out = describe_left_out_videos(merge_left_out(folders.left_out), all_files=all_files)
+    notices = [*folders.notices, left_out]
     if repeated := len(every) - len(named):
         notices.append(f"{counted(repeated, 'path')} named again: each is read once")
     if again := len(named) - len(videos):
@@ -66,10 +76,12 @@ class _Folders:
     def __init__(self, *, all_files: bool) -> None:
         self.all_files = all_files
         self.left_out: list[LeftOut] = []
+        self.notices: list[str] = []
 
     def find(self, folder: Path) -> list[str]:
         walk = find_videos(folder, all_files=self.all_files)
         self.left_out.append(walk.left_out)
+        self.notices += describe_frame_folders(walk)
         return [str(folder / path) for path in walk.files]
 
     def no_video(self, folder: Path) -> UsageError:
@@ -104,6 +116,18 @@ def _expand(text: str, stdin: Iterable[str], folders: _Folders) -> Iterator[str]
     raise MissingInputError(
         f"no such file: {text}", hint="an INPUT is a file, a folder, a glob, @list.txt, - or a URL"
     )
+
+
+def _refuse_frames(named: Sequence[str]) -> None:
+    """Raises UsageError where the pictures of a frame folder are named, not the folder."""
+    pictures = [Path(path) for path in named if is_picture_name(os.path.basename(path) or ".")]  # noqa: PTH119
+    parents = Counter(path.parent for path in pictures if path.suffix.lower() != ".webp")
+    folder, count = max(parents.items(), key=lambda item: item[1], default=(Path(), 0))
+    if count > 1 and is_frame_folder(folder):
+        raise UsageError(
+            f"{count} pictures of the folder {folder} are named, which are the frames of one video",
+            hint=f"name the folder: {folder}",
+        )
 
 
 def _respell(path: str) -> str:

@@ -10,11 +10,12 @@ from torch import Tensor
 from videoswin_cli.data.augment import Augmentation, augment
 from videoswin_cli.data.decoding.open import Video, open_as
 from videoswin_cli.data.failures import name_reason
+from videoswin_cli.data.rates import check_rate
 from videoswin_cli.data.sampling import random_clip
 from videoswin_cli.data.segments import find_span
 from videoswin_cli.data.view_dataset import FailedVideo, frames_at_once, varying_bounds
 from videoswin_cli.options.run import OpenOptions
-from videoswin_cli.records import InputProtocol, Segment, VideoPart
+from videoswin_cli.records import InputProtocol, VideoPart
 from videoswin_cli.seeding import seeded
 
 
@@ -52,7 +53,7 @@ class TrainingClips:
         part = self.parts[number]
         try:
             with open_as(part.path, self.opening) as video:
-                frames, flipped = self._read(video, part.segment, seeded(self.seed, "clip", draw))
+                frames, flipped = self._read(video, part, seeded(self.seed, "clip", draw))
         except Exception as error:  # noqa: BLE001 - as in `iter_video`
             return FailedVideo(path=part.path, reason=name_reason(error, part.path))
         seconds = time.perf_counter() - begun
@@ -62,18 +63,19 @@ class TrainingClips:
         return FailedVideo(path=self.parts[key[0]].path, reason=reason)
 
     def _read(
-        self, video: Video, segment: Segment | None, generator: torch.Generator
+        self, video: Video, part: VideoPart, generator: torch.Generator
     ) -> tuple[Tensor, bool]:
         share = torch.rand((), generator=generator).item()
-        span = find_span(video, segment)
+        check_rate(video, self.protocol)
+        span = find_span(video, part.segment, part.frames)
         bounds = varying_bounds(video, span.first, span.count)
         clip = random_clip(
             self.protocol, frames=span.count, fps=video.info.fps, share=share, bounds=bounds
         )
         at_once = frames_at_once(video.info.height * video.info.width)
-        parts = (
-            torch.from_numpy(video.read_frames([span.first + number for number in part]))
-            for part in (clip[n : n + at_once] for n in range(0, len(clip), at_once))
+        pieces = (
+            torch.from_numpy(video.read_frames([span.first + number for number in piece]))
+            for piece in (clip[n : n + at_once] for n in range(0, len(clip), at_once))
         )
         size, rule = self.protocol.crop_size, self.protocol.resize
-        return augment(parts, self.augmentation, size, generator, rule=rule)
+        return augment(pieces, self.augmentation, size, generator, rule=rule)

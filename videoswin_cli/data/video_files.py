@@ -3,14 +3,22 @@
 A file that the user names is always tried; this is for files that nobody named.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from videoswin_cli.data.decoding.animated_webp import is_animated_webp
+from videoswin_cli.data.decoding.frame_names import (
+    PICTURE_SUFFIXES,
+    holds_frames,
+    is_flow_folder,
+    is_picture_name,
+)
 from videoswin_cli.data.decoding.probing import holds_video
 from videoswin_cli.data.walking import LeftOut, Walk, describe_left_out, walk
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.visible import name_some
 
 # What FFmpeg's demuxers read and people call so. Not in it: .swf (nearly all hold drawings), .dat
 # (nearly all hold data), .lrv (a small copy that a camera puts beside each video), .bk2 (no
@@ -41,7 +49,7 @@ _FIRST_PAGE = 2  # flag of an Ogg page that begins a stream
 
 
 def find_videos(folder: Path, *, all_files: bool) -> Walk:
-    """Videos below a folder, relative to it.
+    """Videos below a folder, relative to it: files, and folders of numbered pictures.
 
     Args:
         folder: what the user named.
@@ -50,7 +58,39 @@ def find_videos(folder: Path, *, all_files: bool) -> Walk:
     Raises:
         UsageError: the folder cannot be read.
     """
-    return walk(folder, partial(is_wanted, all_files=all_files))
+    return walk(
+        folder,
+        partial(is_wanted, all_files=all_files),
+        is_whole=_holds_frames_alone,
+        is_beside=is_flow_folder,
+    )
+
+
+def describe_frame_folders(found: Walk) -> list[str]:
+    """Sentences on the frame folders of a search whose user may mean something else."""
+    notices = []
+    files = len(found.files) - len(found.wholes)
+    if found.wholes and files:
+        folders = name_some([path.as_posix() for path in sorted(found.wholes)])
+        notices.append(
+            f"{len(found.wholes)} folders of numbered pictures are read as a video each, beside "
+            f"{files} video files: {folders}"
+        )
+    if found.passed_over:
+        folders = name_some([path.as_posix() for path in found.passed_over])
+        notices.append(f"pictures are left out where videos are in folders below them: {folders}")
+    return notices
+
+
+def _holds_frames_alone(place: Path, names: Sequence[str]) -> bool:
+    """Whether a folder is one video: numbered pictures, and no video file beside them."""
+    pictures = [name for name in names if is_picture_name(name)]
+    suffixes = {Path(name).suffix.lower() for name in names}
+    if not holds_frames(pictures) or suffixes & (VIDEO_SUFFIXES - PICTURE_SUFFIXES):
+        return False
+    # A WebP may be a video itself; one tells for all.
+    webp = next((name for name in pictures if name.lower().endswith(".webp")), None)
+    return webp is None or not is_animated_webp(place / webp)
 
 
 def describe_left_out_videos(left_out: LeftOut, *, all_files: bool) -> str:

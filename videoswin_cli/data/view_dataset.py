@@ -1,7 +1,7 @@
 """One video becomes its views: open, sample, decode, resize. A failure is a value."""
 
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,15 +9,17 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from videoswin_cli.data.decoding.open import Video, describe_missing, open_as
+from videoswin_cli.data.decoding.open import Video, describe_damage, open_as
+from videoswin_cli.data.decoding.picture_index import RATELESS_KINDS
 from videoswin_cli.data.failures import name_reason
+from videoswin_cli.data.rates import check_rate
 from videoswin_cli.data.sampling import Bounds, loops, resamples, sample_clips
 from videoswin_cli.data.segments import find_span
 from videoswin_cli.data.transforms import Box, crop_corners, resize, resized_size
 from videoswin_cli.errors import VideoError
 from videoswin_cli.io.visible import counted
 from videoswin_cli.options.run import OpenOptions
-from videoswin_cli.records import InputProtocol, Segment, VideoInfo, VideoPart, Views
+from videoswin_cli.records import InputProtocol, VideoInfo, VideoPart, Views
 
 Corners = tuple[tuple[int, int], ...]  # (top, left) in px
 
@@ -33,15 +35,11 @@ class Gap:
     start: float  # s
     end: float  # s
     missing: tuple[int, ...]  # frames of it that cannot be decoded
+    why: str  # they cannot
 
     @property
     def reason(self) -> str:
-        return describe_damage(self.missing)
-
-
-def describe_damage(numbers: Collection[int]) -> str:
-    """Frames that cannot be decoded, in words."""
-    return f"{describe_missing(sorted(numbers))}: the file is damaged"
+        return describe_damage(self.missing, self.why)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,13 +120,14 @@ class ViewDataset:
 
     def __getitem__(self, number: int) -> VideoViews | FailedVideo:
         part = self.parts[number]
-        return read_video(part.path, partial(self._read, part.segment), opening=self.opening)
+        return read_video(part.path, partial(self._read, part), opening=self.opening)
 
     def failed(self, number: int, reason: str) -> FailedVideo:
         return FailedVideo(path=self.parts[number].path, reason=reason)
 
-    def _read(self, segment: Segment | None, video: Video) -> VideoViews:
-        span = find_span(video, segment)
+    def _read(self, part: VideoPart, video: Video) -> VideoViews:
+        check_rate(video, self.protocol)
+        span = find_span(video, part.segment, part.frames)
         first, count = span.first, span.count
         bounds = varying_bounds(video, first, count)
         numbers = sample_clips(
@@ -142,8 +141,10 @@ class ViewDataset:
         frames = ResizedFrames(video, protocol=self.protocol, views=self.views)
         frames.read(sorted({number for clip in clips for number in clip}))
         if frames.damaged:
-            raise VideoError(f"{video.info.path}: {describe_damage(frames.damaged)}")
-        notes = describe_sampling(self.protocol, video, frames=count, bounds=bounds)
+            raise VideoError(f"{video.info.path}: {frames.describe_damage()}")
+        notes = describe_sampling(
+            self.protocol, video, frames=count, bounds=bounds, opening=self.opening
+        )
         return frames.make_views(clips, notes=(*span.notes, *notes))
 
 
@@ -267,13 +268,36 @@ class ResizedFrames:
         """Seconds from the start of a clip's first frame to the end of its last one."""
         return self._bounds[min(clip)], self._bounds[max(clip) + 1]
 
+    def describe_damage(self) -> str:
+        """Frames that cannot be decoded, in words, of all that were read."""
+        return self._video.describe_damage(self.damaged)
+
+    def find_gap(self, place: int, clip: Sequence[int]) -> Gap | None:
+        """The gap that a clip is, if any of its frames cannot be decoded."""
+        missing = tuple(sorted(self.damaged.keys() & set(clip)))
+        if not missing:
+            return None
+        start, end = self.span(clip)
+        why = self._video.why_damaged(missing)
+        return Gap(place=place, start=start, end=end, missing=missing, why=why)
+
 
 def describe_sampling(
-    protocol: InputProtocol, video: Video, *, frames: int, bounds: Bounds | None
+    protocol: InputProtocol,
+    video: Video,
+    *,
+    frames: int,
+    bounds: Bounds | None,
+    opening: OpenOptions = OpenOptions(),  # noqa: B008 - frozen
 ) -> Iterator[str]:
     """Notes on a video and the clips that were taken from it, for the user."""
     fps, by_rate = video.info.fps, resamples(protocol)
     yield from video.notes
+    if opening.fps_for_both and video.index.container in RATELESS_KINDS:
+        yield (
+            f"--fps {fps:g} is taken for the rate of its frames, too: all are sampled, not at the "
+            "rate of the model; --frames-fps N states the rate of its frames alone"
+        )
     if loops(protocol, frames=frames, fps=fps, bounds=bounds):
         few = counted(frames, "frame")
         yield f"only {few}, fewer than one clip: frames are repeated, as in training"

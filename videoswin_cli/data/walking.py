@@ -3,12 +3,14 @@
 import heapq
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.visible import counted, name_some
+
+_Parts = tuple[str, ...]  # of a path below the folder that is walked
 
 _FEW = 5  # kinds, suffixes or folders that a notice names
 _LONGEST_SUFFIX = 12  # characters; what is longer is part of a name, not its kind
@@ -41,8 +43,10 @@ class LeftOut:
 class Walk:
     """Files below a folder, relative to it, sorted by the parts of their paths."""
 
-    files: tuple[Path, ...]
+    files: tuple[Path, ...]  # and folders that are taken whole
     left_out: LeftOut
+    wholes: frozenset[Path] = frozenset()  # those folders
+    passed_over: tuple[Path, ...] = ()  # that would be, but for what is below them
 
 
 def system_name_kind(name: str) -> str | None:
@@ -56,8 +60,18 @@ def system_name_kind(name: str) -> str | None:
     return _SYSTEM_NAMES.get(name.casefold())
 
 
-def walk(folder: Path, wanted: Callable[[Path], bool]) -> Walk:
+def walk(
+    folder: Path,
+    wanted: Callable[[Path], bool],
+    *,
+    is_whole: Callable[[Path, Sequence[str]], bool] = lambda place, names: False,
+    is_beside: Callable[[str], bool] = lambda name: False,
+) -> Walk:
     """Files of a folder and its subfolders for which `wanted` says so. Links are followed.
+
+    A folder for which `is_whole` says so, going by the names of the files in it, is taken as one
+    thing, unless something else is found below it. Its subfolders of which `is_beside` says so are
+    left out then.
 
     A folder that several links lead to is walked once: at its own place where it has one below
     `folder`, else under the first link. Hidden and system names are left out below `folder`, not
@@ -66,14 +80,12 @@ def walk(folder: Path, wanted: Callable[[Path], bool]) -> Walk:
     Raises:
         UsageError: `folder` itself cannot be read.
     """
-    files: list[tuple[str, ...]] = []
-    names: Counter[str] = Counter()
-    others: Counter[str] = Counter()
+    found = _Found(wanted, is_whole, is_beside)
     unreadable: list[str] = []
     repeated = 0
     seen: set[tuple[int, int]] = set()
-    folders: list[tuple[str, ...]] = [()]
-    links: list[tuple[str, ...]] = []  # a heap; behind all folders that are there themselves
+    folders: list[_Parts] = [()]
+    links: list[_Parts] = []  # a heap; behind all folders that are there themselves
     while folders or links:
         parts = folders.pop() if folders else heapq.heappop(links)
         place = folder.joinpath(*parts)
@@ -90,23 +102,66 @@ def walk(folder: Path, wanted: Callable[[Path], bool]) -> Walk:
                 raise UsageError(f"cannot read the folder {folder}: {error.strerror}") from error
             unreadable.append(f"{place}: {error.strerror}")
             continue
-        for entry in entries:
-            path = (*parts, entry.name)
-            if (kind := system_name_kind(entry.name)) is not None:
-                names[kind] += 1
-            elif _is_folder(entry):
-                if entry.is_symlink():
-                    heapq.heappush(links, path)
-                else:
-                    folders.append(path)
-            elif wanted(place / entry.name):
-                files.append(path)  # a link to nothing too: it shall be missed
+        for entry in found.add(parts, place, entries):
+            if entry.is_symlink():
+                heapq.heappush(links, (*parts, entry.name))
             else:
-                others[_kind(entry)] += 1
-    left_out = LeftOut(
-        names=names, files=others, unreadable=tuple(sorted(unreadable)), repeated=repeated
-    )
-    return Walk(files=tuple(Path(*path) for path in sorted(files)), left_out=left_out)
+                folders.append((*parts, entry.name))
+    return found.finish(tuple(sorted(unreadable)), repeated)
+
+
+class _Found:
+    """Files and folders that a walk has found so far."""
+
+    def __init__(
+        self,
+        wanted: Callable[[Path], bool],
+        is_whole: Callable[[Path, Sequence[str]], bool],
+        is_beside: Callable[[str], bool],
+    ) -> None:
+        self._wanted = wanted
+        self._is_whole = is_whole
+        self._is_beside = is_beside
+        self._files: list[_Parts] = []
+        self._wholes: dict[_Parts, Counter[str]] = {}  # kinds of the files in them
+        self._names: Counter[str] = Counter()
+        self._others: Counter[str] = Counter()
+
+    def add(
+        self, parts: _Parts, place: Path, entries: Sequence["os.DirEntry[str]"]
+    ) -> "list[os.DirEntry[str]]":
+        """Take what is in a folder. Gives the folders in it that are to be walked."""
+        below: list[os.DirEntry[str]] = []
+        plain: list[os.DirEntry[str]] = []
+        for entry in entries:
+            if (kind := system_name_kind(entry.name)) is not None:
+                self._names[kind] += 1
+            else:
+                (below if _is_folder(entry) else plain).append(entry)
+        if self._is_whole(place, [entry.name for entry in plain]):
+            self._wholes[parts] = Counter(map(_kind, plain))
+            return [entry for entry in below if not self._is_beside(entry.name)]
+        for entry in plain:
+            if self._wanted(place / entry.name):
+                self._files.append((*parts, entry.name))  # a link to nothing too, to be missed
+            else:
+                self._others[_kind(entry)] += 1
+        return below
+
+    def finish(self, unreadable: tuple[str, ...], repeated: int) -> Walk:
+        """The walk, in which no folder is taken whole that has something below it."""
+        above = {path[:end] for path in (*self._files, *self._wholes) for end in range(len(path))}
+        passed = sorted(path for path in self._wholes if path in above)
+        for path in passed:
+            self._others.update(self._wholes.pop(path))
+        return Walk(
+            files=tuple(Path(*path) for path in sorted([*self._files, *self._wholes])),
+            left_out=LeftOut(
+                names=self._names, files=self._others, unreadable=unreadable, repeated=repeated
+            ),
+            wholes=frozenset(Path(*path) for path in self._wholes),
+            passed_over=tuple(Path(*path) for path in passed),
+        )
 
 
 def merge_left_out(parts: Iterable[LeftOut]) -> LeftOut:

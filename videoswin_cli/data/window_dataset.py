@@ -8,17 +8,16 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import takewhile
+from itertools import count, takewhile
 
 from videoswin_cli.data.decoding.open import Video
+from videoswin_cli.data.rates import check_rate, require_rate
 from videoswin_cli.data.sampling import slide_windows
 from videoswin_cli.data.segments import find_span
 from videoswin_cli.data.view_dataset import (
     FailedVideo,
-    Gap,
     ResizedFrames,
     VideoViews,
-    describe_damage,
     describe_sampling,
     iter_video,
     varying_bounds,
@@ -26,7 +25,7 @@ from videoswin_cli.data.view_dataset import (
 from videoswin_cli.data.workers import Notice, load_streams_in_workers, quiet
 from videoswin_cli.errors import VideoError
 from videoswin_cli.options.run import OpenOptions
-from videoswin_cli.records import InputProtocol, Segment, Stride, VideoPart, Views
+from videoswin_cli.records import InputProtocol, Stride, VideoPart, Views
 
 WINDOWS_AT_ONCE = 8  # of 32 frames: 256 frames, 60 MB of 340x256
 
@@ -51,27 +50,35 @@ class WindowDataset:
         stride: Stride | None,
         opening: OpenOptions,
         begun: Begun = Begun(),
+        timed: bool = False,
     ) -> None:
-        """`begun` is of the first video, whose other pieces are read."""
+        """`begun` is of the first video, whose other pieces are read.
+
+        `timed`: the times of windows are what is asked for, so a video must have a frame rate.
+        """
         self.begun = begun
         self.parts = list(parts)
         self.protocol = protocol
         self.views = views
         self.stride = stride
+        self.timed = timed
         # From start to end PyAV reads a file once; decord reads it to index it, too.
         self.opening = replace(opening, decoder="pyav") if opening.decoder == "auto" else opening
 
     def stream(self, number: int) -> Iterator[VideoViews | FailedVideo]:
         """All pieces of a video; the last one has nothing `unread`, or is a failure."""
         part, begun = self.parts[number], Begun() if number else self.begun
-        read = partial(self._read, part.segment, begun)
+        read = partial(self._read, part, begun)
         return iter_video(part.path, read, opening=self.opening)
 
     def failed(self, number: int, reason: str) -> FailedVideo:
         return FailedVideo(path=self.parts[number].path, reason=reason)
 
-    def _read(self, segment: Segment | None, begun: Begun, video: Video) -> Iterator[VideoViews]:
-        span = find_span(video, segment)
+    def _read(self, part: VideoPart, begun: Begun, video: Video) -> Iterator[VideoViews]:
+        check_rate(video, self.protocol)
+        if self.timed or (self.stride is not None and self.stride.seconds is not None):
+            require_rate(video, "windows are at times in seconds")
+        span = find_span(video, part.segment, part.frames)
         times = video.timestamps()[span.first : span.first + span.count]
         bounds = varying_bounds(video, span.first, span.count)
         windows = [
@@ -80,7 +87,9 @@ class WindowDataset:
                 self.protocol, times=times, stride=self.stride, bounds=bounds
             )
         ]
-        said = describe_sampling(self.protocol, video, frames=span.count, bounds=bounds)
+        said = describe_sampling(
+            self.protocol, video, frames=span.count, bounds=bounds, opening=self.opening
+        )
         notes = (*span.notes, *said)
         frames = ResizedFrames(video, protocol=self.protocol, views=self.views)
         found = begun.readable  # a window that can be read
@@ -97,10 +106,10 @@ class WindowDataset:
             found = found or bool(good)
             unread = len(windows) - first - len(piece)
             if not found and not unread:
-                raise VideoError(f"{video.info.path}: {describe_damage(frames.damaged)}")
+                raise VideoError(f"{video.info.path}: {frames.describe_damage()}")
             yield frames.make_views(
                 good,
-                gaps=tuple(_find_gaps(frames, piece)),
+                gaps=tuple(filter(None, map(frames.find_gap, count(), piece))),
                 notes=() if first else notes,
                 unread=unread,
                 until=frames.span(windows[-1])[1],
@@ -116,13 +125,6 @@ def _list_frames(windows: Sequence[Sequence[int]], first: int) -> list[int]:
     last = max(map(max, piece))
     begun = takewhile(lambda window: window[0] <= last, windows[first:])
     return sorted({number for window in begun for number in window if number <= last})
-
-
-def _find_gaps(frames: ResizedFrames, windows: Sequence[Sequence[int]]) -> Iterator[Gap]:
-    for place, window in enumerate(windows):
-        if missing := tuple(sorted(frames.damaged.keys() & set(window))):
-            start, end = frames.span(window)
-            yield Gap(place=place, start=start, end=end, missing=missing)
 
 
 def read_windows(

@@ -1,19 +1,49 @@
 """Size and time of files, by which results of a file that was replaced since are known."""
 
+import os
+import stat
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 
+from videoswin_cli.data.decoding.frame_names import is_picture_name
 from videoswin_cli.io.visible import counted
 from videoswin_cli.records import ListedVideo
 
+FileState = tuple[int, int]
 
-def read_stamp(file: str | None) -> str:
-    """`BYTES-NANOSECONDS` of its last change; empty for a URL and for a file that is missing."""
+
+def read_state(file: str | None) -> FileState | None:
+    """Size in bytes of a file and time of its last change in ns; None for a URL or no file.
+
+    Of a frame folder, whose own time says nothing of pictures that are written anew: the size of
+    its pictures, and a hash of their names, sizes and times.
+    """
     try:
         found = Path(file or "").stat()
+        if not file:
+            return None
+        return _sum_up(file) if stat.S_ISDIR(found.st_mode) else (found.st_size, found.st_mtime_ns)
     except (OSError, ValueError):
-        return ""
-    return f"{found.st_size}-{found.st_mtime_ns}" if file else ""
+        return None
+
+
+def _sum_up(folder: str) -> FileState:
+    with os.scandir(folder) as entries:
+        pictures = sorted(
+            (entry.name, found.st_size, found.st_mtime_ns)
+            for entry in entries
+            if is_picture_name(entry.name)
+            for found in [entry.stat()]
+        )
+    digest = blake2b(repr(pictures).encode(errors="surrogateescape"), digest_size=7).digest()
+    return sum(size for _, size, _ in pictures), int.from_bytes(digest, "big")
+
+
+def read_stamp(file: str | None) -> str:
+    """`BYTES-NANOSECONDS` as `read_state` has them; empty for a URL and for a missing file."""
+    found = read_state(file)
+    return "" if found is None else f"{found[0]}-{found[1]}"
 
 
 class FileStamps:

@@ -43,6 +43,9 @@ def describe_settings(model: LoadedModel, settings: Settings, **more: Any) -> De
         "decoder": opening.decoder,
         "stream": opening.stream,
         "allow_truncated": opening.allow_truncated,
+        "frame_template": opening.frame_template,
+        # That of --fps is in the protocol, and older outputs have no other.
+        "frames_fps": None if opening.frames_fps == protocol.frame_rate else opening.frames_fps,
         **more,
         "variable_rate": "time stamps" if protocol.frame_rate else "frame numbers",
         "protocol": asdict(protocol),

@@ -52,11 +52,13 @@ class Runner:
         stride: Stride | None,
         begun: Begun = Begun(),  # noqa: B008 - frozen
         beside: bool = False,
+        timed: bool = False,
     ) -> Generator[VideoViews | FailedVideo, None, None]:
         """Decoded windows that slide over videos, some of a video at a time, in order.
 
         `begun` are windows of the first video that are left out. `beside`: where the number of
         processes is not said, one video has one too, so that decoding overlaps with the network.
+        `timed`: videos must have a frame rate.
         """
         run = self.settings
         dataset = WindowDataset(
@@ -66,6 +68,7 @@ class Runner:
             stride=stride,
             opening=run.opening,
             begun=begun,
+            timed=timed,
         )
         workers = self._count_workers(len(parts))
         if beside and run.workers is None:

@@ -27,11 +27,15 @@ def settle(protocol: InputProtocol, options: RunOptions, runtime: Runtime) -> Se
     Raises:
         UsageError: an option does not fit the protocol.
     """
+    opening, own = options.opening, protocol.frame_rate
     protocol = _at_rate(protocol, options.fps)
+    if opening.frames_fps is None and isinstance(options.fps, float | int):
+        for_both = own not in (None, options.fps)
+        opening = replace(opening, frames_fps=float(options.fps), fps_for_both=for_both)
     return Settings(
         protocol=protocol,
         views=resolve_views(options.views, protocol),
-        opening=options.opening,
+        opening=opening,
         runtime=runtime,
         workers=options.workers,
         batch_size=options.batch_size or runtime.good_batch_size,

@@ -40,8 +40,10 @@ def name_files(
                 f"{other} and {video.path} would both be written to {file}",
                 hint="start from a folder above both",
             )
-        if file.resolve() in inputs:
-            raise UsageError(f"cannot write {file}: it is an input", hint="choose another folder")
+        if not inputs.isdisjoint((file.resolve(), *file.resolve().parents)):
+            raise UsageError(
+                f"cannot write {file}: it is an input, or in one", hint="choose another folder"
+            )
         files[video.path] = file
     return files
 

@@ -69,7 +69,7 @@ def window_probabilities(
     Raises:
         UsageError: a model that spreads its frames over whole videos.
     """
-    decoded = runner.windows(parts, monitor, stride=stride, begun=begun, beside=beside)
+    decoded = runner.windows(parts, monitor, stride=stride, begun=begun, beside=beside, timed=True)
     failed = False  # the video whose rest still comes
     # Batches of one size, so that no window's numbers depend on its neighbors.
     with closing(runner.forward(decoded, fill_batches=True, monitor=monitor)) as outputs:

@@ -64,6 +64,8 @@ def list_options(record: Any) -> list[Option]:
         if is_dataclass(hints[each.name]) and _KEY not in each.metadata:
             found += list_options(value)
             continue
+        if _KEY not in each.metadata:  # settled by the engine, not by a user
+            continue
         about = each.metadata[_KEY]
         found.append(Option(name=each.name, type=hints[each.name], default=value, about=about))
     return found
@@ -81,6 +83,8 @@ def fill(record: Record, values: Mapping[str, Any]) -> Record:
         value = getattr(record, each.name)
         if is_dataclass(hints[each.name]) and _KEY not in each.metadata:
             own[each.name] = fill(value, values)
+        elif _KEY not in each.metadata:
+            own[each.name] = value
         else:
             given = values.get(each.name, value)
             parse = each.metadata[_KEY].parse

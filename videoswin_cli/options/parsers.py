@@ -1,6 +1,8 @@
 """Values of options that are written as text: times, shards, strides, rates."""
 
 import re
+from dataclasses import dataclass
+from string import Formatter
 from typing import Literal, get_args
 
 from videoswin_cli.errors import UsageError
@@ -14,6 +16,8 @@ EXPECTED_TIME = "seconds, or MM:SS or HH:MM:SS.mmm, such as 1:02.5"
 _TIME = re.compile(r"(?:[0-9]+:){0,2}(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
 _MOST_CHARACTERS = 30  # of a time: what is longer is not looked at
 _MOST_FPS = 1000
+_LEAST_RATE = 0.001  # frames per second
+_MOST_DIGITS = 18  # of the number of a picture
 
 
 def parse_seconds(text: str) -> float:
@@ -100,6 +104,84 @@ def parse_fps(text: str) -> float | Literal["source"]:
     raise UsageError(
         f"--fps {shown(text)}: expected frames per second above 0 and up to {_MOST_FPS}, or source"
     )
+
+
+def parse_rate(text: str) -> float:
+    """Frames per second, also as a fraction: `25`, `29.97`, `30000/1001`.
+
+    Raises:
+        UsageError: anything else.
+    """
+    match = re.fullmatch(r"([0-9]{1,7}(?:\.[0-9]{1,17})?)(?:/([1-9][0-9]{0,6}))?", text)
+    rate = float(match[1]) / int(match[2] or 1) if match else 0.0
+    if not _LEAST_RATE <= rate <= _MOST_FPS:
+        raise UsageError(
+            f"--frames-fps {shown(text)}: expected frames per second from {_LEAST_RATE} to "
+            f"{_MOST_FPS}, such as 25 or 30000/1001"
+        )
+    return rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Template:
+    """Name of a picture by its number."""
+
+    prefix: str
+    width: int  # digits at least; zeros fill them
+    suffix: str
+
+    def name(self, number: int) -> str:
+        return f"{self.prefix}{number:0{self.width}d}{self.suffix}"
+
+    def __str__(self) -> str:
+        """As `parse_template` takes it."""
+        prefix, suffix = (
+            part.replace("{", "{{").replace("}", "}}") for part in (self.prefix, self.suffix)
+        )
+        field = f":0{self.width}" if self.width > 1 else ""
+        return f"{prefix}{{{field}}}{suffix}"
+
+
+def parse_template(text: str) -> str:
+    """The template of file names that `split_template` takes.
+
+    Raises:
+        UsageError: anything else.
+    """
+    split_template(text)
+    return text
+
+
+def split_template(text: str) -> Template:
+    """`img_{:05}.jpg` is img_00001.jpg and so on; `{}` is a number without zeros before it.
+
+    Raises:
+        UsageError: no field or several, another field, a path, or no suffix of a picture.
+    """
+    wrong = UsageError(
+        f"--frame-template {shown(text)}: expected the name of a picture with one field for its "
+        "number",
+        hint="such as img_{:05}.jpg for img_00001.jpg, or {}.png for 1.png; .jpg, .jpeg, .png or "
+        ".webp",
+    )
+    try:
+        parts = list(Formatter().parse(text))
+    except ValueError:
+        raise wrong from None
+    before, behind = "", ""
+    widths: list[int] = []
+    for literal, name, format, conversion in parts:
+        before, behind = (before + literal, "") if not widths else (before, behind + literal)
+        if name is None:
+            continue
+        field = re.fullmatch(r"(?:0([1-9][0-9]?))?d?", format or "")
+        if name or conversion or field is None or int(field[1] or 1) > _MOST_DIGITS:
+            raise wrong
+        widths.append(int(field[1] or 1))
+    is_path = "/" in text or "\\" in text or "\0" in text
+    if len(widths) != 1 or is_path or not re.fullmatch(r".*\.(?:jpe?g|png|webp)", behind, re.I):
+        raise wrong
+    return Template(prefix=before, width=widths[0], suffix=behind)
 
 
 def parse_topk(text: str) -> tuple[int, ...]:

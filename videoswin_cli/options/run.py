@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from videoswin_cli.options.fields import check_options, option
-from videoswin_cli.options.parsers import parse_fps
+from videoswin_cli.options.parsers import parse_fps, parse_rate, parse_template
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
@@ -100,6 +100,22 @@ class OpenOptions:
     stream: int | None = stream_option()
     allow_truncated: bool = option(False, "Read what is left of files that were cut off.")
     max_pixels: int = max_pixels_option()
+    frame_template: str | None = option(
+        None,
+        "Names of the pictures in frame folders, such as img_{:05}.jpg.",
+        metavar="NAME",
+        parse=parse_template,
+        shown_default="found",
+    )
+    frames_fps: float | None = option(
+        None,
+        "Frames per second of frame folders and arrays, which do not say.",
+        metavar="N",
+        parse=parse_rate,
+        shown_default="that of --fps",
+    )
+    # Settled by the engine: `frames_fps` is that of --fps, which is not the model's own rate.
+    fps_for_both: bool = False
 
     def __post_init__(self) -> None:
         check_options(self)

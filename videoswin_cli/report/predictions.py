@@ -100,8 +100,9 @@ def _csv_rows(prediction: Prediction, shown: Callable[[str], str]) -> list[tuple
 def _describe(prediction: Prediction) -> str:
     if prediction.frames is None:
         return visible(prediction.model)
+    rate = "" if prediction.fps is None else f" {prediction.fps:.4g} fps,"
     return (
-        f"{counted(prediction.frames, 'frame')}, {prediction.fps:.4g} fps, {prediction.decoder}, "
+        f"{counted(prediction.frames, 'frame')},{rate} {prediction.decoder}, "
         f"{visible(prediction.model)}, {prediction.views} views"
     )
 

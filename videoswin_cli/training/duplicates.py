@@ -1,4 +1,7 @@
-"""Files that are one under several names, and files that are equal byte by byte."""
+"""Files that are one under several names, and files that are equal byte by byte.
+
+A frame folder is as its pictures are, one after the other, whatever their names.
+"""
 
 import hashlib
 import os
@@ -6,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from videoswin_cli.data.decoding.frame_names import list_names
 
 _END_BYTES = 1 << 16  # of a file's start and of its end that are compared first
 _THREADS = 8  # they wait for the disk, or for a file server
@@ -52,31 +57,47 @@ def _place(file: str) -> Hashable | None:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _size(file: str) -> int | None:
+def _list_pieces(file: str) -> list[Path]:
+    """The file itself, or the pictures of a frame folder in their order."""
+    path = Path(file)
+    if not path.is_dir():
+        return [path]
+    pictures = [path / name for name in list_names(path)]
+    return sorted(pictures, key=lambda each: (len(each.name), each.name))  # 2 before 10
+
+
+def _size(file: str) -> Hashable | None:
     try:
-        return Path(file).stat().st_size or None
+        pieces = _list_pieces(file)
+        size = sum(piece.stat().st_size for piece in pieces)
     except (OSError, ValueError):
         return None
+    return (len(pieces), size) if size else None
 
 
 def _hash_ends(file: str) -> bytes | None:
+    digest = hashlib.blake2b()
     try:
-        with Path(file).open("rb") as opened:
-            digest = hashlib.blake2b(opened.read(_END_BYTES))
-            end = opened.seek(0, os.SEEK_END)
-            opened.seek(max(end - _END_BYTES, 0))
-            digest.update(opened.read(_END_BYTES))
-            return digest.digest()
+        pieces = _list_pieces(file)
+        for piece in (pieces[0], pieces[-1]):
+            with piece.open("rb") as opened:
+                digest.update(opened.read(_END_BYTES))
+                end = opened.seek(0, os.SEEK_END)
+                opened.seek(max(end - _END_BYTES, 0))
+                digest.update(opened.read(_END_BYTES))
     except OSError:
         return None
+    return digest.digest()
 
 
 def _hash_whole(file: str) -> bytes | None:
     digest = hashlib.blake2b()
     try:
-        with Path(file).open("rb") as opened:
-            while block := opened.read(1 << 20):
-                digest.update(block)
+        for piece in _list_pieces(file):
+            digest.update(piece.stat().st_size.to_bytes(8, "big"))
+            with piece.open("rb") as opened:
+                while block := opened.read(1 << 20):
+                    digest.update(block)
     except OSError:
         return None
     return digest.digest()

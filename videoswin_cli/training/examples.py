@@ -8,7 +8,7 @@ from videoswin_cli.data.check import describe_broken, find_broken_videos
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.visible import counted, name_some
 from videoswin_cli.options.run import OpenOptions
-from videoswin_cli.records import ListedVideo
+from videoswin_cli.records import InputProtocol, ListedVideo
 from videoswin_cli.training.class_tree import read_class_tree
 from videoswin_cli.training.duplicates import find_same
 from videoswin_cli.training.found_clips import (
@@ -95,15 +95,22 @@ def _check_apart(found: Found, notice: Notice) -> None:
 
 
 def leave_out_broken(
-    found: Found, *, opening: OpenOptions, workers: int | None, notice: Notice
+    found: Found,
+    *,
+    protocol: InputProtocol,
+    opening: OpenOptions,
+    workers: int | None,
+    notice: Notice,
 ) -> Found:
-    """Open every clip once, and leave those out that cannot be read.
+    """Open every clip once, and leave those out that cannot be read for a model of a protocol.
 
     Raises:
         UsageError: nothing is left of a class.
     """
     clips = (*found.train, *(found.val or ()))
-    reasons = find_broken_videos([clip.part for clip in clips], opening=opening, workers=workers)
+    reasons = find_broken_videos(
+        [clip.part for clip in clips], opening=opening, protocol=protocol, workers=workers
+    )
     broken = [
         (clip.path, reason)
         for clip, reason in zip(clips, reasons, strict=True)

@@ -65,7 +65,11 @@ def prepare(job: Job, reporter: Reporter) -> TrainingSetup:
     flips = _settle_flips(recipe, found.classes)
     test_views = _settle_test(recipe, spec.protocol)
     found = leave_out_broken(
-        found, opening=job.opening, workers=job.workers, notice=reporter.notice
+        found,
+        protocol=spec.protocol,
+        opening=job.opening,
+        workers=job.workers,
+        notice=reporter.notice,
     )
     found = join_copies(found, reporter.notice)
     examples = split_examples(found, val_share=job.source.val_share, seed=recipe.seed)

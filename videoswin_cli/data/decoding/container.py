@@ -115,7 +115,10 @@ def choose_stream(
 
     kind = container.format.name
     if kind.endswith("_pipe") or kind == "ico":
-        raise VideoError(f"{shown}: a single picture ({kind}), not a video")
+        raise VideoError(
+            f"{shown}: a single picture ({kind}), not a video",
+            hint="A folder of numbered pictures is a video: name the folder.",
+        )
     if kind == "tty":  # FFmpeg films any *.txt as a terminal
         raise VideoError(f"{shown}: a text file, not a video")
     videos = list_streams(container)

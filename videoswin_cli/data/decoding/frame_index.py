@@ -58,6 +58,7 @@ class FrameIndex:
     lossy: bool  # it was read although something is missing
     corrupt: frozenset[int]  # packets that the demuxer marks as damaged
     notes: tuple[str, ...]  # what a user should know about this file
+    fps_stated: bool = True  # False: nothing says the frame rate; that of `clock` is a guess
 
     def start_before(self, number: int) -> int:
         """Position in `starts` of the last start from which frame `number` can be decoded."""

@@ -9,7 +9,7 @@ everything else, and Pillow animated WebP. All give the same numbers to the same
 videos in the process that reads them: a decoder does not survive a fork.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,14 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from videoswin_cli.data.decoding.animated_webp import is_animated_webp, open_animated_webp
+from videoswin_cli.data.decoding.array_file import is_array_file, open_array_file
 from videoswin_cli.data.decoding.container import check_file
 from videoswin_cli.data.decoding.decord_reader import DecordFailedError, DecordReader, load_decord
+from videoswin_cli.data.decoding.frame_folder import is_folder, open_frame_folder
 from videoswin_cli.data.decoding.frame_index import FrameIndex, index_frames
 from videoswin_cli.data.decoding.packets import PacketSource, open_packets
 from videoswin_cli.data.decoding.pyav_reader import PyAvReader
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.io.remote import is_url, local_copy
 from videoswin_cli.io.visible import counted, name_some
+from videoswin_cli.options.parsers import parse_rate, parse_template
 from videoswin_cli.options.run import MAX_PIXELS, DecoderChoice, OpenOptions
 from videoswin_cli.records import DecoderName, VideoInfo
 
@@ -77,6 +80,7 @@ class Video:
             height=self._index.height,
             width=self._index.width,
             constant_rate=not clock.varies,
+            fps_stated=self._index.fps_stated,
         )
 
     @property
@@ -121,9 +125,9 @@ class Video:
         images, missing = self.read_whole_frames(distinct.tolist())
         if missing:
             raise VideoError(
-                f"{self.path}: {describe_missing(missing)}"
-                f" (the file holds {counted(count, 'frame')}, counted from 0): it is damaged",
-                hint="Fetch the file again, or re-encode what is left: "
+                f"{self.path}: {self.describe_damage(missing)}"
+                f" (it holds {counted(count, 'frame')}, counted from 0)",
+                hint="Fetch it again, or re-encode what is left: "
                 "ffmpeg -i FILE -c:v libx264 NEW.mp4",
             )
         return images if np.array_equal(distinct, wanted) else images[places]
@@ -144,6 +148,15 @@ class Video:
             self._reader = self._fallback()
         return self._reader.read_frames(numbers)
 
+    def why_damaged(self, numbers: Iterable[int]) -> str:
+        """Reason why some frames cannot be decoded, as far as the reader knows."""
+        known: Mapping[int, str] = getattr(self._reader, "reasons", {})
+        return next((known[n] for n in numbers if n in known), "the file is damaged")
+
+    def describe_damage(self, numbers: Collection[int]) -> str:
+        """Frames that cannot be decoded, in words, and why."""
+        return describe_damage(numbers, self.why_damaged(numbers))
+
 
 def open_as(ref: str | Path, options: OpenOptions) -> AbstractContextManager["Video"]:
     """`open_video` with the options of a run."""
@@ -159,27 +172,37 @@ def open_video(
     stream: int | None = None,
     allow_truncated: bool = False,
     max_pixels: int = MAX_PIXELS,
+    frame_template: str | None = None,
+    frames_fps: float | None = None,
 ) -> AbstractContextManager[Video]:
     """An opened video.
 
     Args:
-        path: a file, or the address of one.
+        path: a file, a folder of numbered pictures, a `.npy` file, or the address of a file.
         decoder: "auto" takes decord where it is installed and can be relied on, and PyAV as soon
             as decord fails; the other two take that one or fail. Animated WebP is read by Pillow.
         stream: number of the video stream, as `ffprobe` counts all streams of a file; by default
             the one that FFmpeg takes (default flag, then size).
         allow_truncated: read what is there of a file whose end is missing; its notes say so.
         max_pixels: of a picture, width x height; files of larger ones are refused.
+        frame_template: names of the pictures in a frame folder, such as `img_{:05}.jpg`.
+        frames_fps: frames per second of frame folders and arrays; 30 where it is not given.
 
     Raises:
         VideoError: not a video, not one frame can be decoded, not by the decoder named, its end
             is missing, or its pictures are too large.
-        UsageError: decord is named and not installed, there is no such decoder or stream.
+        UsageError: decord is named and not installed, there is no such decoder or stream, or the
+            template or rate is none.
     """
     if decoder not in ("auto", "decord", "pyav"):
         raise UsageError(f"unknown decoder {decoder!r}; choose auto, decord or pyav")
     options = OpenOptions(
-        decoder=decoder, stream=stream, allow_truncated=allow_truncated, max_pixels=max_pixels
+        decoder=decoder,
+        stream=stream,
+        allow_truncated=allow_truncated,
+        max_pixels=max_pixels,
+        frame_template=frame_template and parse_template(frame_template),
+        frames_fps=frames_fps and parse_rate(str(frames_fps)),
     )
     return open_as(path, options)
 
@@ -203,6 +226,16 @@ def _open_file(path: str, options: OpenOptions) -> Iterator[Video]:
         reader = _choose_reader(index, source, decoder)
         fallback = partial(PyAvReader, index, source) if decoder == "auto" else None
         yield Video(index, reader, fallback)
+
+
+@contextmanager
+def _open_frames(folder: str, options: OpenOptions) -> Iterator[Video]:
+    yield Video(*open_frame_folder(folder, options))
+
+
+@contextmanager
+def _open_array(file: str, options: OpenOptions) -> Iterator[Video]:
+    yield Video(*open_array_file(file, options))
 
 
 @contextmanager
@@ -233,14 +266,16 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {  # the first that claims a reference opens it
     "address": Kind(is_url, _open_remote),
+    "frames": Kind(is_folder, _open_frames),
+    "array": Kind(is_array_file, _open_array),
     "file": Kind(lambda ref: True, _open_file),
 }
 
 
-def describe_missing(numbers: Sequence[int]) -> str:
-    """Such as `3 of the wanted frames cannot be decoded (7, 8, 9)`."""
-    named = name_some(list(map(str, numbers)))
-    return f"{len(numbers)} of the wanted frames cannot be decoded ({named})"
+def describe_damage(numbers: Collection[int], why: str) -> str:
+    """Such as `3 of the wanted frames cannot be decoded (7, 8, 9): the file is damaged`."""
+    named = name_some(list(map(str, sorted(numbers))))
+    return f"{len(numbers)} of the wanted frames cannot be decoded ({named}): {why}"
 
 
 def _choose_reader(index: FrameIndex, source: PacketSource, decoder: DecoderChoice) -> FrameReader:

@@ -64,7 +64,7 @@ def write_annotated(
     if opening.decoder == "auto":  # from start to end PyAV reads a file once
         opening = replace(opening, decoder="pyav")
     with open_as(part.path, opening) as video, open_original(video.index, opening) as original:
-        span = find_span(video, part.segment)
+        span = find_span(video, part.segment, part.frames)
         bounds = video.bounds()[span.first : span.first + span.count + 1]
         info = video.info
         canvas = Canvas(width=info.width, height=info.height, start=bounds[0], end=bounds[-1])

@@ -7,7 +7,7 @@ order of preference.
 NAMES = (
     *("path", "videopath", "filepath", "relativepath", "clippath", "filename", "file"),
     *("videofile", "video", "videoname", "vidname", "clipname", "youtubeid", "videoid", "clipid"),
-    *("id", "name", "clip", "imgpath"),
+    *("id", "name", "clip", "imgpath", "framedir"),
 )
 LABELS = (  # beside a name, a bare `label` may be a number of another kind (HACS: 1 or -1)
     *("labelindex", "labelid", "labelidx", "classindex", "classid", "classidx", "actionid"),
@@ -35,6 +35,7 @@ LENGTHS = (  # beside a start without an end: of the part, or of the whole video
     *("duration", "durationsec", "durationseconds", "durations", "length", "lengthsec"),
     *("lengthseconds", "numframes", "nframes", "framecount", "totalframes", "frames", "count"),
 )
+FRAME_COUNTS = ("totalframes", "numframes", "nframes", "framecount")  # of the whole video
 THOUSANDTHS = ("ms", "msec", "msecs", "millis", "millisecond", "milliseconds")
 INDICES = ("", "index", "unnamed0")  # of the rows, as pandas writes them
 

@@ -248,7 +248,10 @@ def _read_csv(path: Path, text: str, lines: Lines) -> Iterator[Entry]:
 
 
 _UNNAMED_COLUMNS: Mapping[ListFormat, str] = {
-    "id-frames-label": "columns not used: the number of frames",
+    "id-frames-label": (
+        "the number before the label is read as the number of frames, to which frame folders are "
+        "held"
+    ),
     "moments": "columns not used: the two numbers after the label",
     "path-start-count-label": (
         "the numbers before the label are read as the first frame, counted from 0, and the "
@@ -290,6 +293,7 @@ def _read_lines(
             name=check_name(parsed.name, where=where),
             label=to_label(label, where=where),
             segment=_count_frames(parsed),
+            frames=parsed.frames,
         )
     if comments:
         notices.append(_describe_comments(len(comments), *comments[0]))

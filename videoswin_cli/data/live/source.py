@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from videoswin_cli.data.decoding.frame_folder import is_folder
 from videoswin_cli.errors import MissingInputError, UsageError
 from videoswin_cli.io.visible import hide_credentials
 
@@ -78,7 +79,8 @@ def parse_source(text: str) -> LiveSource:
     except (OSError, ValueError):  # too long, a NUL character
         is_file = False
     if not is_file:
-        raise MissingInputError(f"no such file: {text}", hint=_EXPECTED)
+        what = "a folder is no stream" if is_folder(text) else "no such file"
+        raise MissingInputError(f"{what}: {text}", hint=_EXPECTED)
     return LiveSource(kind="file", address=text)
 
 

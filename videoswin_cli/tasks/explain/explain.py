@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from videoswin_cli.class_names import fold_name, whole_number
+from videoswin_cli.data.rates import state_rate
 from videoswin_cli.data.transforms import crop_corners, resized_size
 from videoswin_cli.data.view_dataset import FailedVideo, VideoViews
 from videoswin_cli.engine.aggregate import average_views, top_classes
@@ -77,7 +78,7 @@ def explain_video(
         times=views.starts,
         clips=views.times,
         part=video.part,
-        opening=runner.settings.opening,
+        opening=state_rate(runner.settings.opening, views.info),
         notes=tuple(notes),
     )
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from videoswin_cli.data.window_dataset import Begun
-from videoswin_cli.engine.file_stamps import FileStamps
+from videoswin_cli.engine.file_stamps import FileStamps, read_state
 from videoswin_cli.engine.journal import guarded, keep_description
 from videoswin_cli.engine.precision import NO_RECORD, Record
 from videoswin_cli.engine.provenance import Description, describe_settings, read_precision
@@ -27,7 +26,7 @@ from videoswin_cli.tasks.extract.files import (
 )
 from videoswin_cli.tasks.extract.output import Output
 from videoswin_cli.tasks.extract.tables import StoredVideo
-from videoswin_cli.tasks.extract.writer import FeatureWriter, FileState, find_refusal
+from videoswin_cli.tasks.extract.writer import FeatureWriter, find_refusal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +115,7 @@ class FeatureSink:
             stamp = "" if result.video.file is None else stamps[path]
             self._writer.fail(path, result.reason or "", stamp=stamp)
             return
-        self._writer.add(rows, path, _read_state(result.video))
+        self._writer.add(rows, path, read_state(result.video.file))
         if rows.last:
             self._writer.end(path, rows.decoder, stamp=stamps[path])
 
@@ -143,7 +142,11 @@ class FeatureSink:
 
     def begun(self, video: ListedVideo) -> Begun | None:
         """Windows of a video that an earlier run left; None where it left none."""
-        return None if self._writer is None else self._writer.resume(video.path, _read_state(video))
+        return (
+            None
+            if self._writer is None
+            else self._writer.resume(video.path, read_state(video.file))
+        )
 
     def forget(self) -> None:
         """Drop what an earlier run has of a video that it did not end."""
@@ -181,13 +184,3 @@ def describe_features(
         pool=options.pool,
         dtype=options.dtype,
     )
-
-
-def _read_state(video: ListedVideo) -> FileState | None:
-    """By which a file is known to be unchanged; None of a URL."""
-    assert video.file is not None
-    try:
-        found = Path(video.file).stat()
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns

@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoswin_cli.data.window_dataset import Begun
+from videoswin_cli.engine.file_stamps import FileState
 from videoswin_cli.engine.journal import Entry, Journal, write_all
 from videoswin_cli.engine.provenance import Description
 from videoswin_cli.io.atomic import is_refusal, write_error
 from videoswin_cli.tasks.extract.features import Plan, Rows
 from videoswin_cli.tasks.extract.output import Output, remove_empty_folders
 from videoswin_cli.tasks.extract.tables import save_npy
-
-FileState = tuple[int, int]  # size in bytes and time of the last change in ns
 
 
 @dataclass(kw_only=True)

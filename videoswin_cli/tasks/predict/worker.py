@@ -1,6 +1,6 @@
 """Labelled predictions of videos, and of windows that slide over them."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -68,7 +68,7 @@ class PredictWorker:
             views=views,
             decoder=output.info.decoder,
             frames=output.info.frames,
-            fps=output.info.fps,
+            fps=output.info.fps if output.info.fps_stated else None,
             frame_rate=runner.settings.protocol.frame_rate,
             top=top_classes(probabilities, model.labels, k=self.options.topk),
             logits=output.outputs.tolist() if self.options.logits else None,
@@ -78,7 +78,7 @@ class PredictWorker:
 
 def predict_windows(
     runner: Runner, parts: Sequence[VideoPart], *, stride: Stride | None, options: PredictOptions
-) -> Iterator[WindowPrediction]:
+) -> Generator[WindowPrediction, None, None]:
     """One prediction per window, in order; what cannot be read has its `error` set.
 
     Raises:

@@ -24,7 +24,7 @@ def find_file(root: Path, path: str) -> tuple[Path, Segment | None] | None:
 
     A source may come from somebody else, and what it names is shown on the page.
     """
-    name = path if (root / path).is_file() else split_segment(path)[0]
+    name = path if (root / path).exists() else split_segment(path)[0]
     segment = None if name == path else split_segment(path)[1]
     parts = PurePosixPath(name)
     if parts.is_absolute() or ".." in parts.parts or Path(name).is_absolute():

@@ -76,7 +76,7 @@ class Strips:
         if found is None:
             return "its path leads out of --root"
         file, segment = found
-        if not file.is_file():
+        if not file.exists():
             return "no such file under --root"
         try:
             return make_strip(file, segment)

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from videoswin_cli.data.decoding.open import describe_damage
 from videoswin_cli.data.sampling import half_window, window_seconds
-from videoswin_cli.data.view_dataset import Gap, describe_damage
+from videoswin_cli.data.view_dataset import Gap
 from videoswin_cli.engine.runner import Runner
 from videoswin_cli.engine.windows import WindowProbabilities, label_windows
 from videoswin_cli.options.timeline import SMOOTHED_WINDOWS, WINDOWS_SHOWN, SegmentOptions
@@ -33,6 +34,7 @@ class TimelineBuilder:
         self._first: float | None = None  # s, start of the first window
         self._read_to: float | None = None  # s, end of the last window that was read
         self._gap: Gap | None = None  # all windows before the next one that cannot be read
+        self._missing: set[int] = set()  # frames of that
         self.position = 0.0  # s, end of the last window
         self.until = 0.0  # s, end of the last window of the video
 
@@ -92,17 +94,18 @@ class TimelineBuilder:
         if self._gap is None:
             self._gap = replace(gap, start=max(gap.start, self._read_to or gap.start))
         else:
-            missing = (*self._gap.missing, *gap.missing)
-            self._gap = replace(self._gap, end=gap.end, missing=missing)
+            self._gap = replace(self._gap, end=gap.end)
+        self._missing |= set(gap.missing)  # windows overlap
 
     def _end_gap(self, start: float) -> None:
         """The next window, from `start` on, was read, or there is none."""
         if (gap := self._gap) is None:
             return
         end = start if gap.start < start < gap.end else gap.end
-        reason = describe_damage(set(gap.missing))  # windows overlap
+        reason = describe_damage(self._missing, gap.why)
         self._gaps.append(UnreadSpan(start=gap.start, end=end, reason=reason))
         self._gap = None
+        self._missing = set()
 
 
 def choose_stride(runner: Runner, options: SegmentOptions) -> Stride:

@@ -61,4 +61,6 @@ def _find_playable(video: ListedVideo, output: TimelineOutput) -> Path | None:
         drawn = file_below(output.annotate, video.path, ".mp4")
         if drawn is not None and drawn.exists():
             return drawn
-    return None if is_url(video.part.path) else Path(video.part.path)
+    file = Path(video.part.path)
+    is_playable = not is_url(video.part.path) and not file.is_dir()  # a folder of pictures is not
+    return file if is_playable else None

@@ -1,0 +1,178 @@
+"""Videos in memory: arrays, encoded bytes and open files, kept as files for the time of a call.
+
+References stay text that way, and decoding processes open them as they open any video.
+"""
+
+import os
+import shutil
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from tempfile import gettempdir, mkdtemp
+from typing import IO, Any, TypeAlias
+
+import numpy as np
+import torch
+
+from videoswin_cli.data.decoding.array_file import find_problem
+from videoswin_cli.errors import MachineError, UsageError
+from videoswin_cli.records import ListedVideo
+
+Source: TypeAlias = (
+    str | Path | np.ndarray[Any, Any] | torch.Tensor | bytes | bytearray | memoryview | IO[bytes]
+)
+Sources: TypeAlias = Source | Sequence[Source]
+
+_Array = np.ndarray | torch.Tensor
+_Bytes = bytes | bytearray | memoryview
+
+
+class Spool:
+    """References to some videos, of which those in memory are in a temporary folder.
+
+    It is removed by `close`, at the end of a `with` block, or with this object.
+
+    Attributes:
+        texts: the references, in order.
+        names: what results call those in the folder, by reference.
+    """
+
+    def __init__(self, sources: Sources = ()) -> None:
+        """Keep what is in memory; a file is read from where it stands to its end.
+
+        Raises:
+            UsageError: an array that holds no RGB frames, or nothing to read.
+            TypeError: something else than a video.
+            MachineError: the disk is full.
+        """
+        every = _list_sources(sources)
+        for number, source in enumerate(every):
+            _check(source, number)
+        self.names: Mapping[str, str] = {}
+        self._folder: str | None = None
+        if all(isinstance(source, str | Path) for source in every):
+            self.texts = [str(source) for source in every]
+            return
+        self._folder = folder = mkdtemp(prefix="videoswin-")
+        weakref.finalize(self, _remove, folder, os.getpid())
+        taken = {str(source) for source in every if isinstance(source, str | Path)}
+        names: dict[str, str] = {}
+        self.texts = []
+        for number, source in enumerate(every):
+            if isinstance(source, str | Path):
+                self.texts.append(str(source))
+                continue
+            name = _choose_name(_name(source, number), taken)
+            self.texts.append(_keep(source, Path(folder, str(number)), name))
+            names[self.texts[-1]] = name
+        self.names = names
+
+    def rename(self, listed: Iterable[ListedVideo]) -> tuple[ListedVideo, ...]:
+        """Videos that were found by `texts`, called as their sources are."""
+        return tuple(map(self._rename, listed))
+
+    def _rename(self, video: ListedVideo) -> ListedVideo:
+        file = video.file or ""
+        if file not in self.names:
+            return video
+        return replace(video, path=self.names[file] + video.path.removeprefix(file))
+
+    def close(self) -> None:
+        """Remove the folder; the references are of no use then."""
+        if self._folder is not None:
+            _remove(self._folder, os.getpid())
+
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _remove(folder: str, owner: int) -> None:
+    if os.getpid() == owner:  # a decoding process may be a fork with a copy of the object
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _list_sources(sources: Any) -> list[Any]:
+    if isinstance(sources, str | Path | _Array | _Bytes) or hasattr(sources, "read"):
+        return [sources]
+    if not isinstance(sources, Iterable):
+        raise TypeError(f"{_EXPECTED}, found {type(sources).__name__}")
+    return list(sources)
+
+
+_EXPECTED = "expected paths or URLs, arrays, bytes or open files"
+
+
+def _check(source: Any, number: int) -> None:
+    if isinstance(source, _Array):
+        if (problem := find_problem(source)) is not None:
+            raise UsageError(f"array {number}: {problem}", hint=_advise(source.shape))
+    elif isinstance(source, _Bytes):
+        if not len(source):
+            raise UsageError(f"bytes {number}: empty", hint="give the content of a video file")
+    elif hasattr(source, "read"):
+        if not isinstance(source.read(0), bytes):
+            raise UsageError(
+                f"{_name(source, number)}: a file that is open as text", hint='open it with "rb"'
+            )
+    elif not isinstance(source, str | Path):
+        raise TypeError(f"{_EXPECTED}, found {type(source).__name__}")
+
+
+def _advise(shape: Sequence[int]) -> str:
+    if len(shape) == 4 and shape[1] == 3:
+        return "put the colors last: frames.permute(0, 2, 3, 1), or transpose in NumPy"
+    if len(shape) == 3 and shape[-1] == 3:
+        return "one frame is no video: stack the frames of each"
+    if len(shape) == 5:
+        return "of several videos give a list of arrays"
+    return "frames are RGB from 0 to 255, not normalized"
+
+
+def _name(source: Any, number: int) -> str:
+    if isinstance(source, _Array):
+        return f"array {number}"
+    if isinstance(source, _Bytes):
+        return f"bytes {number}"
+    name = getattr(source, "name", None)
+    return name if isinstance(name, str) and name else f"file {number}"
+
+
+def _choose_name(name: str, taken: set[str]) -> str:
+    """The name, or with a number behind it where another video has it: results go by names."""
+    free = next(
+        each for n in count(1) if (each := name if n == 1 else f"{name} ({n})") not in taken
+    )
+    taken.add(free)
+    return free
+
+
+def _keep(source: Any, path: Path, name: str) -> str:
+    """Write a source, and give the file."""
+    if isinstance(source, torch.Tensor):
+        source = source.detach().cpu().numpy()
+    try:
+        if isinstance(source, np.ndarray):
+            path = path.with_suffix(".npy")
+            np.save(path, source)
+        else:
+            with path.open("wb") as file:
+                if isinstance(source, _Bytes):
+                    file.write(source)
+                else:
+                    shutil.copyfileobj(source, file, 1 << 20)
+        size = path.stat().st_size
+    except OSError as error:
+        raise MachineError(
+            f"{name} cannot be kept in {gettempdir()}: {error.strerror or error}",
+            hint="free some space there, or set TMPDIR to another disk",
+        ) from error
+    if not size:
+        raise UsageError(
+            f"{name}: empty, or read to its end", hint="file.seek(0) goes to its start"
+        )
+    return str(path)
