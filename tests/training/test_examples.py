@@ -8,6 +8,7 @@ from make_video import write_video
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.options.run import OpenOptions
+from videoswin_cli.training.clip_source import Source
 from videoswin_cli.training.examples import (
     Examples,
     describe_examples,
@@ -15,7 +16,6 @@ from videoswin_cli.training.examples import (
     leave_out_broken,
     split_examples,
 )
-from videoswin_cli.training.found_clips import Source
 
 
 def touch(folder: Path, *names: str) -> Path:

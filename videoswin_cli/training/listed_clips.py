@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from videoswin_cli.class_names import fold_name, sort_names
+from videoswin_cli.data.found_clips import Found, Notice
 from videoswin_cli.data.lists import VideoList, number_labels, question_labels, read_list
 from videoswin_cli.data.lists.splits import choose_split, describe_splits
 from videoswin_cli.data.locating import locate, name_missing
@@ -12,7 +13,7 @@ from videoswin_cli.errors import UsageError
 from videoswin_cli.io.visible import name_some
 from videoswin_cli.model.label_files import list_labels
 from videoswin_cli.records import ListedVideo
-from videoswin_cli.training.found_clips import Found, Notice, Source, check_several
+from videoswin_cli.training.clip_source import Source, check_several
 
 
 def read_listed_clips(source: Source, notice: Notice) -> Found:
