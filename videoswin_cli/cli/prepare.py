@@ -2,14 +2,26 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from videoswin_cli.cli.console import ProgressBar, notice, result
+from videoswin_cli.cli.options import Inputs
+from videoswin_cli.cli.stdin import stdin_paths
 from videoswin_cli.errors import VideoError
-from videoswin_cli.options.prepare import ListOptions, SplitOptions
+from videoswin_cli.options.prepare import (
+    FramesOptions,
+    ListOptions,
+    ResizeOptions,
+    SplitOptions,
+)
+from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.options.source import SourceOptions
+
+if TYPE_CHECKING:
+    from videoswin_cli.tasks.prepare.folder import Made
+    from videoswin_cli.tasks.prepare.sources import Sources
 
 Folder = Annotated[
     Path | None, typer.Argument(metavar="[FOLDER]", help="Folder with one folder per class.")
@@ -66,6 +78,69 @@ def split(
     _exit_on(done.missing)
 
 
+def resize(
+    inputs: Inputs = None,
+    source: SourceOptions = SourceOptions(),
+    options: ResizeOptions = ResizeOptions(),
+    opening: OpenOptions = OpenOptions(),
+) -> None:
+    """Write smaller copies of videos: H.264, all frames at their times, no sound.
+
+    videoswin prepare resize data/ --out data256/ --short-side 256
+
+    Run the same command again to resume. Videos that cannot be read to their end are listed in
+    DIR/failed.jsonl; the exit code is then 3.
+    """
+    from videoswin_cli.tasks.prepare.copies import resize_videos
+
+    sources = _find(inputs, source)
+    with ProgressBar() as bar:
+        made = resize_videos(sources, options, opening, bar)
+    _end(made, options.out)
+
+
+def frames(
+    inputs: Inputs = None,
+    source: SourceOptions = SourceOptions(),
+    options: FramesOptions = FramesOptions(),
+    opening: OpenOptions = OpenOptions(),
+) -> None:
+    """Write the frames of videos as numbered pictures, a folder for each video.
+
+    videoswin prepare frames data/ --out frames/ --short-side 256
+
+    Run the same command again to resume. Where the classes are known, DIR/list.txt is a list of
+    the folders. Videos that cannot be read to their end are listed in DIR/failed.jsonl; the exit
+    code is then 3.
+    """
+    from videoswin_cli.tasks.prepare.copies import describe_rates, write_frames
+
+    sources = _find(inputs, source)
+    with ProgressBar() as bar:
+        made = write_frames(sources, source, options, opening, bar)
+    if any(each.error is None for each in made):
+        notice(describe_rates(made))
+    _end(made, options.out)
+
+
+def _find(inputs: list[str] | None, source: SourceOptions) -> "Sources":
+    from videoswin_cli.tasks.prepare.sources import find_sources
+
+    found = find_sources(inputs or [], source, stdin=stdin_paths())
+    for text in found.notices:
+        notice(text)
+    return found
+
+
+def _end(made: "list[Made]", out: Path) -> None:
+    failed = sum(each.error is not None for each in made)
+    notice(f"{len(made) - failed} of {len(made)} videos are in {out}")
+    if failed:
+        notice(f"{failed} videos failed: see {out / 'failed.jsonl'}")
+    result(out)
+    _exit_on(failed)
+
+
 def _exit_on(failed: int) -> None:
     if failed:
         raise typer.Exit(VideoError.exit_code)
@@ -74,4 +149,6 @@ def _exit_on(failed: int) -> None:
 prepare: dict[str, Callable[..., None]] = {
     "list": write_list,
     "split": split,
+    "resize": resize,
+    "frames": frames,
 }
