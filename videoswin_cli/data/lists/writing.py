@@ -15,9 +15,10 @@ from videoswin_cli.io.text_files import shorten
 from videoswin_cli.options.prepare import ListForm
 from videoswin_cli.records import Segment
 
-_LINE_SPECIAL = re.compile(r"""[\s"',;#]""")  # characters that make a line's name need quotes
-_CELL_SPECIAL = re.compile(r"""[",\r\n;|\t]|^[\s#'"]|\s$""")
+# Texts in quotes: those that need them as a rule; all; none, which several labels may follow.
+_QUOTINGS = (re.compile(r"""[\s"',;#]"""), re.compile(""), re.compile("(?!)"))
 
+Quoting = re.Pattern[str]
 Read = tuple[str, Segment | None, int]  # name, part and class of a row
 
 
@@ -53,35 +54,39 @@ def new_list(path: Path, rows: Sequence[NewRow], labels: Labels, form: ListForm)
     """
     if HMDB51_FILE.fullmatch(path.name):
         raise UsageError(f"{path}: lists of this name are read as HMDB51's", hint="rename it")
-    for row in rows:
-        _check_name(row.name)
-    text = _FORMS[form](rows, labels)
+    for text in (*(row.name for row in rows), *(labels.names or ())):
+        _check_text(text)
     with atomic_write(path) as draft:
-        draft.write_text(text, encoding="utf-8", newline="\n")
-        _check(draft, path, rows, labels, form)
+        for number, quoting in enumerate(_QUOTINGS, start=1):
+            text = _FORMS[form](rows, labels, quoting)
+            draft.write_text(text, encoding="utf-8", newline="\n")
+            if (fault := _find_fault(draft, path, rows, labels, form)) is None:
+                break
+            if number == len(_QUOTINGS):
+                raise fault
         yield
 
 
-def _check_name(name: str) -> None:
+def _check_text(text: str) -> None:
     try:
-        name.encode()
+        text.encode()
     except UnicodeEncodeError as error:
         raise DatasetError(
-            f"no list can hold the name {shorten(name)}: it is not UTF-8", hint="rename the file"
+            f"no list can hold the name {shorten(text)}: it is not UTF-8", hint="rename it"
         ) from error
 
 
 # --- forms ----------------------------------------------------------------------------------------
 
 
-def _to_path_label(rows: Sequence[NewRow], labels: Labels) -> str:
+def _to_path_label(rows: Sequence[NewRow], labels: Labels, quoting: Quoting) -> str:
     return "".join(
-        f"{_quote_line(row.name)} {' '.join(str(labels.numbers[n]) for n in row.labels)}\n"
+        f"{_quote(row.name, quoting)} {' '.join(str(labels.numbers[n]) for n in row.labels)}\n"
         for row in _without_parts(rows, "path-label")
     )
 
 
-def _to_frames(rows: Sequence[NewRow], labels: Labels) -> str:
+def _to_frames(rows: Sequence[NewRow], labels: Labels, quoting: Quoting) -> str:
     lines = []
     for row in _without_parts(rows, "frames"):
         if row.frames is None or len(row.labels) > 1:
@@ -89,11 +94,11 @@ def _to_frames(rows: Sequence[NewRow], labels: Labels) -> str:
                 f"{row.name}: the form frames is of frame folders with one class each",
                 hint="--form path-label or csv",
             )
-        lines.append(f"{_quote_line(row.name)} {row.frames} {labels.numbers[row.labels[0]]}\n")
+        lines.append(f"{_quote(row.name, quoting)} {row.frames} {labels.numbers[row.labels[0]]}\n")
     return "".join(lines)
 
 
-def _to_csv(rows: Sequence[NewRow], labels: Labels) -> str:
+def _to_csv(rows: Sequence[NewRow], labels: Labels, quoting: Quoting) -> str:
     parts = [row.segment for row in rows if row.segment is not None]
     columns = _time_columns(parts)
     lines = [["path", "label", *columns]]
@@ -102,10 +107,10 @@ def _to_csv(rows: Sequence[NewRow], labels: Labels) -> str:
         if columns:
             cells += ["", ""] if row.segment is None else map(_number, _times(row.segment))
         lines.append(cells)
-    return "".join(",".join(map(_quote_cell, cells)) + "\n" for cells in lines)
+    return "".join(",".join(_quote(cell, quoting) for cell in cells) + "\n" for cells in lines)
 
 
-def _to_json(rows: Sequence[NewRow], labels: Labels) -> str:
+def _to_json(rows: Sequence[NewRow], labels: Labels, quoting: Quoting) -> str:
     """As ActivityNet: annotations by the path of the video."""
     database: dict[str, dict[str, list[object]]] = {}
     for row in rows:
@@ -119,7 +124,7 @@ def _to_json(rows: Sequence[NewRow], labels: Labels) -> str:
     return to_json({"database": database}, indent=1) + "\n"
 
 
-_FORMS: Mapping[ListForm, Callable[[Sequence[NewRow], Labels], str]] = {
+_FORMS: Mapping[ListForm, Callable[[Sequence[NewRow], Labels, Quoting], str]] = {
     "path-label": _to_path_label,
     "csv": _to_csv,
     "json": _to_json,
@@ -159,19 +164,17 @@ def _number(time: float | None) -> str:
     return "" if time is None else repr(time)
 
 
-def _quote_line(name: str) -> str:
-    return f'"{name.replace(chr(34), chr(34) * 2)}"' if _LINE_SPECIAL.search(name) else name
-
-
-def _quote_cell(text: str) -> str:
-    return f'"{text.replace(chr(34), chr(34) * 2)}"' if _CELL_SPECIAL.search(text) else text
+def _quote(text: str, quoting: Quoting) -> str:
+    return f'"{text.replace(chr(34), chr(34) * 2)}"' if quoting.search(text) else text
 
 
 # --- check ----------------------------------------------------------------------------------------
 
 
-def _check(draft: Path, path: Path, rows: Sequence[NewRow], labels: Labels, form: ListForm) -> None:
-    """Raises DatasetError where the reader of lists does not give the very rows."""
+def _find_fault(
+    draft: Path, path: Path, rows: Sequence[NewRow], labels: Labels, form: ListForm
+) -> DatasetError | None:
+    """Error of a list that its reader takes for other rows."""
     wanted = [(row.name, row.segment, number) for row in _in_order(rows, form)
               for number in row.labels]  # fmt: skip
     try:
@@ -182,10 +185,10 @@ def _check(draft: Path, path: Path, rows: Sequence[NewRow], labels: Labels, form
     else:
         reason = ""
     if found == wanted:
-        return
+        return None
     pairs = zip(wanted, [*found, *[None] * len(wanted)], strict=False)
     first = next((one[0] for one, other in pairs if one != other), rows[-1].name)
-    raise DatasetError(
+    return DatasetError(
         f"the form {form} cannot hold {shorten(first)}: it would be read as another row{reason}",
         hint="rename it (line ends, or blanks at its start or end?), or choose another --form",
     )

@@ -81,7 +81,7 @@ def write_frames(
     labelled = _find_labels(sources, source, reporter)
     made = make_all(sources.videos, plan, reporter)
     if labelled is not None:
-        _write_list(options.out, labelled, made)
+        _write_list(options.out, labelled, made, reporter)
     return made
 
 
@@ -112,13 +112,17 @@ def _find_labels(sources: Sources, source: SourceOptions, reporter: Reporter) ->
         return None
 
 
-def _write_list(out: Path, labelled: Labelled, made: Sequence[Made]) -> None:
+def _write_list(out: Path, labelled: Labelled, made: Sequence[Made], reporter: Reporter) -> None:
     done = {each.path: each for each in made if each.error is None}
     rows = [
         NewRow(name=done[video.path].output, labels=video.labels, frames=done[video.path].frames)
         for video in labelled.videos
         if video.path in done
     ]
+    if len(rows) < len(done):
+        reporter.notice(
+            f"{len(done) - len(rows)} folders have no class and are not in {out / LIST}"
+        )
     if not rows:
         return
     with ExitStack() as stack:

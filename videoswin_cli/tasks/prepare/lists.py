@@ -161,9 +161,8 @@ def _split(found: Labelled, options: SplitOptions, reporter: Reporter) -> dict[s
                 reporter.notice(text)
     if not any(parts.values()):
         raise UsageError(
-            "nothing can be set aside: no class has videos of more than one "
-            + ("recording" if clips.groups else "file"),
-            hint="--group none splits recordings" if clips.groups else "add videos",
+            "nothing can be set aside: no class has videos of more than one recording or file",
+            hint="add videos; --group none splits recordings",
         )
     return {"train": clips.train, **parts}
 
