@@ -277,6 +277,10 @@ def test_folders_that_are_not_ours_are_left(odd: Path, tmp_path: Path) -> None:
     assert files(tmp_path / "mine") == ["thesis.tex"]
     with pytest.raises(UsageError, match="in the folder of the videos"):
         resize(odd, odd / "small")
+    (tmp_path / "list.txt").write_text("a/same.avi 0\n")
+    listed = find_sources([], SourceOptions(list_file=tmp_path / "list.txt", root=odd))
+    with pytest.raises(UsageError, match="has videos of this run"):
+        resize_videos(listed, ResizeOptions(out=odd), OpenOptions(), Notices())
     with pytest.raises(UsageError, match="even number"):
         ResizeOptions(out=tmp_path, short_side=255)
 
@@ -393,7 +397,7 @@ def test_a_folder_of_frames_is_whole_or_not_there(
     plain: Callable[..., None] = pictures._save
 
     def stop(image: Any, file: Path, form: Any) -> None:
-        if file.name == "img_00002.png" and file.parent.name.startswith("2."):
+        if file.name == "img_00002.png" and file.parent.name.startswith(".2."):
             raise KeyboardInterrupt
         plain(image, file, form)
 
@@ -402,13 +406,14 @@ def test_a_folder_of_frames_is_whole_or_not_there(
         with pytest.raises(KeyboardInterrupt):
             to_frames(data, out, format="png")
     assert files(out) == [f"1/img_0000{n}.png" for n in (1, 2, 3)]
-    (out / "2.99.part").mkdir()  # of a killed process
-    (out / "2.99.part" / "img_00001.png").write_text("half")
+    (out / ".2.99.pictures.part").mkdir()  # of a killed process
+    (out / ".2.99.pictures.part" / "img_00001.png").write_text("half")
     (out / "2").mkdir()  # a killed process had moved it to its place, and written no line
     (out / "2" / "img_00009.png").write_text("old")
     said = Notices()
     to_frames(data, out, said, format="png")
     assert files(out) == [f"{v}/img_0000{n}.png" for v in (1, 2) for n in (1, 2, 3)]
+    assert sorted(path.name for path in out.iterdir()) == [".prepare", "1", "2"]
     assert "1 of 2 videos were done before: kept" in said.texts
     with pytest.raises(ResumeError, match="format was 'png', now 'jpg'"):
         to_frames(data, out)

@@ -84,7 +84,7 @@ def resize(
     options: ResizeOptions = ResizeOptions(),
     opening: OpenOptions = OpenOptions(),
 ) -> None:
-    """Write smaller copies of videos: H.264, all frames at their times, no sound.
+    """Write smaller H.264 copies: every frame at its time, no sound.
 
     videoswin prepare resize data/ --out data256/ --short-side 256
 
@@ -105,7 +105,7 @@ def frames(
     options: FramesOptions = FramesOptions(),
     opening: OpenOptions = OpenOptions(),
 ) -> None:
-    """Write the frames of videos as numbered pictures, a folder for each video.
+    """Write frames as numbered pictures, a folder for each video.
 
     videoswin prepare frames data/ --out frames/ --short-side 256
 

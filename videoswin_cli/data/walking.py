@@ -24,6 +24,7 @@ _SYSTEM_NAMES = {
         "lost+found",
     )
 }
+JOURNAL_FOLDER = ".prepare"  # which `videoswin prepare` leaves in its folders; not worth a word
 _NAMED_HIDDEN = frozenset({".ipynb_checkpoints", ".DS_Store"})
 
 
@@ -92,6 +93,8 @@ def walk(folder: Path, wanted: Callable[[Path], bool]) -> Walk:
             continue
         for entry in entries:
             path = (*parts, entry.name)
+            if entry.name == JOURNAL_FOLDER:
+                continue
             if (kind := system_name_kind(entry.name)) is not None:
                 names[kind] += 1
             elif _is_folder(entry):

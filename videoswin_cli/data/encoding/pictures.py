@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+DRAFTS = ".*.pictures.part"  # folders that are not whole; hidden, or they would be read as others
 _PICTURE = re.compile(r"img_\d{5,}\.(?:jpg|png|webp)")
 
 
@@ -65,7 +66,7 @@ def write_pictures(
             numbers = [span.first + number for number in kept]
         elif not info.constant_rate:
             notes.append("its frame rate is not constant: --fps N keeps its speed")
-        draft = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+        draft = folder.with_name(f".{folder.name}.{os.getpid()}.pictures.part")
         try:
             draft.mkdir()
             place = 0

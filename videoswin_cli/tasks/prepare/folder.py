@@ -1,20 +1,29 @@
 """A folder with an output for each video of a run, made in worker processes, resumed by a journal.
 
-The journal stays in the folder as `.prepare`: it says with which settings the outputs were made, of
-which files, and which names they got.
+The journal stays in the folder, in `.prepare`: it says with which settings the outputs were made,
+of which files, and which names they got.
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from videoswin_cli.data.encoding.pictures import DRAFTS
 from videoswin_cli.data.encoding.resized import CopyFacts
 from videoswin_cli.data.failures import name_reason
+from videoswin_cli.data.walking import JOURNAL_FOLDER
 from videoswin_cli.data.workers import count_workers, load_in_workers
 from videoswin_cli.engine.file_stamps import FileStamps
-from videoswin_cli.engine.journal import Journal, discard, guarded, is_worked_on, kept_description
+from videoswin_cli.engine.journal import (
+    Journal,
+    discard,
+    guarded,
+    is_worked_on,
+    kept_description,
+    read_journals,
+)
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.engine.provenance import Description, check_equal
 from videoswin_cli.errors import OutputExistsError, UsageError, VideoError, VideoSwinError
@@ -23,7 +32,6 @@ from videoswin_cli.records import ListedVideo, VideoPart
 from videoswin_cli.tasks.prepare.names import name_outputs
 
 FAILED = "failed.jsonl"
-_JOURNAL = ".prepare"
 _NOTED = 5  # videos whose notes are printed
 
 Make = Callable[[VideoPart, Path], CopyFacts]
@@ -76,12 +84,15 @@ def make_all(videos: Sequence[ListedVideo], plan: Plan, reporter: Reporter) -> l
         if made:
             reporter.notice(f"{len(made)} of {len(videos)} videos were done before: kept")
         todo = [video for video in videos if video.path not in made]
-        _make_folders(plan.out, [outputs[v.path] for v in todo if v.path in outputs])
+        folders = {(plan.out / outputs[video.path]).parent for video in todo
+                   if video.path in outputs}  # fmt: skip
+        _tidy(folders)
         reporter.start(len(videos), unit="video", done=len(made))
         for each in _make(todo, outputs, plan, reporter):
             journal.append(asdict(each) | {"file_stamp": stamps[each.path]})
             made[each.path] = each
             reporter.advance(failed=each.error is not None)
+        _tidy(folders)  # a worker that died has left its draft
         done = [made[video.path] for video in videos]
         _write_failed(plan.out / FAILED, done)
     _describe(done, reporter)
@@ -99,7 +110,7 @@ def _to_made(entry: Mapping[str, object]) -> Made:
 @contextmanager
 def _open_journal(plan: Plan) -> Iterator[Journal]:
     """The journal of the folder, which is made; what an earlier run left goes where it is to."""
-    out, folder = plan.out, plan.out / _JOURNAL
+    out, folder = plan.out, plan.out / JOURNAL_FOLDER / "journal"
     try:
         there = kept_description(folder)
         if there is None and out.exists() and any(out.iterdir()):
@@ -107,7 +118,7 @@ def _open_journal(plan: Plan) -> Iterator[Journal]:
                 f"{out} is not empty, and was not written by `videoswin prepare`",
                 hint="choose another folder",
             )
-        out.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(out, error) from error
     with guarded(folder):
@@ -122,8 +133,6 @@ def _open_journal(plan: Plan) -> Iterator[Journal]:
 
 
 def _remove_outputs(out: Path, folder: Path) -> None:
-    from videoswin_cli.engine.journal import read_journals
-
     if is_worked_on(folder):
         raise UsageError(f"another process is writing {out}", hint="wait for it, or end it")
     try:
@@ -179,14 +188,13 @@ def _make(
         yield from items
 
 
-def _make_folders(out: Path, outputs: Sequence[str]) -> None:
-    """Folders of the outputs, without what killed processes left in them."""
-    for folder in dict.fromkeys((out / output).parent for output in outputs):
+def _tidy(folders: Collection[Path]) -> None:
+    """Make the folders of outputs, and remove what processes that are gone left half done."""
+    for folder in folders:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for draft in folder.glob("*.part"):
-                if draft.is_dir() and draft.name.removesuffix(".part").rpartition(".")[2].isdigit():
-                    shutil.rmtree(draft)
+            for draft in folder.glob(DRAFTS):
+                shutil.rmtree(draft)
             remove_drafts(folder)
         except OSError as error:
             raise write_error(folder, error) from error

@@ -1,5 +1,6 @@
 """Videos that are copied: each with its path below the folder or the root that was named."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,6 +47,14 @@ def check_outside(out: Path, sources: Sources) -> None:
             f"--out {out} is in the folder of the videos, {sources.folder}",
             hint="choose one outside: the next run would take the copies for videos",
         )
+
+    inside = f"{place}{os.sep}"
+    for video in sources.videos:
+        if os.path.abspath(video.file or "").startswith(inside):  # noqa: PTH100 - many of them
+            raise UsageError(
+                f"--out {out} has videos of this run, such as {video.path}",
+                hint="choose another folder",
+            )
 
 
 def _below(path: str, folder: Path) -> str:
