@@ -65,7 +65,7 @@ def test_copies_and_frames(run: Run, tree: Path, tmp_path: Path) -> None:
     done = run("prepare", "frames", "small", "--out", "frames", "-j", "0", "--format", "png")
     assert (done.exit_code, done.stdout) == (0, "frames\n")
     assert "read with --frames-fps 25" in done.stderr
-    assert "left out" not in done.stderr, "the journal of a folder is not worth a word"
+    assert "hidden" not in done.stderr, "the journal of a folder is not worth a word"
     lines = (tmp_path / "frames" / "list.txt").read_text().splitlines()
     assert lines == ['"run/x run" 3 0', '"run/y run" 3 0', '"sit/x sit" 3 1', '"sit/y sit" 3 1']
     done = run("prepare", "frames", "small", "--out", "frames", "-j", "0", "--quality", "80")
