@@ -1,9 +1,8 @@
 """Frames of a segment of a video."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING
 
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.records import Segment
@@ -11,10 +10,6 @@ from videoswin_cli.records import Segment
 if TYPE_CHECKING:
     from videoswin_cli.data.decoding.open import Video
 
-Numbers = TypeVar("Numbers", bound=Sequence[int])
-
-_BYTES_AT_ONCE = 48 << 20  # of decoded frames
-_MOST_AT_ONCE = 16  # frames
 _SLACK_SECONDS = 0.5  # by which a segment may end behind its video without a word
 
 
@@ -29,18 +24,6 @@ class Span:
     @property
     def numbers(self) -> range:
         return range(self.first, self.first + self.count)
-
-
-def batches(numbers: Numbers, *, pixels: int) -> Iterator[Numbers]:
-    """Frames that are decoded at once, some 50 MB of them.
-
-    Args:
-        numbers: of all frames to read.
-        pixels: of a frame, width x height.
-    """
-    step = min(max(_BYTES_AT_ONCE // (pixels * 3), 1), _MOST_AT_ONCE)
-    for begin in range(0, len(numbers), step):
-        yield cast("Numbers", numbers[begin : begin + step])
 
 
 def make_segment(start_seconds: float | None, end_seconds: float | None) -> Segment | None:

@@ -85,7 +85,7 @@ def walk(folder: Path, wanted: Callable[[Path], bool]) -> Walk:
                 continue
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(place) as opened:
-                entries = list(opened)
+                entries = [entry for entry in opened if entry.name != JOURNAL_FOLDER]
         except OSError as error:  # no permission, a path too long
             if not parts:
                 raise UsageError(f"cannot read the folder {folder}: {error.strerror}") from error
@@ -93,8 +93,6 @@ def walk(folder: Path, wanted: Callable[[Path], bool]) -> Walk:
             continue
         for entry in entries:
             path = (*parts, entry.name)
-            if entry.name == JOURNAL_FOLDER:
-                continue
             if (kind := system_name_kind(entry.name)) is not None:
                 names[kind] += 1
             elif _is_folder(entry):

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from videoswin_cli.data.batches import batches
 from videoswin_cli.data.decoding.open import Video, open_as
 from videoswin_cli.data.decoding.original import open_original
 from videoswin_cli.data.encoding.mp4 import open_mp4
-from videoswin_cli.data.segments import batches, find_span
+from videoswin_cli.data.segments import find_span
 from videoswin_cli.io.atomic import atomic_write
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import VideoPart

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videoswin_cli.data.batches import batches
 from videoswin_cli.data.decoding.open import open_as
 from videoswin_cli.data.encoding.resized import CopyFacts, from_start_to_end
 from videoswin_cli.data.sampling import resample
-from videoswin_cli.data.segments import batches, find_span
+from videoswin_cli.data.segments import find_span
 from videoswin_cli.errors import OutputExistsError, VideoSwinError
 from videoswin_cli.io.atomic import write_error
 from videoswin_cli.options.prepare import PictureFormat

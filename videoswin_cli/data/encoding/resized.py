@@ -3,10 +3,11 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from videoswin_cli.data.batches import batches
 from videoswin_cli.data.decoding.open import Video, open_as
 from videoswin_cli.data.decoding.original import open_original
 from videoswin_cli.data.encoding.mp4 import Coding, open_mp4
-from videoswin_cli.data.segments import batches, find_span
+from videoswin_cli.data.segments import find_span
 from videoswin_cli.errors import VideoError
 from videoswin_cli.io.atomic import atomic_write
 from videoswin_cli.options.run import OpenOptions

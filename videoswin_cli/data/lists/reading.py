@@ -291,10 +291,10 @@ def _read_lines(
             marked.append((number, line))
         yield ListRow(
             line=number,
+            split=split,
             name=check_name(parsed.name, where=where),
             label=to_label(label, where=where),
             segment=_count_frames(parsed),
-            split=split,
         )
     if comments:
         notices.append(_describe_comments(len(comments), *comments[0]))
