@@ -95,8 +95,9 @@ def describe_rates(made: Sequence[Made]) -> str:
 
 
 def _describe_opening(opening: OpenOptions) -> dict[str, object]:
-    """Options of opening that outputs depend on."""
-    return {"stream": opening.stream, "allow_truncated": opening.allow_truncated}
+    """Options of opening that outputs depend on; all decoders give the same pixels."""
+    found = asdict(opening)
+    return {key: value for key, value in found.items() if key not in ("decoder", "max_pixels")}
 
 
 def _find_labels(sources: Sources, source: SourceOptions, reporter: Reporter) -> Labelled | None:
