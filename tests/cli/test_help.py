@@ -11,6 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from videoswin_cli.cli.app import _COMMANDS, app
+from videoswin_cli.cli.prepare import prepare
 
 pytestmark = pytest.mark.skipif(
     not typer.__version__.startswith("0.28."),
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.skipif(
 GOLDEN = Path(__file__).parents[1] / "help"
 WRITE = os.environ.get("VIDEOSWIN_WRITE_GOLDEN") == "1"
 WIDTH = "100"  # columns
+COMMANDS = ["videoswin", *_COMMANDS, *(f"prepare-{name}" for name in prepare)]
 
 
 def help_text(*command: str) -> str:
@@ -29,9 +31,11 @@ def help_text(*command: str) -> str:
     return result.output
 
 
-@pytest.mark.parametrize("command", ["videoswin", *_COMMANDS])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_is_the_golden_text(command: str) -> None:
-    text = help_text(*(() if command == "videoswin" else (command,)))
+    group, _, name = command.partition("-")
+    words = [group, name] if group == "prepare" and name else [command]
+    text = help_text(*(() if command == "videoswin" else words))
     golden = GOLDEN / f"{command}.txt"
     if WRITE:
         golden.write_text(text, encoding="utf-8", newline="\n")
@@ -39,4 +43,4 @@ def test_help_is_the_golden_text(command: str) -> None:
 
 
 def test_there_is_no_golden_text_of_a_command_that_is_gone() -> None:
-    assert {path.stem for path in GOLDEN.iterdir()} == {"videoswin", *_COMMANDS}
+    assert {path.stem for path in GOLDEN.iterdir()} == set(COMMANDS)

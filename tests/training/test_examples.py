@@ -9,6 +9,7 @@ from tiny import PROTOCOL
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.options.run import OpenOptions
+from videoswin_cli.training.clip_source import Source
 from videoswin_cli.training.examples import (
     Examples,
     describe_examples,
@@ -16,7 +17,6 @@ from videoswin_cli.training.examples import (
     leave_out_broken,
     split_examples,
 )
-from videoswin_cli.training.found_clips import Source
 
 
 def touch(folder: Path, *names: str) -> Path:

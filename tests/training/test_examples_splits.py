@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from videoswin_cli.data.found_clips import Found
 from videoswin_cli.errors import UsageError
+from videoswin_cli.training.clip_source import Source
 from videoswin_cli.training.examples import find_clips
-from videoswin_cli.training.found_clips import Found, Source
 
 ROWS = ("a,run,train", "b,walk,Training", "c,run,val", "d,walk,validation", "e,run,test")
 

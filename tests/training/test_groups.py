@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from videoswin_cli.data.found_clips import Found
+from videoswin_cli.data.groups import group_clips, join_copies
+from videoswin_cli.data.splitting import split_clips
 from videoswin_cli.errors import UsageError
 from videoswin_cli.records import ListedVideo, Segment
+from videoswin_cli.training.clip_source import Source
 from videoswin_cli.training.examples import Examples, describe_examples, find_clips, split_examples
-from videoswin_cli.training.found_clips import Found, Source
-from videoswin_cli.training.groups import group_clips, join_copies
-from videoswin_cli.training.splitting import split_clips
 
 
 def write(folder: Path, *names: str) -> Path:

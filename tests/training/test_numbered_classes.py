@@ -7,11 +7,12 @@ from tiny import write_model
 
 from videoswin_cli.class_names import fold_name, sort_names, whole_number
 from videoswin_cli.data.class_folders import match_classes, read_class_folder
+from videoswin_cli.data.found_clips import Found
 from videoswin_cli.data.lists import VideoList, number_labels, question_labels, read_list
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.loading import find_model
+from videoswin_cli.training.clip_source import Source
 from videoswin_cli.training.examples import find_clips
-from videoswin_cli.training.found_clips import Found, Source
 
 NAMES = (
     tuple(str(n) for n in range(11)),

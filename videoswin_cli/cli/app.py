@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from io import TextIOWrapper
 from typing import Annotated, Any, cast
@@ -29,6 +30,7 @@ _COMMANDS = {  # module and function of the same name, and the first line of its
     "extract": "Write the features of videos.",
     "explain": "Show where and when a video speaks for a class: Grad-CAM on its frames.",
     "finetune": "Train a model on your own classes.",
+    "prepare": "Make lists, splits, smaller copies and frames of a data set.",
     "make-dataset": "Generate labelled synthetic clips of camera motion.",
     "report": "Show results as one page that needs no network.",
     "models": "List available models, or show one in detail.",
@@ -45,6 +47,26 @@ VIDEOSWIN_OFFLINE=1, no downloads; VIDEOSWIN_PRIVATE_REDIRECTS=1, as --allow-pri
 VIDEOSWIN_DEBUG=1, tracebacks. `videoswin --install-completion` adds completion to your shell."""
 
 
+def _make_command(name: str, function: Callable[..., None]) -> Any:
+    return get_command_from_info(
+        CommandInfo(name=name, callback=splice(function), context_settings=_CONTEXT),
+        pretty_exceptions_short=True,
+        rich_markup_mode=None,
+    )
+
+
+def _make_group(name: str, functions: Mapping[str, Callable[..., None]]) -> Any:
+    """A command of commands."""
+    return TyperGroup(
+        name=name,
+        help=_COMMANDS[name],
+        commands={each: _make_command(each, own) for each, own in functions.items()},
+        context_settings=_CONTEXT,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+
+
 class _Group(TyperGroup):
     """Commands whose errors are a sentence and an exit code."""
 
@@ -57,12 +79,9 @@ class _Group(TyperGroup):
         """Import a command when it is asked for: `videoswin --help` needs none."""
         if cmd_name in self._loaded and self._loaded[cmd_name] is None:
             module = cmd_name.replace("-", "_")
-            function = getattr(import_module(f"videoswin_cli.cli.{module}"), module)
-            self._loaded[cmd_name] = get_command_from_info(
-                CommandInfo(name=cmd_name, callback=splice(function), context_settings=_CONTEXT),
-                pretty_exceptions_short=True,
-                rich_markup_mode=None,
-            )
+            found = getattr(import_module(f"videoswin_cli.cli.{module}"), module)
+            make = _make_command if callable(found) else _make_group
+            self._loaded[cmd_name] = make(cmd_name, found)
         return self._loaded.get(cmd_name)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

@@ -305,14 +305,28 @@ def _resample(
     first: int = 0,
     most: int | None = None,
 ) -> Sequence[int]:
-    """Frames kept when a video is brought to the rate of a model by dropping or repeating some.
+    """Frames kept when a video is brought to the rate of a model; see `resample`."""
+    rate = protocol.frame_rate or fps
+    return resample(rate, frames=frames, fps=fps, bounds=bounds, first=first, most=most)
+
+
+def resample(
+    frame_rate: float,
+    *,
+    frames: int,
+    fps: float,
+    bounds: Bounds | None,
+    first: int = 0,
+    most: int | None = None,
+) -> Sequence[int]:
+    """Frames kept when a video is brought to `frame_rate` by dropping or repeating some.
 
     Those from frame `first` on, as if the video began there; not more than `most`.
 
     At a constant rate as torchvision does it, which takes the average rate for the rate of all. At
-    another one it is the frame that is shown at that time: a model of motion has to see its speed.
+    another one (`bounds`) it is the frame that is shown at that time: a model of motion has to see
+    its speed.
     """
-    frame_rate = protocol.frame_rate or fps
     if bounds is not None:
         count = math.floor((bounds[-1] - bounds[first]) * frame_rate + _SAME_TIME)
         places = range(max(count, 1))[:most]

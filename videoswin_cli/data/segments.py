@@ -23,6 +23,10 @@ class Span:
     count: int
     notes: tuple[str, ...] = ()
 
+    @property
+    def numbers(self) -> range:
+        return range(self.first, self.first + self.count)
+
 
 def make_segment(start_seconds: float | None, end_seconds: float | None) -> Segment | None:
     """The segment between two times, either of which may be open.

@@ -26,6 +26,7 @@ _SYSTEM_NAMES = {
         "lost+found",
     )
 }
+JOURNAL_FOLDER = ".prepare"  # which `videoswin prepare` leaves in its folders; not worth a word
 _NAMED_HIDDEN = frozenset({".ipynb_checkpoints", ".DS_Store"})
 
 
@@ -96,7 +97,7 @@ def walk(
                 continue
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(place) as opened:
-                entries = list(opened)
+                entries = [entry for entry in opened if entry.name != JOURNAL_FOLDER]
         except OSError as error:  # no permission, a path too long
             if not parts:
                 raise UsageError(f"cannot read the folder {folder}: {error.strerror}") from error

@@ -7,11 +7,11 @@ from types import MappingProxyType
 
 from videoswin_cli.class_names import sort_names
 from videoswin_cli.data.class_folders import find_parts, match_classes, read_class_folder
+from videoswin_cli.data.found_clips import Found, Notice
 from videoswin_cli.data.lists import VideoList
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.visible import name_some
 from videoswin_cli.records import ListedVideo
-from videoswin_cli.training.found_clips import Found, Notice
 
 
 def read_class_tree(folder: Path, notice: Notice, *, all_files: bool) -> Found:

@@ -5,22 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from videoswin_cli.data.check import describe_broken, find_broken_videos
+from videoswin_cli.data.duplicates import find_same
+from videoswin_cli.data.found_clips import Found, Notice, overlap
+from videoswin_cli.data.groups import check_rule, group_clips
+from videoswin_cli.data.splitting import split_clips
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.visible import counted, name_some
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import InputProtocol, ListedVideo
 from videoswin_cli.training.class_tree import read_class_tree
-from videoswin_cli.training.duplicates import find_same
-from videoswin_cli.training.found_clips import (
-    Found,
-    Notice,
-    Source,
-    check_several,
-    overlap,
-)
-from videoswin_cli.training.groups import check_rule, group_clips
+from videoswin_cli.training.clip_source import Source, check_several
 from videoswin_cli.training.listed_clips import read_listed_clips
-from videoswin_cli.training.splitting import split_clips
 
 _LARGE = 1.5  # times the share of validation clips that was wanted
 _LOPSIDED = 10  # clips of the largest class over those of the smallest that are worth a word

@@ -9,7 +9,7 @@ from videoswin_cli.options.parsers import Logger
 from videoswin_cli.options.run import ModelOptions, OpenOptions
 from videoswin_cli.options.training import FinetuneOptions
 from videoswin_cli.training.checkpoint import read_recipe_of, read_saved
-from videoswin_cli.training.found_clips import Source
+from videoswin_cli.training.clip_source import Source
 from videoswin_cli.training.loggers import choose_loggers
 from videoswin_cli.training.recipe import (
     Layer,

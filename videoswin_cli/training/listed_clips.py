@@ -1,18 +1,19 @@
 """Labelled clips of one or two lists."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from videoswin_cli.class_names import fold_name, sort_names
+from videoswin_cli.class_names import sort_names
+from videoswin_cli.data.found_clips import Found, Notice
 from videoswin_cli.data.lists import VideoList, number_labels, question_labels, read_list
+from videoswin_cli.data.lists.labels import spell_classes
 from videoswin_cli.data.lists.splits import choose_split, describe_splits
 from videoswin_cli.data.locating import locate, name_missing
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.visible import counted, name_some
 from videoswin_cli.model.label_files import list_labels
 from videoswin_cli.records import ListedVideo
-from videoswin_cli.training.found_clips import Found, Notice, Source, check_several
+from videoswin_cli.training.clip_source import Source, check_several
 
 
 def read_listed_clips(source: Source, notice: Notice) -> Found:
@@ -30,7 +31,7 @@ def read_listed_clips(source: Source, notice: Notice) -> Found:
     joined = [name for name in classes if ";" in name]
     if joined and not source.labels:
         notice(f"{joined[0]!r} is taken for one class; --multi-label takes it for several")
-    for first, *others in _spell_classes(lists):
+    for first, *others in spell_classes(row for part in lists for row in part.rows):
         if others:
             spelled = name_some([repr(name) for name in others])
             notice(f"{spelled} and {first!r} are taken for one class")
@@ -82,7 +83,9 @@ def _name_classes(lists: Sequence[VideoList], notice: Notice) -> tuple[str, ...]
     if not labels:
         return ()  # `number_labels` says what is wrong
     if not all(isinstance(label, int) for label in labels):
-        return sort_names(spellings[0] for spellings in _spell_classes(lists))
+        return sort_names(
+            spellings[0] for spellings in spell_classes(row for part in lists for row in part.rows)
+        )
     check_several([f"class {number}" for number in labels])
     numbers = sorted(map(int, labels))
     if numbers == list(range(len(numbers))):
@@ -124,12 +127,3 @@ def _locate(
             hint="is --root the folder that the names in the list are relative to?",
         )
     return listed
-
-
-def _spell_classes(lists: Sequence[VideoList]) -> list[list[str]]:
-    """Spellings of each class that is named, the training list's first."""
-    spellings: dict[str, dict[str, None]] = defaultdict(dict)
-    for label in (row.label for part in lists for row in part.rows):
-        if label is not None:
-            spellings[fold_name(str(label))][str(label)] = None
-    return [list(names) for names in spellings.values()]

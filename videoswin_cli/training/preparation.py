@@ -7,6 +7,7 @@ import torch
 
 from videoswin_cli.data.augment import Augmentation
 from videoswin_cli.data.directions import Flips, choose_flips
+from videoswin_cli.data.groups import join_copies
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.data.workers import count_workers
 from videoswin_cli.engine.distributed import World, find_world
@@ -24,7 +25,6 @@ from videoswin_cli.training.examples import (
     leave_out_broken,
     split_examples,
 )
-from videoswin_cli.training.groups import join_copies
 from videoswin_cli.training.initialize import spec_for
 from videoswin_cli.training.inputs import EvalLoader
 from videoswin_cli.training.job import Job

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from videoswin_cli.data.splitting import rarest_labels
 from videoswin_cli.data.training_dataset import TrainingClips
 from videoswin_cli.data.view_dataset import FailedVideo
 from videoswin_cli.engine.progress import Reporter
@@ -16,7 +17,6 @@ from videoswin_cli.report.clip_sheet import ShownClip, write_clip_sheet
 from videoswin_cli.training.job import resolve_options
 from videoswin_cli.training.preparation import choose_augmentation, prepare
 from videoswin_cli.training.sampler import ClipSampler
-from videoswin_cli.training.splitting import rarest_labels
 
 _CLIPS = 10
 

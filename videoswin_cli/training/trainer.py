@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from videoswin_cli.data.splitting import rarest_labels
 from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.metrics import confusions
 from videoswin_cli.engine.progress import Reporter
@@ -25,7 +26,6 @@ from videoswin_cli.training.preparation import TrainingSetup
 from videoswin_cli.training.run_folder import BEST, LAST, RunFolder, is_in_place
 from videoswin_cli.training.sampler import ClipSampler
 from videoswin_cli.training.soundness import Saved, check_loss, check_scale, check_sound
-from videoswin_cli.training.splitting import rarest_labels
 from videoswin_cli.training.step import Stepper, StepResult, mean_loss
 from videoswin_cli.training.step_items import StepItems, feed_steps
 from videoswin_cli.training.stopping import agree, catch_signals

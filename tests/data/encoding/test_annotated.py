@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from make_video import damage_video, draw_frame, read_number, rotate_video, write_video
 
+from videoswin_cli.data import batches
 from videoswin_cli.data.decoding.open import open_video
 from videoswin_cli.data.encoding import annotated, mp4
 from videoswin_cli.data.encoding.annotated import Canvas, Paint, write_annotated
@@ -172,7 +173,7 @@ def test_few_frames_are_held_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return plain(reader, numbers)
 
     monkeypatch.setattr(annotated._Reader, "read", watch)
-    monkeypatch.setattr(annotated, "_BYTES_AT_ONCE", 64 * 48 * 3 * 7)
+    monkeypatch.setattr(batches, "_BYTES_AT_ONCE", 64 * 48 * 3 * 7)
     copy(source, tmp_path / "out.mp4")
     assert held == [7] * 7 + [1]
 

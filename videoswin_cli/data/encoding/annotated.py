@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from videoswin_cli.data.batches import batches
 from videoswin_cli.data.decoding.open import Video, open_as
 from videoswin_cli.data.decoding.original import open_original
 from videoswin_cli.data.encoding.mp4 import open_mp4
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 # Draws on (height, width, 3) RGB, the picture that is shown from a time in seconds on.
 Paint = Callable[["NDArray[np.uint8]", float], None]
-
-_BYTES_AT_ONCE = 48 << 20  # of decoded frames
-_MOST_AT_ONCE = 16  # frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,19 +80,12 @@ def write_annotated(
                 end=end,
             ) as copy,
         ):
-            for numbers in _batches(span.first, span.count, info.width * info.height):
+            for numbers in batches(span.numbers, pixels=info.width * info.height):
                 for number, image in zip(numbers, reader.read(numbers), strict=True):
                     place = number - span.first
                     paint(image, bounds[place])
                     copy.add(image, bounds[place], bounds[place + 1])
         return (*span.notes, *copy.notes, *reader.notes)
-
-
-def _batches(first: int, count: int, pixels: int) -> Iterator[range]:
-    """Numbers of frames that are decoded at once."""
-    step = min(max(_BYTES_AT_ONCE // (pixels * 3), 1), _MOST_AT_ONCE)
-    for begin in range(first, first + count, step):
-        yield range(begin, min(begin + step, first + count))
 
 
 class _Reader:

@@ -1,6 +1,7 @@
 """An mp4 that takes pictures with their times, and the sound of another file."""
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from math import inf
 from pathlib import Path
@@ -24,8 +25,15 @@ _CODER = "libx264"
 _LIMITED_RANGE = 1  # of ITU-T H.273: black is 16, as FFmpeg codes RGB
 _BT709 = 1  # likewise
 _RUN_IN = 0.1  # s, of sound before the first frame that its coder needs
-# Without frames that look ahead: mp4 would lose how long the last picture is shown.
-_QUALITY = {"crf": "20", "preset": "veryfast", "bf": "0"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coding:
+    """Settings of the coder of H.264."""
+
+    crf: int = 20  # 0 is lossless, 51 the worst
+    preset: str = "veryfast"
+    threads: int = 0  # 0: as the coder chooses
 
 
 @contextmanager
@@ -37,25 +45,28 @@ def open_mp4(
     original: Original,
     zero: float,
     end: float | None,
+    coding: Coding = Coding(),
 ) -> "Iterator[Mp4]":
     """An mp4 that is complete when the block ends.
 
     Args:
         path: where to, whatever its suffix.
-        size: (width, height) of the pictures in px.
+        size: (width, height) in px. Pictures of another size are scaled to it.
         fps: frames per second on average; each frame has a time of its own all the same.
         original: the file whose sound, pixel aspect and color coding it gets. Sound that mp4 cannot
             hold is left out, and the notes of the mp4 say so.
         zero: time of the original at which the mp4 begins, in seconds.
         end: time of the original at which its sound is cut off, in seconds; None: it is not.
+        coding: of the pictures.
 
     Raises:
         MachineError: FFmpeg has no coder of H.264 here.
     """
     lost = _lose_sound(path, size, fps, original)
-    kept = lost is None
-    with _begin(path, size, fps, original, with_sound=kept) as (container, video, sound):
+    begun = _begin(path, size, fps, original, coding=coding, with_sound=lost is None)
+    with begun as (container, video, sound):
         mp4 = Mp4(container, video, sound, original, zero, end)
+        mp4.size = size
         if lost is not None:
             mp4.notes = (f"the annotated video has no sound: {lost}",)
         yield mp4
@@ -82,6 +93,7 @@ class Mp4:
     """Pictures and sound in the order of their times."""
 
     notes: tuple[str, ...] = ()
+    size: tuple[int, int] = (0, 0)  # (width, height) in px, to which other pictures are scaled
 
     def __init__(
         self,
@@ -114,13 +126,25 @@ class Mp4:
         """
         import av
 
-        frame = av.VideoFrame.from_ndarray(_to_even(image), format="rgb24")
-        frame = self._reformatter.reformat(frame, **self._format)
+        height, width = image.shape[:2]
+        scaled = self.size != (width, height)
+        image = image if scaled else _to_even(image)
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        frame = self._reformatter.reformat(frame, **self._format, **self._scaling(scaled))
         stamp = max(round((start - self._zero) / self._tick), self._sent + 1)
         self._durations[stamp] = max(round((end - self._zero) / self._tick) - stamp, 1)
         frame.pts, frame.time_base, self._sent = stamp, self._tick, stamp
         self._send(self._video.encode(frame))
         self._send_sound(start)
+
+    def _scaling(self, scaled: bool) -> dict[str, Any]:
+        """Arguments of the conversion of a picture."""
+        if not scaled:
+            return {}
+        from av.video.reformatter import Interpolation
+
+        width, height = (side + side % 2 for side in self.size)
+        return {"width": width, "height": height, "interpolation": Interpolation.BICUBIC}
 
     def finish(self) -> None:
         """Send what is left."""
@@ -152,7 +176,13 @@ class Mp4:
 
 @contextmanager
 def _begin(
-    path: Path, size: tuple[int, int], fps: float, original: Original, *, with_sound: bool
+    path: Path,
+    size: tuple[int, int],
+    fps: float,
+    original: Original,
+    *,
+    with_sound: bool,
+    coding: Coding = Coding(),
 ) -> "Iterator[tuple[OutputContainer, VideoStream, AudioStream | None]]":
     """A file with its header, and its streams."""
     import av
@@ -169,7 +199,9 @@ def _begin(
         video.width, video.height = (side + side % 2 for side in size)
         video.pix_fmt = "yuv420p"
         context = video.codec_context
-        context.options = dict(_QUALITY)
+        # Without frames that look ahead: mp4 would lose how long the last picture is shown.
+        context.options = {"crf": str(coding.crf), "preset": coding.preset, "bf": "0"}
+        context.thread_count = coding.threads
         context.time_base = original.tick
         context.color_range = _LIMITED_RANGE
         if original.is_bt709:

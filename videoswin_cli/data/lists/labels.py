@@ -1,7 +1,7 @@
 """Class indices of the rows of a list, and whether they can be believed."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 from videoswin_cli.class_names import fold_name
@@ -39,6 +39,15 @@ def number_labels(videos: VideoList, classes: Sequence[str]) -> list[int]:
         if row.label not in found:
             found[row.label] = _find_name(videos, row, classes, exact, folded)
     return [found[row.label] for row in videos.rows]
+
+
+def spell_classes(rows: Iterable[ListRow]) -> list[list[str]]:
+    """Spellings of each class that is named, in the order of the rows."""
+    spellings: dict[str, dict[str, None]] = defaultdict(dict)
+    for row in rows:
+        if row.label is not None:
+            spellings[fold_name(str(row.label))][str(row.label)] = None
+    return [list(names) for names in spellings.values()]
 
 
 def question_labels(videos: VideoList, numbers: Sequence[int], classes: Sequence[str]) -> list[str]:

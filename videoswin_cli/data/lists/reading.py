@@ -28,7 +28,7 @@ from videoswin_cli.io.text_files import begins_as_json, parse_json, read_text, s
 from videoswin_cli.options.source import ListFormat
 from videoswin_cli.records import Segment
 
-_HMDB51_TEST = "2"  # 1 is for training, 0 for neither
+_HMDB51_SPLITS = {"1": "train", "2": "test"}  # 0 is for neither
 _TABLES = ("csv", "json", "jsonl", "elan")
 _SAMPLE = 2000  # lines that are looked at
 _COMMENTS = ("# ", "#\t")
@@ -55,7 +55,8 @@ def read_list(
         multi_label: a video may have several classes: in rows of its own, as `path 1 3 5` (as
             OpenMMLab has it), or `path 1;3;5` with `;` between indices or names. Each makes a row
             here.
-        split: the rows of this split only, of a list that names splits.
+        split: the rows of this split only, of a list that names splits; of HMDB51's, which do, test
+            by default.
         label_column: of a table or of JSON objects that names the class; where it is None, the
             one that is usually called so.
 
@@ -74,6 +75,9 @@ def read_list(
         videos = _join(path, [read(file) for file in _matching(path)])
     else:
         videos = read(path)
+    if split is None and videos.format == "hmdb51":
+        test = tuple(row for row in videos.rows if row.split == "test")
+        videos = replace(videos, rows=test, splits={})
     if not videos.rows:
         raise DatasetError(f"the list {path} ({videos.format}) names no video")
     if split is None:
@@ -281,15 +285,16 @@ def _read_lines(
                 f"{where}: expected {EXPECTED[format]}, found {shorten(line)}",
                 hint="fix the line, or set another format with --list-format",
             )
-        label = parsed.label
+        label, split = parsed.label, None
         if format == "hmdb51" and file is not None:
-            if label != _HMDB51_TEST:
+            if (split := _HMDB51_SPLITS.get(label or "")) is None:
                 continue
             label = file["label"]
         if line[0] == "#":
             marked.append((number, line))
         yield ListRow(
             line=number,
+            split=split,
             name=check_name(parsed.name, where=where),
             label=to_label(label, where=where),
             segment=_count_frames(parsed),

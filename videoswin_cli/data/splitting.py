@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import torch
 
+from videoswin_cli.data.found_clips import Found
 from videoswin_cli.records import ListedVideo
 from videoswin_cli.seeding import seeded
-from videoswin_cli.training.found_clips import Found
 
 Clips = tuple[ListedVideo, ...]
 

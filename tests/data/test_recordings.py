@@ -2,7 +2,7 @@
 
 import pytest
 
-from videoswin_cli.training.recordings import find_recordings
+from videoswin_cli.data.recordings import find_recordings
 
 
 def find(*names: str, classes: tuple[str, ...] = ("a", "b")) -> tuple[list[str], dict[str, str]]:

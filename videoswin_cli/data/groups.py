@@ -5,13 +5,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from videoswin_cli.data.duplicates import find_equal, find_same
+from videoswin_cli.data.found_clips import Found, Notice, overlap
+from videoswin_cli.data.recordings import Recordings, find_recordings
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.visible import name_some
 from videoswin_cli.ranges import shown
 from videoswin_cli.records import ListedVideo
-from videoswin_cli.training.duplicates import find_equal, find_same
-from videoswin_cli.training.found_clips import Found, Notice, overlap
-from videoswin_cli.training.recordings import Recordings, find_recordings
 
 _LONGEST = 1000  # characters of a path that a pattern is looked for in
 _FEW = 3  # recordings that a notice shows

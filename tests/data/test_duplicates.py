@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from videoswin_cli.training import duplicates
-from videoswin_cli.training.duplicates import find_equal, find_same
+from videoswin_cli.data import duplicates
+from videoswin_cli.data.duplicates import find_equal, find_same
 
 
 def test_links_and_spellings_are_one_file(tmp_path: Path) -> None:
