@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from videoswin_cli.version import __version__
 
 if TYPE_CHECKING:
-    from videoswin_cli.api import Model, evaluate, explain, extract, load_model, predict
+    from videoswin_cli.api import Model, check, evaluate, explain, extract, load_model, predict
     from videoswin_cli.data.decoding.open import open_video
     from videoswin_cli.errors import (
         CheckpointError,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         LabelError,
         MachineError,
         MissingInputError,
+        NoVideoError,
         OfflineError,
         OutputExistsError,
         ResumeError,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         VideoInfo,
         WindowPrediction,
     )
+    from videoswin_cli.report.findings import CheckReport, Finding
     from videoswin_cli.tasks.evaluate.summary import Evaluation
     from videoswin_cli.tasks.explain.explanation import Explanation
     from videoswin_cli.tasks.extract.tables import FeatureTable
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from videoswin_cli.training.result import FinetuneResult
 
 __all__ = [
+    "CheckReport",
     "CheckpointError",
     "ClassProbability",
     "ConfigError",
@@ -58,12 +61,14 @@ __all__ = [
     "Explanation",
     "FeatureTable",
     "FetchError",
+    "Finding",
     "FinetuneResult",
     "InferencePlan",
     "LabelError",
     "MachineError",
     "MissingInputError",
     "Model",
+    "NoVideoError",
     "OfflineError",
     "OutputExistsError",
     "Prediction",
@@ -76,6 +81,7 @@ __all__ = [
     "VideoSwinError",
     "WindowPrediction",
     "__version__",
+    "check",
     "evaluate",
     "explain",
     "extract",
@@ -87,6 +93,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CheckReport": "report.findings",
     "CheckpointError": "errors",
     "ClassProbability": "records",
     "ConfigError": "errors",
@@ -98,12 +105,14 @@ _HOMES = {
     "Explanation": "tasks.explain.explanation",
     "FeatureTable": "tasks.extract.tables",
     "FetchError": "errors",
+    "Finding": "report.findings",
     "FinetuneResult": "training.result",
     "InferencePlan": "model.inference_plan",
     "LabelError": "errors",
     "MachineError": "errors",
     "MissingInputError": "errors",
     "Model": "api",
+    "NoVideoError": "errors",
     "OfflineError": "errors",
     "OutputExistsError": "errors",
     "Prediction": "records",
@@ -115,6 +124,7 @@ _HOMES = {
     "VideoInfo": "records",
     "VideoSwinError": "errors",
     "WindowPrediction": "records",
+    "check": "api",
     "evaluate": "api",
     "explain": "api",
     "extract": "api",

@@ -25,12 +25,15 @@ from videoswin_cli.errors import UsageError
 from videoswin_cli.io.process_state import full_float32
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.loading import find_chosen
+from videoswin_cli.options.check import CheckOptions
 from videoswin_cli.options.fields import set_signature, split_keywords
 from videoswin_cli.options.parsers import parse_stride
 from videoswin_cli.options.run import ClassifierOptions, RunOptions
 from videoswin_cli.options.source import JobOptions, SourceOptions
 from videoswin_cli.options.tasks import EvalOptions, ExplainOptions, FeatureOptions, PredictOptions
 from videoswin_cli.records import Prediction, Stride, WindowPrediction
+from videoswin_cli.report.findings import CheckReport
+from videoswin_cli.tasks.check.check import check_data
 from videoswin_cli.tasks.evaluate.evaluate import evaluate_videos
 from videoswin_cli.tasks.evaluate.summary import Evaluation
 from videoswin_cli.tasks.explain.explain import explain_video
@@ -45,6 +48,7 @@ _MODEL = ClassifierOptions()
 _RUN = RunOptions(workers=0)  # no processes but the caller's, unless asked for
 _EVAL_RUN = RunOptions(views="paper", workers=0)
 _SOURCE = SourceOptions()
+_CHECK = CheckOptions(workers=0)
 
 
 class Model:
@@ -262,6 +266,20 @@ def evaluate(
     return evaluate_videos(only, source, found, run, wanted, job, Silent())
 
 
+def check(paths: Paths = (), **options: Any) -> CheckReport:
+    """Findings of videos, lists and classes, before a run.
+
+    Args:
+        paths: videos, or one folder with class folders; none with `list_file`.
+        options: those of `videoswin check`, such as `list_file`, `root`, `model`, `deep`.
+
+    Raises:
+        UsageError: there is no video, or a list cannot be read at all.
+    """
+    source, wanted = split_keywords(options, (_SOURCE, _CHECK), function="check")
+    return check_data(_to_texts(paths), source, wanted, Silent())
+
+
 def _load(
     name: str | Path | None, chosen: ClassifierOptions, run: RunOptions, *, with_head: bool
 ) -> Model:
@@ -325,4 +343,5 @@ set_signature(load_model, (_MODEL, _RUN))
 set_signature(predict, (*_CALL, PredictOptions()))
 set_signature(extract, (*_CALL, FeatureOptions()))
 set_signature(explain, (*_CALL, ExplainOptions()))
+set_signature(check, (_SOURCE, _CHECK))
 set_signature(evaluate, (_MODEL, _EVAL_RUN, _SOURCE, EvalOptions(), JobOptions()))

@@ -163,6 +163,7 @@ class ListedVideo:
     more_labels: tuple[int, ...] = ()  # further classes, where a video may have several
     segment: Segment | None = None  # None: the whole video
     missing: str = "no such file"  # why there is none, where `file` is None
+    frames: int | None = None  # of the video, as a list states
 
     @property
     def part(self) -> VideoPart:

@@ -69,7 +69,13 @@ def locate(
             continue
         file = None if match.path is None else str(search.root / match.path)
         found[key] = ListedVideo(
-            path=key, file=file, label=label, line=row.line, segment=segment, missing=match.problem
+            path=key,
+            file=file,
+            label=label,
+            line=row.line,
+            segment=segment,
+            missing=match.problem,
+            frames=row.frames,
         )
     if repeated:
         spelled = sum(len(names) - 1 for names in spellings.values())

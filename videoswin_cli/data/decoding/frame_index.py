@@ -14,6 +14,7 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from videoswin_cli.data.decoding.clock import Clock, Timing, set_clock
+from videoswin_cli.data.decoding.coding import PLAIN, Coding, read_coding
 from videoswin_cli.data.decoding.completeness import AVI_HEAD, Loss, find_loss
 from videoswin_cli.data.decoding.container import (
     CHECK_FILE,
@@ -57,6 +58,7 @@ class FrameIndex:
     lossy: bool  # it was read although something is missing
     corrupt: frozenset[int]  # packets that the demuxer marks as damaged
     notes: tuple[str, ...]  # what a user should know about this file
+    coding: Coding = PLAIN
 
     def start_before(self, number: int) -> int:
         """Position in `starts` of the last start from which frame `number` can be decoded."""
@@ -148,6 +150,7 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
         lossy=found is not None,
         corrupt=frozenset(_find_corrupt(facts, clock, timing, loss)),
         notes=tuple(notes),
+        coding=read_coding(first, stream),
     )
 
 

@@ -35,6 +35,7 @@ LENGTHS = (  # beside a start without an end: of the part, or of the whole video
     *("duration", "durationsec", "durationseconds", "durations", "length", "lengthsec"),
     *("lengthseconds", "numframes", "nframes", "framecount", "totalframes", "frames", "count"),
 )
+FRAME_COUNTS = ("totalframes", "numframes", "nframes", "framecount")  # of the whole video
 THOUSANDTHS = ("ms", "msec", "msecs", "millis", "millisecond", "milliseconds")
 INDICES = ("", "index", "unnamed0")  # of the rows, as pandas writes them
 

@@ -14,7 +14,7 @@ from videoswin_cli.data.lists.parts import (
     refuse_unclear_parts,
     refuse_unread_parts,
 )
-from videoswin_cli.data.lists.rows import ListRow, to_label
+from videoswin_cli.data.lists.rows import ListRow, to_frame_count, to_label
 from videoswin_cli.data.lists.splits import name_split
 from videoswin_cli.data.lists.times import make_segment
 from videoswin_cli.errors import DatasetError
@@ -41,6 +41,7 @@ class _Columns:
     names: tuple[str, ...]
     labels: tuple[str, ...]
     splits: tuple[str, ...]
+    frames: tuple[str, ...]  # of the whole video
     span: tuple[str, ...]  # one column of pairs, or one or two of times or frames
     unit: Literal["seconds", "frames"]
     has_start: bool = True  # where the span has one column
@@ -145,6 +146,7 @@ def _resolve(keys: Sequence[str], label_column: str | None) -> _Columns:
         names=present(column_names.NAMES),
         labels=find_label_columns(keys, label_column),
         splits=present(column_names.SPLITS)[:1],
+        frames=present(column_names.FRAME_COUNTS)[:1],
         span=span,
         unit="seconds" if seconds else "frames",
         has_start=bool(pairs or starts or (not seconds and (supports or first))),
@@ -161,11 +163,10 @@ def _read_entry(
     values, where = entry.values, f"{source}:{entry.line}"
     name_key = next((key for key in columns.names if not _is_empty(values[key])), None)
     if name_key is None:
-        frames = "framedir" in map(fold_column, values)
         raise DatasetError(
             f"{where}: no video named in {shorten(dict(values))}",
             hint="folders of frames are not read: name the video files"
-            if frames
+            if "framedir" in map(fold_column, values)
             else "expected a column such as path, video, file_name or id",
         )
     refuse_unread_parts(values, columns.moments, columns.boxes, where)
@@ -183,6 +184,10 @@ def _read_entry(
     if "template" in map(fold_column, columns.labels) and isinstance(label, str):
         label = label.replace("[", "").replace("]", "")  # "Putting [something] onto [something]"
     segment = _read_segment(values, columns, where)
+    frames = None
+    if columns.frames and segment is None:  # else it may be the length of the part
+        frames = to_frame_count(values[columns.frames[0]])
+        used.update(columns.frames)
     split = values[columns.splits[0]] if columns.splits else None
     return ListRow(
         line=entry.line,
@@ -191,6 +196,7 @@ def _read_entry(
         segment=segment,
         trimmed_names=trimmed_names(name, segment),
         split=None if _is_empty(split) else name_split(str(split)),
+        frames=frames,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from videoswin_cli.data.lists.names import NAME_END, ends_as_video
-from videoswin_cli.data.lists.rows import is_index
+from videoswin_cli.data.lists.rows import is_index, to_frame_count
 from videoswin_cli.io.text_files import unquote
 from videoswin_cli.options.source import ListFormat
 
@@ -27,6 +27,7 @@ class Line:
     label: str | None = None
     start: int | None = None  # frames; this and the next of `path start count label` only
     count: int | None = None  # frames; -1 or 0: all
+    frames: int | None = None  # of the whole video
 
 
 def split_last(line: str) -> tuple[str, str] | None:
@@ -60,8 +61,10 @@ def read_numbered(line: str) -> Line | None:
 
 
 def read_counted(line: str) -> Line | None:
-    split = split_numbers(line, 2)
-    return split and Line(unquote(split[0]), split[1][1])
+    if (split := split_numbers(line, 2)) is None:
+        return None
+    frames, label = split[1]
+    return Line(unquote(split[0]), label, frames=to_frame_count(frames))
 
 
 def read_started(line: str) -> Line | None:

@@ -290,6 +290,7 @@ def _read_lines(
             name=check_name(parsed.name, where=where),
             label=to_label(label, where=where),
             segment=_count_frames(parsed),
+            frames=parsed.frames,
         )
     if comments:
         notices.append(_describe_comments(len(comments), *comments[0]))

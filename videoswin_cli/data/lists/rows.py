@@ -23,6 +23,7 @@ class ListRow:
     label: int | str | None  # index or class name; None: the list has none (a test list)
     segment: Segment | None = None  # None: the whole video
     trimmed_names: tuple[str, ...] = ()  # files that are this segment already; looked for first
+    frames: int | None = None  # of the whole video
     split: str | None = None  # train, val, test or as written; None: the list does not say
 
 
@@ -61,3 +62,12 @@ def is_index(text: str) -> bool:
     if not (whole.isascii() and whole.isdigit()):
         return False
     return not point or not fraction.strip("0")
+
+
+def to_frame_count(value: object) -> int | None:
+    """Number of frames of a video; None for what is none, such as -1 or 0."""
+    text = str(value).strip()
+    if isinstance(value, bool) or not is_index(text) or len(text) > MOST_DIGITS:
+        return None
+    count = int(text.partition(".")[0])
+    return count if count > 0 else None
