@@ -47,7 +47,7 @@ def summarize(report: CheckReport) -> str:
         span = f"{min(sizes)} to {max(sizes)}" if min(sizes) < max(sizes) else f"{sizes[0]}"
         text += f", {_count(len(sizes), 'class', 'classes')} of {span}"
     found = _count(len(report.problems), "problem")
-    if report.problems:
+    if report.bad_videos:
         found += f" in {_count(report.bad_videos, 'video')}"
     return f"{text}: {found}, {_count(len(report.notes), 'note')}"
 

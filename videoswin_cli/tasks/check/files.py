@@ -12,12 +12,13 @@ _SQUARE = 0.03  # by which the sides of a pixel may differ
 
 
 def check_file(member: Member, facts: FileFacts) -> Iterator[Finding]:
-    """Findings of a video whose file was opened."""
+    """Findings of a video whose file was opened; of one that failed nothing else can be trusted."""
+    if facts.failure is not None:
+        yield find(member, facts.failure.kind, facts.failure.text)
+        return
     for kind, look in _LOOKS.items():
         if (text := look(member, facts)) is not None:
             yield find(member, kind, text)
-    if facts.failure is not None:
-        yield find(member, facts.failure.kind, facts.failure.text)
     for note in facts.notes:
         yield find(member, "remark", note)
 

@@ -61,19 +61,19 @@ def _check_trained(data: DataSet) -> Iterator[Finding]:
     """Classes that a training would lack, or a validation."""
     used = count_classes(data)
     if data.given and (unused := [data.classes[n] for n, count in used.items() if not count]):
-        text = f"{len(unused)} of {len(used)} classes have no video: {name_some(unused)}"
+        text = f"{len(unused)} of {len(used)}, without a video: {name_some(unused)}"
         yield Finding(kind="unused-class", text=text)
-    splits = data.parts.keys()
     trained = count_classes(data, split="train")
-    for split in [split for split in splits if split != "train"] if "train" in splits else ():
+    others = [split for split in data.parts if split not in ("train", None)]
+    for split in others if "train" in data.parts else ():
         counts = count_classes(data, split=split)
         for number, count in counts.items():
             if count and not trained[number]:
-                text = f"{shown(data.classes[number])} has {count} videos in {split}, none in train"
+                text = f"{shown(data.classes[number])}: videos in {split}: {count}, in train: none"
                 yield Finding(kind="untrained-class", text=text)
         unseen = [data.classes[n] for n, count in trained.items() if count and not counts[n]]
         if unseen and any(counts.values()):
-            text = f"{len(unseen)} classes of train have no video in {split}: {name_some(unseen)}"
+            text = f"{len(unseen)} of train, without a video in {split}: {name_some(unseen)}"
             yield Finding(kind="unused-class", text=text)
 
 
@@ -85,8 +85,8 @@ def _check_balance(data: DataSet) -> Iterator[Finding]:
     many, few = (choose(counts, key=lambda n: counts[n]) for choose in (max, min))
     if counts[many] >= _LOPSIDED * counts[few]:
         text = (
-            f"{counts[many]} videos of {shown(data.classes[many])}, "
-            f"{counts[few]} of {shown(data.classes[few])}"
+            f"videos of {shown(data.classes[many])}: {counts[many]}, "
+            f"of {shown(data.classes[few])}: {counts[few]}"
         )
         yield Finding(kind="balance", text=text)
 
