@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from make_video import turn_video, write_video
+from make_video import find_packets, overwrite_video, turn_video, write_video
 from notices import Notices
 from planted import CLASSES, COUNT, FRAMES, Fault, Row, plant, write_clip
 from tiny import LABELS, write_model
@@ -217,6 +217,15 @@ def test_a_mirrored_picture_and_a_truncated_file_that_is_allowed(tmp_path: Path)
         ("rotation", "mirrored.mp4"),
         ("remark", "whole.mkv"),
     ]
+
+
+def test_damage_that_a_fingerprint_meets_is_damage(tmp_path: Path) -> None:
+    whole = write_clip(tmp_path / "whole.avi", 3, frames=30, codec="mpeg4")
+    (place, *_) = find_packets(whole)[11:]
+    overwrite_video(whole, tmp_path / "noise.avi", start=place, size=400)
+    whole.unlink()
+    assert kinds(check(tmp_path, near_duplicates=True)) == kinds(check(tmp_path, deep=True))
+    assert [kind for kind, _ in kinds(check(tmp_path, deep=True))] == ["damaged"]
 
 
 def test_nothing_is_written_over_what_is_read(sound: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LARGEST_DISTANCE = 5.0  # grey levels of 255, root mean square over two fingerprints
 _FRAMES, _ROWS, _COLUMNS = 4, 8, 9
 _PLAIN = 4.0  # grey levels, standard deviation; of less contrast all look alike
-_AT_ONCE = 1024  # fingerprints that are held against all behind them
+_AT_ONCE = 256  # fingerprints that are held against all behind them
 
 
 def take_fingerprint(video: "Video", span: Span) -> bytes:
@@ -51,7 +51,7 @@ def find_near(fingerprints: Sequence[bytes]) -> list[list[int]]:
     values = np.frombuffer(b"".join(fingerprints), np.uint8)
     values = values.reshape(len(fingerprints), _FRAMES * _ROWS * _COLUMNS)
     numbers = np.flatnonzero(values.std(axis=1) > _PLAIN)
-    values = values[numbers]
+    kept = values[numbers].astype(np.float32)
     first = list(range(len(fingerprints)))  # of each content, by way of earlier numbers
 
     def find_first(number: int) -> int:
@@ -59,8 +59,8 @@ def find_near(fingerprints: Sequence[bytes]) -> list[list[int]]:
             number = first[number]
         return number
 
-    for start in range(0, len(values), _AT_ONCE):
-        rows, columns = np.nonzero(_measure(values, start) <= LARGEST_DISTANCE)
+    for start in range(0, len(kept), _AT_ONCE):
+        rows, columns = np.nonzero(_measure(kept, start) <= LARGEST_DISTANCE)
         for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
             if row < column:
                 one, other = (find_first(int(numbers[start + n])) for n in (row, column))
@@ -68,12 +68,11 @@ def find_near(fingerprints: Sequence[bytes]) -> list[list[int]]:
     return _group(len(first), find_first)
 
 
-def _measure(values: "NDArray[np.uint8]", start: int) -> "NDArray[np.float32]":
+def _measure(values: "NDArray[np.float32]", start: int) -> "NDArray[np.float32]":
     """Distances of the next fingerprints to all from them on, (rows, columns)."""
     import numpy as np
 
-    those = values[start:].astype(np.float32)
-    these = those[:_AT_ONCE]
+    these, those = values[start : start + _AT_ONCE], values[start:]
     squares = (those**2).sum(axis=1)
     sums = squares[: len(these), None] + squares - 2 * these @ those.T
     distances: NDArray[np.float32] = np.sqrt(np.maximum(sums, 0) / values.shape[1])

@@ -74,10 +74,10 @@ class Finding:
     """Problem of a data set, or a note on it."""
 
     kind: FindingKind
-    text: str  # in the words of the one video
-    path: str | None = None  # as listed, the key of its results; None: about the whole data set
     split: str | None = None  # of the video
+    path: str | None = None  # as listed, the key of its results; None: about the whole data set
     partner: str | None = None  # the other video that it is about, as listed
+    text: str
 
     @property
     def severity(self) -> Severity:

@@ -103,7 +103,12 @@ class _Look:
                 failure=Failure(kind="outside", text=name_reason(error, part.path)),
                 frames=video.info.frames,
             )
-        failure = _find_damage(video, span, deep=self.deep)
+        failure, fingerprint = _find_damage(video, span, deep=self.deep), None
+        if self.fingerprints and failure is None:
+            try:
+                fingerprint = take_fingerprint(video, span)
+            except VideoError as error:
+                failure = Failure(kind="damaged", text=name_reason(error, part.path))
         info, index = video.info, video.index
         return FileFacts(
             failure=failure,
@@ -115,9 +120,7 @@ class _Look:
             orientation=index.orientation,
             coding=index.coding,
             notes=(*video.notes, *span.notes),
-            fingerprint=take_fingerprint(video, span)
-            if self.fingerprints and failure is None
-            else None,
+            fingerprint=fingerprint,
         )
 
 
