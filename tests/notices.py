@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 @dataclass
 class Notices:
     texts: list[str] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
 
     def notice(self, text: str) -> None:
         self.texts.append(text)
@@ -18,7 +19,7 @@ class Notices:
         pass
 
     def show(self, text: str) -> None:
-        pass
+        self.shown.append(text)
 
     def printing(self) -> AbstractContextManager[object]:
         return nullcontext()

@@ -13,7 +13,7 @@ from make_video import write_video
 from tiny import LABELS, PROTOCOL
 
 import videoswin_cli
-from videoswin_cli import Model, UsageError, evaluate, extract, load_model, predict
+from videoswin_cli import Model, UsageError, evaluate, extract, load_model, predict, timeline
 from videoswin_cli.data.transforms import normalize
 from videoswin_cli.data.view_dataset import ViewDataset
 from videoswin_cli.data.views import resolve_views
@@ -74,7 +74,7 @@ def test_three_calls_with_a_loaded_bf16_model_copy_no_weights(
     assert next(model.network.parameters()).dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("task", ["predict", "windows", "extract", "evaluate"])
+@pytest.mark.parametrize("task", ["predict", "windows", "timeline", "extract", "evaluate"])
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_a_call_that_ends_with_an_error_leaves_no_process(
     task: str,
@@ -94,6 +94,7 @@ def test_a_call_that_ends_with_an_error_leaves_no_process(
     calls: dict[str, Callable[[], object]] = {
         "predict": lambda: model.predict(video),
         "windows": lambda: list(model.windows(video)),
+        "timeline": lambda: model.timeline(video),
         "extract": lambda: model.extract(video),
         "evaluate": lambda: evaluate(list_file=tmp_path / "list.txt", model=model),
     }
@@ -159,6 +160,39 @@ def test_windows_have_times_and_classes(tiny: str, video: Path) -> None:
         0.0,
         pytest.approx(0.5, abs=0.05),
     ]
+
+
+@pytest.mark.parametrize("name", ["annotate", "logits"])
+def test_windows_refuse_options_that_they_do_not_follow(
+    tiny: str, video: Path, name: str, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {name: tmp_path / "seen"}
+    with pytest.raises(TypeError, match=f"windows.. got an unexpected keyword argument '{name}'"):
+        load_model(tiny).windows(video, **given)
+
+
+def test_timelines_are_records_with_their_segments(tiny: str, video: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("no video")
+    model = load_model(tiny)
+    wanted: dict[str, Any] = {
+        "threshold": 0.0,
+        "min_duration": 0,
+        "windows": True,
+        "html": tmp_path / "pages",
+    }
+    good, failed = timeline([video, bad], model=model, start=0.4, **wanted)
+    assert (good.start, good.segments[0].start, good.segments[-1].end) == (0.4, 0.4, 1.6)
+    assert {each.label for each in good.segments} <= set(LABELS)
+    assert good.segments[0].peak in [window.top[0].prob for window in good.windows]
+    assert failed.error
+    assert "not a readable video" in failed.error
+    assert len(list((tmp_path / "pages").rglob("*.html"))) == 1
+    assert model.timeline(video, threshold=1)[0].segments == ()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'out'"):
+        model.timeline(video, out="a.json")
+    with pytest.raises(UsageError, match="a view is one clip"):
+        timeline(video, model=model, views="4x1")
 
 
 def test_windows_of_a_broken_video_are_an_error_each(tiny: str, tmp_path: Path) -> None:

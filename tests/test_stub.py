@@ -8,7 +8,16 @@ from pathlib import Path
 import videoswin_cli
 
 STUB = Path(videoswin_cli.__file__).with_suffix(".pyi")
-DOORS = ("check", "evaluate", "explain", "extract", "finetune", "load_model", "predict")
+DOORS = (
+    "check",
+    "evaluate",
+    "explain",
+    "extract",
+    "finetune",
+    "load_model",
+    "predict",
+    "timeline",
+)
 HEAD = '''"""Public names with their types. Written by `nox -s golden` from the option records."""
 
 from collections.abc import Sequence

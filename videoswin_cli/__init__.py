@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 from videoswin_cli.version import __version__
 
 if TYPE_CHECKING:
-    from videoswin_cli.api import Model, check, evaluate, explain, extract, load_model, predict
+    from videoswin_cli.api import (
+        Model,
+        check,
+        evaluate,
+        explain,
+        extract,
+        load_model,
+        predict,
+        timeline,
+    )
     from videoswin_cli.data.decoding.open import open_video
     from videoswin_cli.errors import (
         CheckpointError,
@@ -35,9 +44,12 @@ if TYPE_CHECKING:
     from videoswin_cli.io.process_state import reproducible_sums
     from videoswin_cli.model.inference_plan import InferencePlan
     from videoswin_cli.records import (
+        ActionSegment,
         ClassProbability,
         EvalSummary,
         Prediction,
+        Timeline,
+        UnreadSpan,
         VideoInfo,
         WindowPrediction,
     )
@@ -49,6 +61,7 @@ if TYPE_CHECKING:
     from videoswin_cli.training.result import FinetuneResult
 
 __all__ = [
+    "ActionSegment",
     "CheckReport",
     "CheckpointError",
     "ClassProbability",
@@ -73,8 +86,10 @@ __all__ = [
     "OutputExistsError",
     "Prediction",
     "ResumeError",
+    "Timeline",
     "TruncatedVideoError",
     "UnknownModelError",
+    "UnreadSpan",
     "UsageError",
     "VideoError",
     "VideoInfo",
@@ -90,9 +105,11 @@ __all__ = [
     "open_video",
     "predict",
     "reproducible_sums",
+    "timeline",
 ]
 
 _HOMES = {
+    "ActionSegment": "records",
     "CheckReport": "report.findings",
     "CheckpointError": "errors",
     "ClassProbability": "records",
@@ -117,8 +134,10 @@ _HOMES = {
     "OutputExistsError": "errors",
     "Prediction": "records",
     "ResumeError": "errors",
+    "Timeline": "records",
     "TruncatedVideoError": "errors",
     "UnknownModelError": "errors",
+    "UnreadSpan": "records",
     "UsageError": "errors",
     "VideoError": "errors",
     "VideoInfo": "records",
@@ -133,6 +152,7 @@ _HOMES = {
     "open_video": "data.decoding.open",
     "predict": "api",
     "reproducible_sums": "io.process_state",
+    "timeline": "api",
 }
 
 

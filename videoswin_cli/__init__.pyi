@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from videoswin_cli.records import ActionSegment as ActionSegment
 from videoswin_cli.report.findings import CheckReport as CheckReport
 from videoswin_cli.errors import CheckpointError as CheckpointError
 from videoswin_cli.records import ClassProbability as ClassProbability
@@ -28,8 +29,10 @@ from videoswin_cli.errors import OfflineError as OfflineError
 from videoswin_cli.errors import OutputExistsError as OutputExistsError
 from videoswin_cli.records import Prediction as Prediction
 from videoswin_cli.errors import ResumeError as ResumeError
+from videoswin_cli.records import Timeline as Timeline
 from videoswin_cli.errors import TruncatedVideoError as TruncatedVideoError
 from videoswin_cli.errors import UnknownModelError as UnknownModelError
+from videoswin_cli.records import UnreadSpan as UnreadSpan
 from videoswin_cli.errors import UsageError as UsageError
 from videoswin_cli.errors import VideoError as VideoError
 from videoswin_cli.records import VideoInfo as VideoInfo
@@ -260,3 +263,39 @@ def predict(
     logits: bool = False,
     annotate: Path | None | str = None,
 ) -> list[Prediction]: ...
+
+def timeline(
+    paths: str | Path | Sequence[str | Path] = ...,
+    *,
+    model: Model | str | Path | None = None,
+    checkpoint: Path | None | str = None,
+    weights_set: str | None = None,
+    labels: Path | None | str = None,
+    views: str = '1x1',
+    fps: float | Literal['source'] | None | str = None,
+    device: str = 'auto',
+    precision: Literal['auto', 'fp32', 'bf16', 'fp16'] = 'fp32',
+    decoder: Literal['auto', 'decord', 'pyav'] = 'auto',
+    stream: int | None = None,
+    allow_truncated: bool = False,
+    max_pixels: int = 67108864,
+    workers: int | None = 0,
+    batch_size: int | None = None,
+    list_file: Path | None | str = None,
+    root: Path | None | str = None,
+    list_format: Literal['paths', 'path-label', 'path-labels', 'id-label', 'id-frames-label', 'path-start-count-label', 'moments', 'csv', 'json', 'jsonl', 'ucf101', 'hmdb51', 'elan'] | None = None,
+    split: str | None = None,
+    label_column: str | None = None,
+    limit: int | None = None,
+    start: float | None | str = None,
+    end: float | None | str = None,
+    all_files: bool = False,
+    stride: Stride | None | str | float = None,
+    threshold: float = 0.5,
+    smooth: float | None = None,
+    min_duration: float = 1.0,
+    topk: int | None = None,
+    windows: bool = False,
+    annotate: Path | None | str = None,
+    html: Path | None | str = None,
+) -> list[Timeline]: ...

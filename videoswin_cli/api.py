@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from videoswin_cli.data.inputs import find_inputs
-from videoswin_cli.engine.annotate import check_folder
 from videoswin_cli.engine.progress import Monitor, Silent
 from videoswin_cli.engine.runner import Runner, open_runner
+from videoswin_cli.engine.video_files import name_files
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.process_state import full_float32
 from videoswin_cli.model.catalog import ModelSpec
@@ -31,7 +31,8 @@ from videoswin_cli.options.parsers import parse_stride
 from videoswin_cli.options.run import ClassifierOptions, RunOptions
 from videoswin_cli.options.source import JobOptions, SourceOptions
 from videoswin_cli.options.tasks import EvalOptions, ExplainOptions, FeatureOptions, PredictOptions
-from videoswin_cli.records import Prediction, Stride, WindowPrediction
+from videoswin_cli.options.timeline import SegmentOptions, TimelineOutput
+from videoswin_cli.records import Prediction, Stride, Timeline, WindowPrediction
 from videoswin_cli.report.findings import CheckReport
 from videoswin_cli.tasks.check.check import check_data
 from videoswin_cli.tasks.evaluate.evaluate import evaluate_videos
@@ -41,6 +42,8 @@ from videoswin_cli.tasks.explain.explanation import Explanation
 from videoswin_cli.tasks.extract.tables import FeatureTable
 from videoswin_cli.tasks.extract.worker import compute_table
 from videoswin_cli.tasks.predict.worker import PredictWorker, predict_windows
+from videoswin_cli.tasks.timeline.timeline import check_windows
+from videoswin_cli.tasks.timeline.worker import TimelineWorker
 
 Paths: TypeAlias = str | Path | Sequence[str | Path]
 
@@ -109,6 +112,10 @@ class Model:
         """Features of videos; see `extract`."""
         return extract(paths, model=self, **options)
 
+    def timeline(self, paths: Paths, **options: Any) -> list[Timeline]:
+        """Timelines of videos; see `timeline`."""
+        return timeline(paths, model=self, **options)
+
     def explain(self, path: str | Path, **options: Any) -> Explanation:
         """Evidence for a class in a video; see `explain`."""
         return explain(path, model=self, **options)
@@ -122,13 +129,16 @@ class Model:
             paths: as for `predict`.
             stride: from window to window: seconds, or frames such as "16f"; without it windows
                 follow each other without a gap.
-            options: those of `predict`.
+            options: those of `predict`, but for `annotate` and `logits`.
 
         Raises:
             UsageError: an option does not fit the model, or it has no windows to slide.
         """
         run, source, wanted = split_keywords(
-            options, (self._options, _SOURCE, PredictOptions()), function="windows"
+            options,
+            (self._options, _SOURCE, PredictOptions()),
+            function="windows",
+            without=("annotate", "logits"),
         )
         if stride is not None and not isinstance(stride, Stride):
             stride = parse_stride(str(stride))
@@ -184,7 +194,7 @@ def predict(
     )
     found = find_inputs(_to_texts(paths), source)
     if wanted.annotate is not None:
-        check_folder(wanted.annotate, found.listed)
+        name_files(wanted.annotate, found.listed, ".mp4")
     runner = _open(model, chosen, run, with_head=True)
     return list(PredictWorker(options=wanted).compute(runner, found.listed, Monitor()))
 
@@ -209,6 +219,38 @@ def extract(paths: Paths = (), *, model: ModelLike | None = None, **options: Any
     found = find_inputs(_to_texts(paths), source)
     runner = _open(model, chosen, run, with_head=False)
     return compute_table(runner, found.listed, wanted)
+
+
+def timeline(
+    paths: Paths = (), *, model: ModelLike | None = None, **options: Any
+) -> list[Timeline]:
+    """Timelines of one or several videos, folders, globs or URLs, in order: what is seen when.
+
+    Args:
+        paths: what to read; none with `list_file`.
+        model: from `load_model`, or a name or file.
+        options: those of `videoswin timeline`, such as `stride`, `threshold` and `html`.
+
+    Returns:
+        One record per video, with its segments and gaps; of a video that cannot be read it has its
+        `error` set.
+
+    Raises:
+        UsageError, CheckpointError, FetchError: nothing could be computed at all, as of a model
+            without windows.
+    """
+    chosen, run, source, wanted, output = split_keywords(
+        options,
+        (_MODEL, _run_of(model), _SOURCE, SegmentOptions(), TimelineOutput()),
+        function="timeline",
+    )
+    found = find_inputs(_to_texts(paths), source)
+    for folder, suffix in output.beside:
+        name_files(folder, found.listed, suffix)
+    runner = _open(model, chosen, run, with_head=True)
+    check_windows(runner.model.spec, runner.settings)
+    worker = TimelineWorker(options=wanted, output=output)
+    return list(worker.compute(runner, found.listed, Monitor()))
 
 
 def explain(path: str | Path, *, model: ModelLike | None = None, **options: Any) -> Explanation:
@@ -342,6 +384,7 @@ _CALL = (_MODEL, _RUN, _SOURCE)
 set_signature(load_model, (_MODEL, _RUN))
 set_signature(predict, (*_CALL, PredictOptions()))
 set_signature(extract, (*_CALL, FeatureOptions()))
+set_signature(timeline, (*_CALL, SegmentOptions(), TimelineOutput()))
 set_signature(explain, (*_CALL, ExplainOptions()))
 set_signature(check, (_SOURCE, _CHECK))
 set_signature(evaluate, (_MODEL, _EVAL_RUN, _SOURCE, EvalOptions(), JobOptions()))

@@ -229,7 +229,8 @@ class Timeline:
     model: str
     video: str = ""  # file or URL: the path without the part of it that was read
     fps: float = 0.0  # average frames per second
-    duration: float = 0.0  # s, from the first frame's start to the last one's end
+    start: float = 0.0  # s, of the first frame: that of the part where not all was read
+    duration: float = 0.0  # s, from there to the last frame's end
     window: float = 0.0  # s that one window spans
     stride: float = 0.0  # s from one window to the next
     segments: tuple[ActionSegment, ...] = ()  # by start, then class index

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from videoswin_cli.cli.app import app
 from videoswin_cli.engine.dumps import write_dump
+from videoswin_cli.records import ActionSegment
 
 pytestmark = pytest.mark.browser
 _PATIENCE = 400  # looks, 50 ms apart
@@ -108,7 +109,7 @@ def test_a_cell_of_the_matrix_lists_its_videos(browser: Any, compared: Path) -> 
     assert matrix.locator("rect.cell").count() == 5
     matrix.locator('rect.cell[data-pair="1,0"]').click()
     said = matrix.locator("[data-cell]").inner_text()
-    assert said.startswith(f"{SCRIPT} predicted as run: 1 videos")
+    assert said.startswith(f"{SCRIPT} predicted as run: 1 video")
     assert f"{QUOTED} (90.0 %)" in said
     tab.close()
 
@@ -180,6 +181,27 @@ def test_a_segment_is_played_from_its_start_to_its_end(browser: Any, tmp_path: P
     tab.wait_for(f"{_VIDEO}.paused && {_VIDEO}.currentTime >= 1.2")
     assert not tab.page.evaluate(f"{_VIDEO}.ended")
     assert tab.page.locator("[data-playhead]").is_visible()
+    tab.close()
+
+
+def test_the_playhead_is_where_the_video_is_on_the_axis_of_a_part(
+    browser: Any, tmp_path: Path
+) -> None:
+    write_video(tmp_path / "a.webm", frames=250, codec="libvpx-vp9")  # 10 s
+    segment = ActionSegment(start=6.0, end=6.5, label="run", index=0, mean=0.8, peak=0.9)
+    part = make_timeline("a.webm", start=4.0, duration=4.0, segments=(segment,), gaps=())
+    report(
+        *(write_timelines(tmp_path / "t.json", part), "--root", tmp_path),
+        *("--out", tmp_path / "t.html"),
+    )
+    tab = Tab(browser, tmp_path / "t.html")
+    tab.wait_for(f"{_VIDEO}.readyState >= 1")
+    for seconds, share in ((2, 0), (6, 0.5), (9, 1)):
+        tab.page.evaluate(f"{_VIDEO}.currentTime = {seconds}")
+        tab.wait_for(f"!{_VIDEO}.seeking && {_VIDEO}.currentTime == {seconds}")
+        track = tab.page.locator(".track").first.bounding_box()
+        head = tab.page.locator("[data-playhead]").bounding_box()
+        assert abs(head["x"] - track["x"] - share * track["width"]) < 4
     tab.close()
 
 

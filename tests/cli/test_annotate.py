@@ -71,3 +71,15 @@ def test_a_resumed_run_keeps_the_videos_that_it_has(
     before = file.stat().st_mtime_ns
     assert run("predict", clips / "b.mp4", *options).exit_code == 0
     assert file.stat().st_mtime_ns == before
+
+
+def test_copies_of_other_videos_stay_and_that_of_a_failed_one_goes(
+    run: Run, tiny: str, clips: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "seen" / "old.mp4").parent.mkdir()
+    (tmp_path / "seen" / "old.mp4").touch()
+    (tmp_path / "seen" / "bad.mp4.mp4").touch()
+    Path("bad.mp4").write_text("no video")
+    result = run("predict", "bad.mp4", "--model", tiny, "--annotate", tmp_path / "seen", "-j", 0)
+    assert "has 1 .mp4 file of other videos, such as" in result.stderr
+    assert [path.name for path in (tmp_path / "seen").iterdir()] == ["old.mp4"]

@@ -252,7 +252,7 @@ def test_a_dump_is_not_overwritten_nor_mixed(
     assert "d.npz exists" in again.stderr
     other = run(*command, *dump, "--resume", "--views", "1x1")
     assert other.exit_code == 2
-    assert "views was '2x3', now '1x1'" in other.stderr
+    assert "--views was 2x3, now 1x1" in other.stderr
     assert (tmp_path / "d.npz").read_bytes() == before
     more = run(*command, *dump, "--resume")
     assert more.exit_code == 0
@@ -280,7 +280,7 @@ def test_killed_between_dump_and_description(
     gone.unlink()
     other = run(*command, "--resume", "--views", "1x1")
     assert other.exit_code == 2
-    assert "views was '2x3', now '1x1'" in other.stderr
+    assert "--views was 2x3, now 1x1" in other.stderr
     again = run(*command, "--resume")
     assert again.exit_code == 0, again.output
     assert "2 of 2 videos were done before" in again.stderr
@@ -338,7 +338,7 @@ def test_dumps_of_one_name_and_two_kinds_do_not_meet(
     assert run(*command, "--dump", tmp_path / "s.jsonl", "--views", "1x1").exit_code == 0
     mixed = run(*command, "--dump", tmp_path / "s.npz", "--views", "1x1", "--resume")
     assert mixed.exit_code == 2
-    assert "views was '2x3', now '1x1'" in mixed.stderr
+    assert "--views was 2x3, now 1x1" in mixed.stderr
     again = run("eval", "--from-dump", tmp_path / "s.npz")
     assert "tiny" in again.stdout
     assert "2x3 views" in again.stdout
@@ -491,7 +491,7 @@ def test_two_tasks_that_would_decide_differently(
     assert "computing on cpu in bf16: as the output was begun" in again.stderr
     other = run(*command, "--resume")
     assert other.exit_code == 2
-    assert "precision was 'bf16', now 'fp32'" in other.stderr
+    assert "--precision was bf16, now fp32" in other.stderr
 
 
 def test_dumps_of_different_precisions_are_warned_of(

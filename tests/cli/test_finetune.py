@@ -124,7 +124,7 @@ def test_classes_of_the_same_name_keep_their_rows(
     keep = ("--set", "keep_classes=true", "--set", "lr=1e-12")
     result = run("finetune", data, "--model", tiny, "--out", tmp_path / "o", *QUICK, *keep)
     assert result.exit_code == 0, result.output
-    assert "1 classes keep their rows of the head" in result.stderr
+    assert "rows of the head kept for 1 class" in result.stderr
     before, after = weights(Path(tiny)), weights(tmp_path / "o/last.safetensors")
     row = after["head.weight"][CLASSES.index("walk")]
     assert torch.allclose(row, before["head.weight"][LABELS.index("walk")], atol=1e-6)

@@ -52,7 +52,7 @@ def test_predict_takes_videos_and_says_what_it_left_out(run: Run, tiny: str, tre
     result = run("predict", *named, "--model", tiny, "--format", "csv")
     assert result.exit_code == 3, "what is named is tried"
     assert paths(result) == [str(named[0]), str(named[2])]
-    assert "1 paths name a file again in another spelling; each is read once" in result.stderr
+    assert "1 path to a file again in another spelling: each is read once" in result.stderr
     assert "left out" not in result.stderr
 
 
@@ -121,7 +121,7 @@ def test_bad_names_are_rows(run: Run, tiny: str, tree: Path, tmp_path: Path) -> 
                  "--dump", tmp_path / "d.jsonl")  # fmt: skip
     assert result.exit_code == 3, result.output
     assert "5 listed, 2 found, 3 failed" in result.stdout
-    assert "1 rows repeat a video, 1 of them in another spelling" in result.stderr
+    assert "1 repeated row, 1 of them in another spelling" in result.stderr
     assert "their files were found under the root without C:/data/ (1)" in result.stderr
     failed = (tmp_path / "d.jsonl.failed.jsonl").read_text()
     for reason in (

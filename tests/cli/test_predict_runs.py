@@ -101,7 +101,7 @@ def test_an_interrupted_run_is_resumed(
     assert out.read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
     other = run(*command, out, "--resume", "--views", "2x1")
     assert other.exit_code == 2
-    assert "belongs to a different run: views was '1x1', now '2x1'" in other.stderr
+    assert "belongs to a different run: --views was 1x1, now 2x1" in other.stderr
     assert run(*command, out, "--views", "2x1").exit_code == 0  # without --resume it starts over
     assert not Path(f"{out}.meta.json").exists()
 
@@ -185,7 +185,7 @@ def test_schemes_that_are_not_read_are_named(url: str, run: Run, tiny: str) -> N
 def test_an_input_that_is_named_twice_is_noticed(run: Run, tiny: str, folder: Path) -> None:
     result = run("predict", folder / "0.mp4", folder / "0.mp4", "--model", tiny, "-f", "jsonl")
     assert len(rows_of(result.stdout)) == 1
-    assert "1 paths are named again; each is read once" in result.stderr
+    assert "1 path named again: each is read once" in result.stderr
 
 
 def test_quiet_prints_errors_alone_and_verbose_more(run: Run, tiny: str, folder: Path) -> None:

@@ -16,7 +16,7 @@ from videoswin_cli import extract
 from videoswin_cli.engine.dumps import read_dump
 
 Run = Callable[..., Result]
-CHANGED = "1 files were changed since: computed again"
+CHANGED = "1 file changed since: computed again"
 OLD = "3 results have no size and time of their files, as an older version wrote them"
 
 

@@ -58,3 +58,20 @@ def test_the_copy_of_a_part_has_its_own_clock_so_the_page_plays_the_video(
     assert run(*line, *beside).exit_code == 0
     (page,) = (tmp_path / "pages").rglob("*.html")
     assert played(page) == folder / "sub/a #1 <b>.mp4"
+
+
+def test_files_of_other_videos_stay_and_a_notice_says_so(
+    run: Run, tiny: str, folder: Path, tmp_path: Path
+) -> None:
+    write_video(folder / "b.mp4", frames=12)
+    line = ("--model", tiny, "-f", "vtt", "--out", tmp_path / "out", "--html", tmp_path / "pages")
+    assert "not touched" not in run("timeline", folder, *line).stderr
+    assert "not touched" not in run("timeline", folder, *line).stderr  # the same videos again
+    (folder / "b.mp4").write_text("no video any more")
+    again = run("timeline", folder / "b.mp4", *line)
+    for name in ("out", "pages"):
+        assert f"{tmp_path / name} has 1 .{ {'out': 'vtt', 'pages': 'html'}[name] } file of" in (
+            again.stderr
+        )
+        (left,) = (path for path in (tmp_path / name).rglob("*.*") if path.name != "index.csv")
+        assert left.name.startswith("a #1 <b>")  # that of b.mp4, which failed now, is gone

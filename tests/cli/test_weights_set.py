@@ -70,7 +70,7 @@ def test_results_of_two_sets_do_not_mix(
     assert run(*line, "--weights-set", "ema").exit_code == 0
     other = run(*line, "--resume")
     assert other.exit_code == 2
-    assert "weights_set was 'model_ema', now 'model'" in other.stderr
+    assert "--weights-set was model_ema, now model" in other.stderr
 
 
 def test_converting_chooses_too_and_refuses_what_is_no_number(
@@ -85,7 +85,7 @@ def test_converting_chooses_too_and_refuses_what_is_no_number(
     torch.save({**weights, "norm.bias": torch.full((16,), torch.nan)}, averaged)
     result = run("convert", averaged, out, "--model", tiny)
     assert result.exit_code == 2
-    assert "NaN or infinite numbers in 1 tensors, in float32: norm.bias" in result.stderr
+    assert "NaN or infinite numbers in 1 tensor, in float32: norm.bias" in result.stderr
     assert not out.exists()
 
 

@@ -96,7 +96,7 @@ def test_each_video_is_scored_once(root: Path) -> None:
         ("other.webm", 2),
         ("gone", 5),
     ]
-    assert notices == ["3 rows repeat a video, 2 of them in another spelling; each is scored once"]
+    assert notices == ["3 repeated rows, 2 of them in another spelling; each is scored once"]
 
 
 def test_one_video_with_two_labels_is_an_error(root: Path) -> None:
@@ -213,7 +213,7 @@ def test_one_file_in_four_spellings_is_one_video(root: Path) -> None:
              str(root / "deep/er/deepest.avi")]  # fmt: skip
     (video,), notices = look(root, *names)
     assert video.path == "deep/er/deepest.avi"
-    assert notices == ["3 rows repeat a video, 3 of them in another spelling; each is scored once"]
+    assert notices == ["3 repeated rows, 3 of them in another spelling; each is scored once"]
     with pytest.raises(UsageError, match=r"list.txt:2: deep/er/deepest.avi has label 1 here"):
         look(root, *names, labels=[0, 1, 0, 0])
 
@@ -259,7 +259,7 @@ def test_an_absolute_path_is_found_by_its_longest_tail(name: str, start: str, ro
     assert video.path == "archery/in_class.mkv"
     assert video.file == str(root / "archery/in_class.mkv")
     assert notices == [
-        "1 rows have absolute paths that are not there; their files were found under the root "
+        "1 row with absolute paths that are not there; their files were found under the root "
         f"without {start} (1)"
     ]
 

@@ -56,10 +56,10 @@ def test_a_file_in_several_spellings_is_read_once(folder: Path) -> None:
     spellings = ("v/a.mp4", "./v/a.mp4", "v//a.mp4", "v/../v/a.mp4", str(folder / "v/a.mp4"))
     assert expand(*spellings) == ["v/a.mp4"]
     assert noticed(*spellings) == (
-        "4 paths name a file again in another spelling; each is read once",
+        "4 paths to a file again in another spelling: each is read once",
     )
     assert expand(str(folder / "v"), "v") == [str(folder / "v/a.mp4"), str(folder / "v/b.mp4")]
-    assert noticed("v/a.mp4", "v/a.mp4") == ("1 paths are named again; each is read once",)
+    assert noticed("v/a.mp4", "v/a.mp4") == ("1 path named again: each is read once",)
 
 
 def test_links_of_other_names_are_other_files(folder: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 from make_video import write_video
 
 from videoswin_cli.engine import annotate as folder
-from videoswin_cli.engine.annotate import annotate, check_folder
+from videoswin_cli.engine.annotate import annotate
+from videoswin_cli.engine.video_files import name_files
 from videoswin_cli.errors import UsageError, VideoSwinError
 from videoswin_cli.io.atomic import write_error
 from videoswin_cli.options.run import OpenOptions
@@ -34,20 +35,20 @@ def test_the_name_is_the_path_with_its_suffix_so_that_none_is_met_twice(tmp_path
 def test_two_videos_of_one_name_are_refused_before_any_work(tmp_path: Path) -> None:
     videos = [listed("../a.mp4", tmp_path / "x"), listed("a.mp4", tmp_path / "y")]
     with pytest.raises(UsageError, match="would both be written to"):
-        check_folder(tmp_path / "out", videos)
+        name_files(tmp_path / "out", videos, ".mp4")
 
 
 def test_no_input_is_written_over(tmp_path: Path) -> None:
     videos = [listed("a", tmp_path / "a"), listed("b", tmp_path / "a.mp4")]
     with pytest.raises(UsageError, match="it is an input"):
-        check_folder(tmp_path, videos)
-    check_folder(tmp_path / "out", videos)
+        name_files(tmp_path, videos, ".mp4")
+    name_files(tmp_path / "out", videos, ".mp4")
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "out").touch()
     with pytest.raises(UsageError, match="it is no folder"):
-        check_folder(tmp_path / "out", [])
+        name_files(tmp_path / "out", [], ".mp4")
 
 
 @pytest.mark.parametrize(

@@ -78,11 +78,9 @@ class Memory:
         self.calls.append("finished")
         return self.before
 
-    def keep(self, result: str, stamps: FileStamps) -> None:
+    def keep(self, result: str, stamps: FileStamps) -> str:
         self.kept.append(result)
-
-    def collect(self) -> list[str]:
-        return self.kept
+        return result
 
     def close(self) -> None:
         self.calls.append("close")

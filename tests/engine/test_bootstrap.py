@@ -73,5 +73,5 @@ def test_mcnemar_is_a_fair_coin(first: int, second: int, expected: float) -> Non
 
 def test_other_classes_of_a_video_are_refused() -> None:
     other = [ScoredVideo(path="0.mp4", label=2, top=(2,))]
-    with pytest.raises(UsageError, match=r"1 videos have different classes in two dumps: 0\.mp4"):
+    with pytest.raises(UsageError, match=r"1 video with different classes in two dumps: 0\.mp4"):
         compare_top1(videos("+"), other)

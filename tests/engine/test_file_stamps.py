@@ -25,7 +25,7 @@ def test_size_and_time_tell_a_replaced_file(tmp_path: Path) -> None:
     stamps = FileStamps(listed(*files))
     current = [name for name, stamp in before.items() if stamps.is_current(name, stamp)]
     assert current == ["same"]
-    assert stamps.describe(before) == ["2 files were changed since: computed again"]
+    assert stamps.describe(before) == ["2 files changed since: computed again"]
     assert same.exists()
 
 

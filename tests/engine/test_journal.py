@@ -52,6 +52,24 @@ def test_another_run_is_refused(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        ({"stride_frames": 16}, {"stride_seconds": 0.5}, "--stride was 16f, now 0.5"),
+        ({"stride_frames": None}, {"stride_frames": 8}, "--stride was not given, now 8f"),
+        ({"logits": False}, {"logits": True}, "--logits was not given, now given"),
+        ({"model": "a"}, {"model": "b"}, "model was 'a', now 'b'"),
+    ],
+)
+def test_what_differs_is_told_as_users_give_it(
+    tmp_path: Path, before: dict[str, Any], now: dict[str, Any], told: str
+) -> None:
+    empty = {"stride_frames": None, "stride_seconds": None}
+    keep_description(tmp_path / "j", empty | before)
+    with pytest.raises(UsageError, match=f"a different run: {told}$"):
+        Journal(tmp_path / "j", empty | now, part="x")
+
+
 def test_two_writers_of_one_part_are_refused(tmp_path: Path) -> None:
     with (
         Journal(tmp_path / "j", RUN, part="x"),
@@ -77,6 +95,6 @@ def test_who_comes_first_says_which_run_it_is(tmp_path: Path) -> None:
 
 def test_a_run_that_differs_in_its_precision_can_be_gone_on_with(tmp_path: Path) -> None:
     keep_description(tmp_path / "j", {**RUN, "precision": "bf16"})
-    with pytest.raises(UsageError, match="precision was 'bf16', now 'fp32'") as caught:
+    with pytest.raises(UsageError, match="--precision was bf16, now fp32") as caught:
         Journal(tmp_path / "j", {**RUN, "precision": "fp32"}, part="x")
     assert caught.value.hint.startswith("--precision bf16 or auto resumes it; or choose")

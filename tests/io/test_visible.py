@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from videoswin_cli.io.visible import for_stream, name_some, visible
+from videoswin_cli.io.visible import counted, for_stream, name_some, visible
 
 
 class Terminal(io.StringIO):
@@ -39,3 +39,14 @@ def test_long_lists_of_names_are_cut_and_counted() -> None:
     assert name_some(list("abcde")) == "a, b, c, d, e"
     assert name_some(list("abcdef")) == "a, b, c, d, e and 1 more"
     assert name_some(list("abcdef"), 2) == "a, b and 4 more"
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "text"),
+    [
+        *((0, "video", "0 videos"), (1, "video", "1 video"), (2, "video", "2 videos")),
+        *((1, "class", "1 class"), (2, "class", "2 classes")),
+    ],
+)
+def test_one_thing_is_no_plural(number: int, noun: str, text: str) -> None:
+    assert counted(number, noun) == text

@@ -293,7 +293,7 @@ def test_weights_that_are_no_numbers_are_told(
 ) -> None:
     torch.save({**values, "norm.weight": torch.full((16,), value)}, tmp_path / "w.pth")
     model = load(tiny, checkpoint=tmp_path / "w.pth")
-    assert "NaN or infinite numbers in 1 tensors: norm.weight" in model.summary
+    assert "NaN or infinite numbers in 1 tensor: norm.weight" in model.summary
     with pytest.raises(CheckpointError, match=r"in float32: norm\.weight"):
         check_finite(model)
     check_finite(load(tiny))

@@ -495,7 +495,7 @@ def test_other_files_are_no_checkpoints(
 def test_another_network_is_told_with_its_file(tmp_path: Path, nano: str) -> None:
     torch.save({"layer1.conv.weight": torch.ones(3)}, tmp_path / "resnet.pth")
     assert refused(nano, tmp_path / "resnet.pth").message.startswith(
-        f"{tmp_path / 'resnet.pth'}: 1 tensors, but of no known Swin Transformer: layer1.conv"
+        f"{tmp_path / 'resnet.pth'}: 1 tensor, but of no known Swin Transformer: layer1.conv"
     )
 
 

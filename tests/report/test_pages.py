@@ -2,14 +2,17 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
 from report_sources import SCRIPT, make_timeline
 
+from videoswin_cli.records import ActionSegment, UnreadSpan
 from videoswin_cli.report.pages.charts import HEIGHT, WIDTH, line_chart, nice_ticks
 from videoswin_cli.report.pages.render import _to_script, format_clock
 from videoswin_cli.report.pages.timelines import relative_url, write_timeline_page
+from videoswin_cli.report.percent import percent
 
 
 @pytest.mark.parametrize(
@@ -58,6 +61,17 @@ def test_videos_are_found_from_the_folder_of_the_page(tmp_path: Path) -> None:
     assert relative_url(tmp_path / "\udcff.mp4", page=page) == "../%FF.mp4"
 
 
+@pytest.mark.parametrize(
+    ("prob", "digits", "text"),
+    [
+        *((0.996, 1, "99.6"), (0.9996, 1, "99.9"), (1.0, 1, "100.0"), (1.0000001, 1, "100.0")),
+        *((0.99996, 2, "99.99"), (0.12345, 2, "12.35"), (0.996, 0, "99"), (0.0, 1, "0.0")),
+    ],
+)
+def test_only_certainty_is_100_percent(prob: float, digits: int, text: str) -> None:
+    assert percent(prob, digits) == text
+
+
 def test_a_timeline_has_a_page_of_its_own(tmp_path: Path) -> None:
     out = tmp_path / "t.html"
     write_timeline_page(out, make_timeline(), video=tmp_path / "clip.mp4")
@@ -65,3 +79,24 @@ def test_a_timeline_has_a_page_of_its_own(tmp_path: Path) -> None:
     assert '<video controls preload="metadata" playsinline src="clip.mp4">' in html
     write_timeline_page(out, make_timeline(), video=None)
     assert "<video" not in out.read_text(encoding="utf-8")
+
+
+def test_the_axis_of_a_timeline_is_the_part_that_was_read(tmp_path: Path) -> None:
+    parts = (
+        ActionSegment(start=62.0, end=64.0, label="run", index=0, mean=0.8, peak=0.9),
+        ActionSegment(start=66.0, end=68.0, label="run", index=0, mean=0.8, peak=0.9),
+    )
+    gaps = (UnreadSpan(start=65.0, end=66.0, reason='lost "it"'),)
+    part = make_timeline(start=60.0, duration=8.0, segments=parts, gaps=gaps)
+    write_timeline_page(tmp_path / "t.html", part, video=None)
+    html = (tmp_path / "t.html").read_text(encoding="utf-8")
+    assert 'data-from="60.0" data-duration="8.0"' in html
+    lefts = re.findall(r'class="segment".*?style="left: ([0-9.]+)%; width: ([0-9.]+)%"', html)
+    assert lefts == [("25.000", "25.000"), ("75.000", "25.000")]
+    assert re.findall(r'<span style="left: \d+%">([0-9:.]+)</span>', html) == [
+        *("1:00.0", "1:02.0", "1:04.0", "1:06.0", "1:08.0")
+    ]
+    gap = re.search(r'<div class="gap" style="left: 62.500%; width: 12.500%" title="(.*?)"', html)
+    assert gap
+    assert gap[1] == "1:05.0 to 1:06.0: lost &#34;it&#34;"
+    assert "<td>lost &#34;it&#34;</td>" in html

@@ -207,7 +207,7 @@ def open_it(
 def test_who_comes_first_decides_which_run_it_is(tiny: str, tmp_path: Path) -> None:
     out = f"{tmp_path}/f.npy"
     with open_it(tiny, out, part="1-of-2") or nullcontext():
-        with pytest.raises(UsageError, match=r"a different run: dtype was 'fp32', now 'fp16'"):
+        with pytest.raises(UsageError, match=r"a different run: --dtype was fp32, now fp16"):
             open_it(tiny, out, part="2-of-2", dtype="fp16")
         with open_it(tiny, out, part="2-of-2") or nullcontext():
             pass

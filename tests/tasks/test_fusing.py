@@ -112,9 +112,9 @@ def test_what_cannot_be_averaged_is_refused(first: Path, tmp_path: Path) -> None
         ("a", "b", "c", "d"),
     )
     for other, told in {
-        short: f"{first} has 1 videos that {short} has not: z.mp4",
-        longer: f"{longer} has 1 videos that {first} has not: w.mp4",
-        relabeled: f"{first} and {relabeled} disagree about the class of 1 videos: z.mp4",
+        short: f"{first} has 1 video that {short} has not: z.mp4",
+        longer: f"{longer} has 1 video that {first} has not: w.mp4",
+        relabeled: f"{first} and {relabeled} disagree about the class of 1 video: z.mp4",
         lines: f"{lines} has the likeliest classes only",
         raw: f"{raw}: the scores of z.mp4 are no probabilities: 0.7 to 0.9, sum 2.4",
         wide: "scores of different numbers of classes: [3, 4]",

@@ -419,4 +419,4 @@ def test_a_video_of_two_classes_is_not_compared(tmp_path: Path) -> None:
     write_dump(other, [scored("a.mp4", 1, 0.7, 0.2, 0.1)], NAMES)
     result = run(first, other, "--out", tmp_path / "p.html")
     assert result.exit_code == 2
-    assert "1 videos have different classes in two dumps: a.mp4" in result.stderr
+    assert "1 video with different classes in two dumps: a.mp4" in result.stderr

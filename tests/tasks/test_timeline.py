@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from make_video import damage_video, write_video
 from notices import Notices
 from tiny import LABELS, PROTOCOL, TINY
@@ -14,6 +15,7 @@ from videoswin_cli import load_model, predict
 from videoswin_cli.data.decoding.open import open_video
 from videoswin_cli.data.inputs import find_inputs
 from videoswin_cli.data.sampling import half_window, window_seconds
+from videoswin_cli.data.view_dataset import Gap
 from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.engine.windows import WindowProbabilities, window_probabilities
 from videoswin_cli.errors import ResumeError, UsageError
@@ -23,7 +25,15 @@ from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.options.run import ModelOptions, RunOptions
 from videoswin_cli.options.source import JobOptions, SourceOptions
 from videoswin_cli.options.timeline import SegmentOptions, TimelineOutput
-from videoswin_cli.records import RunSummary, SamplingRule, Stride, Timeline, VideoPart
+from videoswin_cli.records import (
+    ListedVideo,
+    RunSummary,
+    SamplingRule,
+    Stride,
+    Timeline,
+    VideoInfo,
+    VideoPart,
+)
 from videoswin_cli.tasks.timeline import builder
 from videoswin_cli.tasks.timeline.timeline import see_videos
 from videoswin_cli.tasks.timeline.worker import TimelineWorker
@@ -122,6 +132,7 @@ def test_a_part_of_a_video_has_the_times_of_the_whole(tiny: str, tmp_path: Path)
     path = write_video(tmp_path / "a.mp4", frames=100)
     (found,) = see([path], tiny, source=SourceOptions(start=2, end=3))
     assert (found.segments[0].start, found.segments[-1].end) == (2, 3)
+    assert (found.start, found.duration) == (2, 1)
     assert found.path == f"{path}#t=2,3"
     assert found.video == str(path)
 
@@ -155,10 +166,54 @@ def test_a_damaged_stretch_is_a_gap_and_the_rest_goes_on(tiny: str, tmp_path: Pa
     assert found.error is None
     (gap,) = found.gaps
     assert 3 < gap.start < gap.end < 6
-    assert "cannot be decoded" in gap.reason
+    with open_video(path) as video:
+        _, missing = video.read_whole_frames(range(0, 200, 2))  # as windows take them
+    assert gap.reason.startswith(f"{len(missing)} of the wanted frames cannot be decoded (")
     assert found.segments[0].start == 0
     assert found.segments[-1].end == 8
     assert not any(each.start < gap.end and each.end > gap.start for each in found.segments)
+
+
+def test_a_gap_names_what_is_missing_in_all_its_windows(tiny: str) -> None:
+    """Frames of windows that overlap count once; a window in between that was read ends the gap."""
+    facts = VideoInfo(path="a", decoder="pyav", frames=99, fps=25, height=8, width=8)
+    gaps = {0: (3,), 1: (3, 14), 3: (90,)}
+    piece = WindowProbabilities(
+        info=facts,
+        times=((1.25, 2.25),),
+        probabilities=torch.full((1, 7), 1 / 7, dtype=torch.float64),
+        gaps=tuple(
+            Gap(place=place, start=place / 2, end=place / 2 + 1, missing=missing)
+            for place, missing in gaps.items()
+        ),
+        notes=(),
+        unread=0,
+        until=2.5,
+    )
+    timeline = builder.TimelineBuilder(
+        load_model(tiny)._runner, ListedVideo(path="a", file="a", label=None, line=1), ALL
+    )
+    timeline.add(piece)
+    first, second = timeline.finish().gaps
+    assert (first.start, first.end, second.start, second.end) == (0, 1.25, 2.25, 2.5)
+    assert first.reason == "2 of the wanted frames cannot be decoded (3, 14): the file is damaged"
+    assert second.reason == "1 of the wanted frames cannot be decoded (90): the file is damaged"
+
+
+def test_progress_names_the_video_and_its_time(tiny: str, tmp_path: Path) -> None:
+    """The end is that of the part: the last window overlaps more."""
+    paths = [write_video(tmp_path / f"{name}.mp4", frames=63) for name in "ab"]
+    reporter = Notices()
+    opened, source = load_model(tiny), SourceOptions(start=1)
+    listed = find_inputs([str(path) for path in paths], source).listed
+    monitor = Monitor(reporter=reporter)
+    monitor.begin(len(listed))
+    list(TimelineWorker(options=ALL).compute(opened._runner, listed, monitor))
+    shown = [text.rpartition(", ")[0] for text in reporter.shown]
+    last = ("00:00:02 / 00:00:03", "00:00:03 / 00:00:03")
+    assert shown == [
+        f"{n} of 2, {name}.mp4#t=1: {t}" for n, name in ((1, "a"), (2, "b")) for t in last
+    ]
 
 
 def test_a_video_that_cannot_be_read_is_a_timeline_with_the_reason(
@@ -278,5 +333,9 @@ def test_finished_videos_are_not_seen_again_whatever_the_format(
     stop_after(monkeypatch, 0)
     run([path], tiny, out, resume=True)
     assert out.read_text() == text
-    with pytest.raises(ResumeError, match="threshold was 0"):
+    with pytest.raises(ResumeError, match=r"run: --threshold was 0, now 0\.3$"):
         run([path], tiny, out, resume=True, options=replace(ALL, threshold=0.3))
+    changed = replace(ALL, stride=Stride(seconds=0.5), topk=3)
+    expected = r"run: --topk was not given, now 3 \(--stride differs too\)$"
+    with pytest.raises(ResumeError, match=expected):
+        run([path], tiny, out, resume=True, options=changed)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 import pytest
@@ -69,9 +70,9 @@ def test_srt_has_times_with_commas_and_labels_that_end_no_cue(tmp_path: Path) ->
     found = timeline(segment(0, 2.5, "jump"), segment(3661.25, 3662, EVIL))
     text = write(tmp_path / "a.srt", "srt", found).read_text(encoding="utf-8")
     assert text == (
-        "1\n00:00:00,000 --> 00:00:02,500\njump 75%\n\n"
+        "1\n00:00:00,000 --> 00:00:02,500\njump 75.0%\n\n"
         "2\n01:01:01,250 --> 01:01:02,000\n"
-        'say "< b>hi< /b>" - -> & \\x1b[31m\\nnow 75%\n\n'
+        'say "< b>hi< /b>" - -> & \\x1b[31m\\nnow 75.0%\n\n'
     )
 
 
@@ -79,8 +80,18 @@ def test_vtt_escapes_labels(tmp_path: Path) -> None:
     text = write(tmp_path / "a.vtt", "vtt", timeline(segment(1, 2.5, EVIL))).read_text("utf-8")
     assert text == (
         "WEBVTT\n\n00:00:01.000 --> 00:00:02.500\n"
-        'say "&lt;b&gt;hi&lt;/b&gt;" --&gt; &amp; \\x1b[31m\\nnow 75%\n\n'
+        'say "&lt;b&gt;hi&lt;/b&gt;" --&gt; &amp; \\x1b[31m\\nnow 75.0%\n\n'
     )
+
+
+@pytest.mark.parametrize("format", ["srt", "vtt", "table"])
+def test_a_class_that_is_nearly_certain_is_not_shown_as_certain(
+    tmp_path: Path, format: TimelineFormat
+) -> None:
+    each = ActionSegment(start=0, end=2, label="jump", index=1, mean=0.99998, peak=0.9)
+    text = write(tmp_path / "a", format, timeline(each)).read_text()
+    assert "100" not in text
+    assert "99.9" in text
 
 
 def test_the_table_shows_segments_and_gaps_in_order(tmp_path: Path) -> None:
@@ -140,6 +151,38 @@ def test_elan_finds_the_video_beside_the_file(tmp_path: Path) -> None:
     found = timeline(segment(0, 5, "a"), video=str(tmp_path / "v" / "a b.mp4"))
     text = write(tmp_path / "a.eaf", "elan", found).read_text("utf-8")
     assert 'RELATIVE_MEDIA_URL="./v/a%20b.mp4"' in text
+
+
+def test_a_key_of_fiftyone_names_one_file_that_it_can_open(tmp_path: Path) -> None:
+    """It opens an absolute key as it is, and looks for others without their extension."""
+    url, absolute = "https://example.org/v/a.mp4", str(tmp_path / "a.mp4")
+    videos = ["v/b.c.mp4", absolute, "../d.mp4", "v/e.mp4", "v/e.avi", url]
+    found = [timeline(segment(0, 1, name), video=name) for name in videos]
+    failed = Timeline(path="f.mp4", video="f.mp4", model="tiny", error="no video")
+    path = write(tmp_path / "labels.json", "fiftyone", *found, failed)
+    content = json.loads(path.read_text("utf-8"))
+    assert list(content["labels"]) == [
+        "v/b.c",
+        absolute,
+        str(Path.cwd().parent / "d.mp4"),
+        str(Path.cwd() / "v" / "e.mp4"),
+        str(Path.cwd() / "v" / "e.avi"),
+        url,
+    ]
+
+
+def test_label_studio_opens_paths_from_its_document_root(tmp_path: Path) -> None:
+    names = ["sub dir/50%+é.mp4", "../a.mp4", "/v/a.mp4", "https://example.org/a b.mp4"]
+    found = [timeline(segment(0, 1, "jump"), video=name) for name in names]
+    path = write(tmp_path / "tasks.json", "labelstudio", *found)
+    assert [each["data"]["video"] for each in json.loads(path.read_text("utf-8"))] == [
+        "/data/local-files/?d=sub%20dir/50%25%2B%C3%A9.mp4",
+        f"/data/local-files/?d={quote(str(Path.cwd().parent / 'a.mp4'))}",
+        "/data/local-files/?d=/v/a.mp4",
+        "https://example.org/a b.mp4",
+    ]
+    expected = [names[0], str(Path.cwd().parent / "a.mp4"), *names[2:]]
+    assert [row.name for row in read_list(path).rows] == expected
 
 
 # --- reading what tools export --------------------------------------------------------------------

@@ -132,8 +132,8 @@ DAMAGE: dict[str, tuple[Callable[[Content], None], str]] = {
     "best NaN": (put("progress", "best", value=NAN), "nan"),
     "confusions of pairs": (put("progress", "confusions", value=[(1, 2)]), "confusions"),
     "network of text": (put("network", value="x"), "network is no mapping"),
-    "a weight less": (drop("network", "head.bias"), "network lacks, or .* 1 tensors: head.bias"),
-    "a weight more": (put("network", "x", value=torch.zeros(1)), "1 tensors: x"),
+    "a weight less": (drop("network", "head.bias"), "network lacks, or .* 1 tensor: head.bias"),
+    "a weight more": (put("network", "x", value=torch.zeros(1)), "1 tensor: x"),
     "a weight of text": (put("network", "head.bias", value="x"), "head.bias: no tensor"),
     "a weight of another shape": (
         put("network", "head.bias", value=torch.zeros(3)),

@@ -62,7 +62,7 @@ def test_class_folders_are_split_evenly_and_repeatably(tmp_path: Path) -> None:
     assert lines[1:] == [
         "the classes are far from balanced: see --balance sampler|loss",
         "2 classes with a single training clip: c, d",
-        "1 classes without a validation clip: d",
+        "1 class without a validation clip: d",
     ]
 
 
@@ -208,7 +208,7 @@ def test_clips_that_are_missing_or_in_both_parts(tmp_path: Path) -> None:
     touch(tmp_path, "1.mp4", "2.mp4", "3.mp4")
     (tmp_path / "t").write_text("1.mp4 a\n2.mp4 b\n")
     (tmp_path / "v").write_text("1.mp4 a\n")
-    with pytest.raises(UsageError, match="1 clips are both trained and validated on"):
+    with pytest.raises(UsageError, match="1 clip both trained and validated on"):
         find(train_list=tmp_path / "t", val_list=tmp_path / "v")
     (tmp_path / "v").write_text("9.mp4 a\n")
     with pytest.raises(UsageError, match=r"1 of 1 clips of .*v are not there: 9\.mp4"):

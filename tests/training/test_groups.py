@@ -146,7 +146,7 @@ def test_a_class_of_one_recording_is_not_validated_and_said(tmp_path: Path) -> N
     found = deal([], folder=tmp_path)
     assert found.counts(found.val) == [3, 3, 0]
     assert describe_examples(found)[-2:] == [
-        "1 classes without a validation clip: C",
+        "1 class without a validation clip: C",
         "1 of these have clips of one group only: C",
     ]
     for name in UCF:

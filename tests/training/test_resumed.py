@@ -50,7 +50,7 @@ def test_a_run_that_stopped_early_stays_stopped(few: Path, tmp_path: Path) -> No
     shutil.copytree(out, tmp_path / "before")
     for _ in range(2):
         assert len(train(few, out, *STILL, notices=notices).epochs) == 2
-    assert any("no better for 1 epochs: stopped" in text for text in notices.texts)
+    assert any("no better for 1 epoch: stopped" in text for text in notices.texts)
     check_same_files(out, tmp_path / "before")
     more = train(few, out, *STILL, "epochs=9")
     assert len(more.epochs) == 3, "patience counts anew"

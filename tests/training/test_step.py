@@ -196,7 +196,7 @@ def test_out_of_memory_halves_the_batch_and_changes_nothing_else() -> None:
     assert result.loss == pytest.approx(expected.loss, abs=1e-6)
     for name, gradient in gradients(reference).items():
         assert torch.allclose(gradients(network)[name], gradient, atol=1e-6), name
-    with pytest.raises(VideoSwinError, match="out of memory with 1 clips at once"):
+    with pytest.raises(VideoSwinError, match="out of memory with 1 clip at once"):
         make(Small(fresh(), room=0), read_recipe(None, EXACT), []).step(0, clips(8))
 
 

@@ -71,6 +71,7 @@ class _Group(TyperGroup):
             formatter.write_dl(list(_COMMANDS.items()))
 
     def invoke(self, ctx: Any) -> Any:
+        """Run a command; whatever it raises becomes a message and an exit code."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()

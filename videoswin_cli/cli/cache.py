@@ -10,6 +10,7 @@ from videoswin_cli.cli.options import SummaryFormatOption
 from videoswin_cli.io.atomic import to_json
 from videoswin_cli.io.cache import clear_cache, list_cache
 from videoswin_cli.io.paths import cache_dir
+from videoswin_cli.io.visible import counted
 
 
 def cache(
@@ -25,7 +26,7 @@ def cache(
     """
     if clear is not None:
         removed = clear_cache(clear)
-        notice(f"{removed.files} files removed, {removed.bytes / 2**20:.1f} MiB")
+        notice(f"{counted(removed.files, 'file')} removed, {removed.bytes / 2**20:.1f} MiB")
     parts = list_cache()
     if format == "json":
         rows = [asdict(part) | {"folder": str(part.folder)} for part in parts]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import typer
 
 from videoswin_cli.errors import VideoSwinError
-from videoswin_cli.io.visible import for_stream, visible
+from videoswin_cli.io.visible import counted, for_stream, visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -117,7 +117,7 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
             rate = self._computed / (self._printed - self._begun)
             left = (self._total - self._done) / rate / 60
             notice(
-                f"{self._done} of {self._total} {self._unit}s, {rate:.2f} per second, "
+                f"{self._done} of {counted(self._total, self._unit)}, {rate:.2f} per second, "
                 f"{left:.0f} minutes left, {status}"
             )
 
@@ -125,6 +125,7 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         """The state of the unit that is being worked on, in place of what was shown before."""
         if self._silent or _Verbosity.quiet:
             return
+        text = visible(text)
         if self._bar is not None:
             self._bar.set_postfix_str(text)
         elif sys.stderr.isatty():

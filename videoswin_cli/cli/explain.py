@@ -11,10 +11,12 @@ from videoswin_cli.cli.splice import option_of
 from videoswin_cli.data.inputs import find_inputs
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.atomic import check_writable
+from videoswin_cli.io.visible import counted
 from videoswin_cli.options.fields import fill
 from videoswin_cli.options.run import ClassifierOptions, RunOptions
 from videoswin_cli.options.source import SourceOptions
 from videoswin_cli.options.tasks import ExplainOptions
+from videoswin_cli.report.percent import percent
 
 
 def explain(
@@ -68,8 +70,9 @@ def explain(
             bar.notice(f"{listed.path}: {text}")
     each, clips = explanation.explained, explanation.clips
     result(
-        f"{listed.path}  {each.label} {each.prob:.2%}  (stage {explanation.stage} of "
-        f"{explanation.model}, {explanation.views} views, {len(explanation.times)} frames from "
+        f"{listed.path}  {each.label} {percent(each.prob, 2)}%  (stage {explanation.stage} of "
+        f"{explanation.model}, {explanation.views} views, "
+        f"{counted(len(explanation.times), 'frame')} from "
         f"{min(clips)[0]:.2f} to {max(end for _, end in clips):.2f} s)"
     )
     for path in (out, options.contact_sheet, options.npy):

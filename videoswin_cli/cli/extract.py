@@ -10,6 +10,7 @@ from videoswin_cli.cli.stdin import stdin_paths
 from videoswin_cli.data.inputs import find_inputs
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.io.atomic import check_writable
+from videoswin_cli.io.visible import counted
 from videoswin_cli.options.run import ModelOptions, RunOptions
 from videoswin_cli.options.source import JobOptions, SourceOptions
 from videoswin_cli.options.tasks import FeatureOptions, OutputOptions
@@ -81,7 +82,8 @@ def extract(
         result(output.out)
     else:
         notice(
-            f"{len(done.videos)} of {len(found.listed)} videos done; waiting for the other shards"
+            f"{len(done.videos)} of {counted(len(found.listed), 'video')} done; "
+            "waiting for the other shards"
         )
     if any(video.error is not None or video.gaps for video in done.videos):
         raise typer.Exit(VideoError.exit_code)
@@ -95,7 +97,7 @@ def _print_notices(done: "Extraction") -> None:
     for video in failed[:_EXAMPLES]:
         notice(f"failed: {video.path}: {video.error}")
     if failed:
-        notice(f"{len(failed)} of {total} videos failed")
+        notice(f"{len(failed)} of {counted(total, 'video')} failed")
     broken = [video for video in done.videos if video.gaps]
     for video in broken[:_EXAMPLES]:
         notice(
@@ -103,6 +105,6 @@ def _print_notices(done: "Extraction") -> None:
             f"{next(iter(video.gaps.values()))}"
         )
     if broken:
-        notice(f"{len(broken)} of {total} videos are damaged in part")
+        notice(f"{len(broken)} of {counted(total, 'video')} damaged in part")
     if noted := sum(bool(video.notes) for video in done.videos):
-        notice(f"{noted} of {total} videos with notes: see the column notes")
+        notice(f"{noted} of {counted(total, 'video')} with notes: see the column notes")

@@ -9,6 +9,7 @@ from videoswin_cli.cli.console import detail, notice
 from videoswin_cli.data.inputs import FoundVideos
 from videoswin_cli.errors import VideoError
 from videoswin_cli.io.atomic import check_writable
+from videoswin_cli.io.visible import counted
 from videoswin_cli.options.run import ClassifierOptions
 from videoswin_cli.options.source import SourceOptions
 from videoswin_cli.records import RunSummary
@@ -33,9 +34,9 @@ def end_run(done: RunSummary, *, listed: int, failed: str = "failed") -> None:
     """Print how a run went; a video that failed is exit code 3."""
     detail(describe_timing(done.timing))
     if done.noted:
-        notice(f"{done.noted} of {done.videos} videos with notes")
+        notice(f"{done.noted} of {counted(done.videos, 'video')} with notes")
     if not done.complete:
-        notice(f"{done.videos} of {listed} videos done; waiting for the other shards")
+        notice(f"{done.videos} of {counted(listed, 'video')} done; waiting for the other shards")
     if done.failed:
-        notice(f"{done.failed} of {done.videos} videos {failed}")
+        notice(f"{done.failed} of {counted(done.videos, 'video')} {failed}")
         raise typer.Exit(VideoError.exit_code)

@@ -8,6 +8,7 @@ from videoswin_cli.data.decoding.picture import read_picture
 from videoswin_cli.data.failures import name_reason
 from videoswin_cli.data.segments import find_span
 from videoswin_cli.data.workers import count_workers, load_in_workers
+from videoswin_cli.io.visible import counted
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import VideoPart
 
@@ -33,7 +34,7 @@ def describe_broken(broken: Sequence[tuple[str, str]]) -> list[str]:
     """Sentences for the user, from names and reasons."""
     lines = [f"left out: {name}: {reason}" for name, reason in broken[:_FEW]]
     if len(broken) > _FEW:
-        lines.append(f"left out: {len(broken)} files in all")
+        lines.append(f"left out: {counted(len(broken), 'file')} in all")
     return lines
 
 

@@ -9,6 +9,7 @@ from videoswin_cli.data.locating import locate, name_missing
 from videoswin_cli.data.segments import make_segment
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.visible import counted
 from videoswin_cli.options.source import SourceOptions
 from videoswin_cli.records import ListedVideo
 
@@ -77,7 +78,7 @@ def cut(listed: Sequence[ListedVideo], source: SourceOptions) -> list[ListedVide
 
 
 def _locate(rows: VideoList, source: SourceOptions) -> FoundVideos:
-    notices = [f"{rows.source}: {len(rows.rows)} rows ({rows.format})", *rows.notices]
+    notices = [f"{rows.source}: {counted(len(rows.rows), 'row')} ({rows.format})", *rows.notices]
     if source.split is None and len(rows.splits) > 1:
         splits = describe_splits(rows.splits)
         notices.append(f"all splits are taken: {splits}; --split NAME chooses one")
@@ -95,4 +96,4 @@ def describe_found(listed: Sequence[ListedVideo]) -> str:
     """Number of videos of a list that were found, and some that were not."""
     found = sum(video.file is not None for video in listed)
     missing = f"; missing: {name_missing(listed)}" if found < len(listed) else ""
-    return f"{found} of {len(listed)} videos found{missing}"
+    return f"{found} of {counted(len(listed), 'video')} found{missing}"

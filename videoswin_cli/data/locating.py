@@ -9,7 +9,7 @@ from pathlib import Path
 from videoswin_cli.data.lists import ListRow, VideoList
 from videoswin_cli.data.name_search import Match, NameSearch
 from videoswin_cli.errors import LabelError
-from videoswin_cli.io.visible import name_some
+from videoswin_cli.io.visible import counted, name_some
 from videoswin_cli.records import ListedVideo, Segment
 
 _FEW = 5  # examples that a message names
@@ -80,7 +80,7 @@ def locate(
     if repeated:
         spelled = sum(len(names) - 1 for names in spellings.values())
         otherwise = f", {spelled} of them in another spelling" if spelled else ""
-        notices.append(f"{repeated} rows repeat a video{otherwise}; each is scored once")
+        notices.append(f"{counted(repeated, 'repeated row')}{otherwise}; each is scored once")
     return list(found.values()), [*notices, *search.notices()]
 
 
@@ -116,8 +116,9 @@ def _check_tails(found: Sequence[_Found]) -> tuple[list[_Found], list[str]]:
         return checked, []
     shown = name_some([f"{start} ({count})" for start, count in stripped.most_common()])
     return checked, [
-        f"{stripped.total()} rows have absolute paths that are not there; their files were found "
-        f"under the root without {shown}"
+        f"{counted(stripped.total(), 'row')} with absolute paths that are not there; their "
+        "files were "
+        f"found under the root without {shown}"
     ]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from videoswin_cli.errors import UsageError, VideoError
+from videoswin_cli.io.visible import counted
 from videoswin_cli.records import Segment
 
 if TYPE_CHECKING:
@@ -51,11 +52,10 @@ def find_span(video: "Video", segment: Segment | None) -> Span:
     if segment.unit == "frames":
         first = int(segment.start)
         wanted = count if segment.end is None else int(segment.end)
+        there = counted(count, "frame")
         if first >= count:
-            raise VideoError(
-                f"{video.info.path}: no frame {first}: it has {count} frames, counted from 0"
-            )
-        short = f"frame {wanted}, and the video has {count} frames" if wanted > count else ""
+            raise VideoError(f"{video.info.path}: no frame {first}: it has {there}, counted from 0")
+        short = f"frame {wanted}, and the video has {there}" if wanted > count else ""
         return _span(first, min(wanted, count), short)
     times, bounds = video.timestamps(), video.bounds()
     first = bisect_left(times, segment.start)

@@ -13,6 +13,7 @@ from videoswin_cli.data.walking import LeftOut, merge_left_out, system_name_kind
 from videoswin_cli.errors import MissingInputError, UsageError
 from videoswin_cli.io.remote import is_url
 from videoswin_cli.io.text_files import numbered_lines, read_text
+from videoswin_cli.io.visible import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +52,11 @@ def expand_inputs(
         videos.setdefault(path if is_url(path) else same_spelling(path), path)
     notices = [describe_left_out_videos(merge_left_out(folders.left_out), all_files=all_files)]
     if repeated := len(every) - len(named):
-        notices.append(f"{repeated} paths are named again; each is read once")
+        notices.append(f"{counted(repeated, 'path')} named again: each is read once")
     if again := len(named) - len(videos):
-        notices.append(f"{again} paths name a file again in another spelling; each is read once")
+        notices.append(
+            f"{counted(again, 'path')} to a file again in another spelling: each is read once"
+        )
     return Inputs(videos=tuple(videos.values()), notices=tuple(filter(None, notices)))
 
 

@@ -1,7 +1,7 @@
 """One video becomes its views: open, sample, decode, resize. A failure is a value."""
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +15,7 @@ from videoswin_cli.data.sampling import Bounds, loops, resamples, sample_clips
 from videoswin_cli.data.segments import find_span
 from videoswin_cli.data.transforms import Box, crop_corners, resize, resized_size
 from videoswin_cli.errors import VideoError
+from videoswin_cli.io.visible import counted
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import InputProtocol, Segment, VideoInfo, VideoPart, Views
 
@@ -31,7 +32,16 @@ class Gap:
     place: int  # among the clips of its `VideoViews`, the unreadable ones counted
     start: float  # s
     end: float  # s
-    reason: str
+    missing: tuple[int, ...]  # frames of it that cannot be decoded
+
+    @property
+    def reason(self) -> str:
+        return describe_damage(self.missing)
+
+
+def describe_damage(numbers: Collection[int]) -> str:
+    """Frames that cannot be decoded, in words."""
+    return f"{describe_missing(sorted(numbers))}: the file is damaged"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +60,7 @@ class VideoViews:
     resize_seconds: float  # of them
     gaps: tuple[Gap, ...] = ()  # clips between these that cannot be read
     unread: int = 0  # clips of this video that come after these
+    until: float = 0.0  # s, end of the last window of the video
 
     def __len__(self) -> int:
         return len(self.clips) * len(self.corners)
@@ -131,7 +142,7 @@ class ViewDataset:
         frames = ResizedFrames(video, protocol=self.protocol, views=self.views)
         frames.read(sorted({number for clip in clips for number in clip}))
         if frames.damaged:
-            raise VideoError(f"{video.info.path}: {frames.describe_damage()}")
+            raise VideoError(f"{video.info.path}: {describe_damage(frames.damaged)}")
         notes = describe_sampling(self.protocol, video, frames=count, bounds=bounds)
         return frames.make_views(clips, notes=(*span.notes, *notes))
 
@@ -229,6 +240,7 @@ class ResizedFrames:
         gaps: tuple[Gap, ...] = (),
         notes: tuple[str, ...] = (),
         unread: int = 0,
+        until: float = 0.0,
     ) -> VideoViews:
         """Views of clips whose frames are all at hand."""
         distinct = sorted({number for clip in clips for number in clip})
@@ -248,16 +260,12 @@ class ResizedFrames:
             resize_seconds=resize_seconds,
             gaps=gaps,
             unread=unread,
+            until=until,
         )
 
     def span(self, clip: Sequence[int]) -> tuple[float, float]:
         """Seconds from the start of a clip's first frame to the end of its last one."""
         return self._bounds[min(clip)], self._bounds[max(clip) + 1]
-
-    def describe_damage(self, clip: Sequence[int] | None = None) -> str:
-        """Frames that cannot be decoded, in words: of a clip, or of all that were read."""
-        numbers = [n for n in self.damaged if clip is None or n in clip]
-        return f"{describe_missing(numbers)}: the file is damaged"
 
 
 def describe_sampling(
@@ -267,7 +275,8 @@ def describe_sampling(
     fps, by_rate = video.info.fps, resamples(protocol)
     yield from video.notes
     if loops(protocol, frames=frames, fps=fps, bounds=bounds):
-        yield f"only {frames} frames, fewer than one clip: frames are repeated, as in training"
+        few = counted(frames, "frame")
+        yield f"only {few}, fewer than one clip: frames are repeated, as in training"
     if bounds is not None and protocol.sampling != "uniform":
         how = "by their time stamps" if by_rate else "by their numbers, as in training"
         yield f"the frame rate varies ({fps:.3g} per second on average): frames are taken {how}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from videoswin_cli.errors import UsageError
-from videoswin_cli.io.visible import name_some
+from videoswin_cli.io.visible import counted, name_some
 
 _FEW = 5  # kinds, suffixes or folders that a notice names
 _LONGEST_SUFFIX = 12  # characters; what is longer is part of a name, not its kind
@@ -131,18 +131,18 @@ def describe_left_out(left_out: LeftOut, *, what: str, advice: str = "") -> str:
     texts = []
     if left_out.names:
         count = sum(left_out.names.values())
-        texts.append(f"{_count(count, 'hidden or system name')} ({_show_counts(left_out.names)})")
+        texts.append(f"{counted(count, 'hidden or system name')} ({_show_counts(left_out.names)})")
     if left_out.files:
         count = sum(left_out.files.values())
-        text = f"{_count(count, 'file')} that {'is' if count == 1 else 'are'} no {what}"
+        text = f"{counted(count, 'file')} that {'is' if count == 1 else 'are'} no {what}"
         text += "" if count == 1 else "s"
         texts.append(f"{text} ({_show_counts(left_out.files)}){f'; {advice}' if advice else ''}")
     if left_out.unreadable:
         shown = name_some([text[-200:] for text in left_out.unreadable])
         count = len(left_out.unreadable)
-        texts.append(f"{_count(count, 'folder')} that cannot be read ({shown})")
+        texts.append(f"{counted(count, 'folder')} that cannot be read ({shown})")
     if left_out.repeated:
-        texts.append(f"{_count(left_out.repeated, 'link')} to folders that are read already")
+        texts.append(f"{counted(left_out.repeated, 'link')} to folders that are read already")
     return f"left out: {'; '.join(texts)}" if texts else ""
 
 
@@ -175,7 +175,3 @@ def _show_counts(counts: Mapping[str, int]) -> str:
     shown = ", ".join(f"{kind} {counts[kind]}" for kind in order[:_FEW])
     rest = sum(counts[kind] for kind in order[_FEW:])
     return f"{shown}, others {rest}" if rest else shown
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

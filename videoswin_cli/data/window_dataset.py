@@ -18,6 +18,7 @@ from videoswin_cli.data.view_dataset import (
     Gap,
     ResizedFrames,
     VideoViews,
+    describe_damage,
     describe_sampling,
     iter_video,
     varying_bounds,
@@ -85,7 +86,7 @@ class WindowDataset:
         found = begun.readable  # a window that can be read
         if begun.windows >= len(windows):
             raise VideoError(
-                f"{video.info.path}: {begun.windows} windows were done before, and it has "
+                f"{video.info.path}: {begun.windows} windows of it were done before, and it has "
                 f"{len(windows)}: the file has changed"
             )
         for first in range(begun.windows, len(windows), WINDOWS_AT_ONCE):
@@ -96,12 +97,13 @@ class WindowDataset:
             found = found or bool(good)
             unread = len(windows) - first - len(piece)
             if not found and not unread:
-                raise VideoError(f"{video.info.path}: {frames.describe_damage()}")
+                raise VideoError(f"{video.info.path}: {describe_damage(frames.damaged)}")
             yield frames.make_views(
                 good,
                 gaps=tuple(_find_gaps(frames, piece)),
                 notes=() if first else notes,
                 unread=unread,
+                until=frames.span(windows[-1])[1],
             )
 
 
@@ -118,9 +120,9 @@ def _list_frames(windows: Sequence[Sequence[int]], first: int) -> list[int]:
 
 def _find_gaps(frames: ResizedFrames, windows: Sequence[Sequence[int]]) -> Iterator[Gap]:
     for place, window in enumerate(windows):
-        if not frames.damaged.keys().isdisjoint(window):
+        if missing := tuple(sorted(frames.damaged.keys() & set(window))):
             start, end = frames.span(window)
-            yield Gap(place=place, start=start, end=end, reason=frames.describe_damage(window))
+            yield Gap(place=place, start=start, end=end, missing=missing)
 
 
 def read_windows(

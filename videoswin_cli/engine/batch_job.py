@@ -16,6 +16,7 @@ from videoswin_cli.engine.precision import Record
 from videoswin_cli.engine.progress import Monitor, Silent
 from videoswin_cli.engine.runner import Runner, open_runner
 from videoswin_cli.engine.settings import Settings
+from videoswin_cli.io.visible import counted
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.loading import FoundModel, LoadedModel
 from videoswin_cli.options.run import RunOptions
@@ -61,11 +62,12 @@ class Sink(Protocol[Kept, Result_co]):
         """Videos that need not be computed again: path -> stamp of the file then."""
         ...
 
-    def keep(self, result: Kept, stamps: FileStamps) -> None:
-        """Keep a result; it is safe when this returns."""
+    def keep(self, result: Kept, stamps: FileStamps) -> Kept | None:
+        """Keep a result; it is safe when this returns.
 
-    def collect(self) -> list[Kept]:
-        """Results that this process alone has, for the one that finishes."""
+        Returns:
+            What this process alone has of it, for the one that finishes; None: nothing.
+        """
         ...
 
     def close(self) -> None:
@@ -153,15 +155,19 @@ def _work(
         monitor.notice(text)
     done = {path for path, stamp in before.items() if stamps.is_current(path, stamp)}
     if done:
-        monitor.notice(f"{len(done)} of {len(mine)} videos were done before: skipped")
+        verb = "was" if len(mine) == 1 else "were"
+        of_mine = f"{len(done)} of {counted(len(mine), 'video')}"
+        monitor.notice(f"{of_mine} {verb} done before: skipped")
     own = [video for video in world.shard.select(mine) if video.path not in done]
     monitor.begin(len(own))
     for video in own:
         stamps[video.path]  # before any is read: one that is replaced later is seen to be another
+    own_results: list[Kept] = []
     with closing(job.worker.compute(runner, own, monitor)) as results:
         for result in _in_order(results, len(mine), world) if sink.in_order else results:
-            sink.keep(result, stamps)
-    collected = world.gather(sink.collect())
+            if (left := sink.keep(result, stamps)) is not None:
+                own_results.append(left)
+    collected = world.gather(own_results)
     if not world.is_main:
         sink.close()
     timing = monitor.timing(world)  # all have ended with this

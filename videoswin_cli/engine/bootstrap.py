@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from videoswin_cli.engine.metrics import ScoredVideo
 from videoswin_cli.errors import UsageError
-from videoswin_cli.io.visible import name_some
+from videoswin_cli.io.visible import counted, name_some
 from videoswin_cli.records import ConfidenceInterval, PairedTop1
 
 RESAMPLES = 10_000
@@ -51,7 +51,8 @@ def compare_top1(first: Sequence[ScoredVideo], second: Sequence[ScoredVideo]) ->
         return None
     if wrong := [one.path for one, other in pairs if one.labels != other.labels]:
         raise UsageError(
-            f"{len(wrong)} videos have different classes in two dumps: {name_some(wrong)}",
+            f"{counted(len(wrong), 'video')} with different classes in two dumps: "
+            f"{name_some(wrong)}",
             hint="compare dumps of the same list",
         )
     hits = np.array([(_is_hit(one), _is_hit(other)) for one, other in pairs])

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from videoswin_cli.io.visible import counted
 from videoswin_cli.records import ListedVideo
 
 
@@ -37,7 +38,7 @@ class FileStamps:
         unknown = sum(not stamp and bool(self[path]) for path, stamp in done.items())
         texts = []
         if changed:
-            texts.append(f"{changed} files were changed since: computed again")
+            texts.append(f"{counted(changed, 'file')} changed since: computed again")
         if unknown:
             texts.append(
                 f"{unknown} results have no size and time of their files, as an older version "

@@ -16,6 +16,7 @@ from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.io.process_state import full_float32
+from videoswin_cli.io.visible import counted
 from videoswin_cli.model.network import TrainableNetwork, VideoNetwork, plan_on_cpu
 from videoswin_cli.records import InputProtocol, VideoInfo
 
@@ -34,6 +35,7 @@ class ViewOutputs:
     notes: tuple[str, ...]
     gaps: tuple[Gap, ...]  # clips between these that cannot be read
     unread: int  # clips of this video that come after these
+    until: float = 0.0  # s, end of the last window of the video
 
 
 def prepare(network: TrainableNetwork, runtime: Runtime) -> VideoNetwork:
@@ -121,6 +123,7 @@ class _OpenVideo:
         return len(self.outputs) == len(self.distinct)
 
     def result(self) -> ViewOutputs | FailedVideo:
+        """Outputs of all its views, once it is complete; a failure where one is not finite."""
         video = self.video
         views = [self.outputs[video.key(n)] for n in range(len(video))]
         outputs = torch.stack(views) if views else torch.empty(0)
@@ -133,6 +136,7 @@ class _OpenVideo:
             notes=video.notes,
             gaps=video.gaps,
             unread=video.unread,
+            until=video.until,
         )
 
 
@@ -205,7 +209,8 @@ class _Batches:
             ) from error
         self._size //= 2
         self._monitor.notice(
-            f"out of memory: continuing with {self._size} views per forward pass (--batch-size)"
+            f"out of memory: continuing with {counted(self._size, 'view')} per forward pass "
+            "(--batch-size)"
         )
         if not self._runtime.on_cpu:
             torch.cuda.empty_cache()

@@ -146,6 +146,12 @@ def is_worked_on(folder: Path) -> bool:
     return any(is_locked(file) for file in folder.glob("*.jsonl.lock"))
 
 
+def check_idle(folder: Path, out: Path) -> None:
+    """Raises UsageError where another process is writing the output of a run."""
+    if is_worked_on(folder):
+        raise UsageError(f"another process is writing {out}", hint="wait for it, or end it")
+
+
 def read_journals(folder: Path) -> dict[str, tuple[str, Entry]]:
     """Path -> (part, last entry) over all journals of a folder, the good ones first.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from videoswin_cli.engine.journal import (
     Entry,
     Journal,
+    check_idle,
     discard,
     guarded,
     is_worked_on,
@@ -23,7 +24,6 @@ from videoswin_cli.engine.provenance import (
     write_description,
 )
 from videoswin_cli.engine.settings import Settings
-from videoswin_cli.errors import UsageError
 from videoswin_cli.io.atomic import write_error
 from videoswin_cli.model.loading import LoadedModel
 from videoswin_cli.options.run import Precision
@@ -56,10 +56,7 @@ class OutputJournal:
 
     def check_idle(self) -> None:
         """Raises UsageError where another process is writing the output."""
-        if not self.is_idle():
-            raise UsageError(
-                f"another process is writing {self.out}", hint="wait for it, or end it"
-            )
+        check_idle(self.folder, self.out)
 
     def recorded(self) -> Description | None:
         """Description of the run that left the output, or is writing it; None without either.

@@ -62,14 +62,15 @@ class Monitor:
     wait_seconds: float = 0.0  # in which the network had nothing to do
     model_seconds: float = 0.0
     normalize_seconds: float = 0.0  # of them; on a GPU only what it took to start
-    videos: int = 0  # done
+    total: int = 0  # videos that are to be computed
+    videos: int = 0  # of them that are done
     noted: int = 0  # of them with something to note
     seen_seconds: float = 0.0  # of video, whose windows were computed
     _begun: float = field(default_factory=time.perf_counter)
 
     def begin(self, total: int) -> None:
         """So many videos are to be computed."""
-        self._begun = time.perf_counter()
+        self._begun, self.total = time.perf_counter(), total
         self.reporter.start(total, unit="video")
 
     def notice(self, text: str) -> None:
@@ -81,12 +82,15 @@ class Monitor:
         self.videos += 1
         self.reporter.advance(failed=failed)
 
-    def watch(self, position: float, end: float, *, seconds: float) -> None:
+    def watch(self, path: str, position: float, end: float, *, seconds: float) -> None:
         """So many seconds more of a video were seen, up to a position; both ends in video time."""
         self.seen_seconds += seconds
         passed = time.perf_counter() - self._begun
         pace = self.seen_seconds / passed if passed else 0.0
-        self.reporter.show(f"{clock(position)} / {clock(end)}, {pace:.1f}x real time")
+        number = f"{self.videos + 1} of {self.total}, " if self.total > 1 else ""
+        name = path.replace("\\", "/").rpartition("/")[2]
+        times = f"{clock(position)} / {clock(end)}"
+        self.reporter.show(f"{number}{name}: {times}, {pace:.1f}x real time")
 
     def note(self, path: str, notes: Sequence[str]) -> None:
         """Notices about an odd video; of many only the first few are printed."""

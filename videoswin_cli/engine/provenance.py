@@ -18,6 +18,13 @@ from videoswin_cli.version import __version__
 Description = dict[str, Any]
 
 _MAY_DIFFER = ("version",)
+_OPTIONS = frozenset(  # keys of descriptions that users know as options
+    (
+        *("views", "weights_set", "precision", "decoder", "stream", "allow_truncated", "average"),
+        *("topk", "logits", "stride", "threshold", "smooth", "min_duration", "windows", "per"),
+        *("stage", "pool", "dtype"),
+    )
+)
 _HINT = "choose another output, or remove that one (extract: --overwrite)"
 
 
@@ -104,17 +111,37 @@ def check_equal(
     hint: str = _HINT,
 ) -> None:
     """As `check_description`, with the description at hand."""
+    found, wanted = _join_stride(found), _join_stride(wanted)
     keys = [key for key in wanted if key not in _MAY_DIFFER and found.get(key) != wanted[key]]
     if not keys:
         return
-    there, here = _tell_apart(found.get(keys[0]), wanted[keys[0]])
+    there, here = found.get(keys[0]), wanted[keys[0]]
+    told = map(_as_given, (there, here)) if keys[0] in _OPTIONS else _tell_apart(there, here)
     if keys == ["precision"] and read_precision(dict(found)) is not None:
         hint = f"--precision {found['precision']} or auto resumes it; or {hint}"
+    name, *others = (f"--{key.replace('_', '-')}" if key in _OPTIONS else key for key in keys)
+    verb = "differs" if len(others) == 1 else "differ"
     raise ResumeError(
-        f"{where} belongs to a different run: {keys[0]} was {there}, now {here}"
-        + (f" ({', '.join(keys[1:])} differ too)" if keys[1:] else ""),
+        f"{where} belongs to a different run: {name} was {', now '.join(told)}"
+        + (f" ({', '.join(others)} {verb} too)" if others else ""),
         hint=hint,
     )
+
+
+def _join_stride(description: Mapping[str, Any]) -> Description:
+    """The description with its stride as one text, as `--stride` has it."""
+    joined = dict(description)
+    if "stride_frames" in joined or "stride_seconds" in joined:
+        frames, seconds = joined.pop("stride_frames", None), joined.pop("stride_seconds", None)
+        joined["stride"] = seconds if frames is None else f"{frames}f"
+    return joined
+
+
+def _as_given(value: Any) -> str:
+    """Value of an option in the words of a command line."""
+    if value is None or value is False:
+        return "not given"
+    return "given" if value is True else f"{value}"
 
 
 def _tell_apart(there: Any, here: Any) -> tuple[str, str]:

@@ -71,9 +71,6 @@ class PrintSink(Generic[Result]):
         for place, counts in enumerate((True, self.failed(result), bool(result.notes))):
             self._counts[place] += counts
 
-    def collect(self) -> list[Result]:
-        return []
-
     def close(self) -> None:
         """Drop a report that is not finished: half a JSON list must not look like a whole one."""
         self._stack.__exit__(GeneratorExit, GeneratorExit(), None)
@@ -146,14 +143,11 @@ class FileSink(Generic[Result]):
     def keep(self, result: Result, stamps: FileStamps) -> None:
         self._journal.append(asdict(result) | {"file_stamp": stamps[result.path]})
 
-    def collect(self) -> list[Result]:
-        return []
-
     def close(self) -> None:
         self._journal.close()
 
     def finish(self, collected: Sequence[Result], timing: Timing) -> RunSummary:
-        """Write the output if all shards are done; `collected` is empty, the journal has them."""
+        """Write the output if all shards are done; `collected` is empty: the journal has them."""
         entries = self._entries()
         rows = [entries[video.path] for video in self._listed if video.path in entries]
         stamps = {entry["path"]: entry["file_stamp"] for entry in rows}

@@ -27,18 +27,19 @@ class WindowProbabilities:
     gaps: tuple[Gap, ...]  # windows that cannot be read
     notes: tuple[str, ...]
     unread: int  # windows that come after these
+    until: float  # s, end of the last one of the video
 
     def __len__(self) -> int:
         """Number of windows, those that cannot be read included."""
         return len(self.times) + len(self.gaps)
 
-    def in_order(self) -> Iterator[tuple[float, float, Tensor | str]]:
-        """Start and end in seconds of each window, and its probabilities or why there are none."""
+    def in_order(self) -> Iterator[tuple[float, float, Tensor | Gap]]:
+        """Start and end in seconds of each window, and its probabilities unless it is a gap."""
         good = zip(self.times, self.probabilities, strict=True)
         gaps = {gap.place: gap for gap in self.gaps}
         for place in range(len(self)):
             if (gap := gaps.get(place)) is not None:
-                yield gap.start, gap.end, gap.reason
+                yield gap.start, gap.end, gap
             else:
                 (start, end), probabilities = next(good)
                 yield start, end, probabilities
@@ -98,6 +99,7 @@ def _to_probabilities(runner: Runner, output: ViewOutputs, average: Average) -> 
         gaps=output.gaps,
         notes=output.notes,
         unread=output.unread,
+        until=output.until,
     )
 
 
@@ -114,8 +116,8 @@ def label_windows(
     """
     path = path or part.info.path
     for start, end, found in part.in_order():
-        if isinstance(found, str):
-            yield WindowPrediction(path=path, start=start, end=end, error=found)
+        if isinstance(found, Gap):
+            yield WindowPrediction(path=path, start=start, end=end, error=found.reason)
         else:
             top = top_classes(found, labels, k=topk)
             yield WindowPrediction(path=path, start=start, end=end, top=top)

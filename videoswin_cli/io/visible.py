@@ -38,5 +38,11 @@ def name_some(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + more
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and what it counts: `1 video`, `2 videos`, `2 classes`."""
+    ending = "es" if noun.endswith("s") else "s"
+    return f"{number} {noun}{'' if number == 1 else ending}"
+
+
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videoswin_cli.errors import CheckpointError
-from videoswin_cli.io.visible import name_some
+from videoswin_cli.io.visible import counted, name_some
 from videoswin_cli.records import Architecture
 
 Layout = Literal["videoswin", "official", "mmaction2", "torchvision", "paddle", "image2d"]
@@ -142,7 +142,8 @@ def _rename_torchvision(key: str) -> str:
 
 def _unknown_layout(tensors: Mapping[str, Tensor]) -> CheckpointError:
     return CheckpointError(
-        f"{len(tensors)} tensors, but of no known Swin Transformer: {name_some(list(tensors))}",
+        f"{counted(len(tensors), 'tensor')}, but of no known Swin Transformer: "
+        f"{name_some(list(tensors))}",
         hint=f"Known layouts: {', '.join(get_args(Layout))}. All but torchvision's have "
         f"{_PATCH} and {_QKV}, with or without `backbone.` in front.",
     )

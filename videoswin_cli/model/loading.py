@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from videoswin_cli.errors import CheckpointError, ConfigError, MissingInputError, UsageError
-from videoswin_cli.io.visible import name_some
+from videoswin_cli.io.visible import counted, name_some
 from videoswin_cli.model.catalog import ModelSpec, load_spec
 from videoswin_cli.model.checkpoint import RawCheckpoint, read_checkpoint, write_safetensors
 from videoswin_cli.model.description import Description, read_description, to_metadata
@@ -44,7 +44,7 @@ class LoadedModel:
     def summary(self) -> str:
         """Summary of what was loaded, for the user."""
         parameters = sum(p.numel() for p in self.network.parameters())
-        head = f"{len(self.labels)} classes" if self.labels else "no head, features only"
+        head = f"{counted(len(self.labels), 'class')}" if self.labels else "no head, features only"
         first = (
             f"{self.spec.name}: {parameters / 1e6:.1f}M parameters, {head}, "
             f"{self.layout} layout, from {self.weights}"
@@ -162,7 +162,9 @@ def load_found(
     spoilt = tuple(name for name, tensor in ready.items() if not tensor.isfinite().all())
     remarks = list(found.network.remarks)
     if spoilt:
-        remarks.append(f"NaN or infinite numbers in {len(spoilt)} tensors: {name_some(spoilt)}")
+        remarks.append(
+            f"NaN or infinite numbers in {counted(len(spoilt), 'tensor')}: {name_some(spoilt)}"
+        )
     with torch.device("meta"):  # nothing is initialised only to be overwritten
         ready_network = Swin3D(spec.architecture)
     ready_network.load_state_dict(ready, strict=True, assign=True)
@@ -228,7 +230,8 @@ def check_finite(model: LoadedModel) -> None:
     if names := model.not_finite:
         dtype = str(next(model.network.parameters()).dtype).removeprefix("torch.")
         raise CheckpointError(
-            f"{model.weights}: NaN or infinite numbers in {len(names)} tensors, in {dtype}: "
+            f"{model.weights}: NaN or infinite numbers in {counted(len(names), 'tensor')}, in "
+            f"{dtype}: "
             f"{name_some(names)}",
             hint="use weights from before the training diverged; the largest float16 is 65504",
         )
@@ -247,7 +250,7 @@ def name_model(path: Path, *, weights_set: str | None = None) -> str:
     names = likely_models(tensors, found.layout)
     if len(names) == 1:
         return names[0]
-    what = f"{path}: {found.layout} layout, {len(found.tensors)} tensors"
+    what = f"{path}: {found.layout} layout, {counted(len(found.tensors), 'tensor')}"
     if names:
         raise CheckpointError(
             f"{what}; {len(names)} models fit, which differ in their weights or protocol alone",
@@ -274,7 +277,7 @@ def _read_model(model: str) -> tuple[ModelSpec, tuple[str, ...] | None, RawCheck
     names = likely_models(tensors, found.layout) or fitting_models(tensors, found.layout)
     raise CheckpointError(
         f"{path} does not say which model it is: {found.layout} layout, "
-        f"{len(found.tensors)} tensors",
+        f"{counted(len(found.tensors), 'tensor')}",
         hint=f"use --model {names[0] if names else 'NAME'} --checkpoint {path}"
         + (f"; it also fits {', '.join(names[1:4])}" if names[1:] else ""),
     )

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from videoswin_cli.class_names import fold_name
+from videoswin_cli.io.visible import counted
 from videoswin_cli.records import Architecture
 
 _TABLE = "relative_position_bias_table"
@@ -30,12 +31,14 @@ class Transfer:
     def summary(self) -> str:
         """For the user's eyes."""
         kinds = {"loaded": self.loaded, "inflated": self.inflated, "resized": self.resized}
-        parts = [f"{len(names)} tensors {kind}" for kind, names in kinds.items() if names]
+        parts = [
+            f"{counted(len(names), 'tensor')} {kind}" for kind, names in kinds.items() if names
+        ]
         if self.new:
             groups = sorted({name.split(".")[0] for name in self.new})
             parts.append(f"{len(self.new)} new ({', '.join(groups)})")
         if self.kept_classes:
-            parts.append(f"{len(self.kept_classes)} classes keep their rows of the head")
+            parts.append(f"rows of the head kept for {counted(len(self.kept_classes), 'class')}")
         return "; ".join(parts)
 
 

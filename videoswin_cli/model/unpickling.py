@@ -70,6 +70,7 @@ def dump_pickle(path: Path, content: object) -> None:
 
 class _Pickler(pickle.Pickler):
     def reducer_override(self, value: object) -> Any:
+        """Tensors as their numbers; all else as ever."""
         # torch's own way writes the address of the storage.
         if isinstance(value, Tensor):
             rebuild = torch._utils._rebuild_device_tensor_from_numpy
@@ -102,6 +103,11 @@ class RestrictedUnpickler(pickle.Unpickler):
         self._load_bytes = load_bytes
 
     def find_class(self, module: str, name: str) -> Any:
+        """The stand-in of what a pickle names; nothing is imported.
+
+        Raises:
+            RefusedError: it is none of what weight files need.
+        """
         module = rebuilding.PYTHON2_MODULES.get(module, module)
         found = f"{module}.{name}"
         if found in rebuilding.REBUILT:
@@ -119,6 +125,7 @@ class RestrictedUnpickler(pickle.Unpickler):
         raise RefusedError(ascii(found)[:200])  # the file may hold control characters
 
     def persistent_load(self, saved: Any) -> Storage:
+        """The storage of a persistent id, as torch writes them."""
         # In an old-style file "module" would be compared with the installed source.
         if self._load_storage is None or not (
             isinstance(saved, tuple) and len(saved) >= 5 and saved[0] == "storage"

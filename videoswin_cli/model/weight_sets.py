@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from videoswin_cli.errors import CheckpointError
-from videoswin_cli.io.visible import name_some
+from videoswin_cli.io.visible import counted, name_some
 from videoswin_cli.model.checkpoint import RawCheckpoint
 from videoswin_cli.model.heads import CONTAINERS, has_own_head, list_heads
 from videoswin_cli.model.layouts import Layout, detect_layout
@@ -313,5 +313,5 @@ def _is_whole(tensor: Tensor) -> bool:
 def describe_left_out(chosen: WeightSet) -> str:
     """For the summary; empty where nothing was."""
     names = chosen.left_out
-    count = f"{len(names)} tensor{'s' if len(names) > 1 else ''}"
+    count = counted(len(names), "tensor")
     return f"left out {count} not of the network: {name_some(names)}" if names else ""

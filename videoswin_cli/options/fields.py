@@ -5,7 +5,7 @@ from its fields, so a new option is one field here and its use.
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -153,7 +153,11 @@ def choices_of(kind: Any) -> tuple[Any, ...]:
 
 
 def split_keywords(
-    given: Mapping[str, Any], records: Sequence[Any], *, function: str
+    given: Mapping[str, Any],
+    records: Sequence[Any],
+    *,
+    function: str,
+    without: Collection[str] = (),
 ) -> tuple[Any, ...]:
     """The records with the keyword arguments of a Python function.
 
@@ -161,13 +165,17 @@ def split_keywords(
         given: keyword arguments.
         records: of the options that the function takes.
         function: its name, for messages.
+        without: options of the records that it does not take.
 
     Raises:
         TypeError: a keyword that is no option of theirs, as Python raises it.
         UsageError: a value out of range, or none of the choices.
     """
     known = [
-        each.name for record in records for each in list_options(record) if each.about.in_python
+        each.name
+        for record in records
+        for each in list_options(record)
+        if each.about.in_python and each.name not in without
     ]
     for name in given:
         if name not in known:

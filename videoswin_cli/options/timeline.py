@@ -93,12 +93,14 @@ class TimelineOutput:
         "How to print.",
         flags=("--format", "-f"),
         shown_default="by the suffix of --out, else table",
+        in_python=False,
     )
     out: str | None = option(
         None,
         "Write to a file, or to a folder with a file per video (a name without suffix is one).",
         metavar="FILE|DIR/",
         flags=("--out", "-o"),
+        in_python=False,
     )
     annotate: Path | None = option(
         None,
@@ -132,6 +134,12 @@ class TimelineOutput:
     @property
     def file(self) -> Path | None:
         return None if self.out is None else Path(self.out)
+
+    @property
+    def beside(self) -> tuple[tuple[Path, str], ...]:
+        """Folders of files for people to look at, each with the suffix that they have."""
+        folders = ((self.annotate, ".mp4"), (self.html, ".html"))
+        return tuple((folder, suffix) for folder, suffix in folders if folder is not None)
 
     @property
     def is_folder(self) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from videoswin_cli.io.visible import counted
 from videoswin_cli.records import Benchmark
 
 _LIMITED = 0.2  # share of the time that the network waited which is worth a word
@@ -10,7 +11,7 @@ _LIMITED = 0.2  # share of the time that the network waited which is worth a wor
 def benchmark_rows(found: Benchmark) -> Iterator[tuple[str, str]]:
     """Name and value of each row."""
     yield "model", f"{found.model}, {found.views} views (clips x crops), random weights"
-    threads = f", {found.threads} threads" if found.device == "cpu" else ""
+    threads = f", {counted(found.threads, 'thread')}" if found.device == "cpu" else ""
     yield "runs", f"{found.precision} on {found.device}{threads}, torch {found.torch}"
     parts = found.decode_seconds, found.preprocess_seconds, found.model_seconds
     whole = sum(parts)

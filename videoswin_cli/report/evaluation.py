@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from videoswin_cli.io.atomic import to_json, write_csv
+from videoswin_cli.io.visible import counted
 from videoswin_cli.records import METRIC_NAMES, ConfidenceInterval, EvalSummary
 from videoswin_cli.report.timing import describe_timing
 
@@ -73,13 +74,13 @@ def summary_rows(summary: EvalSummary) -> Iterable[tuple[str, str]]:
         bounds = f"{interval.low:6.2f} to {interval.high:.2f} %"
         yield "top-1 interval", f"{bounds}  {describe_interval(interval)}"
     if summary.classes_with_videos:
-        mean = f"{summary.mean_class_accuracy:6.2f} %  ({summary.classes_with_videos} classes)"
-        yield "mean class accuracy", mean
-    counted = {"wrong": ", counted as wrong", "skip": ", left out"}.get(summary.on_error, "")
-    failed = f"{summary.failed} failed{counted if summary.failed else ''}"
+        classes = counted(summary.classes_with_videos, "class")
+        yield "mean class accuracy", f"{summary.mean_class_accuracy:6.2f} %  ({classes})"
+    how = {"wrong": ", counted as wrong", "skip": ", left out"}.get(summary.on_error, "")
+    failed = f"{summary.failed} failed{how if summary.failed else ''}"
     yield "videos", f"{summary.listed} listed, {summary.found} found, {failed}"
     if summary.noted:
-        yield "notes", f"{summary.noted} videos with notes"
+        yield "notes", f"{counted(summary.noted, 'video')} with notes"
     if summary.model is not None:
         dataset = f" ({summary.dataset})" if summary.dataset else ""
         yield "model", f"{summary.model}{dataset}"

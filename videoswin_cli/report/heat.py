@@ -18,6 +18,7 @@ from videoswin_cli.report.overlay import (
     draw_panel,
     margin_of,
 )
+from videoswin_cli.report.percent import percent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,7 +124,7 @@ def draw_contact_sheet(
         draw.text(place, text, fill="black", font=find_font(text, _SHEET_TEXT), anchor=anchor)
 
     each = heat.explained
-    write((_SHEET_GAP, top // 2), f"{visible(each.label)[:200]}  {100 * each.prob:.1f}%", "lm")
+    write((_SHEET_GAP, top // 2), f"{visible(each.label)[:200]}  {percent(each.prob)}%", "lm")
     for column, (frame, seconds) in enumerate(zip(frames, times, strict=True)):
         left = _SHEET_GAP + column * right
         hot = frame.copy()

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from videoswin_cli.io.atomic import to_json
-from videoswin_cli.io.visible import visible
+from videoswin_cli.io.visible import counted, visible
 from videoswin_cli.records import LiveEvent, WatchSummary
 from videoswin_cli.report.predictions import class_table
 
@@ -32,9 +32,9 @@ def _describe_stream(event: LiveEvent) -> str:
     parts = [
         f"delay {event.delay:.2f} s",
         f"{event.fps:.1f} fps",
-        f"{event.frames} frames, {event.dropped} dropped",
+        f"{counted(event.frames, 'frame')}, {event.dropped} dropped",
         f"{event.damaged} damaged" if event.damaged else "",
-        _count(event.reconnects, "reconnect") if event.reconnects else "",
+        counted(event.reconnects, "reconnect") if event.reconnects else "",
     ]
     return "  " + " · ".join(filter(None, parts))
 
@@ -42,17 +42,13 @@ def _describe_stream(event: LiveEvent) -> str:
 def describe_watch(summary: WatchSummary) -> str:
     """One line for the end of a watch."""
     parts = [
-        f"{_count(summary.clips, 'clip')} of {_count(summary.frames, 'frame')}",
-        f"{_count(summary.skipped, 'clip')} skipped" if summary.skipped else "",
-        f"{summary.dropped} frames dropped",
+        f"{counted(summary.clips, 'clip')} of {counted(summary.frames, 'frame')}",
+        f"{counted(summary.skipped, 'clip')} skipped" if summary.skipped else "",
+        f"{counted(summary.dropped, 'frame')} dropped",
         f"{summary.damaged} packets or frames damaged" if summary.damaged else "",
-        _count(summary.reconnects, "reconnect") if summary.reconnects else "",
+        counted(summary.reconnects, "reconnect") if summary.reconnects else "",
         f"longest delay {summary.longest_delay:.2f} s" if summary.clips else "",
-        _count(summary.commands, "command") if summary.commands else "",
+        counted(summary.commands, "command") if summary.commands else "",
         f"{summary.failed_commands} of them failed" if summary.failed_commands else "",
     ]
     return f"{summary.source}: " + ", ".join(filter(None, parts))
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

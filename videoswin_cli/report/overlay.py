@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from videoswin_cli.io.visible import visible
 from videoswin_cli.records import ActionSegment, Prediction, Timeline, UnreadSpan
 from videoswin_cli.report.fonts import find_font
+from videoswin_cli.report.percent import percent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -186,7 +187,7 @@ def _draw_row(
     if row.prob is None:
         return
     if _figure_width(row, em, inner):
-        figure = f"{100 * row.prob:.1f}%"
+        figure = f"{percent(row.prob)}%"
         place, font = (right, top + line // 2), find_font(figure, em)
         draw.text(place, figure, fill=_WHITE, font=font, anchor="rm")
     edge = top + line * len(lines)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from videoswin_cli.io.atomic import atomic_write, to_json
 from videoswin_cli.io.csv_text import join_notes, to_csv
-from videoswin_cli.io.visible import for_stream, visible
+from videoswin_cli.io.visible import counted, for_stream, visible
 from videoswin_cli.records import ClassProbability, Prediction
+from videoswin_cli.report.percent import percent
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -100,7 +101,7 @@ def _describe(prediction: Prediction) -> str:
     if prediction.frames is None:
         return visible(prediction.model)
     return (
-        f"{prediction.frames} frames, {prediction.fps:.4g} fps, {prediction.decoder}, "
+        f"{counted(prediction.frames, 'frame')}, {prediction.fps:.4g} fps, {prediction.decoder}, "
         f"{visible(prediction.model)}, {prediction.views} views"
     )
 
@@ -108,7 +109,7 @@ def _describe(prediction: Prediction) -> str:
 def _plain_table(prediction: Prediction) -> str:
     if prediction.error is not None:
         return f"{visible(prediction.path)}\n  failed: {visible(prediction.error)}\n"
-    rows = [f"{score.prob:8.2%}  {visible(score.label)}" for score in prediction.top]
+    rows = [f"{percent(score.prob, 2):>7}%  {visible(score.label)}" for score in prediction.top]
     return "\n".join([f"{visible(prediction.path)}  ({_describe(prediction)})", *rows]) + "\n"
 
 
@@ -137,7 +138,9 @@ def class_table(top: Sequence[ClassProbability]) -> "Table":
         style = "bold" if rank == 0 else ""
         bar = Text(_bar(score.prob), style="green")
         table.add_row(
-            Text(f"{score.prob:.2%}", style=style), bar, Text(visible(score.label), style=style)
+            Text(f"{percent(score.prob, 2)}%", style=style),
+            bar,
+            Text(visible(score.label), style=style),
         )
     return table
 

@@ -1,5 +1,6 @@
 """Timing of a run, in a sentence."""
 
+from videoswin_cli.io.visible import counted
 from videoswin_cli.records import Timing
 
 
@@ -9,7 +10,7 @@ def describe_timing(timing: Timing) -> str:
     processes = f" in {timing.processes} processes" if timing.processes > 1 else ""
     limit = "; decoding is the limit" if timing.wait_seconds > timing.model_seconds else ""
     return (
-        f"{timing.videos} videos in {format_seconds(timing.seconds)}{processes}, "
+        f"{counted(timing.videos, 'video')} in {format_seconds(timing.seconds)}{processes}, "
         f"{rate:.3g} videos/s; decoding {format_seconds(timing.decode_seconds)} over all workers, "
         f"network {format_seconds(timing.model_seconds)}, waiting for frames "
         f"{format_seconds(timing.wait_seconds)}{limit}"

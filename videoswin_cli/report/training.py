@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from videoswin_cli.io.visible import counted
+
 _CERTAIN = 1.96  # standard deviations on both sides that hold 95 % of a normal distribution
 _PAIRS = 3  # confused pairs that are named
 _NAMES = 5  # classes that are named
@@ -61,21 +63,22 @@ def _quality(outcome: TrainingOutcome) -> Iterator[str]:
         guess = sum(shares) / len(shares)
         yield (
             f"best after epoch {outcome.best_epoch}: mean average precision {outcome.best:.1f} % "
-            f"on {_clips(clips, 'validation')}; a random order would have about {guess:.1f} %."
+            f"on {counted(clips, 'validation clip')}; a random order would have about "
+            f"{guess:.1f} %."
         )
     else:
         hits = _hits(outcome)
         low, high = wilson_interval(hits, clips)
         guess, how = _best_guess(outcome)
         yield (
-            f"best after epoch {outcome.best_epoch}: {hits} of {_clips(clips, 'validation')} "
+            f"best after epoch {outcome.best_epoch}: {hits} of {counted(clips, 'validation clip')} "
             f"correct, top-1 {outcome.best:.1f} % ({low:.0f} to {high:.0f} % with 95 % "
             f"confidence); {how} would get {guess:.1f} %."
         )
         if low <= guess:
             yield "That may be luck: it is not surely better than guessing."
         if failed := clips - sum(count for *_, count in outcome.confusions):
-            yield f"{_clips(failed)} could not be read and count as wrong."
+            yield f"{counted(failed, 'clip')} could not be read and count as wrong."
     if outcome.test_views is not None:
         metric = "mean average precision" if outcome.multi_label else "top-1"
         yield (
@@ -181,7 +184,3 @@ def _falls(outcome: TrainingOutcome) -> bool:
     losses = [row["val_loss"] for row in outcome.rows]
     before = losses[-1 - max(1, len(losses) // 4)]
     return losses[-1] < (1 - _FALLING) * before
-
-
-def _clips(count: int, kind: str = "") -> str:
-    return f"{count} {kind} clip".replace("  ", " ") + ("s" if count != 1 else "")

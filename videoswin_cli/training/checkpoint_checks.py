@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from videoswin_cli.errors import ResumeError, UsageError
+from videoswin_cli.io.visible import counted
 from videoswin_cli.training.checkpoint import START_ANEW
 
 
@@ -20,7 +21,7 @@ def check_weights(found: object, wanted: Mapping[str, Tensor], *, what: str) -> 
         raise _differs(f"{what} is no mapping")
     if found.keys() != wanted.keys():
         names = sorted(map(str, found.keys() ^ wanted.keys()))
-        raise _differs(f"{what} lacks, or has besides, {len(names)} tensors: {names[0]}")
+        raise _differs(f"{what} lacks, or has besides, {counted(len(names), 'tensor')}: {names[0]}")
     for name, like in wanted.items():
         _check_tensor(found[name], like, what=f"{what}, {name}")
 

@@ -10,7 +10,7 @@ from videoswin_cli.data.found_clips import Found, Notice, overlap
 from videoswin_cli.data.groups import check_rule, group_clips
 from videoswin_cli.data.splitting import split_clips
 from videoswin_cli.errors import UsageError
-from videoswin_cli.io.visible import name_some
+from videoswin_cli.io.visible import counted, name_some
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import ListedVideo
 from videoswin_cli.training.class_tree import read_class_tree
@@ -79,7 +79,7 @@ def _check_apart(found: Found, notice: Notice) -> None:
         path, other = next(iter(shared.items()))
         also = "" if other == path else f" ({other} is the same file)"
         raise UsageError(
-            f"{len(shared)} clips are both trained and validated on, such as {path}{also}",
+            f"{counted(len(shared), 'clip')} both trained and validated on, such as {path}{also}",
             hint="take them out of one of the two",
         )
     if both:
@@ -177,8 +177,9 @@ def describe_examples(examples: Examples, *, val_share: float | None = None) -> 
     few, many = order[0], order[-1]
     names = examples.classes
     lines = [
-        f"{len(names)} classes, {len(examples.train)} training and {len(examples.val)} validation "
-        f"clips; {counts[few]} ({names[few]!r}) to {counts[many]} ({names[many]!r}) per class"
+        f"{counted(len(names), 'class')}, {len(examples.train)} training and "
+        f"{counted(len(examples.val), 'validation clip')}; "
+        f"{counts[few]} ({names[few]!r}) to {counts[many]} ({names[many]!r}) per class"
     ]
     share = len(examples.val) / (len(examples.train) + len(examples.val))
     if examples.groups and val_share and share > _LARGE * val_share:
@@ -190,10 +191,14 @@ def describe_examples(examples: Examples, *, val_share: float | None = None) -> 
         lines.append("the classes are far from balanced: see --balance sampler|loss")
     single = [names[label] for label in order if counts[label] == 1]
     if single:
-        lines.append(f"{len(single)} classes with a single training clip: {name_some(single)}")
+        lines.append(
+            f"{counted(len(single), 'class')} with a single training clip: {name_some(single)}"
+        )
     unseen = [n for n, count in zip(names, examples.counts(examples.val), strict=True) if not count]
     if unseen:
-        lines.append(f"{len(unseen)} classes without a validation clip: {name_some(unseen)}")
+        lines.append(
+            f"{counted(len(unseen), 'class')} without a validation clip: {name_some(unseen)}"
+        )
     groups: dict[int, set[str]] = defaultdict(set)
     for clip in (*examples.train, *examples.val):
         for label in clip.labels:

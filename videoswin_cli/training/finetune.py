@@ -13,6 +13,7 @@ from videoswin_cli.io.process_state import (
     full_float32,
     random_state_kept,
 )
+from videoswin_cli.io.visible import counted
 from videoswin_cli.options.fields import set_signature, split_keywords
 from videoswin_cli.options.training import FinetuneOptions
 from videoswin_cli.training.assemble import assemble_trainer
@@ -107,7 +108,9 @@ def _conclude(result: FinetuneResult, log: TrainLog) -> None:
     result.write(result.folder)
     log.notice(result.summary())
     if result.failed:
-        log.notice(f"{len(result.failed)} clips could not be read: {result.folder / FAILED}")
+        log.notice(
+            f"{counted(len(result.failed), 'clip')} could not be read: {result.folder / FAILED}"
+        )
 
 
 set_signature(finetune, (FinetuneOptions(),))

@@ -19,6 +19,7 @@ from videoswin_cli.data.workers import ItemSource, load_in_workers, quiet
 from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.forward import forward_videos
 from videoswin_cli.engine.runtime import Runtime
+from videoswin_cli.io.visible import counted
 from videoswin_cli.model.network import TrainableNetwork, VideoNetwork, plan_on_cpu
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import InputProtocol, ListedVideo, Views
@@ -255,7 +256,7 @@ def _compute_features(
     notice: Callable[[str], None],
 ) -> dict[str, Tensor | FailedVideo]:
     """Pooled features by path; each process computes its share, and all get all."""
-    notice(f"computing the features of {len(clips)} clips once, without augmentation")
+    notice(f"computing the features of {counted(len(clips), 'clip')} once, without augmentation")
     network.eval()
     mine = world.shard.select(clips)
     found: list[tuple[str, Tensor | FailedVideo]] = []
@@ -265,6 +266,6 @@ def _compute_features(
             found.append((clip.path, output if isinstance(output, FailedVideo) else output[0]))
             if time.monotonic() - told > _NEWS_SECONDS:
                 told = time.monotonic()
-                notice(f"features of {len(found) * world.size} of {len(clips)} clips")
+                notice(f"features of {len(found) * world.size} of {counted(len(clips), 'clip')}")
     network.train()
     return dict(world.share(found))

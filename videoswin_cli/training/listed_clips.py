@@ -10,7 +10,7 @@ from videoswin_cli.data.lists import VideoList, number_labels, question_labels, 
 from videoswin_cli.data.lists.splits import choose_split, describe_splits
 from videoswin_cli.data.locating import locate, name_missing
 from videoswin_cli.errors import UsageError
-from videoswin_cli.io.visible import name_some
+from videoswin_cli.io.visible import counted, name_some
 from videoswin_cli.model.label_files import list_labels
 from videoswin_cli.records import ListedVideo
 from videoswin_cli.training.clip_source import Source, check_several
@@ -53,7 +53,7 @@ def _read_parts(source: Source, notice: Notice) -> list[VideoList]:
     }
     for videos in lists.values():
         for text in (
-            f"{videos.source}: {len(videos.rows)} rows ({videos.format})",
+            f"{videos.source}: {counted(len(videos.rows), 'row')} ({videos.format})",
             *videos.notices,
         ):
             notice(text)

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.visible import counted
 from videoswin_cli.training.optimizer import schedule
 from videoswin_cli.training.recipe import Recipe
 
@@ -47,8 +48,8 @@ class Plan:
         """Sentences for the user, with the sums."""
         recipe = self.recipe
         clips = (
-            f"{_number(self.devices, 'device')} x {_number(self.batch_size, 'clip')} x "
-            f"{self.accumulate} accumulated = {_number(self.step_clips, 'clip')} per step"
+            f"{counted(self.devices, 'device')} x {counted(self.batch_size, 'clip')} x "
+            f"{self.accumulate} accumulated = {counted(self.step_clips, 'clip')} per step"
         )
         if recipe.scale_lr:
             lr = f"{recipe.lr:g} x {self.step_clips} / {recipe.lr_batch} = {self.lr:g}"
@@ -60,14 +61,10 @@ class Plan:
         return [
             clips,
             f"learning rate {lr} for the head, x {recipe.backbone_lr_mult:g} for the backbone",
-            f"{_number(recipe.epochs, 'epoch')} x {_number(self.train_clips, 'clip')} / "
-            f"{self.step_clips} = {_number(self.steps, 'step')}, {self.warmup_steps} of them "
+            f"{counted(recipe.epochs, 'epoch')} x {counted(self.train_clips, 'clip')} / "
+            f"{self.step_clips} = {counted(self.steps, 'step')}, {self.warmup_steps} of them "
             f"warm-up{short}",
         ]
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def make_plan(recipe: Recipe, *, train_clips: int, devices: int) -> Plan:

@@ -10,6 +10,7 @@ from videoswin_cli.data.training_dataset import TrainingClips
 from videoswin_cli.data.view_dataset import FailedVideo
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.io.atomic import check_writable
+from videoswin_cli.io.visible import counted
 from videoswin_cli.options.training import FinetuneOptions
 from videoswin_cli.records import ListedVideo
 from videoswin_cli.report.clip_sheet import ShownClip, write_clip_sheet
@@ -66,7 +67,7 @@ def show_clips(data: Path | None, options: FinetuneOptions, path: Path, reporter
         names = "; ".join(setup.examples.classes[label] for label in labels)
         shown.append(ShownClip(title=f"{names}   {train[number].path}   {what}", frames=frames))
     write_clip_sheet(path, shown)
-    reporter.notice(f"{len(shown)} clips as the training would see them: {path}")
+    reporter.notice(f"{counted(len(shown), 'clip')} as the training would see them: {path}")
 
 
 def _spread(clips: Sequence[ListedVideo]) -> list[int]:

@@ -15,6 +15,7 @@ from videoswin_cli.data.view_dataset import FailedVideo
 from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.forward import is_out_of_memory
 from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.io.visible import counted
 from videoswin_cli.seeding import seeded
 from videoswin_cli.training.inputs import CachedClip, Inputs, Item
 from videoswin_cli.training.loss import Loss, mix
@@ -190,14 +191,14 @@ class Stepper:
     def _halve(self, error: RuntimeError) -> None:
         if self._at_once == 1 or self._world.size > 1:
             raise VideoSwinError(
-                f"out of memory with {self._at_once} clips at once",
+                f"out of memory with {counted(self._at_once, 'clip')} at once",
                 hint="--set checkpointing=true, a smaller --set batch_size with more --set "
                 "accumulate, --precision bf16, or a smaller model",
             ) from error
         self._at_once = -(-self._at_once // 2)
         self._notice(
-            f"out of memory: {self._at_once} clips at once from now on; a step still learns from "
-            f"{self._plan.step_clips} clips"
+            f"out of memory: {counted(self._at_once, 'clip')} at once from now on; a step still "
+            f"learns from {counted(self._plan.step_clips, 'clip')}"
         )
         if self._device.type == "cuda":
             torch.cuda.empty_cache()

@@ -14,6 +14,7 @@ from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.metrics import confusions
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.errors import UsageError, VideoSwinError
+from videoswin_cli.io.visible import counted
 from videoswin_cli.model.loading import LoadedModel, load
 from videoswin_cli.records import METRIC_NAMES, Views
 from videoswin_cli.training.checkpoint import Progress, load_checkpoint, read_recipe_of
@@ -83,7 +84,7 @@ class Trainer:
                     self.save()
                     return True
         if waited := find_wait(progress, plan):
-            self._reporter.notice(f"no better for {waited} epochs: stopped; {_MORE}")
+            self._reporter.notice(f"no better for {counted(waited, 'epoch')}: stopped; {_MORE}")
         return False
 
     def train_epoch(self, caught: Callable[[], bool] = lambda: False) -> bool:
@@ -166,7 +167,8 @@ class Trainer:
             None where a signal stopped it.
         """
         self._reporter.notice(
-            f"testing the best epoch with {views} views of each of {len(self.examples.val)} clips"
+            f"testing the best epoch with {views} views of each of "
+            f"{counted(len(self.examples.val), 'clip')}"
         )
         self._world.wait()  # the main process has written it
         reading = self._inputs.reading

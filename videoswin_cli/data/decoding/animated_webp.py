@@ -10,6 +10,7 @@ from videoswin_cli.data.decoding.container import check_pixels
 from videoswin_cli.data.decoding.frame_index import FrameIndex
 from videoswin_cli.data.decoding.picture_index import index_pictures
 from videoswin_cli.errors import TruncatedVideoError, VideoError
+from videoswin_cli.io.visible import counted
 from videoswin_cli.options.run import MAX_PIXELS
 from videoswin_cli.records import DecoderName
 
@@ -101,7 +102,7 @@ def _index(shown: str, image: "Image") -> FrameIndex:
             image.load()
         except (OSError, ValueError, EOFError) as error:
             raise TruncatedVideoError(
-                f"{shown}: the file is truncated: it holds {number} frames of the "
+                f"{shown}: the file is truncated: it holds {counted(number, 'frame')} of the "
                 f"{getattr(image, 'n_frames', 1)} that its header declares"
             ) from error
         durations.append(max(int(image.info.get("duration", 0)), _LEAST_DURATION))

@@ -26,6 +26,7 @@ from videoswin_cli.data.decoding.orientation import Orientation, read_orientatio
 from videoswin_cli.data.decoding.packets import PacketFacts, PacketSource, Scan
 from videoswin_cli.data.decoding.random_access import Access
 from videoswin_cli.errors import TruncatedVideoError, VideoError
+from videoswin_cli.io.visible import counted
 
 if TYPE_CHECKING:
     from av import VideoStream
@@ -102,7 +103,7 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
     timing = _read_timing(container, stream, scan)
     clock = set_clock(facts, timing)
     if not clock.times:
-        raise VideoError(f"{shown}: its edit list cuts off all of its {len(facts)} frames")
+        raise VideoError(f"{shown}: its edit list cuts off all {counted(len(facts), 'frame')}")
     notes = list(_describe(container, stream, clock))
     slots = (fact.dts + fact.duration for fact in facts if fact.dts is not None)
     loss = find_loss(source, end_slot=max(slots, default=0), gaps=clock.varies)
@@ -272,6 +273,6 @@ def _describe_rest(stream: "VideoStream", facts: Sequence[PacketFacts], clock: C
     more = stream.frames > len(facts)
     promised = f" of the {stream.frames} that its header declares" if more else ""
     return (
-        f"the file is truncated: it holds {len(facts)} frames{promised}, "
+        f"the file is truncated: it holds {counted(len(facts), 'frame')}{promised}, "
         f"{clock.end - clock.times[0]:.2f} s"
     )

@@ -24,7 +24,7 @@ from videoswin_cli.data.decoding.packets import PacketSource, open_packets
 from videoswin_cli.data.decoding.pyav_reader import PyAvReader
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.io.remote import is_url, local_copy
-from videoswin_cli.io.visible import name_some
+from videoswin_cli.io.visible import counted, name_some
 from videoswin_cli.options.run import MAX_PIXELS, DecoderChoice, OpenOptions
 from videoswin_cli.records import DecoderName, VideoInfo
 
@@ -122,7 +122,7 @@ class Video:
         if missing:
             raise VideoError(
                 f"{self.path}: {describe_missing(missing)}"
-                f" (the file holds {count} frames, counted from 0): it is damaged",
+                f" (the file holds {counted(count, 'frame')}, counted from 0): it is damaged",
                 hint="Fetch the file again, or re-encode what is left: "
                 "ffmpeg -i FILE -c:v libx264 NEW.mp4",
             )

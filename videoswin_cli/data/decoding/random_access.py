@@ -136,6 +136,7 @@ def _inspect_h264(length_bytes: int | None) -> Inspect:
     """
 
     def inspect(data: memoryview) -> PacketKind:
+        """Kind of a packet from its units."""
         recovery, exact, pictures = -1, False, 0
         for unit in _units(data, length_bytes):
             kind = unit[0] & 31
@@ -193,6 +194,7 @@ def _inspect_hevc(length_bytes: int | None) -> Inspect:
     """
 
     def inspect(data: memoryview) -> PacketKind:
+        """Kind of a packet from its units."""
         for unit in _units(data, length_bytes):
             kind, layer = unit[0] >> 1 & 63, (unit[0] & 1) << 5 | unit[1] >> 3
             if kind < 32 and layer == 0:

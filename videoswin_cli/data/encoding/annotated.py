@@ -10,6 +10,7 @@ from videoswin_cli.data.decoding.original import open_original
 from videoswin_cli.data.encoding.mp4 import open_mp4
 from videoswin_cli.data.segments import find_span
 from videoswin_cli.io.atomic import atomic_write
+from videoswin_cli.io.visible import counted
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import VideoPart
 
@@ -117,6 +118,6 @@ class _Reader:
     def notes(self) -> Iterator[str]:
         if self._damaged:
             yield (
-                f"{self._damaged} frames cannot be decoded: in the annotated video the picture "
-                "before them is shown"
+                f"{counted(self._damaged, 'frame')} cannot be decoded: in the annotated video the "
+                "picture before is shown"
             )

@@ -97,8 +97,8 @@ def read_entries(
             hint=f"its columns: {name_some(list(map(_show, names)), _MOST_NAMED)}",
         )
     labels.check()
-    frames = sorted({(c.span, c.has_start) for c in resolved.values() if c.unit == "frames"})
-    notices = [_describe_frames(span, has_start) for span, has_start in frames[:1] if span]
+    spans = {(c.span, c.has_start) for c in resolved.values() if c.span and c.unit == "frames"}
+    notices = [_describe_frames(span, has_start) for span, has_start in sorted(spans)[:1]]
     idle = [key for key in filled if key not in used]
     idle = [_show(key) for key in idle if fold_column(key) not in column_names.INDICES]
     if idle:
@@ -238,6 +238,11 @@ def _read_label(value: Any, where: str, multi_label: bool) -> int | str | None:
         value = ";".join(str(each) for each in value if not isinstance(each, list | dict))
     if value is None:
         return None
+    if isinstance(value, str) and value.startswith("[{"):  # regions of a task in one cell
+        raise DatasetError(
+            f"{where}: expected a class, found JSON: {shorten(value)}",
+            hint="from Label Studio export JSON or JSON-MIN, not CSV or TSV",
+        )
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise DatasetError(f"{where}: expected a class, by name or number, found {shorten(value)}")
     return to_label(str(value), where=where)

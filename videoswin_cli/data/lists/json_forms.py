@@ -43,7 +43,7 @@ def json_entries(data: object, path: Path, notices: list[str]) -> Iterator[Entry
     """
     if isinstance(data, list):
         if are_tasks(data):
-            tasks = read_tasks(data, str(path))
+            tasks = read_tasks(data, str(path), notices)
             yield from (Entry(line=number, values=values) for number, values in tasks)
         else:
             yield from _from_list(data, path)
@@ -187,7 +187,10 @@ def _from_fiftyone(data: Mapping[str, Any], path: Path) -> Iterator[Entry]:
         files = parse_json(read_text(beside, what="list"), source=str(beside))
     if not isinstance(classes, list) or not isinstance(files, dict):
         raise DatasetError(f"{path}: expected FiftyOne's classes, labels and data.json")
+    of_parts = any(isinstance(found, list) for found in data["labels"].values())
     for number, (name, found) in enumerate(data["labels"].items(), start=1):
+        if found is None and of_parts:  # a video whose field is empty: it has no part
+            continue
         for item in found if isinstance(found, list) else [found]:
             values = dict(item) if isinstance(item, dict) else {"label": item}
             label = values.get("label")

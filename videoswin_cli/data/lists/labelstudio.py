@@ -1,7 +1,7 @@
 """Segments of videos as Label Studio exports them (JSON and JSON-MIN).
 
 Its frames count from 1 at the rate that the task says, the last one included. An annotation by a
-person counts; where there is none, the last prediction does.
+person counts; where there is none, the last prediction does, of which exports only have the number.
 """
 
 import re
@@ -30,12 +30,24 @@ def are_tasks(items: Sequence[Any]) -> bool:
     return any(_short_regions(item) for item in items)
 
 
-def read_tasks(items: Sequence[Task], source: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def read_tasks(
+    items: Sequence[Task], source: str, notices: list[str]
+) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Number of the task and flat values of every region of every task.
+
+    Args:
+        items: tasks of the file.
+        source: of the list, for messages.
+        notices: what is left out is added.
 
     Raises:
         DatasetError: a task without a video, or with frames and no rate.
     """
+    if numbered := sum(_has_numbers_alone(task) for task in items):
+        notices.append(
+            f"{source}: {numbered} of {len(items)} tasks have no annotation, and predictions by "
+            "number only, as Label Studio exports them: left out"
+        )
     for number, task in enumerate(items, start=1):
         where = f"{source}:{number}"
         data = task["data"] if isinstance(task.get("data"), dict) else task
@@ -49,6 +61,11 @@ def read_tasks(items: Sequence[Task], source: str) -> Iterator[tuple[int, Mappin
         for value in _regions(task):
             for part in _parts(value, data, where):
                 yield number, {**common, **part}
+
+
+def _has_numbers_alone(task: Task) -> bool:
+    found = task.get("predictions")
+    return not task.get("annotations") and isinstance(found, list) and any(map(_is_number, found))
 
 
 def _regions(task: Task) -> Iterator[Mapping[str, Any]]:
@@ -116,7 +133,9 @@ def _read_rate(data: Task, where: str) -> float:
 def _plain_name(name: str) -> str:
     """The file that a task names: of one that was uploaded the name, of a local one the path."""
     parts = urlsplit(name)
-    if parts.path.endswith("/data/local-files/") and "d" in (query := parse_qs(parts.query)):
+    if parts.path.endswith("/data/local-files/") and "d" in (
+        query := parse_qs(parts.query, errors="surrogateescape")
+    ):
         return query["d"][0]
     if (match := _UPLOAD.match(parts.path)) is not None:
         return unquote(match["name"])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from videoswin_cli.records import PairedTop1, Timeline
+from videoswin_cli.records import ActionSegment, PairedTop1, Timeline, UnreadSpan
 from videoswin_cli.report.pages.charts import LineChart
 
 Facts = Sequence[tuple[str, str]]  # name and value
@@ -146,6 +146,21 @@ class TimelineSection:
     @property
     def title(self) -> str:
         return self.timeline.path
+
+    @property
+    def start(self) -> float:
+        """Seconds of the video at which the axis begins: where windows do."""
+        return min([self.timeline.start, *(each.start for each in self._spans)])
+
+    @property
+    def length(self) -> float:
+        """Seconds of the axis, which is never empty."""
+        end = self.timeline.start + self.timeline.duration
+        return max([end, *(each.end for each in self._spans), self.start + 0.001]) - self.start
+
+    @property
+    def _spans(self) -> tuple[ActionSegment | UnreadSpan, ...]:
+        return (*self.timeline.segments, *self.timeline.gaps)
 
 
 @dataclass(frozen=True, kw_only=True)

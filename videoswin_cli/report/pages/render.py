@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videoswin_cli.io.atomic import atomic_write
-from videoswin_cli.io.visible import visible
+from videoswin_cli.io.visible import counted, visible
 from videoswin_cli.report.pages.contents import Page
+from videoswin_cli.report.percent import percent
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -62,7 +63,13 @@ def _environment() -> "Environment":
         lstrip_blocks=True,
         finalize=_shown,
     )
-    environment.filters |= {"json": _to_script, "clock": format_clock, "hue": _hue}
+    environment.filters |= {
+        "json": _to_script,
+        "clock": format_clock,
+        "hue": _hue,
+        "percent": percent,
+        "counted": counted,
+    }
     return environment
 
 

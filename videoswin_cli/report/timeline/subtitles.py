@@ -4,6 +4,7 @@ from html import escape
 
 from videoswin_cli.io.visible import visible
 from videoswin_cli.records import Timeline
+from videoswin_cli.report.percent import percent
 from videoswin_cli.report.timing import clock
 
 
@@ -11,7 +12,7 @@ def to_srt(timeline: Timeline) -> str:
     """SubRip. It has no escapes, so what would end a cue or begin a tag is spaced out."""
     return "".join(
         f"{number}\n{clock(each.start, digits=3, point=',')} --> "
-        f"{clock(each.end, digits=3, point=',')}\n{_plain(each.label)} {each.mean:.0%}\n\n"
+        f"{clock(each.end, digits=3, point=',')}\n{_plain(each.label)} {percent(each.mean)}%\n\n"
         for number, each in enumerate(timeline.segments, start=1)
     )
 
@@ -20,7 +21,7 @@ def to_vtt(timeline: Timeline) -> str:
     """WebVTT, for the <track> of a page."""
     return "WEBVTT\n\n" + "".join(
         f"{clock(each.start, digits=3)} --> {clock(each.end, digits=3)}\n"
-        f"{escape(visible(each.label), quote=False)} {each.mean:.0%}\n\n"
+        f"{escape(visible(each.label), quote=False)} {percent(each.mean)}%\n\n"
         for each in timeline.segments
     )
 

@@ -8,6 +8,7 @@ from videoswin_cli.io.atomic import to_json
 from videoswin_cli.io.csv_text import to_csv
 from videoswin_cli.io.visible import visible
 from videoswin_cli.records import Timeline
+from videoswin_cli.report.percent import percent
 from videoswin_cli.report.timing import clock
 
 CSV_HEAD = to_csv([("path", "start", "end", "label", "index", "mean", "peak", "error")])
@@ -18,7 +19,7 @@ def to_table(timeline: Timeline) -> str:
     if timeline.error is not None:
         return f"{visible(timeline.path)}\n  failed: {visible(timeline.error)}\n"
     lines = [
-        (segment.start, segment.end, f"{segment.mean:8.2%}  {visible(segment.label)}")
+        (segment.start, segment.end, f"{percent(segment.mean, 2):>7}%  {visible(segment.label)}")
         for segment in timeline.segments
     ]
     lines += [(gap.start, gap.end, f"  unread  {visible(gap.reason)}") for gap in timeline.gaps]

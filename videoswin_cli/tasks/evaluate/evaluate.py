@@ -18,6 +18,7 @@ from videoswin_cli.engine.runner import Runner
 from videoswin_cli.engine.summary import at_rates, check_interval, summarise
 from videoswin_cli.errors import DatasetError, MissingInputError, UsageError
 from videoswin_cli.io.atomic import check_writable
+from videoswin_cli.io.visible import counted
 from videoswin_cli.model.loading import FoundModel, LoadedModel
 from videoswin_cli.options.run import RunOptions
 from videoswin_cli.options.source import JobOptions, SourceOptions
@@ -153,7 +154,10 @@ def find_videos(
         UsageError: a wrong label, or fewer files than `options.min_found` of the rows.
     """
     multi_label, labels = model.spec.multi_label, model.labels
-    for text in (f"{videos.source}: {len(videos.rows)} rows ({videos.format})", *videos.notices):
+    for text in (
+        f"{videos.source}: {counted(len(videos.rows), 'row')} ({videos.format})",
+        *videos.notices,
+    ):
         reporter.notice(text)
     numbers = number_labels(videos, labels)
     doubts = [] if multi_label else question_labels(videos, numbers, labels)

@@ -9,7 +9,7 @@ import numpy as np
 from videoswin_cli.engine.dumps import rank_all, read_dump
 from videoswin_cli.engine.metrics import ScoredVideo
 from videoswin_cli.errors import UsageError
-from videoswin_cli.io.visible import name_some
+from videoswin_cli.io.visible import counted, name_some
 
 _SLACK = 0.01  # by which probabilities, in whatever precision, may miss the sum 1
 
@@ -94,12 +94,13 @@ def _check_lists(
     for here, there, more, fewer in ((known, dump, first, file), (dump, known, file, first)):
         if extra := [path for path in here if path not in there]:
             raise UsageError(
-                f"{more} has {len(extra)} videos that {fewer} has not: {name_some(extra)}",
+                f"{more} has {counted(len(extra), 'video')} that {fewer} has not: "
+                f"{name_some(extra)}",
                 hint=hint,
             )
     if wrong := [path for path, video in dump.items() if video.labels != known[path].labels]:
         raise UsageError(
-            f"{first} and {file} disagree about the class of {len(wrong)} videos: "
+            f"{first} and {file} disagree about the class of {counted(len(wrong), 'video')}: "
             f"{name_some(wrong)}",
             hint="only models that number the classes alike can be averaged",
         )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.atomic import check_writable
-from videoswin_cli.io.visible import name_some
+from videoswin_cli.io.visible import counted, name_some
 from videoswin_cli.options.tasks import EvalOptions
 from videoswin_cli.tasks.evaluate.summary import Evaluation
 
@@ -41,4 +41,6 @@ def write_outputs(evaluation: Evaluation, options: EvalOptions, reporter: Report
     failed = evaluation.failed
     if failed:
         where = f"see {files[0]}" if files else name_some([video.path for video in failed])
-        reporter.notice(f"{len(failed)} of {len(evaluation.videos)} videos failed: {where}")
+        reporter.notice(
+            f"{len(failed)} of {counted(len(evaluation.videos), 'video')} failed: {where}"
+        )

@@ -108,7 +108,6 @@ class ScoreSink(Generic[Result]):
         self._end = end
         self._journal = None if options.dump is None else OutputJournal(options.dump)
         self._description: Description = {}
-        self._fresh: list[Entry] = []
         self._runner: Runner | None = None
 
     @property
@@ -148,15 +147,12 @@ class ScoreSink(Generic[Result]):
             if video.error is None and wanted.get(path) == video.labels
         }
 
-    def keep(self, result: Entry, stamps: FileStamps) -> None:
+    def keep(self, result: Entry, stamps: FileStamps) -> Entry | None:
         result["file_stamp"] = stamps[result["path"]]
-        if self._journal is not None:
-            self._journal.append(result)
-        else:
-            self._fresh.append(result)
-
-    def collect(self) -> list[Entry]:
-        return self._fresh
+        if self._journal is None:
+            return result
+        self._journal.append(result)
+        return None
 
     def close(self) -> None:
         if self._journal is not None:

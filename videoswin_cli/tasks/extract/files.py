@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from videoswin_cli.engine.journal import (
     Entry,
+    check_idle,
     discard,
     guarded,
     is_worked_on,
@@ -117,7 +118,7 @@ def open_output(
         if output.kind == "folder" and not os.access(_existing(output.path), os.W_OK):
             raise UsageError(f"cannot write {output.path}: {os.strerror(errno.EACCES)}")
         if overwrite:
-            _check_idle(output)
+            check_idle(output.part, output.path)
             _remove_output(output, description)
         found = read_all(output, description, plan)
         _check_nothing_else(found, paths, output)
@@ -191,7 +192,7 @@ def look_at_output(output: Output, *, resume: bool, overwrite: bool) -> None:
         check_ours(output)
         remove_drafts(output.path.parent, output.path.name)  # of those who tried to write it
         if overwrite:
-            _check_idle(output)
+            check_idle(output.part, output.path)
         elif not resume:
             for path in (*output.files, output.part):
                 if path.exists():
@@ -220,11 +221,6 @@ def settle(output: Output) -> None:
 
 def _existing(folder: Path) -> Path:
     return folder if folder.exists() else folder.parent
-
-
-def _check_idle(output: Output) -> None:
-    if is_worked_on(output.part):
-        raise UsageError(f"another process is writing {output.path}", hint="wait for it, or end it")
 
 
 def _check_nothing_else(found: Collection[str], paths: Collection[str], output: Output) -> None:

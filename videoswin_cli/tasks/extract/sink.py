@@ -120,9 +120,6 @@ class FeatureSink:
         if rows.last:
             self._writer.end(path, rows.decoder, stamp=stamps[path])
 
-    def collect(self) -> list[Piece]:
-        return []
-
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from videoswin_cli.engine.annotate import check_folder
 from videoswin_cli.engine.batch_job import Job, run_job
 from videoswin_cli.engine.distributed import find_world
 from videoswin_cli.engine.progress import Monitor, Reporter
+from videoswin_cli.engine.video_files import describe_others, name_files
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.atomic import is_stream
 from videoswin_cli.model.loading import FoundModel
@@ -42,7 +42,9 @@ def predict_videos(
     """
     out = options.out
     if options.annotate is not None:
-        check_folder(options.annotate, listed)
+        files = name_files(options.annotate, listed, ".mp4")
+        for text in describe_others(options.annotate, files, listed):
+            reporter.notice(text)
     if job.resume and (out is None or is_stream(out)):
         raise UsageError("--resume needs --out FILE: that is where finished videos are kept")
     sink = (

@@ -10,7 +10,9 @@ from videoswin_cli.engine.annotate import annotate
 from videoswin_cli.engine.forward import ViewOutputs
 from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.engine.runner import Runner
+from videoswin_cli.engine.video_files import remove_earlier
 from videoswin_cli.engine.windows import label_windows, window_probabilities
+from videoswin_cli.io.paths import file_below
 from videoswin_cli.options.tasks import PredictOptions
 from videoswin_cli.records import ListedVideo, Prediction, Stride, VideoPart, WindowPrediction
 from videoswin_cli.report.overlay import paint_prediction
@@ -37,7 +39,10 @@ class PredictWorker:
 
     def _annotate(self, runner: Runner, video: ListedVideo, found: Prediction) -> Prediction:
         """The prediction, once a video with its classes is written where one is wanted."""
-        if self.options.annotate is None or found.error is not None:
+        if self.options.annotate is None:
+            return found
+        if found.error is not None:
+            remove_earlier(file_below(self.options.annotate, video.path, ".mp4"))
             return found
         notes = annotate(
             video,

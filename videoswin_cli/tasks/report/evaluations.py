@@ -14,6 +14,7 @@ from videoswin_cli.engine.metrics import (
 )
 from videoswin_cli.engine.provenance import read_rates
 from videoswin_cli.engine.summary import at_rates, summarise
+from videoswin_cli.io.visible import counted
 from videoswin_cli.options.tasks import EvalOptions
 from videoswin_cli.records import METRIC_NAMES, EvalSummary
 from videoswin_cli.report.evaluation import summary_rows
@@ -91,7 +92,7 @@ def make_cards(summary: EvalSummary, calibration: Calibration | None) -> list[Ca
         cards.append(Card(name=name, value=f"{value:.2f} %", note=note))
     if summary.classes_with_videos:
         mean = f"{summary.mean_class_accuracy:.2f} %"
-        note = f"{summary.classes_with_videos} classes"
+        note = f"{counted(summary.classes_with_videos, 'class')}"
         cards.append(Card(name=METRIC_NAMES["mean_class_accuracy"], value=mean, note=note))
     if calibration is not None:
         note = "expected calibration error"

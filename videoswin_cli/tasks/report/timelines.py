@@ -69,8 +69,9 @@ def _read(entry: object, source: str) -> Timeline:
     for segment in timeline.segments:
         if not (0 <= segment.mean <= 1.001 and 0 <= segment.peak <= 1.001):
             raise UsageError(f"{source}: a probability out of the range 0 to 1")
-    if not all(map(math.isfinite, (timeline.duration, timeline.window, timeline.stride))):
-        raise UsageError(f"{source}: duration, window and stride must be finite")
+    numbers = (timeline.start, timeline.duration, timeline.window, timeline.stride)
+    if not all(map(math.isfinite, numbers)):
+        raise UsageError(f"{source}: start, duration, window and stride must be finite")
     return timeline
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.atomic import read_csv
 from videoswin_cli.io.text_files import parse_json, read_text
+from videoswin_cli.io.visible import counted
 from videoswin_cli.io.yaml_text import read_yaml
 from videoswin_cli.records import METRIC_NAMES
 from videoswin_cli.report.pages.charts import LineChart, line_chart
@@ -77,7 +78,7 @@ def _cards(rows: Sequence[Mapping[str, float]], result: Mapping[str, Any]) -> li
 def _facts(folder: Path, rows: Sequence[Mapping[str, float]], result: Mapping[str, Any]) -> Facts:
     facts = [("folder", str(folder))]
     if not result:
-        facts.append(("state", f"not finished: {len(rows)} epochs so far"))
+        facts.append(("state", f"not finished: {counted(len(rows), 'epoch')} so far"))
     if closing := _read_closing(folder / "train.log"):
         facts.append(("conclusion", closing))
     names = {"start": "started from", "version": "videoswin"}

@@ -1,6 +1,9 @@
 """The timeline of one video, from the windows of its pieces."""
 
+from dataclasses import replace
+
 from videoswin_cli.data.sampling import half_window, window_seconds
+from videoswin_cli.data.view_dataset import Gap, describe_damage
 from videoswin_cli.engine.runner import Runner
 from videoswin_cli.engine.windows import WindowProbabilities, label_windows
 from videoswin_cli.options.timeline import SMOOTHED_WINDOWS, WINDOWS_SHOWN, SegmentOptions
@@ -29,8 +32,9 @@ class TimelineBuilder:
         self._info: VideoInfo | None = None
         self._first: float | None = None  # s, start of the first window
         self._read_to: float | None = None  # s, end of the last window that was read
-        self._last_was_gap = False
+        self._gap: Gap | None = None  # all windows before the next one that cannot be read
         self.position = 0.0  # s, end of the last window
+        self.until = 0.0  # s, end of the last window of the video
 
     def add(self, piece: WindowProbabilities) -> float:
         """More windows. Gives the seconds of the video by which they go on."""
@@ -39,12 +43,13 @@ class TimelineBuilder:
             rule = make_rule(self._runner, self._options, fps=piece.info.fps)
             segmenter = self._segmenter = Segmenter(self._runner.model.labels, rule)
         self._info, self._notes = piece.info, (*self._notes, *piece.notes)
+        self.until = piece.until
         for start, end, found in piece.in_order():
             if self._first is None:
                 self._first = before = start
-            if isinstance(found, str):
+            if isinstance(found, Gap):
                 segmenter.skip()
-                self._add_gap(start, end, found)
+                self._add_gap(found)
             else:
                 self._end_gap(start)
                 segmenter.add(start, end, found.numpy())
@@ -56,19 +61,17 @@ class TimelineBuilder:
             self._windows += label_windows(piece, labels, topk=topk, path=self.video.path)
         return self.position - before
 
-    def end_of_video(self, unread: int) -> float:
-        """Seconds at which the video ends, about, if so many windows are left."""
-        return self.position + unread * self._stride_seconds
-
     def finish(self) -> Timeline:
         """The timeline, once all pieces of the video are added; times in seconds."""
         info, segmenter = self._info, self._segmenter
         assert info is not None and segmenter is not None  # noqa: PT018 - a video has a window
+        self._end_gap(self.position)
         return Timeline(
             path=self.video.path,
             model=self._runner.model.spec.name,
             video=name_video(self.video),
             fps=info.fps,
+            start=self._first or 0.0,
             duration=self.position - (self._first or 0.0),
             window=window_seconds(self._runner.settings.protocol, fps=info.fps),
             stride=self._stride_seconds,
@@ -85,20 +88,21 @@ class TimelineBuilder:
             return stride.seconds
         return (stride.frames or 0) / (self._info.fps if self._info else 1.0)
 
-    def _add_gap(self, start: float, end: float, reason: str) -> None:
-        if self._last_was_gap:
-            start, reason = self._gaps[-1].start, self._gaps.pop().reason
+    def _add_gap(self, gap: Gap) -> None:
+        if self._gap is None:
+            self._gap = replace(gap, start=max(gap.start, self._read_to or gap.start))
         else:
-            start = max(start, self._read_to or start)
-        self._gaps.append(UnreadSpan(start=start, end=end, reason=reason))
-        self._last_was_gap = True
+            missing = (*self._gap.missing, *gap.missing)
+            self._gap = replace(self._gap, end=gap.end, missing=missing)
 
     def _end_gap(self, start: float) -> None:
-        """The next window was read: what it shows is no longer a gap."""
-        if self._last_was_gap and self._gaps[-1].start < start < self._gaps[-1].end:
-            gap = self._gaps.pop()
-            self._gaps.append(UnreadSpan(start=gap.start, end=start, reason=gap.reason))
-        self._last_was_gap = False
+        """The next window, from `start` on, was read, or there is none."""
+        if (gap := self._gap) is None:
+            return
+        end = start if gap.start < start < gap.end else gap.end
+        reason = describe_damage(set(gap.missing))  # windows overlap
+        self._gaps.append(UnreadSpan(start=gap.start, end=end, reason=reason))
+        self._gap = None
 
 
 def choose_stride(runner: Runner, options: SegmentOptions) -> Stride:

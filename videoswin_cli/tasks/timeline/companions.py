@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from videoswin_cli.engine.annotate import annotate
-from videoswin_cli.io.atomic import write_error
+from videoswin_cli.engine.video_files import make_folder_of, remove_earlier
 from videoswin_cli.io.paths import file_below
 from videoswin_cli.io.remote import is_url
 from videoswin_cli.options.run import OpenOptions
@@ -24,6 +24,8 @@ def write_companions(
         VideoSwinError: the disk is full.
     """
     if timeline.error is not None:
+        for folder, suffix in output.beside:
+            remove_earlier(file_below(folder, video.path, suffix))
         return timeline
     notes: tuple[str, ...] = ()
     if output.annotate is not None:
@@ -45,10 +47,7 @@ def _write_page(video: ListedVideo, timeline: Timeline, output: TimelineOutput) 
     page = file_below(output.html, video.path, ".html")
     if page is None:
         return ("its page cannot be written: no name is left of it",)
-    try:
-        page.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(page, error) from error
+    make_folder_of(page)
     write_timeline_page(page, timeline, video=_find_playable(video, output))
     return ()
 

@@ -1,15 +1,20 @@
 """Outputs of timelines: a file, or a folder with a file per video and an index of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from videoswin_cli.engine.journal import Entry
 from videoswin_cli.engine.provenance import Description, describe_settings
 from videoswin_cli.engine.result_sinks import FileSink, ResultFile
 from videoswin_cli.engine.settings import Settings
+from videoswin_cli.engine.video_files import (
+    describe_others,
+    make_folder_of,
+    name_files,
+    remove_earlier,
+)
 from videoswin_cli.errors import UsageError
-from videoswin_cli.io.atomic import write_csv, write_error
-from videoswin_cli.io.paths import file_below
+from videoswin_cli.io.atomic import write_csv
 from videoswin_cli.model.loading import LoadedModel
 from videoswin_cli.options.timeline import SUFFIX_OF_FORMAT, SegmentOptions, TimelineOutput
 from videoswin_cli.records import ListedVideo, Timeline
@@ -25,6 +30,34 @@ def choose_form(output: TimelineOutput, options: SegmentOptions) -> Form:
 def is_unread(timeline: Timeline) -> bool:
     """Whether a video could not be read, or not all of it."""
     return timeline.error is not None or bool(timeline.gaps)
+
+
+def name_outputs(output: TimelineOutput, listed: Sequence[ListedVideo]) -> dict[str, Path]:
+    """File of each video in an output folder, by its path.
+
+    Raises:
+        UsageError: as `name_files`, or no name is left of a video.
+    """
+    assert output.file is not None
+    suffix = SUFFIX_OF_FORMAT[output.chosen_format]
+    files = name_files(output.file, listed, suffix, replaces=True)
+    for video in listed:
+        if video.path not in files:
+            raise UsageError(f"{video.path}: no name is left of it for a file in {output.file}")
+    return files
+
+
+def describe_earlier(output: TimelineOutput, listed: Sequence[ListedVideo]) -> Iterator[str]:
+    """Notices of files that earlier runs left in the folders of an output.
+
+    Raises:
+        UsageError: a file cannot be written there.
+    """
+    for folder, suffix in output.beside:
+        yield from describe_others(folder, name_files(folder, listed, suffix), listed)
+    if output.file is not None and output.is_folder:
+        files = name_outputs(output, listed)
+        yield from describe_others(output.file, files, listed, beside=INDEX)
 
 
 def write_timelines(
@@ -44,7 +77,7 @@ def write_timelines(
     out = output.file
     assert out is not None
     form = choose_form(output, options)
-    files = _name_files(out, output, listed) if output.is_folder else {}
+    files = name_outputs(output, listed) if output.is_folder else {}
 
     def describe(model: LoadedModel, settings: Settings) -> Description:
         return describe_settings(model, settings, **_describe_options(options))
@@ -87,40 +120,16 @@ def _read_entries(description: Description) -> dict[str, Entry]:
     return {entry["path"]: entry for entry in description.get("timelines", [])}
 
 
-def _name_files(
-    folder: Path, output: TimelineOutput, listed: Sequence[ListedVideo]
-) -> dict[str, Path]:
-    """File of each video by its path: the same name with the suffix of the format."""
-    files: dict[str, Path] = {}
-    owners: dict[Path, str] = {}
-    suffix = SUFFIX_OF_FORMAT[output.chosen_format]
-    for video in listed:
-        segment = f"#{video.segment}" if video.segment else ""
-        same = file_below(folder, video.path.removesuffix(segment), "")
-        if same is None:
-            raise UsageError(f"{video.path}: no name is left of it for a file in {folder}")
-        file = same.with_name(f"{same.stem}{segment}{suffix}")
-        if (other := owners.setdefault(file, video.path)) != video.path:
-            raise UsageError(
-                f"{other} and {video.path} would both be written to {file}",
-                hint="start from a folder above both, or write one file",
-            )
-        files[video.path] = file
-    return files
-
-
 def _write_folder(
     folder: Path, form: Form, files: dict[str, Path], timelines: Sequence[Timeline]
 ) -> None:
     rows = []
     for timeline in timelines:
-        name = ""
-        if timeline.error is None:
-            file = files[timeline.path]
-            try:
-                file.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise write_error(file.parent, error) from error
+        name, file = "", files[timeline.path]
+        if timeline.error is not None:
+            remove_earlier(file)
+        else:
+            make_folder_of(file)
             with open_timelines(form, file) as write_one:
                 write_one(timeline)
             name = file.relative_to(folder).as_posix()

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from videoswin_cli.engine.annotate import check_folder
 from videoswin_cli.engine.batch_job import Job, run_job
 from videoswin_cli.engine.distributed import find_world
 from videoswin_cli.engine.progress import Monitor, Reporter
@@ -17,7 +16,12 @@ from videoswin_cli.options.source import JobOptions
 from videoswin_cli.options.timeline import SegmentOptions, TimelineOutput
 from videoswin_cli.records import ListedVideo, RunSummary, Timeline
 from videoswin_cli.report.timeline.forms import open_timelines
-from videoswin_cli.tasks.timeline.outputs import choose_form, is_unread, write_timelines
+from videoswin_cli.tasks.timeline.outputs import (
+    choose_form,
+    describe_earlier,
+    is_unread,
+    write_timelines,
+)
 from videoswin_cli.tasks.timeline.window_log import WindowLog
 from videoswin_cli.tasks.timeline.worker import TimelineWorker
 
@@ -48,9 +52,8 @@ def see_videos(
         VideoSwinError: the disk is full.
     """
     output.check(videos=len(listed), windows=options.windows)
-    for folder, suffix in ((output.annotate, ".mp4"), (output.html, ".html")):
-        if folder is not None:
-            check_folder(folder, listed, suffix=suffix)
+    for text in describe_earlier(output, listed):
+        reporter.notice(text)
     out = output.file
     if job.resume and (out is None or is_stream(out)):
         raise UsageError("--resume needs --out: that is where finished windows are kept")

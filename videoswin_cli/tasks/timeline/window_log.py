@@ -86,6 +86,7 @@ def _to_line(piece: WindowProbabilities) -> dict[str, Any]:
         "gaps": [asdict(gap) for gap in piece.gaps],
         "notes": piece.notes,
         "unread": piece.unread,
+        "until": piece.until,
     }
 
 
@@ -97,7 +98,8 @@ def _from_line(line: Mapping[str, Any]) -> WindowProbabilities:
         info=to_record(VideoInfo, line["info"], source="windows"),
         times=tuple((start, end) for start, end in line["times"]),
         probabilities=found.reshape(-1, line["classes"]),
-        gaps=tuple(Gap(**gap) for gap in line["gaps"]),
+        gaps=tuple(Gap(**gap | {"missing": tuple(gap["missing"])}) for gap in line["gaps"]),
         notes=tuple(line["notes"]),
         unread=line["unread"],
+        until=line["until"],
     )

@@ -93,7 +93,8 @@ def _see(runner: Runner, builder: TimelineBuilder, pieces: Pieces, monitor: Moni
         if isinstance(piece, FailedVideo):
             return failed_timeline(runner, builder.video, piece.reason)
         seconds = builder.add(piece)
-        monitor.watch(builder.position, builder.end_of_video(piece.unread), seconds=seconds)
+        path = builder.video.path
+        monitor.watch(path, builder.position, builder.until, seconds=seconds)
     return builder.finish()
 
 

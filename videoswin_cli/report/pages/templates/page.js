@@ -107,6 +107,11 @@ function choose(data, classes, state) {
   return [...chosen].sort(ORDERS[state.order]);
 }
 
+function percent(share, digits) { // as report/percent.py
+  const shown = (100 * share).toFixed(digits);
+  return share < 1 && Number(shown) >= 100 ? (100 - 10 ** -digits).toFixed(digits) : shown;
+}
+
 function shorten(text) {
   return text.length > 28 ? `${text.slice(0, 27)}…` : text;
 }
@@ -165,7 +170,7 @@ function drawMatrix(data, classes, chosen, on) {
       "text-anchor": "end" }, shorten(each.label));
     const above = svg("text", { class: "label",
       transform: `translate(${middle + 4} ${margin - 6}) rotate(-90)` }, shorten(each.label));
-    const accuracy = each.videos ? `${(100 * each.accuracy).toFixed(0)} %` : "";
+    const accuracy = each.videos ? `${percent(each.accuracy, 0)} %` : "";
     const right = margin + size * count + (rest ? size + 10 : 0) + 8;
     const failed = each.failed ? `, ${each.failed} failed` : "";
     picture.append(svg("text", { x: right, y: middle + 4 }, accuracy + failed));
@@ -183,7 +188,7 @@ function listCell(target, data, classes, shown, [correct, predicted]) {
   const videos = cells.reduce((sum, cell) => sum + cell[2], 0);
   const name = predicted < 0 ? "a class that is not shown" : classes[predicted].label;
   const head = document.createElement("p");
-  head.textContent = `${classes[correct].label} predicted as ${name}: ${videos} videos`;
+  head.textContent = `${classes[correct].label} predicted as ${name}: ${videos} video${videos === 1 ? "" : "s"}`;
   target.replaceChildren(head);
   const errors = data.errors.filter(([, c, p]) => c === correct && isOther(p)).slice(0, LISTED);
   if (!errors.length) return;
@@ -192,7 +197,7 @@ function listCell(target, data, classes, shown, [correct, predicted]) {
     const item = document.createElement("li");
     const more = predicted < 0 ? `, ${classes[place].label}` : "";
     item.className = "path";
-    item.textContent = `${path} (${(100 * prob).toFixed(1)} %${more})`;
+    item.textContent = `${path} (${percent(prob, 1)} %${more})`;
     list.append(item);
   }
   target.append(list);
@@ -251,7 +256,8 @@ function makeTimeline(root) {
     const track = root.querySelector(".track");
     if (head && track) {
       head.hidden = false;
-      const share = Math.min(1, time / Number(root.dataset.duration));
+      const passed = (time - Number(root.dataset.from)) / Number(root.dataset.duration);
+      const share = Math.min(1, Math.max(0, passed));
       head.style.left = `${track.offsetLeft + share * track.clientWidth}px`;
     }
     for (const entry of entries) entry.classList.toggle("playing", isAt(entry, time));
