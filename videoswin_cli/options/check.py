@@ -7,7 +7,7 @@ from videoswin_cli.errors import UsageError
 from videoswin_cli.options.fields import check_options, option
 from videoswin_cli.options.run import OpenOptions, workers_option
 from videoswin_cli.options.source import SourceOptions
-from videoswin_cli.options.tasks import FORMAT_OF_SUFFIX, TableFormat
+from videoswin_cli.options.tasks import FORMAT_OF_SUFFIX, TableFormat, format_option, out_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,20 +40,8 @@ class CheckOptions:
         "Write the videos without problems as a list, in the form of --list.",
         metavar="FILE",
     )
-    format: TableFormat | None = option(
-        None,
-        "How to print.",
-        flags=("--format", "-f"),
-        shown_default="by the suffix of --out, else table",
-        in_python=False,
-    )
-    out: Path | None = option(
-        None,
-        "Write to a file (.json, .jsonl, .csv, .txt) and not to stdout.",
-        metavar="FILE",
-        flags=("--out", "-o"),
-        in_python=False,
-    )
+    format: TableFormat | None = format_option()
+    out: Path | None = out_option()
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from videoswin_cli.io.atomic import atomic_write, to_json
 from videoswin_cli.io.csv_text import to_csv
-from videoswin_cli.io.visible import for_stream, visible
+from videoswin_cli.io.visible import counted, for_stream, visible
 from videoswin_cli.report.findings import NOTES, PROBLEMS, CheckReport, Finding
 
 if TYPE_CHECKING:
@@ -40,16 +40,16 @@ def write_check(report: CheckReport, format: Format, out: Path | None = None) ->
 
 def summarize(report: CheckReport) -> str:
     """One line on the whole: videos, splits, classes, what was found."""
-    text = _count(report.videos, "video")
+    text = counted(report.videos, "video")
     if report.splits:
         text += f" ({', '.join(f'{name} {count}' for name, count in report.splits.items())})"
     if sizes := [count for count in report.classes.values() if count]:
         span = f"{min(sizes)} to {max(sizes)}" if min(sizes) < max(sizes) else f"{sizes[0]}"
-        text += f", {_count(len(sizes), 'class', 'classes')} of {span}"
-    found = _count(len(report.problems), "problem")
+        text += f", {counted(len(sizes), 'class')} of {span}"
+    found = counted(len(report.problems), "problem")
     if report.bad_videos:
-        found += f" in {_count(report.bad_videos, 'video')}"
-    return f"{text}: {found}, {_count(len(report.notes), 'note')}"
+        found += f" in {counted(report.bad_videos, 'video')}"
+    return f"{text}: {found}, {counted(len(report.notes), 'note')}"
 
 
 def _write(report: CheckReport, format: Format, stream: TextIO) -> None:
@@ -137,7 +137,3 @@ def _rich_table(report: CheckReport) -> "Table":
         for line in examples:
             table.add_row("", Text(line, style="dim" if line.startswith("and ") else ""))
     return table
-
-
-def _count(number: int, noun: str, plural: str = "") -> str:
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"

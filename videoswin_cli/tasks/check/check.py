@@ -5,6 +5,7 @@ from contextlib import closing
 
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.io.atomic import check_writable
+from videoswin_cli.io.visible import counted
 from videoswin_cli.model.label_files import list_labels
 from videoswin_cli.model.loading import find_model
 from videoswin_cli.options.check import CheckOptions
@@ -58,7 +59,7 @@ def check_data(
     }
     if options.write_list is not None:
         count = write_clean_list(options.write_list, data, bad)
-        reporter.notice(f"{options.write_list}: {count} videos")
+        reporter.notice(f"{options.write_list}: {counted(count, 'video')}")
     return _sum_up(data, findings, len(bad))
 
 

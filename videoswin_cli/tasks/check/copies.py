@@ -8,6 +8,7 @@ from videoswin_cli.data.fingerprints import find_near
 from videoswin_cli.data.found_clips import overlap
 from videoswin_cli.data.groups import video_path
 from videoswin_cli.data.recordings import find_recordings
+from videoswin_cli.io.visible import counted
 from videoswin_cli.ranges import shown
 from videoswin_cli.report.findings import Finding, FindingKind
 from videoswin_cli.tasks.check.data_set import DataSet, Member
@@ -68,7 +69,7 @@ def check_recordings(data: DataSet) -> Iterator[Finding]:
         first = members[0]
         other = next((member for member in members if member.split != first.split), None)
         if other is not None and video_path(first.video) != video_path(other.video):
-            text = f"{len(members)} videos of {shown(name)}, also in {other.split}"
+            text = f"{counted(len(members), 'video')} of {shown(name)}, also in {other.split}"
             yield find(first, "recording", text, other)
 
 

@@ -4,16 +4,17 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from videoswin_cli.data.decoding.coding import PLAIN, Coding
-from videoswin_cli.data.decoding.open import Video, describe_missing, open_as
+from videoswin_cli.data.decoding.open import Video, open_as
 from videoswin_cli.data.decoding.orientation import UPRIGHT, Orientation
 from videoswin_cli.data.failures import name_reason
 from videoswin_cli.data.fingerprints import take_fingerprint
 from videoswin_cli.data.sampling import loops
 from videoswin_cli.data.segments import Span, find_span
-from videoswin_cli.data.view_dataset import frames_at_once, varying_bounds
+from videoswin_cli.data.view_dataset import describe_damage, frames_at_once, varying_bounds
 from videoswin_cli.data.workers import count_workers, load_in_workers
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.errors import NoVideoError, TruncatedVideoError, VideoError
+from videoswin_cli.io.visible import counted
 from videoswin_cli.options.check import CheckOptions
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import InputProtocol, ListedVideo, VideoPart
@@ -143,12 +144,12 @@ def _find_damage(video: Video, span: Span, *, deep: bool) -> Failure | None:
     """Frames that cannot be decoded: marked so by the container, or all of them tried."""
     if deep:
         missing = list(_decode(video, span))
-        text = describe_missing(missing).replace("the wanted frames", "its frames")
-        return Failure(kind="damaged", text=text) if missing else None
+        return Failure(kind="damaged", text=describe_damage(missing)) if missing else None
     index = video.index
     marked = {number for packet in index.corrupt for number in index.spoiled_by(packet, packet)}
     count = len(marked.intersection(range(span.first, span.first + span.count)))
-    text = f"a part of the file is damaged or missing: up to {count} frames cannot be decoded"
+    frames = counted(count, "frame")
+    text = f"a part of the file is damaged or missing, which spoils up to {frames}"
     return Failure(kind="damaged", text=text) if count else None
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from videoswin_cli.data.decoding.orientation import UPRIGHT
+from videoswin_cli.io.visible import counted
 from videoswin_cli.report.findings import Finding, FindingKind
 from videoswin_cli.tasks.check.data_set import Member
 from videoswin_cli.tasks.check.facts import FileFacts
@@ -38,13 +39,13 @@ def _count_frames(member: Member, facts: FileFacts) -> str | None:
     listed = member.video.frames
     if listed is None or not facts.frames or listed in (facts.frames, facts.span):
         return None
-    return f"{facts.frames} frames; line {member.video.line} of the list says {listed}"
+    return f"{counted(facts.frames, 'frame')}; line {member.video.line} of the list says {listed}"
 
 
 def _look_short(_: Member, facts: FileFacts) -> str | None:
     if not facts.short:
         return None
-    return f"{facts.span} frame{'' if facts.span == 1 else 's'} at {facts.fps:.4g} per second"
+    return f"{counted(facts.span, 'frame')} at {facts.fps:.4g} per second"
 
 
 def _look_at_rate(_: Member, facts: FileFacts) -> str | None:
