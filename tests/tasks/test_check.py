@@ -219,6 +219,11 @@ def test_a_mirrored_picture_and_a_truncated_file_that_is_allowed(tmp_path: Path)
     ]
 
 
+def test_a_split_is_of_one_list(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--split is for one list"):
+        check(list_file=tmp_path / "a.csv", val_list=tmp_path / "b.csv", split="train")
+
+
 def test_damage_that_a_fingerprint_meets_is_damage(tmp_path: Path) -> None:
     whole = write_clip(tmp_path / "whole.avi", 3, frames=30, codec="mpeg4")
     (place, *_) = find_packets(whole)[11:]

@@ -70,3 +70,5 @@ class CheckOptions:
         idle = [name for name, given in listed.items() if given]
         if source.list_file is None and idle:
             raise UsageError(f"{idle[0]} goes with --list")
+        if source.split is not None and (self.val_list or self.test_list):
+            raise UsageError("--split is for one list", hint="leave out --val-list and --test-list")
