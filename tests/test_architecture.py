@@ -282,6 +282,8 @@ def loaded(code: str, *args: str, env: dict[str, str] | None = None) -> tuple[in
         (["predict", ".", "--fps", "-1"], 2),
         (["cache"], 0),
         (["extract", "--help"], 0),
+        (["check", "--help"], 0),
+        (["check", "a.mp4", "--out", "found.pdf"], 2),
         (["finetune", "--help"], 0),
         (["finetune"], 2),
         (["make-dataset", "--help"], 0),

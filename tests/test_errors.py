@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from make_video import write_video
+from make_video import write_audio, write_video
 
 from videoswin_cli import errors
 from videoswin_cli.data.decoding.open import open_video
@@ -25,6 +25,7 @@ from videoswin_cli.errors import (
     LabelError,
     MachineError,
     MissingInputError,
+    NoVideoError,
     OfflineError,
     OutputExistsError,
     ResumeError,
@@ -137,6 +138,11 @@ def cut_file(folder: Path) -> None:
         pass
 
 
+def sound_alone(folder: Path) -> None:
+    with open_video(write_audio(folder / "sound.mp4")):
+        pass
+
+
 def wrong_yaml(folder: Path) -> None:
     path = folder / "model.yaml"
     path.write_text("name: [")
@@ -187,6 +193,7 @@ def damaged_state(folder: Path) -> None:
         (ResumeError, damaged_state),
         (DeviceError, lambda folder: choose_runtime(device="cuda:99")),
         (OfflineError, without_network),
+        (NoVideoError, sound_alone),
         (TruncatedVideoError, cut_file),
     ],
 )

@@ -9,7 +9,16 @@ import videoswin_cli
 from videoswin_cli.data import in_memory
 
 STUB = Path(videoswin_cli.__file__).with_suffix(".pyi")
-DOORS = ("evaluate", "explain", "extract", "finetune", "load_model", "predict", "timeline")
+DOORS = (
+    "check",
+    "evaluate",
+    "explain",
+    "extract",
+    "finetune",
+    "load_model",
+    "predict",
+    "timeline",
+)
 ALIASES: dict[object, str] = {in_memory.Source: "Source", in_memory.Sources: "Sources"}
 HEAD = '''"""Public names with their types. Written by `nox -s golden` from the option records."""
 

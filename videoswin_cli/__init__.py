@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 from videoswin_cli.version import __version__
 
 if TYPE_CHECKING:
-    from videoswin_cli.api import Model, evaluate, explain, extract, load_model, predict, timeline
+    from videoswin_cli.api import (
+        Model,
+        check,
+        evaluate,
+        explain,
+        extract,
+        load_model,
+        predict,
+        timeline,
+    )
     from videoswin_cli.data.decoding.open import open_video
     from videoswin_cli.errors import (
         CheckpointError,
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
         LabelError,
         MachineError,
         MissingInputError,
+        NoVideoError,
         OfflineError,
         OutputExistsError,
         ResumeError,
@@ -43,6 +53,7 @@ if TYPE_CHECKING:
         VideoInfo,
         WindowPrediction,
     )
+    from videoswin_cli.report.findings import CheckReport, Finding
     from videoswin_cli.tasks.evaluate.summary import Evaluation
     from videoswin_cli.tasks.explain.explanation import Explanation
     from videoswin_cli.tasks.extract.tables import FeatureTable
@@ -51,6 +62,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ActionSegment",
+    "CheckReport",
     "CheckpointError",
     "ClassProbability",
     "ConfigError",
@@ -62,12 +74,14 @@ __all__ = [
     "Explanation",
     "FeatureTable",
     "FetchError",
+    "Finding",
     "FinetuneResult",
     "InferencePlan",
     "LabelError",
     "MachineError",
     "MissingInputError",
     "Model",
+    "NoVideoError",
     "OfflineError",
     "OutputExistsError",
     "Prediction",
@@ -82,6 +96,7 @@ __all__ = [
     "VideoSwinError",
     "WindowPrediction",
     "__version__",
+    "check",
     "evaluate",
     "explain",
     "extract",
@@ -95,6 +110,7 @@ __all__ = [
 
 _HOMES = {
     "ActionSegment": "records",
+    "CheckReport": "report.findings",
     "CheckpointError": "errors",
     "ClassProbability": "records",
     "ConfigError": "errors",
@@ -106,12 +122,14 @@ _HOMES = {
     "Explanation": "tasks.explain.explanation",
     "FeatureTable": "tasks.extract.tables",
     "FetchError": "errors",
+    "Finding": "report.findings",
     "FinetuneResult": "training.result",
     "InferencePlan": "model.inference_plan",
     "LabelError": "errors",
     "MachineError": "errors",
     "MissingInputError": "errors",
     "Model": "api",
+    "NoVideoError": "errors",
     "OfflineError": "errors",
     "OutputExistsError": "errors",
     "Prediction": "records",
@@ -125,6 +143,7 @@ _HOMES = {
     "VideoInfo": "records",
     "VideoSwinError": "errors",
     "WindowPrediction": "records",
+    "check": "api",
     "evaluate": "api",
     "explain": "api",
     "extract": "api",

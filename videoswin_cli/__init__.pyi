@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from videoswin_cli.records import ActionSegment as ActionSegment
+from videoswin_cli.report.findings import CheckReport as CheckReport
 from videoswin_cli.errors import CheckpointError as CheckpointError
 from videoswin_cli.records import ClassProbability as ClassProbability
 from videoswin_cli.errors import ConfigError as ConfigError
@@ -16,12 +17,14 @@ from videoswin_cli.errors import ExpectationError as ExpectationError
 from videoswin_cli.tasks.explain.explanation import Explanation as Explanation
 from videoswin_cli.tasks.extract.tables import FeatureTable as FeatureTable
 from videoswin_cli.errors import FetchError as FetchError
+from videoswin_cli.report.findings import Finding as Finding
 from videoswin_cli.training.result import FinetuneResult as FinetuneResult
 from videoswin_cli.model.inference_plan import InferencePlan as InferencePlan
 from videoswin_cli.errors import LabelError as LabelError
 from videoswin_cli.errors import MachineError as MachineError
 from videoswin_cli.errors import MissingInputError as MissingInputError
 from videoswin_cli.api import Model as Model
+from videoswin_cli.errors import NoVideoError as NoVideoError
 from videoswin_cli.errors import OfflineError as OfflineError
 from videoswin_cli.errors import OutputExistsError as OutputExistsError
 from videoswin_cli.records import Prediction as Prediction
@@ -43,6 +46,33 @@ from videoswin_cli.records import Shard, Stride
 from videoswin_cli.version import __version__ as __version__
 
 __all__: list[str]
+
+def check(
+    paths: str | Path | Sequence[str | Path] = ...,
+    *,
+    list_file: Path | None | str = None,
+    root: Path | None | str = None,
+    list_format: Literal['paths', 'path-label', 'path-labels', 'id-label', 'id-frames-label', 'path-start-count-label', 'moments', 'csv', 'json', 'jsonl', 'ucf101', 'hmdb51', 'elan'] | None = None,
+    split: str | None = None,
+    label_column: str | None = None,
+    limit: int | None = None,
+    start: float | None | str = None,
+    end: float | None | str = None,
+    all_files: bool = False,
+    val_list: Path | None | str = None,
+    test_list: Path | None | str = None,
+    multi_label: bool = False,
+    model: str | None = None,
+    labels: Path | None | str = None,
+    deep: bool = False,
+    near_duplicates: bool = False,
+    decoder: Literal['auto', 'decord', 'pyav'] = 'auto',
+    stream: int | None = None,
+    allow_truncated: bool = False,
+    max_pixels: int = 67108864,
+    workers: int | None = 0,
+    write_list: Path | None | str = None,
+) -> CheckReport: ...
 
 def evaluate(
     folder: str | Path | None = None,

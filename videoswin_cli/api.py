@@ -28,6 +28,7 @@ from videoswin_cli.errors import UsageError
 from videoswin_cli.io.process_state import full_float32
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.loading import find_chosen
+from videoswin_cli.options.check import CheckOptions
 from videoswin_cli.options.fields import set_signature, split_keywords
 from videoswin_cli.options.parsers import parse_stride
 from videoswin_cli.options.run import ClassifierOptions, RunOptions
@@ -35,6 +36,8 @@ from videoswin_cli.options.source import JobOptions, SourceOptions
 from videoswin_cli.options.tasks import EvalOptions, ExplainOptions, FeatureOptions, PredictOptions
 from videoswin_cli.options.timeline import SegmentOptions, TimelineOutput
 from videoswin_cli.records import ListedVideo, Prediction, Stride, Timeline, WindowPrediction
+from videoswin_cli.report.findings import CheckReport
+from videoswin_cli.tasks.check.check import check_data
 from videoswin_cli.tasks.evaluate.evaluate import evaluate_videos
 from videoswin_cli.tasks.evaluate.summary import Evaluation
 from videoswin_cli.tasks.explain.explain import explain_video
@@ -49,6 +52,7 @@ _MODEL = ClassifierOptions()
 _RUN = RunOptions(workers=0)  # no processes but the caller's, unless asked for
 _EVAL_RUN = RunOptions(views="paper", workers=0)
 _SOURCE = SourceOptions()
+_CHECK = CheckOptions(workers=0)
 
 
 class Model:
@@ -319,6 +323,21 @@ def evaluate(
     return evaluate_videos(only, source, found, run, wanted, job, Silent())
 
 
+def check(paths: str | Path | Sequence[str | Path] = (), **options: Any) -> CheckReport:
+    """Findings of videos, lists and classes, before a run.
+
+    Args:
+        paths: videos, or one folder with class folders; none with `list_file`.
+        options: those of `videoswin check`, such as `list_file`, `root`, `model`, `deep`.
+
+    Raises:
+        UsageError: there is no video, or a list cannot be read at all.
+    """
+    source, wanted = split_keywords(options, (_SOURCE, _CHECK), function="check")
+    every = [paths] if isinstance(paths, str | Path) else paths
+    return check_data(list(map(str, every)), source, wanted, Silent())
+
+
 def _load(
     name: str | Path | None, chosen: ClassifierOptions, run: RunOptions, *, with_head: bool
 ) -> Model:
@@ -384,4 +403,5 @@ set_signature(predict, (*_CALL, PredictOptions()))
 set_signature(extract, (*_CALL, FeatureOptions()))
 set_signature(timeline, (*_CALL, SegmentOptions(), TimelineOutput()))
 set_signature(explain, (*_CALL, ExplainOptions()))
+set_signature(check, (_SOURCE, _CHECK))
 set_signature(evaluate, (_MODEL, _EVAL_RUN, _SOURCE, EvalOptions(), JobOptions()))

@@ -15,6 +15,7 @@
     ├── FetchError              4  a file cannot be downloaded, or its hash is wrong
     │   └── OfflineError        4  it would have to be downloaded, and offline mode forbids that
     ├── VideoError              3  one video cannot be read; the others are processed all the same
+    │   ├── NoVideoError        3  it holds something else: sound, a picture, text
     │   └── TruncatedVideoError 3  its end is missing; `allow_truncated` reads the rest
     └── ExpectationError        5  the accuracy is not the expected one
 
@@ -98,6 +99,10 @@ class OfflineError(FetchError):
 
 class VideoError(VideoSwinError):
     exit_code = 3
+
+
+class NoVideoError(VideoError):
+    pass
 
 
 class TruncatedVideoError(VideoError):

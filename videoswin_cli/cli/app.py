@@ -29,6 +29,7 @@ _COMMANDS = {  # module and function of the same name, and the first line of its
     "eval": "Measure accuracy on a list or a folder of labelled videos.",
     "extract": "Write the features of videos.",
     "explain": "Show where and when a video speaks for a class: Grad-CAM on its frames.",
+    "check": "Find what is wrong with videos, lists and classes before a run.",
     "finetune": "Train a model on your own classes.",
     "prepare": "Make lists, splits, smaller copies and frames of a data set.",
     "make-dataset": "Generate labelled synthetic clips of camera motion.",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.options.fields import check_options, option
@@ -27,6 +27,28 @@ FORMAT_OF_SUFFIX: dict[str, TableFormat] = {
 }
 
 
+def format_option() -> Any:
+    """Format of results, one by one or all; `check` has it too."""
+    return option(
+        None,
+        "How to print.",
+        flags=("--format", "-f"),
+        shown_default="by the suffix of --out, else table",
+        in_python=False,
+    )
+
+
+def out_option() -> Any:
+    """File of results; `check` has it too."""
+    return option(
+        None,
+        "Write to a file (.json, .jsonl, .csv, .txt) and not to stdout.",
+        metavar="FILE",
+        flags=("--out", "-o"),
+        in_python=False,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
     """Content of a prediction, and its destination."""
@@ -34,20 +56,8 @@ class PredictOptions:
     topk: int = option(5, "Classes to show.", metavar="K", least=1, most=MAX_CLASSES)
     average: Average = option("prob", "Mean of the views' probabilities, or of their logits.")
     logits: bool = option(False, "Add the logits of each view (json, jsonl).")
-    format: TableFormat | None = option(
-        None,
-        "How to print.",
-        flags=("--format", "-f"),
-        shown_default="by the suffix of --out, else table",
-        in_python=False,
-    )
-    out: Path | None = option(
-        None,
-        "Write to a file (.json, .jsonl, .csv, .txt) and not to stdout.",
-        metavar="FILE",
-        flags=("--out", "-o"),
-        in_python=False,
-    )
+    format: TableFormat | None = format_option()
+    out: Path | None = out_option()
     annotate: Path | None = option(
         None, "Write each video with its classes drawn on it, as DIR/PATH.mp4.", metavar="DIR"
     )

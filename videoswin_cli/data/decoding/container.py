@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videoswin_cli.data.decoding.playlists import confine, refuse_playlist
-from videoswin_cli.errors import UsageError, VideoError
+from videoswin_cli.errors import NoVideoError, UsageError, VideoError
 from videoswin_cli.options.run import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -108,25 +108,26 @@ def choose_stream(
     Cover pictures and thumbnails are no videos.
 
     Raises:
-        VideoError: there is no video stream, or no decoder for it.
+        NoVideoError: there is no video stream.
+        VideoError: there is no decoder for it.
         UsageError: `wanted` is no video stream of this file.
     """
     from av.stream import Disposition
 
     kind = container.format.name
     if kind.endswith("_pipe") or kind == "ico":
-        raise VideoError(
+        raise NoVideoError(
             f"{shown}: a single picture ({kind}), not a video",
             hint="A folder of numbered pictures is a video: name the folder.",
         )
     if kind == "tty":  # FFmpeg films any *.txt as a terminal
-        raise VideoError(f"{shown}: a text file, not a video")
+        raise NoVideoError(f"{shown}: a text file, not a video")
     videos = list_streams(container)
     if not videos:
         found = ", ".join(f"{s.type}" for s in container.streams) or "nothing"
         if container.streams.video:
             found += " (the video stream is a cover picture)"
-        raise VideoError(f"{shown}: no video stream in this {kind} file; it holds: {found}")
+        raise NoVideoError(f"{shown}: no video stream in this {kind} file; it holds: {found}")
     if wanted is None:
         usable = [stream for stream in videos if stream.codec_context is not None]
         # `max` takes the first of equals.

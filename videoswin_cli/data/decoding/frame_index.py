@@ -14,6 +14,7 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from videoswin_cli.data.decoding.clock import Clock, Timing, set_clock
+from videoswin_cli.data.decoding.coding import PLAIN, Coding, read_coding
 from videoswin_cli.data.decoding.completeness import AVI_HEAD, Loss, find_loss
 from videoswin_cli.data.decoding.container import (
     CHECK_FILE,
@@ -59,6 +60,7 @@ class FrameIndex:
     corrupt: frozenset[int]  # packets that the demuxer marks as damaged
     notes: tuple[str, ...]  # what a user should know about this file
     fps_stated: bool = True  # False: nothing says the frame rate; that of `clock` is a guess
+    coding: Coding = PLAIN
 
     def start_before(self, number: int) -> int:
         """Position in `starts` of the last start from which frame `number` can be decoded."""
@@ -150,6 +152,7 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
         lossy=found is not None,
         corrupt=frozenset(_find_corrupt(facts, clock, timing, loss)),
         notes=tuple(notes),
+        coding=read_coding(first, stream),
     )
 
 

@@ -27,18 +27,49 @@ def number_labels(videos: VideoList, classes: Sequence[str]) -> list[int]:
     """
     for row in videos.rows:
         _check_label(videos, row)
+    found = match_labels(videos, classes)
+    numbers = []
+    for row in videos.rows:
+        number = found[row.label]
+        if number is None:
+            raise _no_class(videos, row, classes)
+        numbers.append(number)
+    return numbers
+
+
+def match_labels(videos: VideoList, classes: Sequence[str]) -> dict[int | str | None, int | None]:
+    """Class index of each label that occurs, as `number_labels` has it; None where it is no class.
+
+    Raises:
+        LabelError: numbers could be indices or names, and would be different classes.
+    """
     called = _numbered_names(classes)
-    if all(_is_number(row.label) for row in videos.rows) and _are_indices(videos, classes, called):
-        return [_check_range(videos, row, int(row.label or 0), classes) for row in videos.rows]
-    exact: dict[int | str, list[int]] = {name: [number] for number, name in enumerate(classes)}
+    labels = dict.fromkeys(row.label for row in videos.rows)
+    if _are_numbers(labels) and _are_indices(videos, classes, called):
+        numbers = {label: int(label or 0) for label in labels}
+        return {label: n if n < len(classes) else None for label, n in numbers.items()}
+    exact, folded = _name_classes(classes, called)
+    found: dict[int | str | None, int | None] = {}
+    for label in labels:
+        same = exact.get(label or 0, ())
+        number = same[0] if len(same) == 1 else folded.get(fold_name(str(label or 0)))
+        found[label] = None if len(same) > 1 else number
+    return found
+
+
+def _are_numbers(labels: Iterable[int | str | None]) -> bool:
+    return all(map(_is_number, labels))
+
+
+def _name_classes(
+    classes: Sequence[str], called: Mapping[int | str, Sequence[int]]
+) -> tuple[dict[int | str, Sequence[int]], dict[str, int]]:
+    """Class indices by exact name or number, and by the folded names that one class has."""
+    exact: dict[int | str, Sequence[int]] = {name: [n] for n, name in enumerate(classes)}
     exact |= called
     forms = Counter(map(fold_name, classes))
     folded = {form: n for n, name in enumerate(classes) if forms[form := fold_name(name)] == 1}
-    found: dict[int | str | None, int] = {}
-    for row in videos.rows:
-        if row.label not in found:
-            found[row.label] = _find_name(videos, row, classes, exact, folded)
-    return [found[row.label] for row in videos.rows]
+    return exact, folded
 
 
 def spell_classes(rows: Iterable[ListRow]) -> list[list[str]]:
@@ -191,21 +222,26 @@ def _check_label(videos: VideoList, row: ListRow) -> None:
     )
 
 
-def _check_range(videos: VideoList, row: ListRow, label: int, classes: Sequence[str]) -> int:
-    if label < len(classes):
-        return label
+def _no_class(videos: VideoList, row: ListRow, classes: Sequence[str]) -> LabelError:
+    called = _numbered_names(classes)
+    if _are_numbers(other.label for other in videos.rows) and _are_indices(videos, classes, called):
+        return _out_of_range(videos, row, classes)
+    return _unknown(videos, row, classes, called)
+
+
+def _out_of_range(videos: VideoList, row: ListRow, classes: Sequence[str]) -> LabelError:
     numbers = [int(other.label) for other in videos.rows if other.label is not None]
     if videos.format == "folder":
-        raise LabelError(
+        return LabelError(
             f"{videos.source} has a class folder {row.label}, the model {len(classes)} classes, "
             f"0 to {len(classes) - 1}, the first of which is {classes[0]!r}",
             hint="call the folders as the model calls its classes, or give the names of its "
             "classes with --labels",
         )
     from_one = min(numbers) == 1 and max(numbers) == len(classes)
-    raise LabelError(
-        f"{videos.source}:{row.line}: label {label} of {_name(row)} is out of range: the model has "
-        f"{len(classes)} classes, 0 to {len(classes) - 1}",
+    return LabelError(
+        f"{videos.source}:{row.line}: label {int(row.label or 0)} of {_name(row)} is out of range: "
+        f"the model has {len(classes)} classes, 0 to {len(classes) - 1}",
         hint="the labels of this list seem to be counted from 1: subtract 1 from each"
         if from_one
         else f"its labels go from {min(numbers)} to {max(numbers)}: choose a model of that data "
@@ -213,22 +249,18 @@ def _check_range(videos: VideoList, row: ListRow, label: int, classes: Sequence[
     )
 
 
-def _find_name(
+def _unknown(
     videos: VideoList,
     row: ListRow,
     classes: Sequence[str],
-    exact: Mapping[int | str, Sequence[int]],
-    folded: Mapping[str, int],
-) -> int:
+    called: Mapping[int | str, Sequence[int]],
+) -> LabelError:
+    exact, folded = _name_classes(classes, called)
     label = row.label or 0
     name = str(label)
-    if len(found := exact.get(label, ())) == 1:
-        return found[0]
-    if not found and (number := folded.get(fold_name(name))) is not None:
-        return number
     names = Counter(other.label or 0 for other in videos.rows)
     unknown = sum(other not in exact and fold_name(str(other)) not in folded for other in names)
-    similar = [classes[number] for number in found]
+    similar = [classes[number] for number in exact.get(label, ())]
     if similar := similar or [each for each in classes if fold_name(each) == fold_name(name)]:
         hint = f"it could be {' or '.join(map(repr, similar[:3]))}: write it as one of them"
     elif isinstance(label, int):
@@ -237,7 +269,7 @@ def _find_name(
         near = get_close_matches(fold_name(name)[:200], [fold_name(c) for c in classes], n=3)
         hint = f"nearest: {', '.join(near)}; " if near else ""
         hint += "class names can be given with --labels, another model with --model"
-    raise LabelError(
+    return LabelError(
         f"{videos.source}:{row.line}: unknown class {shorten(name)} "
         f"({unknown} of {len(names)} class names of this list are unknown)",
         hint=hint,

@@ -1,0 +1,33 @@
+"""Coding of the pictures of a file, as far as it matters to those who see them as plain RGB."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from av import VideoFrame, VideoStream
+
+_TRANSFERS: dict[int, Literal["PQ", "HLG"]] = {16: "PQ", 18: "HLG"}  # of ITU-T H.273
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coding:
+    """Coding of the first picture."""
+
+    bits: int = 8  # per sample
+    transfer: Literal["PQ", "HLG"] | None = None  # of a high dynamic range
+    interlaced: bool = False  # its lines are of two moments
+    pixel_aspect: Fraction = Fraction(1)  # width / height of a pixel as stored
+
+
+PLAIN = Coding()
+
+
+def read_coding(frame: "VideoFrame", stream: "VideoStream") -> Coding:
+    """Coding of a decoded picture and of the stream that it is from."""
+    return Coding(
+        bits=max((component.bits for component in frame.format.components), default=8),
+        transfer=_TRANSFERS.get(int(frame.color_trc)),
+        interlaced=bool(frame.interlaced_frame),
+        pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
+    )
