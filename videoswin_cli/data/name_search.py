@@ -20,6 +20,7 @@ from videoswin_cli.data.spelling import (
 from videoswin_cli.data.video_files import VIDEO_SUFFIXES, find_videos
 from videoswin_cli.data.walking import LeftOut, describe_left_out
 from videoswin_cli.errors import MissingInputError, UsageError
+from videoswin_cli.io.tar_files import has_member
 from videoswin_cli.io.visible import name_some
 from videoswin_cli.records import ListedVideo
 
@@ -130,7 +131,7 @@ class NameSearch:
         try:
             return stat.S_ISREG((self.root / name).stat().st_mode)
         except (FileNotFoundError, NotADirectoryError):
-            return False
+            return has_member(str(self.root / name))
 
     def _under_root(self, name: str) -> str:
         """One form for the spellings of a file's name."""

@@ -3,13 +3,17 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from videoswin_cli.io.tar_files import containing_file
 from videoswin_cli.records import ListedVideo
 
 
 def read_stamp(file: str | None) -> str:
-    """`BYTES-NANOSECONDS` of its last change; empty for a URL and for a file that is missing."""
+    """`BYTES-NANOSECONDS` of its last change; empty for a URL and for a file that is missing.
+
+    Of a video in a tar file they are those of the tar file.
+    """
     try:
-        found = Path(file or "").stat()
+        found = Path(containing_file(file or "")).stat()
     except (OSError, ValueError):
         return ""
     return f"{found.st_size}-{found.st_mtime_ns}" if file else ""

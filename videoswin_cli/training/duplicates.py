@@ -7,6 +7,8 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from videoswin_cli.io.tar_files import has_member, open_member, split_member
+
 _END_BYTES = 1 << 16  # of a file's start and of its end that are compared first
 _THREADS = 8  # they wait for the disk, or for a file server
 
@@ -42,18 +44,22 @@ def _divide(sets: Sequence[Sequence[str]], look: _Look) -> list[list[str]]:
 
 
 def _place(file: str) -> Hashable | None:
+    archive, member = split_member(file) or (file, "")
     try:
-        status = os.stat(file)  # noqa: PTH116 - a hundred thousand of them
+        status = os.stat(archive)  # noqa: PTH116 - a hundred thousand of them
     except (OSError, ValueError):
         return None
     if not status.st_ino:  # a file system without numbers for its files
-        return os.path.realpath(file)
+        return os.path.realpath(archive), member
     # Size and time, too: some network file systems give a number twice.
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, member
 
 
 def _size(file: str) -> int | None:
     try:
+        if has_member(file):
+            with open_member(file) as opened:
+                return opened.seek(0, os.SEEK_END) or None
         return Path(file).stat().st_size or None
     except (OSError, ValueError):
         return None
@@ -61,7 +67,7 @@ def _size(file: str) -> int | None:
 
 def _hash_ends(file: str) -> bytes | None:
     try:
-        with Path(file).open("rb") as opened:
+        with open_member(file) as opened:
             digest = hashlib.blake2b(opened.read(_END_BYTES))
             end = opened.seek(0, os.SEEK_END)
             opened.seek(max(end - _END_BYTES, 0))
@@ -74,7 +80,7 @@ def _hash_ends(file: str) -> bytes | None:
 def _hash_whole(file: str) -> bytes | None:
     digest = hashlib.blake2b()
     try:
-        with Path(file).open("rb") as opened:
+        with open_member(file) as opened:
             while block := opened.read(1 << 20):
                 digest.update(block)
     except OSError:

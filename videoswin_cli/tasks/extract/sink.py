@@ -11,6 +11,7 @@ from videoswin_cli.engine.precision import NO_RECORD, Record
 from videoswin_cli.engine.provenance import Description, describe_settings, read_precision
 from videoswin_cli.engine.runner import Runner
 from videoswin_cli.engine.settings import Settings
+from videoswin_cli.io.tar_files import containing_file
 from videoswin_cli.model.loading import LoadedModel
 from videoswin_cli.options.run import Precision
 from videoswin_cli.options.tasks import FeatureOptions
@@ -190,7 +191,7 @@ def _read_state(video: ListedVideo) -> FileState | None:
     """By which a file is known to be unchanged; None of a URL."""
     assert video.file is not None
     try:
-        found = Path(video.file).stat()
+        found = Path(containing_file(video.file)).stat()
     except OSError:
         return None
     return found.st_size, found.st_mtime_ns

@@ -7,6 +7,7 @@ from videoswin_cli.engine.annotate import annotate
 from videoswin_cli.io.atomic import write_error
 from videoswin_cli.io.paths import file_below
 from videoswin_cli.io.remote import is_url
+from videoswin_cli.io.tar_files import split_member
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.options.timeline import TimelineOutput
 from videoswin_cli.records import ListedVideo, Timeline
@@ -62,4 +63,5 @@ def _find_playable(video: ListedVideo, output: TimelineOutput) -> Path | None:
         drawn = file_below(output.annotate, video.path, ".mp4")
         if drawn is not None and drawn.exists():
             return drawn
-    return None if is_url(video.part.path) else Path(video.part.path)
+    path = video.part.path
+    return None if is_url(path) or split_member(path) is not None else Path(path)
