@@ -24,7 +24,7 @@ from videoswin_cli.data.lists.rows import ListRow, VideoList, split_labels, to_l
 from videoswin_cli.data.lists.splits import choose_split, count_splits
 from videoswin_cli.data.lists.tables import find_delimiter, read_table
 from videoswin_cli.data.lists.webdataset import read_shards
-from videoswin_cli.data.shards import find_shards
+from videoswin_cli.data.shards import find_labelled_shards, find_shards
 from videoswin_cli.errors import DatasetError, MissingInputError, UsageError, raised_as
 from videoswin_cli.io.text_files import begins_as_json, parse_json, read_text, shorten, split_lines
 from videoswin_cli.options.source import ListFormat
@@ -51,7 +51,8 @@ def read_list(
 
     Args:
         path: UTF-8 text, or what a byte order mark says; or a glob of several such files, as
-            HMDB51 has one per class; or tar shards (see `find_shards`), whose samples are the rows.
+            HMDB51 has one per class; or tar shards (see
+            `find_labelled_shards`), whose samples are the rows.
         format: instead of what the content looks like.
         labelled: what an ambiguous list is taken for: rows with a label, or paths alone.
         multi_label: a video may have several classes: in rows of its own, as `path 1 3 5` (as
@@ -65,7 +66,7 @@ def read_list(
         DatasetError: the file cannot be read, or a line is not of the format; it names the line.
     """
     path = Path(path)
-    if (shards := find_shards(str(path))) and format in (None, "webdataset"):
+    if (shards := find_labelled_shards([str(path)])) and format in (None, "webdataset"):
         return read_shards(
             shards,
             source=str(path),
