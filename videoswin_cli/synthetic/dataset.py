@@ -6,7 +6,7 @@ from contextlib import closing
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from videoswin_cli.synthetic.camera import MOTIONS
 from videoswin_cli.synthetic.clips import make_clip, write_clip
 from videoswin_cli.synthetic.pictures import Picture
 
+_UNPACKED = ".unpacked"  # clips of the shard that comes next; no walk enters hidden folders
 _Key = tuple[str, int]  # motion and number
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
@@ -91,11 +92,10 @@ def make_camera_motion_shards(
         _check_shard(shard, wanted.get(shard, []), seed)
     if left != wanted:
         notice(f"{len(wanted) - len(left)} tar files exist and are kept, {len(left)} to write")
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".videoswin-", dir=folder) as place:
-        maker = _Maker(Path(place), seed, files)
-        rendered = _render(maker, [key for own in left.values() for key in own], workers, notice)
-        with closing(rendered) as clips:
+    maker = _Maker(folder / _UNPACKED, seed, files)
+    try:
+        missing = [key for own in left.values() for key in own]
+        with closing(_render(maker, missing, workers, notice)) as clips:
             for shard, own in left.items():
                 made = []
                 for clip in islice(clips, len(own)):
@@ -104,6 +104,8 @@ def make_camera_motion_shards(
                 write_shard(shard, map(partial(_to_sample, seed), own, made))
                 for clip in made:
                     clip.unlink()
+    finally:
+        rmtree(maker.folder, ignore_errors=True)
 
 
 def _check_folder(folder: Path) -> None:

@@ -76,12 +76,12 @@ def make_key(path: str) -> str:
     A key ends at the first dot of the file's name, so dots in it, and those that hide or lead out,
     are `%2E`; `%` is `%25`, so that no two names become one.
     """
-    folder, name = posixpath.split(path)
+    folder, name = posixpath.split(path.replace("%", "%25").replace("\0", "%00"))
     stem, suffix = posixpath.splitext(name)
     name = stem if stem and suffix.lower() in VIDEO_SUFFIXES else name
-    folders = [part for part in folder.replace("%", "%25").split("/") if part]
+    folders = [part for part in folder.split("/") if part]
     folders = [part.replace(".", "%2E") if part.startswith(".") else part for part in folders]
-    return "/".join([*folders, name.replace("%", "%25").replace(".", "%2E")])
+    return "/".join([*folders, name.replace(".", "%2E") or "%"])
 
 
 def write_shards(
