@@ -89,7 +89,7 @@ def test_shards_are_named_as_files_ranges_globs_and_folders(folder: Path) -> Non
     assert expand("shards/*.tar") == expand("shards/*") == expand("shards") == expand(".") == ALL
     assert expand(str(folder / "shards/{0..0}.tar")) == [f"{folder}/{name}" for name in ALL[:2]]
     assert expand("shards/1.tar/v3.mp4", "shards/1.tar") == [ALL[3], ALL[2]]
-    assert noticed("shards") == "3 tar files: 6 videos"
+    assert noticed("shards") == "tar files: 3, videos in them: 6"
 
 
 def test_lists_of_paths_may_name_shards_and_what_is_in_them() -> None:
@@ -208,7 +208,7 @@ def test_what_is_no_tar_file_is_a_row(content: bytes, reason: str) -> None:
 def test_a_shard_without_videos_is_told_and_one_alone_refused() -> None:
     write_three()
     write_tar(Path("empty.tar"), [])
-    assert "1 tar files without a video: empty.tar" in noticed("empty.tar", "shards/0.tar")
+    assert "tar files without a video: 1: empty.tar" in noticed("empty.tar", "shards/0.tar")
     assert refused("empty.tar").message == "no video in empty.tar"
     with pytest.raises(MissingInputError, match=r"no video in empty\.tar"):
         read("empty.tar")
@@ -322,6 +322,15 @@ def test_labels_that_are_none_are_refused(files: Files, message: str) -> None:
     write_tar(Path("o.tar"), files)
     with pytest.raises((LabelError, DatasetError), match=message):
         labels("o.tar")
+
+
+def test_options_that_do_not_fit_shards_are_refused() -> None:
+    write_three()
+    with pytest.raises(DatasetError, match="has no column that names splits"):
+        read_list("shards/0.tar", split="train")
+    Path("list.txt").write_text("shards/0.tar/v0.mp4 1\n")
+    with pytest.raises(DatasetError, match=r"list\.txt is no tar file"):
+        read_list("list.txt", format="webdataset")
 
 
 def test_several_classes_of_a_video_are_rows() -> None:

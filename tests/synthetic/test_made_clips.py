@@ -299,7 +299,7 @@ def test_shards_hold_the_clips_of_the_folder_with_their_classes(
     assert {row.label for row in read_list(tmp_path / "s").rows} == {"pan-right", "pan-left"}
     (tmp_path / "s" / "000000.tar").unlink()
     assert len(make()) == 4
-    assert told == ["1 tar files exist and are kept, 1 to write"]
+    assert told == ["1 of 2 tar files exist and are kept"]
     for changes in ({"seed": 8}, {"clips_per_shard": 3}, {"clips_per_class": 1}):
         with pytest.raises(UsageError, match="exists and holds other clips"):
             make(**changes)

@@ -167,12 +167,12 @@ def describe_shards(shards: Sequence[TarShard]) -> list[str]:
     if not shards:
         return []
     videos = sum(len(shard.videos) for shard in shards)
-    texts = [f"{len(shards)} tar files: {videos} videos"]
+    texts = [f"tar files: {len(shards)}, videos in them: {videos}"]
     if damaged := [shard for shard in shards if shard.index.damage is not None]:
         shown = name_some([f"{shard.file}: {shard.index.damage}" for shard in damaged], _FEW)
-        texts.append(f"{len(damaged)} damaged tar files, read up to there: {shown}")
+        texts.append(f"damaged tar files: {len(damaged)}, read up to there: {shown}")
     if empty := [s.file for s in shards if not s.videos and s.index.damage is None]:
-        texts.append(f"{len(empty)} tar files without a video: {name_some(empty, _FEW)}")
+        texts.append(f"tar files without a video: {len(empty)}: {name_some(empty, _FEW)}")
     texts.append(
         describe_left_out(merge_left_out(shard.left_out for shard in shards), what="video")
     )

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 SUFFIX = ".tar"
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 
-LEADING_OUT = "names that lead out of the archive"
-REPEATED = "names that come again, of which the last counts"
-
 _INSIDE = re.compile(rf"\.tar[{re.escape(os.sep)}/]", re.IGNORECASE)
 _BLOCK = 512  # bytes
 _MOST_AFTER = 1 << 20  # bytes behind the end mark that are looked at; tar pads to 10 KiB
@@ -150,10 +147,10 @@ def _read_index(file: str, size: int, state: tuple[int, int]) -> TarIndex:
             elif member.isdir():
                 continue
             elif name is None:
-                left_out[LEADING_OUT].append(member.name)
+                left_out["names that lead out of the archive"].append(member.name)
             else:
                 if members.pop(name, None) is not None:  # the order is that of what counts
-                    left_out[REPEATED].append(name)
+                    left_out["names that come again, of which the last counts"].append(name)
                 members[name] = (member.offset_data, member.size)
     return TarIndex(members=members, left_out=dict(left_out), damage=walk.damage)
 
@@ -168,15 +165,14 @@ class _Walk:
         self._at = 0  # where the next header is expected
 
     def __iter__(self) -> Iterator[tarfile.TarInfo]:
-        if (damage := _refuse(self._stream)) is not None:
-            self.damage = damage
-            return
         try:
             yield from self._read()
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a damaged header makes of it
             self.damage = f"no tar header at byte {self._at:,} of {self._size:,} ({error})"
+            if self._at == 0:
+                self.damage = _describe_start(self._stream) or self.damage
 
     def _read(self) -> Iterator[tarfile.TarInfo]:
         with tarfile.open(fileobj=self._stream, mode="r:", encoding="utf-8") as tar:
@@ -191,15 +187,14 @@ class _Walk:
             self.damage = _check_end(self._stream, tar.offset, self._size)
 
 
-def _refuse(stream: BinaryIO) -> str | None:
-    """Why a file is no archive at all."""
-    start = stream.read(_BLOCK)
+def _describe_start(stream: BinaryIO) -> str | None:
+    """What a file is that does not begin as an archive does, where that is known."""
     stream.seek(0)
+    start = stream.read(_BLOCK)
     if not start:
         return "the file is empty"
-    if (packer := _PACKERS.get(start[:2])) is not None:
-        return f"compressed by {packer}, which allows no access by name: decompress it to .tar"
-    return None
+    packer = _PACKERS.get(start[:2])
+    return packer and f"compressed by {packer}, so nothing can be read by name: decompress it"
 
 
 def _check_end(stream: BinaryIO, at: int, size: int) -> str | None:

@@ -91,7 +91,7 @@ def make_camera_motion_shards(
     for shard in names.existing():
         _check_shard(shard, wanted.get(shard, []), seed)
     if left != wanted:
-        notice(f"{len(wanted) - len(left)} tar files exist and are kept, {len(left)} to write")
+        notice(f"{len(wanted) - len(left)} of {len(wanted)} tar files exist and are kept")
     maker = _Maker(folder / _UNPACKED, seed, files)
     try:
         missing = [key for own in left.values() for key in own]

@@ -66,19 +66,6 @@ def read_list(
         DatasetError: the file cannot be read, or a line is not of the format; it names the line.
     """
     path = Path(path)
-    if (shards := find_labelled_shards([str(path)])) and format in (None, "webdataset"):
-        return read_shards(
-            shards,
-            source=str(path),
-            labelled=labelled,
-            multi_label=multi_label,
-            label_column=label_column,
-        )
-    if format == "webdataset":
-        raise DatasetError(
-            f"{path} is no tar file",
-            hint="expected FILE.tar, shards/{000000..000127}.tar or a glob of them",
-        )
     read = partial(
         _read_file,
         format=format,
@@ -86,7 +73,21 @@ def read_list(
         multi_label=multi_label,
         label_column=label_column,
     )
-    if glob.has_magic(str(path)) and not os.path.lexists(path):
+    shards = find_labelled_shards([str(path)]) if format in (None, "webdataset") else []
+    if shards:
+        videos = read_shards(
+            shards,
+            source=str(path),
+            labelled=labelled,
+            multi_label=multi_label,
+            label_column=label_column,
+        )
+    elif format == "webdataset":
+        raise DatasetError(
+            f"{path} is no tar file",
+            hint="expected FILE.tar, shards/{000000..000127}.tar or a glob of them",
+        )
+    elif glob.has_magic(str(path)) and not os.path.lexists(path):
         videos = _join(path, [read(file) for file in _matching(path)])
     else:
         videos = read(path)
