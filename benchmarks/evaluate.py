@@ -98,7 +98,7 @@ def run_ours(weights: Path, videos: list[str], *, views: str) -> Run:
             link.symlink_to(Path(path).resolve())
     listing.write_text("".join(f"{link.name} 0\n" for link in links))
     result = evaluate_videos(
-        None,
+        [],
         SourceOptions(list_file=listing),
         find_model(MODEL, checkpoint=weights, with_head=True),
         RunOptions(views=views),

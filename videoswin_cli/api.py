@@ -10,7 +10,7 @@ Keyword arguments are the options of the commands: see `videoswin_cli.options`.
 """
 
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -300,7 +300,7 @@ def evaluate(
     """Accuracy on a folder of class folders, or on a list.
 
     Args:
-        folder: with one folder per class; without it `list_file` names a list.
+        folder: with one folder per class, or tar shards; without it `list_file` names a list.
         model: from `load_model`, whose options hold but for its views; or a name or file.
         options: those of `videoswin eval`, such as `list_file`, `root`, `views`, `dump`, `out`.
 
@@ -314,13 +314,13 @@ def evaluate(
     chosen, run, source, wanted, job = split_keywords(
         options, (_MODEL, default, _SOURCE, EvalOptions(), JobOptions()), function="evaluate"
     )
-    only = None if folder is None else Path(folder)
+    inputs = [] if folder is None else [Path(folder)]
     if isinstance(model, Model):
         runner = _open(model, chosen, run, with_head=True)
         run = _like(runner, run)
-        return evaluate_videos(only, source, runner.model, run, wanted, job, Silent())
+        return evaluate_videos(inputs, source, runner.model, run, wanted, job, Silent())
     found = find_chosen(_named(chosen, model).weights, labels=chosen.labels, with_head=True)
-    return evaluate_videos(only, source, found, run, wanted, job, Silent())
+    return evaluate_videos(inputs, source, found, run, wanted, job, Silent())
 
 
 def check(paths: str | Path | Sequence[str | Path] = (), **options: Any) -> CheckReport:

@@ -200,7 +200,7 @@ def test_the_examples_of_the_docs_are_what_they_say(
 
 
 def test_the_docs_have_an_example_of_every_format() -> None:
-    tables = {"csv", "json", "jsonl", "elan"}
+    tables = {"csv", "json", "jsonl", "elan", "webdataset"}
     assert {format for format, _ in examples_of_the_docs()} == set(LIST_FORMATS) - tables
 
 

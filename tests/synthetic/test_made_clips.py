@@ -12,11 +12,12 @@ from typer.testing import CliRunner
 
 from videoswin_cli.cli.app import app
 from videoswin_cli.data.decoding.open import open_video
+from videoswin_cli.data.lists import read_list
 from videoswin_cli.errors import UsageError, VideoSwinError
 from videoswin_cli.synthetic import pictures
 from videoswin_cli.synthetic.camera import MOTIONS, move_camera
 from videoswin_cli.synthetic.clips import look, make_clip
-from videoswin_cli.synthetic.dataset import make_camera_motion
+from videoswin_cli.synthetic.dataset import make_camera_motion, make_camera_motion_shards
 
 TIMES = np.arange(30) / 30
 
@@ -264,3 +265,41 @@ def test_drafts_of_killed_runs_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     draft.touch()
     list(make_camera_motion(tmp_path, clips_per_class=1, seed=0, workers=0, notice=print))
     assert not draft.exists()
+
+
+def test_shards_hold_the_clips_of_the_folder_with_their_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(path: Path, clip: object) -> None:
+        path.write_text(f"clip {path.parent.name} {path.name[:7]}")
+
+    monkeypatch.setattr("videoswin_cli.synthetic.dataset.write_clip", write)
+    monkeypatch.setattr("videoswin_cli.synthetic.dataset.make_clip", lambda *_, **__: None)
+    monkeypatch.setattr("videoswin_cli.synthetic.dataset.MOTIONS", ("pan-right", "pan-left"))
+    told: list[str] = []
+
+    def make(*, clips_per_class: int = 3, clips_per_shard: int = 4, seed: int = 7) -> list[Path]:
+        made = make_camera_motion_shards(
+            tmp_path / "s",
+            clips_per_class=clips_per_class,
+            clips_per_shard=clips_per_shard,
+            seed=seed,
+            workers=0,
+            notice=told.append,
+        )
+        return list(made)
+
+    assert len(make()) == 6
+    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["000000.tar", "000001.tar"]
+    rows = read_list(tmp_path / "s" / "{000000..000001}.tar", label_column="cls").rows
+    assert [(row.name, row.label) for row in rows] == [
+        (f"00000{n // 4}.tar/{motion}/7-0000{n // 2}.mp4", int(motion == "pan-right"))
+        for n, motion in enumerate(["pan-right", "pan-left"] * 3)
+    ]
+    assert {row.label for row in read_list(tmp_path / "s").rows} == {"pan-right", "pan-left"}
+    (tmp_path / "s" / "000000.tar").unlink()
+    assert len(make()) == 4
+    assert told == ["1 of 2 tar files exist and are kept"]
+    for changes in ({"seed": 8}, {"clips_per_shard": 3}, {"clips_per_class": 1}):
+        with pytest.raises(UsageError, match="exists and holds other clips"):
+            make(**changes)

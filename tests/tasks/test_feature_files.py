@@ -268,7 +268,7 @@ def test_a_folder_of_somebody_else_is_left(tiny: str, tmp_path: Path) -> None:
 # --- what is read back ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("out", ["f.npy", "f.npz", "f.safetensors", "f/"])
+@pytest.mark.parametrize("out", ["f.npy", "f.npz", "f.safetensors", "f-{0}.tar", "f/"])
 def test_any_name_and_error_is_read_back(
     out: str, tiny: str, listed: list[ListedVideo], tmp_path: Path
 ) -> None:
@@ -302,7 +302,10 @@ def test_an_output_of_an_older_version_is_resumed(
 
 @pytest.mark.parametrize(
     ("text", "kind"),
-    [("f.npy", ".npy"), ("f.safetensors", ".safetensors"), ("f", "folder"), ("f.npy/", "folder")],
+    [
+        *(("f.npy", ".npy"), ("f.safetensors", ".safetensors"), ("f-{000}.tar", ".tar")),
+        *(("f", "folder"), ("f.npy/", "folder")),
+    ],
 )
 def test_kinds_of_output(
     text: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -314,6 +317,8 @@ def test_kinds_of_output(
 def test_unknown_kinds_of_output() -> None:
     with pytest.raises(UsageError, match=r"unknown suffix '\.h5'"):
         parse_output("f.h5")
+    with pytest.raises(UsageError, match=r"f\.tar names no shards"):
+        parse_output("f.tar")
 
 
 def test_a_large_matrix_is_mapped(tiny: str, listed: list[ListedVideo], tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def eval(
     folder: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FOLDER]", help="Folder with one folder per class."),
+        typer.Argument(metavar="[FOLDER]", help="Folder with one folder per class, or tar shards."),
     ] = None,
     source: SourceOptions = SourceOptions(),
     model: ClassifierOptions = ClassifierOptions(),
@@ -34,6 +34,8 @@ def eval(
     """Measure accuracy on a list or a folder of labelled videos.
 
     videoswin eval --list kinetics_val_list.txt --root DIR
+
+    videoswin eval 'val-{000000..000007}.tar'
 
     videoswin eval --list val.txt --root DIR --shard 1/4 --dump part1.npz
 
@@ -51,10 +53,10 @@ def eval(
     folders = folder or []
     if options.from_dump:  # and what a shell makes of part*.npz
         options = options.with_dumps(folders)
-    elif len(folders) > 1 or bool(folders) == (source.list_file is not None):
+    elif bool(folders) == (source.list_file is not None):
         raise UsageError(
             "expected one source of videos",
-            hint="give FOLDER, --list FILE or --from-dump FILE...",
+            hint="give FOLDER, FILE.tar..., --list FILE or --from-dump FILE...",
         )
     if options.fuse and not options.from_dump:
         raise UsageError("--fuse needs --from-dump: it averages what earlier runs wrote")
@@ -75,8 +77,7 @@ def eval(
             found = evaluate_dumps(options, model, bar)
         else:
             chosen = find_chosen(model.weights, labels=model.labels, with_head=True)
-            only = folders[0] if folders else None
-            found = evaluate_videos(only, source, chosen, run, options, job, bar)
+            found = evaluate_videos(folders, source, chosen, run, options, job, bar)
     if world.is_main:
         _print(found, options)
 

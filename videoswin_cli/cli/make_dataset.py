@@ -1,5 +1,7 @@
 """`videoswin make-dataset`: labelled synthetic clips."""
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,6 +24,16 @@ def make_dataset(
     seed: Annotated[
         int, typer.Option("--seed", min=0, max=2**63 - 1, help="Other seeds, other clips.")
     ] = 0,
+    clips_per_shard: Annotated[
+        int | None,
+        typer.Option(
+            "--clips-per-shard",
+            min=1,
+            max=1_000_000,
+            metavar="N",
+            help="Write tar shards of N clips, DIR/000000.tar and on, instead of class folders.",
+        ),
+    ] = None,
     pictures: Annotated[
         Path | None,
         typer.Option(
@@ -37,11 +49,14 @@ def make_dataset(
     Existing clips are kept: run the same command again to continue a stopped run.
     """
     from videoswin_cli.synthetic.camera import MOTIONS
-    from videoswin_cli.synthetic.dataset import make_camera_motion
+    from videoswin_cli.synthetic.dataset import make_camera_motion, make_camera_motion_shards
 
+    make: Callable[..., Iterator[Path]] = make_camera_motion
+    if clips_per_shard is not None:
+        make = partial(make_camera_motion_shards, clips_per_shard=clips_per_shard)
     with ProgressBar() as bar:
         bar.start(clips_per_class * len(MOTIONS), unit="clip")
-        for _ in make_camera_motion(
+        for _ in make(
             folder,
             clips_per_class=clips_per_class,
             seed=seed,

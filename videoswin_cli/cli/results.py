@@ -10,6 +10,7 @@ from videoswin_cli.cli.console import detail, notice
 from videoswin_cli.data.inputs import FoundVideos
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.io.atomic import check_writable
+from videoswin_cli.io.tar_files import containing_file
 from videoswin_cli.io.visible import counted
 from videoswin_cli.options.run import ClassifierOptions
 from videoswin_cli.options.source import SourceOptions
@@ -26,7 +27,8 @@ def check_out(
 ) -> None:
     """Raises UsageError where `out` cannot be written, or is or is in what the run reads."""
     lists = [text[1:] for text in inputs if text.startswith("@")]
-    read = [*(video.file for video in found.listed), *lists, source.list_file]
+    videos = dict.fromkeys(containing_file(video.file or "") for video in found.listed)
+    read = [*videos, *lists, source.list_file]
     weights = [model.weights.model, model.weights.checkpoint, model.labels]
     check_writable(out, inputs=[*read, *weights])
     check_outside(out, found.listed)

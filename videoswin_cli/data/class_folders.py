@@ -81,7 +81,12 @@ def read_class_folder(folder: Path, *, all_files: bool = False) -> VideoList:
         )
     if not walk.files:
         error = no_video(folder, walk.left_out, all_files=all_files)
-        raise MissingInputError(f"no video in the class folders of {folder}", hint=error.hint)
+        tars = walk.left_out.files.get(".tar", 0) and (
+            f"its tar files are read as lists: '{folder / 'train' / '*.tar'}' as --train-list, say"
+        )
+        raise MissingInputError(
+            f"no video in the class folders of {folder}", hint=tars or error.hint
+        )
     _check_classes(folder, walk.files)
     rows = [
         ListRow(line=number, name=path.as_posix(), label=path.parts[0])
@@ -94,6 +99,7 @@ def read_class_folder(folder: Path, *, all_files: bool = False) -> VideoList:
         source=str(folder),
         format="folder",
         rows=tuple(rows),
+        root=folder,
         notices=tuple(filter(None, notices)),
     )
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from videoswin_cli.data.decoding.frame_names import list_names
+from videoswin_cli.io.tar_files import open_member, split_member
 
 _END_BYTES = 1 << 16  # of a file's start and of its end that are compared first
 _THREADS = 8  # they wait for the disk, or for a file server
@@ -47,14 +48,15 @@ def _divide(sets: Sequence[Sequence[str]], look: _Look) -> list[list[str]]:
 
 
 def _place(file: str) -> Hashable | None:
+    archive, member = split_member(file) or (file, "")
     try:
-        status = os.stat(file)  # noqa: PTH116 - a hundred thousand of them
+        status = os.stat(archive)  # noqa: PTH116 - a hundred thousand of them
     except (OSError, ValueError):
         return None
     if not status.st_ino:  # a file system without numbers for its files
-        return os.path.realpath(file)
+        return os.path.realpath(archive), member
     # Size and time, too: some network file systems give a number twice.
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, member
 
 
 def _list_pieces(file: str) -> list[Path]:
@@ -66,10 +68,15 @@ def _list_pieces(file: str) -> list[Path]:
     return sorted(pictures, key=lambda each: (len(each.name), each.name))  # 2 before 10
 
 
+def _count_bytes(piece: Path) -> int:
+    with open_member(str(piece)) as opened:
+        return opened.seek(0, os.SEEK_END)
+
+
 def _size(file: str) -> Hashable | None:
     try:
         pieces = _list_pieces(file)
-        size = sum(piece.stat().st_size for piece in pieces)
+        size = sum(map(_count_bytes, pieces))
     except (OSError, ValueError):
         return None
     return (len(pieces), size) if size else None
@@ -80,7 +87,7 @@ def _hash_ends(file: str) -> bytes | None:
     try:
         pieces = _list_pieces(file)
         for piece in (pieces[0], pieces[-1]):
-            with piece.open("rb") as opened:
+            with open_member(str(piece)) as opened:
                 digest.update(opened.read(_END_BYTES))
                 end = opened.seek(0, os.SEEK_END)
                 opened.seek(max(end - _END_BYTES, 0))
@@ -94,8 +101,8 @@ def _hash_whole(file: str) -> bytes | None:
     digest = hashlib.blake2b()
     try:
         for piece in _list_pieces(file):
-            digest.update(piece.stat().st_size.to_bytes(8, "big"))
-            with piece.open("rb") as opened:
+            digest.update(_count_bytes(piece).to_bytes(8, "big"))
+            with open_member(str(piece)) as opened:
                 while block := opened.read(1 << 20):
                     digest.update(block)
     except OSError:

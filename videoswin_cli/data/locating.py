@@ -139,5 +139,4 @@ def name_missing(listed: Sequence[ListedVideo]) -> str:
 
 
 def _default_root(videos: VideoList) -> Path:
-    source = Path(videos.source)
-    return source if videos.format == "folder" else source.parent
+    return Path(videos.source).parent if videos.root is None else videos.root

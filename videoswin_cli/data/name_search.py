@@ -21,6 +21,7 @@ from videoswin_cli.data.spelling import (
 from videoswin_cli.data.video_files import VIDEO_SUFFIXES, find_videos
 from videoswin_cli.data.walking import LeftOut, describe_left_out
 from videoswin_cli.errors import MissingInputError, UsageError
+from videoswin_cli.io.tar_files import has_member
 from videoswin_cli.io.visible import name_some
 from videoswin_cli.records import ListedVideo
 
@@ -161,7 +162,7 @@ class NameSearch:
         try:
             mode = (self.root / name).stat().st_mode
         except (FileNotFoundError, NotADirectoryError):
-            return False
+            return has_member(str(self.root / name))
         return stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and is_frame_folder(self.root / name))
 
     def _under_root(self, name: str) -> str:

@@ -122,7 +122,8 @@ def _read(scheme: Scheme, paths: Iterable[str]) -> dict[str, str]:
         stem = stem if suffix.lower() in VIDEO_SUFFIXES else file
         if scheme.of_folder:
             above, name = posixpath.split(folder)
-            if above and not stem.startswith(name):  # else folders only spread many files
+            # Else folders, and tar files, only spread many files.
+            if above and not stem.startswith(name) and not name.lower().endswith(".tar"):
                 matches[path] = above, name, stem
         elif (match := scheme.pattern.fullmatch(stem)) is not None and not (
             scheme.is_doubtful and _MOMENT.fullmatch(stem)

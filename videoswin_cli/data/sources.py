@@ -1,4 +1,4 @@
-"""Inputs of a command as an ordered list of videos: files, folders, globs, lists, stdin, URLs."""
+"""Inputs of a command as an ordered list of videos: files, folders, shards, globs, lists, URLs."""
 
 import glob
 import os
@@ -9,6 +9,15 @@ from pathlib import Path
 
 from videoswin_cli.data.decoding.frame_folder import is_frame_folder
 from videoswin_cli.data.decoding.frame_names import is_picture_name
+from videoswin_cli.data.shards import (
+    TarShard,
+    describe_shards,
+    find_shards,
+    find_shards_below,
+    has_range,
+    no_video_in,
+    read_shard,
+)
 from videoswin_cli.data.spelling import compose, decompose, same_spelling, with_slashes
 from videoswin_cli.data.video_files import (
     describe_frame_folders,
@@ -19,6 +28,7 @@ from videoswin_cli.data.video_files import (
 from videoswin_cli.data.walking import LeftOut, merge_left_out, system_name_kind
 from videoswin_cli.errors import MissingInputError, UsageError
 from videoswin_cli.io.remote import is_url
+from videoswin_cli.io.tar_files import has_member, is_tar
 from videoswin_cli.io.text_files import numbered_lines, read_text
 from videoswin_cli.io.visible import counted
 
@@ -40,7 +50,8 @@ def expand_inputs(
     frames of one), a glob, `@list.txt` (one path
     per line), `-` (one path per line of `stdin`) or an http(s) URL. A file named directly must
     exist, and is taken whatever its name; a missing file from a list is kept, to be reported as a
-    row of its own.
+    row of its own. A tar file, or a range of them, stands for the videos in it, and so do those of
+    a folder without videos.
 
     Args:
         inputs: as the user wrote them.
@@ -50,17 +61,24 @@ def expand_inputs(
     Raises:
         MissingInputError: nothing is there, or a folder, glob or list holds no video.
     """
-    folders = _Folders(all_files=all_files)
-    every = [path for text in inputs for path in _expand(text, stdin, folders)]
+    search = _Search(all_files=all_files)
+    every = [
+        video
+        for text in inputs
+        for path in _expand(text, stdin, search)
+        for video in search.unfold(path)
+    ]
     named = list(dict.fromkeys(every))
+    if search.shards and not named:
+        raise no_video_in(search.shards)
     if not named:
         raise MissingInputError("no input: give a video, a folder, a glob, @list.txt or a URL")
     videos: dict[str, str] = {}
     for path in named:
         videos.setdefault(path if is_url(path) else same_spelling(path), path)
     _refuse_frames(named)
-    left_out = describe_left_out_videos(merge_left_out(folders.left_out), all_files=all_files)
-    notices = [*folders.notices, left_out]
+    left_out = describe_left_out_videos(merge_left_out(search.left_out), all_files=all_files)
+    notices = [*search.notices, left_out, *describe_shards(search.shards)]
     if repeated := len(every) - len(named):
         notices.append(f"{counted(repeated, 'path')} named again: each is read once")
     if again := len(named) - len(videos):
@@ -70,34 +88,57 @@ def expand_inputs(
     return Inputs(videos=tuple(videos.values()), notices=tuple(filter(None, notices)))
 
 
-class _Folders:
-    """A search of folders, and what it has left out so far."""
+class _Search:
+    """A search of folders and tar files, and what it has left out so far."""
 
     def __init__(self, *, all_files: bool) -> None:
         self.all_files = all_files
         self.left_out: list[LeftOut] = []
         self.notices: list[str] = []
+        self._shards: dict[str, TarShard] = {}
+
+    @property
+    def shards(self) -> list[TarShard]:
+        """Tar files that were read, each once."""
+        return list(self._shards.values())
 
     def find(self, folder: Path) -> list[str]:
+        """Videos of a folder; the tar files in it where it has no video."""
         walk = find_videos(folder, all_files=self.all_files)
+        if not walk.files and (shards := find_shards_below(folder)):
+            return shards
         self.left_out.append(walk.left_out)
         self.notices += describe_frame_folders(walk)
         return [str(folder / path) for path in walk.files]
+
+    def unfold(self, path: str) -> list[str]:
+        """Videos of a path: itself, or those in the tar file that it is."""
+        if has_range(path) and not os.path.lexists(path):
+            return [video for file in find_shards(path) for video in self.unfold(file)]
+        if not is_tar(path):
+            return [path]
+        if path not in self._shards:
+            self._shards[path] = read_shard(path)
+        return self._shards[path].paths
 
     def no_video(self, folder: Path) -> UsageError:
         return no_video(folder, merge_left_out(self.left_out), all_files=self.all_files)
 
 
-def _expand(text: str, stdin: Iterable[str], folders: _Folders) -> Iterator[str]:
+def _expand(text: str, stdin: Iterable[str], search: _Search) -> Iterator[str]:
     if text == "-":
         return map(_respell, _lines(stdin, source="standard input"))
     if is_url(text):
         return iter([text])
+    if shards := find_shards(text):
+        return iter(shards)
+    if has_member(text):
+        return iter([text])
     path = Path(text)
     try:
         if text and path.is_dir():
-            if not (found := folders.find(path)):
-                raise folders.no_video(path)
+            if not (found := search.find(path)):
+                raise search.no_video(path)
             return iter(found)
         if text and path.exists():
             return iter([text])
@@ -112,9 +153,10 @@ def _expand(text: str, stdin: Iterable[str], folders: _Folders) -> Iterator[str]
             hint="only http:// and https:// URLs are read; download it first",
         )
     if glob.has_magic(text):
-        return _matching(text, folders)
+        return _matching(text, search)
     raise MissingInputError(
-        f"no such file: {text}", hint="an INPUT is a file, a folder, a glob, @list.txt, - or a URL"
+        f"no such file: {text}",
+        hint="an INPUT is a file, a folder, a tar file, a glob, @list.txt, - or a URL",
     )
 
 
@@ -151,12 +193,12 @@ def _lines(lines: Iterable[str], *, source: str) -> Iterator[str]:
     return iter(paths)
 
 
-def _matching(pattern: str, folders: _Folders) -> Iterator[str]:
+def _matching(pattern: str, search: _Search) -> Iterator[str]:
     matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 - takes absolute patterns
     matches.sort(key=lambda match: Path(match).parts)
     named = set(Path(pattern).parts)
     kinds = [_system_kind(match, named) for match in matches]
-    folders.left_out.append(LeftOut(names=Counter(kind for kind in kinds if kind is not None)))
+    search.left_out.append(LeftOut(names=Counter(kind for kind in kinds if kind is not None)))
     matches = [match for match, kind in zip(matches, kinds, strict=True) if kind is None]
     if not matches:
         raise MissingInputError(
@@ -170,9 +212,9 @@ def _matching(pattern: str, folders: _Folders) -> Iterator[str]:
             found.append(match)
         elif searched.isdisjoint(path.parents):  # `**` matches folders in folders
             searched.add(path)
-            found += folders.find(path)
+            found += search.find(path)
     if not found:
-        raise folders.no_video(Path(matches[0]))
+        raise search.no_video(Path(matches[0]))
     return iter(dict.fromkeys(found))  # `**` matches a file and the folder that it is in
 
 

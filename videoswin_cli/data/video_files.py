@@ -117,7 +117,7 @@ def is_wanted(path: Path, *, all_files: bool) -> bool:
     suffix = path.suffix.lower()
     if suffix not in VIDEO_SUFFIXES:
         return all_files and holds_video(path)
-    return suffix not in _OTHER_KINDS or not _is_other_kind(path, _OTHER_KINDS[suffix])
+    return suffix not in OTHER_KINDS or not _is_other_kind(path, OTHER_KINDS[suffix])
 
 
 def _is_other_kind(path: Path, proves: Callable[[BinaryIO], bool]) -> bool:
@@ -195,7 +195,7 @@ def _is_still_gif(file: BinaryIO) -> bool:
 
 
 # Names that other kinds of files have too, and what proves that a file is of such a kind.
-_OTHER_KINDS: Mapping[str, Callable[[BinaryIO], bool]] = {
+OTHER_KINDS: Mapping[str, Callable[[BinaryIO], bool]] = {
     ".ts": _is_text,  # TypeScript, translations of Qt
     ".mts": _is_text,
     ".nut": _is_text,  # Squirrel

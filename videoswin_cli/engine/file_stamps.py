@@ -7,6 +7,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from videoswin_cli.data.decoding.frame_names import is_picture_name
+from videoswin_cli.io.tar_files import containing_file
 from videoswin_cli.io.visible import counted
 from videoswin_cli.records import ListedVideo
 
@@ -16,13 +17,14 @@ FileState = tuple[int, int]
 def read_state(file: str | None) -> FileState | None:
     """Size in bytes of a file and time of its last change in ns; None for a URL or no file.
 
+    Of a video in a tar file they are those of the tar file.
     Of a frame folder, whose own time says nothing of pictures that are written anew: the size of
     its pictures, and a hash of their names, sizes and times.
     """
     try:
-        found = Path(file or "").stat()
         if not file:
             return None
+        found = Path(containing_file(file)).stat()
         return _sum_up(file) if stat.S_ISDIR(found.st_mode) else (found.st_size, found.st_mtime_ns)
     except (OSError, ValueError):
         return None

@@ -23,6 +23,7 @@ ListFormat = Literal[
     "ucf101",
     "hmdb51",
     "elan",
+    "webdataset",
 ]
 
 

@@ -261,7 +261,8 @@ class OutputOptions:
     out: str = option(
         "",
         "One matrix (.npy, with index and description beside it), all in one file "
-        "(.npz, .safetensors), or a folder with a file per video (a name without suffix is one).",
+        "(.npz, .safetensors), tar shards (feats-{000000}.tar), or a folder with a file per video "
+        "(a name without suffix is one).",
         metavar="FILE|DIR/",
         flags=("--out", "-o"),
         required=True,

@@ -8,6 +8,7 @@ from videoswin_cli.data.check import describe_broken, find_broken_videos
 from videoswin_cli.data.duplicates import find_same
 from videoswin_cli.data.found_clips import Found, Notice, overlap
 from videoswin_cli.data.groups import check_rule, group_clips
+from videoswin_cli.data.shards import find_labelled_shards
 from videoswin_cli.data.splitting import split_clips
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.visible import counted, name_some
@@ -49,6 +50,8 @@ def find_clips(source: Source, *, notice: Notice) -> Found:
         UsageError: what is wrong, with the file and the fix.
     """
     check_rule(source.group)
+    if source.folder is not None and find_labelled_shards([str(source.folder)]):
+        source = replace(source, folder=None, train_list=source.folder)
     if source.folder is not None and source.multi_label:
         raise UsageError(
             "a class folder gives a clip one class", hint="--multi-label goes with --train-list"

@@ -24,6 +24,7 @@ from videoswin_cli.data.decoding.frame_folder import is_folder, open_frame_folde
 from videoswin_cli.data.decoding.frame_index import FrameIndex, index_frames
 from videoswin_cli.data.decoding.packets import PacketSource, open_packets
 from videoswin_cli.data.decoding.pyav_reader import PyAvReader
+from videoswin_cli.data.decoding.tar_member import copy_member, is_member
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.io.remote import is_url, local_copy
 from videoswin_cli.io.visible import counted, name_some
@@ -245,15 +246,21 @@ def _open_remote(url: str, options: OpenOptions) -> Iterator[Video]:
 
 
 @contextmanager
+def _open_member(ref: str, options: OpenOptions) -> Iterator[Video]:
+    with copy_member(ref) as file, _named(ref, file, options) as video:
+        yield video
+
+
+@contextmanager
 def _named(ref: str, file: str, options: OpenOptions) -> Iterator[Video]:
     """The video in a local copy of what `ref` means; nobody hears of the copy."""
     with ExitStack() as stack:
         try:
             video = stack.enter_context(open_as(file, options))
-        except VideoError as error:
+            video.path = ref
+            yield video
+        except VideoError as error:  # of opening it, or of whoever reads it
             raise type(error)(error.message.replace(file, ref), hint=error.hint) from error
-        video.path = ref
-        yield video
 
 
 @dataclass(frozen=True)
@@ -268,6 +275,7 @@ KINDS: Mapping[str, Kind] = {  # the first that claims a reference opens it
     "address": Kind(is_url, _open_remote),
     "frames": Kind(is_folder, _open_frames),
     "array": Kind(is_array_file, _open_array),
+    "member": Kind(is_member, _open_member),
     "file": Kind(lambda ref: True, _open_file),
 }
 

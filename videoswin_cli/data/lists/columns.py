@@ -171,7 +171,7 @@ def _read_entry(
     label_key = next((key for key in columns.labels if not _is_empty(values[key])), None)
     used.update(key for key in (name_key, label_key) if key is not None)
     name = _read_name(values[name_key], where)
-    label = None if label_key is None else _read_label(values[label_key], where, multi_label)
+    label = None if label_key is None else read_label(values[label_key], where, multi_label)
     for key in columns.labels:
         if key != label_key and str(values[key]).strip() in ("-1", "-1.0"):
             raise DatasetError(
@@ -224,7 +224,12 @@ def _read_name(value: Any, where: str) -> str:
     return check_name(str(value).strip(" \t\r\n"), where=where)
 
 
-def _read_label(value: Any, where: str, multi_label: bool) -> int | str | None:
+def read_label(value: Any, where: str, multi_label: bool) -> int | str | None:
+    """The class that a cell or a value of JSON names; None where it is empty.
+
+    Raises:
+        DatasetError: it is nothing of the kind, or several classes without `multi_label`.
+    """
     if isinstance(value, dict):  # {"ground_truth": {"label": ...}}, as FiftyOne has it
         value = value.get("label", value.get("name"))
     if isinstance(value, list):

@@ -20,9 +20,11 @@ from videoswin_cli.data.lists.formats import (
 from videoswin_cli.data.lists.json_forms import json_entries, read_json_lines
 from videoswin_cli.data.lists.lines import EXPECTED, Line, has_label_first
 from videoswin_cli.data.lists.names import check_name
-from videoswin_cli.data.lists.rows import ListRow, VideoList, to_label
+from videoswin_cli.data.lists.rows import ListRow, VideoList, split_labels, to_label
 from videoswin_cli.data.lists.splits import choose_split, count_splits
 from videoswin_cli.data.lists.tables import find_delimiter, read_table
+from videoswin_cli.data.lists.webdataset import read_shards
+from videoswin_cli.data.shards import find_labelled_shards, find_shards
 from videoswin_cli.errors import DatasetError, MissingInputError, UsageError, raised_as
 from videoswin_cli.io.text_files import begins_as_json, parse_json, read_text, shorten, split_lines
 from videoswin_cli.options.source import ListFormat
@@ -49,7 +51,8 @@ def read_list(
 
     Args:
         path: UTF-8 text, or what a byte order mark says; or a glob of several such files, as
-            HMDB51 has one per class.
+            HMDB51 has one per class; or tar shards (see
+            `find_labelled_shards`), whose samples are the rows.
         format: instead of what the content looks like.
         labelled: what an ambiguous list is taken for: rows with a label, or paths alone.
         multi_label: a video may have several classes: in rows of its own, as `path 1 3 5` (as
@@ -71,7 +74,21 @@ def read_list(
         multi_label=multi_label,
         label_column=label_column,
     )
-    if glob.has_magic(str(path)) and not os.path.lexists(path):
+    shards = find_labelled_shards([str(path)]) if format in (None, "webdataset") else []
+    if shards:
+        videos = read_shards(
+            shards,
+            source=str(path),
+            labelled=labelled,
+            multi_label=multi_label,
+            label_column=label_column,
+        )
+    elif format == "webdataset":
+        raise DatasetError(
+            f"{path} is no tar file",
+            hint="expected FILE.tar, shards/{000000..000127}.tar or a glob of them",
+        )
+    elif glob.has_magic(str(path)) and not os.path.lexists(path):
         videos = _join(path, [read(file) for file in _matching(path)])
     else:
         videos = read(path)
@@ -89,7 +106,7 @@ def read_list(
 
 def check_list(path: Path) -> None:
     """Raises UsageError where there is no such list; nothing is read."""
-    if not os.path.lexists(path) and not _matching(path):
+    if not os.path.lexists(path) and not _matching(path) and not find_shards(str(path)):
         raise MissingInputError(f"cannot read the list {path}: no such file")
 
 
@@ -161,7 +178,7 @@ def _read_file(
     else:
         rows = list(_read_lines(path, lines, chosen, notices))
     if multi_label:
-        rows = [part for row in rows for part in _split_labels(row, path)]
+        rows = [part for row in rows for part in split_labels(row, f"{path}:{row.line}")]
     return VideoList(
         source=str(path),
         format=chosen,
@@ -315,11 +332,3 @@ def _count_frames(line: Line) -> Segment | None:
         return None
     end = line.start + line.count if line.count > 0 else None
     return Segment(start=line.start, end=end, unit="frames")
-
-
-def _split_labels(row: ListRow, path: Path) -> list[ListRow]:
-    if not isinstance(row.label, str):
-        return [row]
-    where = f"{path}:{row.line}"
-    labels = [part.strip() for part in row.label.split(";")]
-    return [replace(row, label=to_label(label, where=where)) for label in labels if label]

@@ -1,7 +1,8 @@
 """Rows of a list, and their labels."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal, get_args
 
 from videoswin_cli.errors import DatasetError
@@ -32,6 +33,7 @@ class VideoList:
     source: str
     format: ListFormat | Literal["folder"]
     rows: tuple[ListRow, ...]
+    root: Path | None = None  # that the names are relative to; None: the folder of the list
     columns: tuple[str, ...] = ()  # of a table or of JSON objects, as written
     splits: Mapping[str, int] = field(default_factory=dict)  # rows of each, also those not chosen
     notices: tuple[str, ...] = ()  # what the reader left out or took for granted
@@ -54,6 +56,14 @@ def to_label(text: str | None, *, where: str) -> int | str | None:
     if len(digits) > MOST_DIGITS:
         raise DatasetError(f"{where}: a label of {len(digits)} digits", hint="fix the line")
     return int(digits)
+
+
+def split_labels(row: ListRow, where: str) -> list[ListRow]:
+    """A row for each class of one that names several, with `;` between them."""
+    if not isinstance(row.label, str):
+        return [row]
+    labels = [part.strip() for part in row.label.split(";")]
+    return [replace(row, label=to_label(label, where=where)) for label in labels if label]
 
 
 def is_index(text: str) -> bool:

@@ -8,7 +8,9 @@ from videoswin_cli.data.class_folders import read_class_folder
 from videoswin_cli.data.inputs import cut, describe_found
 from videoswin_cli.data.lists import VideoList, number_labels, question_labels, read_list
 from videoswin_cli.data.lists.splits import describe_splits
+from videoswin_cli.data.lists.webdataset import read_shards
 from videoswin_cli.data.locating import locate
+from videoswin_cli.data.shards import find_labelled_shards
 from videoswin_cli.engine.batch_job import Job, run_job
 from videoswin_cli.engine.distributed import find_world
 from videoswin_cli.engine.dumps import dump_format
@@ -18,7 +20,7 @@ from videoswin_cli.engine.runner import Runner
 from videoswin_cli.engine.summary import at_rates, check_interval, summarise
 from videoswin_cli.errors import DatasetError, MissingInputError, UsageError
 from videoswin_cli.io.atomic import check_writable
-from videoswin_cli.io.visible import counted
+from videoswin_cli.io.visible import counted, name_some
 from videoswin_cli.model.loading import FoundModel, LoadedModel
 from videoswin_cli.options.run import RunOptions
 from videoswin_cli.options.source import JobOptions, SourceOptions
@@ -30,7 +32,7 @@ from videoswin_cli.tasks.evaluate.summary import Evaluation, single_label_only
 
 
 def evaluate_videos(
-    folder: Path | None,
+    inputs: Sequence[Path],
     source: SourceOptions,
     model: FoundModel | LoadedModel,
     run: RunOptions,
@@ -41,7 +43,7 @@ def evaluate_videos(
     """Score every video of a list once, whatever the number of processes and restarts.
 
     Args:
-        folder: with one folder per class; without it `source` names a list.
+        inputs: a folder with one folder per class, or tar files; without it `source` names a list.
         source: list, root, and what to read of each video.
         model: with classes.
         run: how videos are sampled and computed.
@@ -67,7 +69,7 @@ def evaluate_videos(
     if options.dump is not None:
         dump_format(options.dump)
         check_writable(options.dump)
-    videos = read_videos(folder, source, multi_label=model.spec.multi_label)
+    videos = read_videos(inputs, source, multi_label=model.spec.multi_label)
     listed = job.shard.select(find_videos(videos, model, source, options, reporter))
 
     def end(scored: tuple[ScoredVideo, ...], runner: Runner, timing: Timing) -> Evaluation:
@@ -112,19 +114,23 @@ def _conclude(
     )
 
 
-def read_videos(folder: Path | None, source: SourceOptions, *, multi_label: bool) -> VideoList:
-    """The videos of a folder of class folders, or of a list.
+def read_videos(inputs: Sequence[Path], source: SourceOptions, *, multi_label: bool) -> VideoList:
+    """The videos of a folder of class folders, of tar files, or of a list.
 
     Raises:
         UsageError: there are none, or the list holds several splits and none is chosen.
     """
-    if (folder is None) == (source.list_file is None):
+    shards = find_labelled_shards(list(map(str, inputs)))
+    if bool(inputs) == (source.list_file is not None) or (len(inputs) > 1 and not shards):
         raise UsageError(
             "expected one source of videos",
-            hint="give FOLDER, --list FILE or --from-dump FILE...",
+            hint="give FOLDER, FILE.tar..., --list FILE or --from-dump FILE...",
         )
-    if folder is not None:
-        return read_class_folder(folder, all_files=source.all_files)
+    if shards:
+        named = name_some(list(map(str, inputs)), 1)
+        return read_shards(shards, source=named, labelled=True, multi_label=multi_label)
+    if inputs:
+        return read_class_folder(inputs[0], all_files=source.all_files)
     assert source.list_file is not None
     videos = read_list(
         source.list_file,

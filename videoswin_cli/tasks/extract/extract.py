@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from videoswin_cli.data.encoding.shards import make_key, same_key
 from videoswin_cli.engine.batch_job import Job, run_job
 from videoswin_cli.engine.distributed import find_world
 from videoswin_cli.engine.progress import Monitor, Reporter
@@ -67,7 +68,12 @@ def extract_to_files(
 
 
 def _check_names(listed: Sequence[ListedVideo], output: Output) -> None:
-    """Two videos must not share a file of a folder."""
+    """Two videos must not share a file of a folder, or a sample of a shard."""
+    if output.kind == ".tar":
+        keys: dict[str, str] = {}
+        for video in listed:
+            if (other := keys.setdefault(make_key(video.path), video.path)) != video.path:
+                raise same_key(other, video.path, make_key(video.path))
     if output.kind != "folder":
         return
     owners: dict[Path, str] = {}

@@ -1,4 +1,4 @@
-"""Features on disk: one matrix with an index beside it, one file with all of it, or a folder.
+"""Features on disk: one matrix or shards with an index beside, one file with all, or a folder.
 
 While a run lasts, rows and a journal for each process lie in `OUT.part`. What a killed run left
 there is resumed; the output appears when every video has its row.
@@ -36,6 +36,7 @@ from videoswin_cli.io.atomic import remove_drafts, write_error
 from videoswin_cli.model.checkpoint import write_safetensors
 from videoswin_cli.tasks.extract.features import Plan
 from videoswin_cli.tasks.extract.output import Output, remove_empty_folders
+from videoswin_cli.tasks.extract.shards import find_stored, pack
 from videoswin_cli.tasks.extract.tables import (
     INDEX_COLUMNS,
     METADATA,
@@ -52,6 +53,7 @@ from videoswin_cli.tasks.extract.writer import FeatureWriter, map_rows
 
 _COMPLETE = "complete"  # in OUT.part: what is to be moved to its place is all there
 _COLUMNS = ("paths", "start", "end", "status", "decoder", "notes", "file_stamp")  # of a table
+_WITH_INDEX = (".npy", ".tar", "folder")  # and a description, as files of their own
 _REMOVING = "removing"  # in OUT.part: what was there before is being removed
 
 
@@ -291,11 +293,13 @@ def read_output(output: Output, description: Description) -> dict[str, StoredVid
             return {}
         if not output.files[-1].exists() and kept_description(output.part) is not None:
             return {}  # files of single videos, and the journal knows them
-    elif not output.path.exists():
+    elif not (output.files[-1] if output.kind == ".tar" else output.path).exists():
         return {}
-    if output.kind in (".npy", "folder"):
+    if output.kind in _WITH_INDEX:
         index, meta = output.files[-2:]
         check_description(meta, description)
+        if output.kind == ".tar":
+            return find_stored(output, group_rows(read_index(index), None))
         features = None
         if output.kind == ".npy":
             features = np.load(output.path, mmap_mode="r", allow_pickle=False)
@@ -317,7 +321,7 @@ def recorded_description(output: Output) -> Description | None:
         return found
     if not output.files[-1].exists():
         return None
-    if output.kind in (".npy", "folder"):
+    if output.kind in _WITH_INDEX:
         return read_description(output.files[-1])
     return dict(read_table(output.path).meta)
 
@@ -327,12 +331,14 @@ def _prepare(
 ) -> None:
     """Write all files of the output to `OUT.part`."""
     part = output.part
-    if output.kind in (".npy", "folder"):
+    if output.kind in _WITH_INDEX:
         index, meta = (part / file.name for file in output.files[-2:])
-        write_index(index, videos, plan, each_alone=output.kind == "folder")
+        write_index(index, videos, plan, each_alone=output.kind != ".npy")
         meta.write_text(to_text(description), encoding="utf-8")
         if output.kind == ".npy":
             save_npy(part / output.path.name, all_rows(videos, plan), plan)
+        if output.kind == ".tar":
+            pack(output, videos)
     else:
         save_npy(part / "matrix.npy", all_rows(videos, plan), plan)
         features = np.load(part / "matrix.npy", mmap_mode="c", allow_pickle=False)

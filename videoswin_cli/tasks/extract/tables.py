@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,11 @@ def make_table(
 def all_rows(videos: Iterable[StoredVideo], plan: Plan) -> list[NDArray[Any]]:
     nothing = np.full((plan.failed_rows, *plan.shape), np.nan, dtype=plan.dtype)
     return [nothing if video.features is None else video.features for video in videos]
+
+
+def read_npy(file: BinaryIO) -> NDArray[Any]:
+    """Rows of one video in a file of their own."""
+    return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def save_npy(file: Path, parts: Sequence[NDArray[Any]], plan: Plan) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from videoswin_cli.data.decoding.open import open_video
 from videoswin_cli.data.segments import find_span
 from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.io.tar_files import has_member
 from videoswin_cli.records import Segment
 from videoswin_cli.report.pages.contents import Strip
 from videoswin_cli.tasks.report.files import find_file
@@ -76,7 +77,7 @@ class Strips:
         if found is None:
             return "its path leads out of --root"
         file, segment = found
-        if not file.exists():
+        if not file.exists() and not has_member(str(file)):
             return "no such file under --root"
         try:
             return make_strip(file, segment)

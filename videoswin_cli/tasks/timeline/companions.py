@@ -7,6 +7,7 @@ from videoswin_cli.engine.annotate import annotate
 from videoswin_cli.engine.video_files import make_folder_of, remove_earlier
 from videoswin_cli.io.paths import file_below
 from videoswin_cli.io.remote import is_url
+from videoswin_cli.io.tar_files import split_member
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.options.timeline import TimelineOutput
 from videoswin_cli.records import ListedVideo, Timeline
@@ -61,6 +62,7 @@ def _find_playable(video: ListedVideo, output: TimelineOutput) -> Path | None:
         drawn = file_below(output.annotate, video.path, ".mp4")
         if drawn is not None and drawn.exists():
             return drawn
-    file = Path(video.part.path)
-    is_playable = not is_url(video.part.path) and not file.is_dir()  # a folder of pictures is not
-    return file if is_playable else None
+    path = video.part.path
+    if is_url(path) or split_member(path) is not None or Path(path).is_dir():
+        return None  # a page cannot play what is no file
+    return Path(path)

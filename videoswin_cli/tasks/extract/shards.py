@@ -1,0 +1,78 @@
+"""Features in tar shards: `KEY.npy` with the rows of a video, `KEY.json` with all else of it."""
+
+import io
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from videoswin_cli.data.encoding.shards import Sample, make_key, write_shards
+from videoswin_cli.errors import ResumeError
+from videoswin_cli.io.atomic import to_json
+from videoswin_cli.io.tar_files import index_tar, open_member
+from videoswin_cli.tasks.extract.output import Output
+from videoswin_cli.tasks.extract.tables import StoredVideo, read_npy
+
+_SAMPLES = 1000  # of a shard; by number alone, so that more videos never make fewer shards
+
+
+def pack(output: Output, videos: Sequence[StoredVideo]) -> None:
+    """Write the shards of an output to `OUT.part`.
+
+    Args:
+        output: where to.
+        videos: in order; the features of those without are in the shards that are in place.
+    """
+    names = output.shard_names
+    for left in names.existing(output.part):  # by a run that was killed here
+        left.unlink()
+    samples = _make_samples(videos, _find_features(output))
+    names = replace(names, folder=output.part)
+    write_shards(samples, names, most_samples=_SAMPLES, most_bytes=sys.maxsize)
+
+
+def find_stored(output: Output, videos: Mapping[str, StoredVideo]) -> dict[str, StoredVideo]:
+    """The videos of an index whose features are in the shards; others are computed again."""
+    found = _find_features(output)
+    return {
+        path: video
+        for path, video in videos.items()
+        if video.error is not None or _member(path) in found
+    }
+
+
+def _member(path: str) -> str:
+    return f"{make_key(path)}.npy"
+
+
+def _find_features(output: Output) -> dict[str, Path]:
+    """Shards in place, by the members that they have."""
+    shards = output.shard_names.existing()
+    return {name: shard for shard in shards for name in index_tar(str(shard)).members}
+
+
+def _make_samples(videos: Sequence[StoredVideo], stored: Mapping[str, Path]) -> Iterator[Sample]:
+    for video in videos:
+        files: dict[str, bytes | Path] = {}
+        if video.error is None:
+            features = video.features
+            if features is None:
+                if (shard := stored.get(_member(video.path))) is None:
+                    raise ResumeError(f"the features of {video.path} are in none of the shards")
+                with open_member(f"{shard}/{_member(video.path)}") as file:
+                    features = read_npy(file)
+            content = io.BytesIO()
+            np.save(content, features, allow_pickle=False)
+            files["npy"] = content.getvalue()
+        described = {
+            "path": video.path,
+            "status": video.error or "ok",
+            "times": video.times,  # seconds, start and end of each row
+            "gaps": {str(row): reason for row, reason in video.gaps.items()},  # rows of NaN
+            "decoder": video.decoder,
+            "notes": video.notes,
+        }
+        files["json"] = to_json(described).encode()
+        yield Sample(key=make_key(video.path), source=video.path, files=files)
