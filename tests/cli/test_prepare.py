@@ -22,7 +22,7 @@ def tree(tmp_path: Path) -> Path:
 def test_the_group_lists_its_commands(run: Run) -> None:
     done = run("prepare", "--help")
     assert done.exit_code == 0
-    for name in ("list", "split", "resize", "frames"):
+    for name in ("list", "split", "resize", "frames", "shards"):
         assert f"  {name} " in done.stdout
     assert run("prepare").exit_code == 2
     assert run("prepare", "nothing").exit_code == 2

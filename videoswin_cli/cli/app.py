@@ -31,7 +31,7 @@ _COMMANDS = {  # module and function of the same name, and the first line of its
     "explain": "Show where and when a video speaks for a class: Grad-CAM on its frames.",
     "check": "Find what is wrong with videos, lists and classes before a run.",
     "finetune": "Train a model on your own classes.",
-    "prepare": "Make lists, splits, smaller copies and frames of a data set.",
+    "prepare": "Make lists, splits, smaller copies, frames and shards of a data set.",
     "make-dataset": "Generate labelled synthetic clips of camera motion.",
     "report": "Show results as one page that needs no network.",
     "models": "List available models, or show one in detail.",

@@ -10,10 +10,12 @@ from videoswin_cli.cli.console import ProgressBar, notice, result
 from videoswin_cli.cli.options import Inputs
 from videoswin_cli.cli.stdin import stdin_paths
 from videoswin_cli.errors import VideoError
+from videoswin_cli.io.visible import counted
 from videoswin_cli.options.prepare import (
     FramesOptions,
     ListOptions,
     ResizeOptions,
+    ShardsOptions,
     SplitOptions,
 )
 from videoswin_cli.options.run import OpenOptions
@@ -123,6 +125,31 @@ def frames(
     _end(made, options.out)
 
 
+def shards(
+    inputs: Inputs = None,
+    source: SourceOptions = SourceOptions(),
+    options: ShardsOptions = ShardsOptions(),
+    opening: OpenOptions = OpenOptions(),
+) -> None:
+    """Write video files into tar shards, as WebDataset reads them, with their classes.
+
+    videoswin prepare shards data/train --out shards/train-{000000}.tar
+
+    Files are copied as they are. Videos that are not there or cannot be read are left out and
+    named; the exit code is then 3. All shards take their places at the end.
+    """
+    from videoswin_cli.tasks.prepare.shards import pack_shards
+
+    sources = _find(inputs, source)
+    with ProgressBar() as bar:
+        written, broken = pack_shards(sources, source, options, opening, bar)
+    count = len(sources.videos)
+    notice(f"{count - len(broken)} of {count} videos in {counted(len(written), 'shard')}")
+    for path in written:
+        result(path)
+    _exit_on(len(broken))
+
+
 def _find(inputs: list[str] | None, source: SourceOptions) -> "Sources":
     from videoswin_cli.tasks.prepare.sources import find_sources
 
@@ -151,4 +178,5 @@ prepare: dict[str, Callable[..., None]] = {
     "split": split,
     "resize": resize,
     "frames": frames,
+    "shards": shards,
 }

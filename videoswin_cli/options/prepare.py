@@ -135,6 +135,25 @@ class ResizeOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShardsOptions:
+    """Names and size of tar shards."""
+
+    out: Path = option(
+        Path(),
+        "Shards with a place for their number: DIR/train-{000000}.tar.",
+        metavar="FILE",
+        flags=("--out", "-o"),
+        required=True,
+    )
+    samples: int = option(1000, "Videos per shard, at most.", metavar="N", least=1)
+    workers: int | None = workers_option()
+    overwrite: bool = option(False, "Replace all shards with such names.")
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class FramesOptions:
     """Pictures of the frames, and their folder."""
 

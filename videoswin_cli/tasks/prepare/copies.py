@@ -11,14 +11,13 @@ from videoswin_cli.data.encoding.pictures import PictureForm, write_pictures
 from videoswin_cli.data.encoding.resized import write_resized
 from videoswin_cli.data.lists.writing import NewRow, new_list
 from videoswin_cli.engine.progress import Reporter
-from videoswin_cli.errors import UsageError
 from videoswin_cli.io.visible import name_some
 from videoswin_cli.options.prepare import FramesOptions, ResizeOptions
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.options.source import SourceOptions
 from videoswin_cli.tasks.prepare.classes import NAME, write_classes
 from videoswin_cli.tasks.prepare.folder import Made, Plan, make_all
-from videoswin_cli.tasks.prepare.labelled import Labelled, read_labelled
+from videoswin_cli.tasks.prepare.labelled import Labelled, find_labels
 from videoswin_cli.tasks.prepare.sources import Sources, check_outside
 
 LIST = "list.txt"
@@ -78,7 +77,7 @@ def write_frames(
         workers=options.workers,
         overwrite=options.overwrite,
     )
-    labelled = _find_labels(sources, source, reporter)
+    labelled = find_labels(sources, source, reporter)
     made = make_all(sources.videos, plan, reporter)
     if labelled is not None:
         _write_list(options.out, labelled, made, reporter)
@@ -98,19 +97,6 @@ def _describe_opening(opening: OpenOptions) -> dict[str, object]:
     """Options of opening that outputs depend on; all decoders give the same pixels."""
     found = asdict(opening)
     return {key: value for key, value in found.items() if key not in ("decoder", "max_pixels")}
-
-
-def _find_labels(sources: Sources, source: SourceOptions, reporter: Reporter) -> Labelled | None:
-    """Classes of the videos, where folders or a list tell them."""
-    if sources.folder is None and source.list_file is None:
-        return None
-    try:
-        return read_labelled(
-            sources.folder, source, given=None, multi_label=False, notice=lambda text: None
-        )
-    except UsageError as error:
-        reporter.notice(f"no list is written, as the classes are not known: {error.message}")
-        return None
 
 
 def _write_list(out: Path, labelled: Labelled, made: Sequence[Made], reporter: Reporter) -> None:

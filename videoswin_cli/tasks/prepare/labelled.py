@@ -14,11 +14,13 @@ from videoswin_cli.data.lists.labels import spell_classes
 from videoswin_cli.data.lists.splits import describe_splits
 from videoswin_cli.data.lists.writing import Labels, NewRow
 from videoswin_cli.data.locating import locate
+from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.errors import LabelError, MissingInputError, UsageError
 from videoswin_cli.io.visible import name_some
 from videoswin_cli.model.label_files import list_labels
 from videoswin_cli.options.source import SourceOptions
 from videoswin_cli.records import ListedVideo
+from videoswin_cli.tasks.prepare.sources import Sources
 
 Notice = Callable[[str], None]
 
@@ -87,6 +89,19 @@ def read_labelled(
     return Labelled(
         videos=tuple(cut(found, source)), labels=labels, root=root, missing=tuple(missing)
     )
+
+
+def find_labels(sources: Sources, source: SourceOptions, reporter: Reporter) -> Labelled | None:
+    """Classes of the videos, where folders or a list tell them."""
+    if sources.folder is None and source.list_file is None:
+        return None
+    try:
+        return read_labelled(
+            sources.folder, source, given=None, multi_label=False, notice=lambda text: None
+        )
+    except UsageError as error:
+        reporter.notice(f"no list is written, as the classes are not known: {error.message}")
+        return None
 
 
 def new_rows(videos: Sequence[ListedVideo]) -> list[NewRow]:
