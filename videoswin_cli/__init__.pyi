@@ -40,7 +40,7 @@ from videoswin_cli.errors import VideoSwinError as VideoSwinError
 from videoswin_cli.records import WindowPrediction as WindowPrediction
 from videoswin_cli.data.decoding.open import open_video as open_video
 from videoswin_cli.io.process_state import reproducible_sums as reproducible_sums
-from videoswin_cli.data.in_memory import Source, Sources
+from videoswin_cli.data.in_memory import Labelled, Source, Sources
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.records import Shard, Stride
 from videoswin_cli.version import __version__ as __version__
@@ -77,7 +77,7 @@ def check(
 ) -> CheckReport: ...
 
 def evaluate(
-    folder: str | Path | None = None,
+    data: str | Path | Sequence[tuple[Union[str, Path, numpy.ndarray[Any, Any], torch.Tensor, bytes, bytearray, memoryview, IO[bytes]], str | int]] | None = None,
     *,
     model: Model | str | Path | None = None,
     checkpoint: Path | None | str = None,
@@ -183,7 +183,7 @@ def extract(
 ) -> FeatureTable: ...
 
 def finetune(
-    data: str | Path | None = None,
+    data: str | Path | Sequence[tuple[Union[str, Path, numpy.ndarray[Any, Any], torch.Tensor, bytes, bytearray, memoryview, IO[bytes]], str | int]] | None = None,
     *,
     reporter: Reporter | None = None,
     train_list: Path | None | str = None,

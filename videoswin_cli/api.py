@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from videoswin_cli.data.in_memory import Source, Sources, Spool
+from videoswin_cli.data.in_memory import Labelled, Source, Sources, Spool, list_labelled
 from videoswin_cli.data.inputs import find_inputs
 from videoswin_cli.engine.progress import Monitor, Silent
 from videoswin_cli.engine.runner import Runner, open_runner
@@ -295,12 +295,13 @@ def explain(path: Source, *, model: ModelLike | None = None, **options: Any) -> 
 
 
 def evaluate(
-    folder: str | Path | None = None, *, model: ModelLike | None = None, **options: Any
+    data: str | Path | Labelled | None = None, *, model: ModelLike | None = None, **options: Any
 ) -> Evaluation:
     """Accuracy on a folder of class folders, or on a list.
 
     Args:
-        folder: with one folder per class, or tar shards; without it `list_file` names a list.
+        data: a folder with one folder per class, tar shards, or pairs of a video, which may be an
+            array, bytes or an open file, and its class; without it `list_file` names a list.
         model: from `load_model`, whose options hold but for its views; or a name or file.
         options: those of `videoswin eval`, such as `list_file`, `root`, `views`, `dump`, `out`.
 
@@ -314,13 +315,19 @@ def evaluate(
     chosen, run, source, wanted, job = split_keywords(
         options, (_MODEL, default, _SOURCE, EvalOptions(), JobOptions()), function="evaluate"
     )
-    inputs = [] if folder is None else [Path(folder)]
-    if isinstance(model, Model):
-        runner = _open(model, chosen, run, with_head=True)
-        run = _like(runner, run)
-        return evaluate_videos(inputs, source, runner.model, run, wanted, job, Silent())
-    found = find_chosen(_named(chosen, model).weights, labels=chosen.labels, with_head=True)
-    return evaluate_videos(inputs, source, found, run, wanted, job, Silent())
+    with ExitStack() as stack:
+        inputs: list[Path] = []
+        if isinstance(data, str | Path):
+            inputs = [Path(data)]
+        elif data is not None:
+            list_file, root = stack.enter_context(list_labelled(data))
+            source = replace(source, list_file=list_file, root=root)
+        if isinstance(model, Model):
+            runner = _open(model, chosen, run, with_head=True)
+            run = _like(runner, run)
+            return evaluate_videos(inputs, source, runner.model, run, wanted, job, Silent())
+        found = find_chosen(_named(chosen, model).weights, labels=chosen.labels, with_head=True)
+        return evaluate_videos(inputs, source, found, run, wanted, job, Silent())
 
 
 def check(paths: str | Path | Sequence[str | Path] = (), **options: Any) -> CheckReport:

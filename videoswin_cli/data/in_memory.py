@@ -3,14 +3,16 @@
 References stay text that way, and decoding processes open them as they open any video.
 """
 
+import csv
 import os
 import shutil
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from tempfile import gettempdir, mkdtemp
+from tempfile import TemporaryDirectory, gettempdir, mkdtemp
 from typing import IO, Any, TypeAlias
 
 import numpy as np
@@ -18,12 +20,14 @@ import torch
 
 from videoswin_cli.data.decoding.array_file import find_problem
 from videoswin_cli.errors import MachineError, UsageError
+from videoswin_cli.io.remote import is_url
 from videoswin_cli.records import ListedVideo
 
 Source: TypeAlias = (
     str | Path | np.ndarray[Any, Any] | torch.Tensor | bytes | bytearray | memoryview | IO[bytes]
 )
 Sources: TypeAlias = Source | Sequence[Source]
+Labelled: TypeAlias = Sequence[tuple[Source, str | int]]
 
 _Array = np.ndarray | torch.Tensor
 _Bytes = bytes | bytearray | memoryview
@@ -37,6 +41,7 @@ class Spool:
     Attributes:
         texts: the references, in order.
         names: what results call those in the folder, by reference.
+        folder: None where all are references.
     """
 
     def __init__(self, sources: Sources = ()) -> None:
@@ -51,11 +56,11 @@ class Spool:
         for number, source in enumerate(every):
             _check(source, number)
         self.names: Mapping[str, str] = {}
-        self._folder: str | None = None
+        self.folder: str | None = None
         if all(isinstance(source, str | Path) for source in every):
             self.texts = [str(source) for source in every]
             return
-        self._folder = folder = mkdtemp(prefix="videoswin-")
+        self.folder = folder = mkdtemp(prefix="videoswin-")
         weakref.finalize(self, _remove, folder, os.getpid())
         taken = {str(source) for source in every if isinstance(source, str | Path)}
         names: dict[str, str] = {}
@@ -65,7 +70,8 @@ class Spool:
                 self.texts.append(str(source))
                 continue
             name = _choose_name(_name(source, number), taken)
-            self.texts.append(_keep(source, Path(folder, str(number)), name))
+            file = str(number) if "/" in name or os.sep in name else name
+            self.texts.append(_keep(source, Path(folder, file), name))
             names[self.texts[-1]] = name
         self.names = names
 
@@ -81,14 +87,43 @@ class Spool:
 
     def close(self) -> None:
         """Remove the folder; the references are of no use then."""
-        if self._folder is not None:
-            _remove(self._folder, os.getpid())
+        if self.folder is not None:
+            _remove(self.folder, os.getpid())
 
     def __enter__(self) -> "Spool":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@contextmanager
+def list_labelled(pairs: Iterable[tuple[Source, str | int]]) -> Iterator[tuple[Path, Path]]:
+    """A list of videos and their classes, names or indices, as a file, and the root of its names.
+
+    Raises:
+        UsageError, TypeError, MachineError: see `Spool`.
+    """
+    every = list(pairs)
+    if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in every):
+        raise TypeError("expected pairs: (video, class)")
+    with Spool([source for source, _ in every]) as spool, TemporaryDirectory() as folder:
+        root = Path(folder) if spool.folder is None else Path(spool.folder)
+        rows = [
+            (_name_below(text, root), label)
+            for text, (_, label) in zip(spool.texts, every, strict=True)
+        ]
+        path = Path(folder, "videos.csv")
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([("path", "label"), *rows])
+        yield path, root
+
+
+def _name_below(ref: str, root: Path) -> str:
+    if is_url(ref):
+        return ref
+    path = Path(ref).absolute()
+    return path.name if path.parent == root else str(path)
 
 
 def _remove(folder: str, owner: int) -> None:
@@ -157,7 +192,7 @@ def _keep(source: Any, path: Path, name: str) -> str:
         source = source.detach().cpu().numpy()
     try:
         if isinstance(source, np.ndarray):
-            path = path.with_suffix(".npy")
+            path = path.with_name(f"{path.name}.npy")
             np.save(path, source)
         else:
             with path.open("wb") as file:

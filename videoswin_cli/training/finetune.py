@@ -2,9 +2,11 @@
 
 import time
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from videoswin_cli.data.in_memory import Labelled, list_labelled
 from videoswin_cli.engine.distributed import World, find_world, process_group
 from videoswin_cli.engine.progress import Reporter, Silent
 from videoswin_cli.errors import VideoSwinError
@@ -25,13 +27,14 @@ from videoswin_cli.training.train_log import TrainLog
 
 
 def finetune(
-    data: str | Path | None = None, *, reporter: Reporter | None = None, **options: Any
+    data: str | Path | Labelled | None = None, *, reporter: Reporter | None = None, **options: Any
 ) -> FinetuneResult:
     """A model trained on one's own classes.
 
     Args:
-        data: DATA/CLASS/CLIP, or DATA/train/CLASS/CLIP and DATA/val/CLASS/CLIP; without it
-            `train_list` names a list.
+        data: DATA/CLASS/CLIP, or DATA/train/CLASS/CLIP and DATA/val/CLASS/CLIP; or pairs of a clip,
+            which may be an array, bytes or an open file, and its class; without it `train_list`
+            names a list.
         reporter: takes messages and progress.
         options: those of `videoswin finetune`, such as `model`, `epochs`, `lr`, `out`; `changes`
             are those of `--set`.
@@ -41,7 +44,11 @@ def finetune(
         VideoSwinError: out of memory, or the disk is full.
     """
     (chosen,) = split_keywords(options, (FinetuneOptions(),), function="finetune")
-    return finetune_clips(None if data is None else Path(data), chosen, reporter or Silent())
+    reporter = reporter or Silent()
+    if data is None or isinstance(data, str | Path):
+        return finetune_clips(None if data is None else Path(data), chosen, reporter)
+    with list_labelled(data) as (train_list, root):
+        return finetune_clips(None, replace(chosen, train_list=train_list, root=root), reporter)
 
 
 def finetune_clips(
