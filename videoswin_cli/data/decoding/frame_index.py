@@ -45,6 +45,8 @@ class FrameIndex:
     height: int  # px, as shown
     width: int  # px, as shown
     orientation: Orientation
+    pixel_format: str = "rgb24"  # FFmpeg's name of what its decoder gives
+    full_range: bool = False  # of the brightness that this format can hold, as the file says
     clock: Clock
     starts: tuple[int, ...]  # packets from which decoding can start, ascending
     first_frames: tuple[int, ...]  # number of the first frame that each of them gives
@@ -57,6 +59,15 @@ class FrameIndex:
     lossy: bool  # it was read although something is missing
     corrupt: frozenset[int]  # packets that the demuxer marks as damaged
     notes: tuple[str, ...]  # what a user should know about this file
+
+    @property
+    def has_halved_odd_rows(self) -> bool:
+        """Whether color has half the rows of pictures that have an odd number of them.
+
+        No fast conversion to RGB takes these, and the general ones of FFmpeg differ.
+        """
+        rows = self.width if self.orientation.transposed else self.height
+        return bool(rows % 2) and "420p" in self.pixel_format
 
     def start_before(self, number: int) -> int:
         """Position in `starts` of the last start from which frame `number` can be decoded."""
@@ -90,6 +101,8 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
         VideoError: it holds no video frame that can be decoded, or its end is missing and
             `allow_truncated` is not set.
     """
+    from av.video.reformatter import ColorRange
+
     scan = source.scan()
     container, stream, shown = source.container, source.stream, source.path
     facts, first = scan.facts, scan.first
@@ -137,6 +150,8 @@ def index_frames(source: PacketSource, *, allow_truncated: bool = False) -> Fram
         height=height,
         width=width,
         orientation=orientation,
+        pixel_format=first.format.name,
+        full_range=first.color_range == ColorRange.JPEG,
         clock=clock,
         starts=starts,
         first_frames=first_frames,
