@@ -8,7 +8,7 @@ import make_video
 import numpy as np
 import pytest
 from decoders import need_decoder
-from make_video import write_video
+from make_video import read_number, write_video
 
 from videoswin_cli.data.decoding.open import open_video
 from videoswin_cli.errors import VideoError
@@ -175,6 +175,29 @@ def test_what_refers_to_a_damaged_picture_is_refused_when_asked_for_later(
         for number in (17, 20, 22):
             with pytest.raises(VideoError, match="concealing"):
                 video.read_frames([number])
+
+
+def test_frames_that_decord_decodes_ahead_are_not_taken_unheard(tmp_path: Path) -> None:
+    """Its thread may meet the damage after one read and before the next."""
+    holed = write_without_a_slice(tmp_path, 16)
+    with open_video(holed) as video:
+        video.read_frames([13, 14])
+        assert set(range(16, 24)) <= set(video.read_whole_frames(range(15, 24))[1])
+        assert video.info.decoder == "pyav"
+
+
+def test_decord_goes_on_where_it_starts_anew(tmp_path: Path) -> None:
+    need_decoder("decord")
+    path = write_video(tmp_path / "a.mp4", size=(160, 128))  # key frames are 12 apart
+    with open_video(path) as video:
+        decoders = []
+        for number in (3, 15, 30, 14, 17):
+            assert read_number(video.read_frames([number])[0]) == number
+            decoders.append(video.info.decoder)
+    assert decoders == ["decord", "decord", "decord", "decord", "pyav"]
+    with open_video(path, decoder="decord") as video:
+        for number in (3, 4, 2, 15, 16):
+            assert read_number(video.read_frames([number])[0]) == number
 
 
 @by_others

@@ -17,6 +17,7 @@ from decoders import need_decoder
 from field_frames import FOLDER
 from make_video import decode_numbers, read_number, write_video
 
+from videoswin_cli import predict
 from videoswin_cli.data.decoding import torchcodec_reader
 from videoswin_cli.data.decoding.open import open_video
 from videoswin_cli.data.decoding.torchcodec_reader import load_torchcodec
@@ -31,6 +32,11 @@ REFUSED = {  # of the videos of `field/`
     },
     "a single picture": {"anim.webp"},
 }
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_video(tmp_path_factory.mktemp("videos") / "a.mp4", frames=30)
 
 
 @pytest.mark.parametrize("name", field_frames.read_truth())
@@ -96,22 +102,32 @@ def explain() -> str:
     return failure.value.message
 
 
-def test_it_is_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_it_is_not_installed(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     forget_torchcodec(monkeypatch)
     monkeypatch.setitem(sys.modules, "torchcodec", None)
     assert explain() == "torchcodec is not installed: pip install torchcodec"
-    # Before the file: what is missing is missing for every file.
+    # Before the file and before the run: what is missing is missing for every file.
     with (
         pytest.raises(UsageError, match="torchcodec is not installed"),
         open_video(tmp_path / "none.mp4", decoder="torchcodec"),
     ):
         pass
+    with pytest.raises(UsageError, match="torchcodec is not installed"):
+        predict(path, model="camera-motion", decoder="torchcodec")
 
 
 def test_there_is_no_ffmpeg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     text = _LOADING.format(newer="libavutil.so.60", older=f"libavutil.so.57: {_ABSENT}")
     break_torchcodec(tmp_path, monkeypatch, f"raise RuntimeError({text!r})")
     assert "finds no FFmpeg libraries" in explain()
+
+
+def test_an_old_one_does_not_say_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = _LOADING.format(newer="", older="").replace("OSError: ", "Could not load ")
+    break_torchcodec(tmp_path, monkeypatch, f"raise RuntimeError({text!r})")
+    assert "FFmpeg libraries (versions 4 to 8) on this machine, or does not fit torch" in explain()
 
 
 @pytest.mark.parametrize(
@@ -139,11 +155,6 @@ def test_its_import_fails_otherwise(
 
 
 # --- what it must prove -------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_video(tmp_path_factory.mktemp("videos") / "a.mp4", frames=30)
 
 
 Spoil = Callable[[list[int]], list[int]]

@@ -5,6 +5,7 @@ goes wrong it returns other frames than asked for, without a word. `find_obstacl
 files beforehand; `fault_tol` turns the frames that decord makes up by copying into errors.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,8 +77,12 @@ class DecordReader:
 
     decoder: DecoderName = "decord"
 
-    def __init__(self, index: FrameIndex) -> None:
+    def __init__(self, index: FrameIndex, *, replaceable: bool = False) -> None:
         """Open the file.
+
+        Args:
+            index: of its frames.
+            replaceable: another decoder is at hand, and better where this one would decode twice.
 
         Raises:
             ReaderFailedError: decord is absent, cannot open it or counts its frames differently.
@@ -89,6 +94,8 @@ class DecordReader:
         if obstacle is not None:
             raise ReaderFailedError(obstacle)
         self._index = index
+        self._replaceable = replaceable
+        self._last = -1  # frame that was read
         self._errors = (
             decord.DECORDError,
             decord.DECORDLimitReachedError,
@@ -118,15 +125,24 @@ class DecordReader:
 
         height, width = self._index.height, self._index.width
         images = np.empty((len(numbers), height, width, 3), dtype=np.uint8)
+        goes_on = bool(numbers) and self._goes_on(numbers[0])
+        if goes_on and self._replaceable:
+            raise ReaderFailedError("its thread decodes ahead while nobody listens")
         with heard(*self._errors), _aloud:
-            # Its thread decodes ahead while nobody listens: all of that is decoded again.
-            self._video.seek(0)
+            if goes_on:
+                self._video.seek(0)
             for row, number in enumerate(numbers):  # get_batch fails on rotated videos
                 image = self._video[number].asnumpy()
                 if image.shape != (height, width, 3):
                     raise ReaderFailedError(f"frame {number} is {image.shape}, not as the first")
                 images[row] = image
+                self._last = number
         return images, []
+
+    def _goes_on(self, number: int) -> bool:
+        """Whether it would go on from the last frame, perhaps beyond damage that went unheard."""
+        keys = self._keys
+        return self._last >= 0 and bisect_right(keys, number) == bisect_right(keys, self._last)
 
     def _check_numbering(self) -> None:
         import numpy as np
@@ -135,8 +151,8 @@ class DecordReader:
         if len(self._video) != len(times):
             raise ReaderFailedError(f"it counts {len(self._video)} frames, there are {len(times)}")
         # Its FFmpeg may take others for key frames than ours does.
-        keys = {int(key) for key in self._video.get_key_indices()}
-        if not keys - {0} <= self._index.closed:
+        self._keys = sorted(int(key) for key in self._video.get_key_indices())
+        if not set(self._keys) - {0} <= self._index.closed:
             raise ReaderFailedError(UNPROVEN)
         starts = np.asarray(self._video.get_frame_timestamp(range(len(times))))[:, 0]
         if not np.allclose(starts - starts[0], times - times[0], rtol=1e-6, atol=_TIME_TOLERANCE):

@@ -188,9 +188,12 @@ def open_video(
     return open_as(path, options)
 
 
-@contextmanager
-def _open_file(path: str, options: OpenOptions) -> Iterator[Video]:
-    decoder = options.decoder
+def check_decoder(decoder: DecoderChoice) -> None:
+    """Refuse a decoder that this machine lacks.
+
+    Raises:
+        UsageError: it cannot be imported; the message says why.
+    """
     if decoder == "decord" and load_decord() is None:
         raise UsageError(
             "decord is not installed (there may be no wheel for this platform)",
@@ -198,6 +201,12 @@ def _open_file(path: str, options: OpenOptions) -> Iterator[Video]:
         )
     if decoder == "torchcodec":
         load_torchcodec()
+
+
+@contextmanager
+def _open_file(path: str, options: OpenOptions) -> Iterator[Video]:
+    decoder = options.decoder
+    check_decoder(decoder)
     check_file(path)
     max_pixels = options.max_pixels
     if decoder in ("auto", "pyav") and is_animated_webp(path):
@@ -255,7 +264,7 @@ def _choose_reader(index: FrameIndex, source: PacketSource, decoder: DecoderChoi
     try:
         if decoder == "torchcodec":
             return TorchcodecReader(index, source)
-        reader = DecordReader(index)
+        reader = DecordReader(index, replaceable=decoder == "auto")
     except ReaderFailedError as error:
         if decoder != "auto":
             raise _refuse(index, decoder, error) from error

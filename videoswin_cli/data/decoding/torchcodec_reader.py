@@ -53,12 +53,17 @@ def _explain(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and "torchcodec" in (error.name or ""):
         return "is not installed: pip install torchcodec"
     # It tries one library for each version of FFmpeg and reports what each of them misses.
-    found = re.findall(r"^(?:OSError|ImportError): (?!Could not load)(.+)$", str(error), re.M)
+    text = str(error).strip()
+    found = re.findall(r"^(?:OSError|ImportError): (?!Could not load)(.+)$", text, re.M)
     others = [line for line in found if not re.search(r"\blib(av|sw)\w+\.", line)]
-    if found and not others:
-        return "finds no FFmpeg libraries (versions 4 to 8) on this machine"
-    last = str(error).strip().splitlines() or [type(error).__name__]
-    return f"does not fit torch {torch.__version__}: {(others or last)[-1]}"
+    no_ffmpeg = "finds no FFmpeg libraries (versions 4 to 8) on this machine"
+    no_fit = f"does not fit torch {torch.__version__}"
+    if others:
+        return f"{no_fit}: {others[-1]}"
+    if "libtorchcodec" in text:  # before 0.10 it reports nothing of them
+        return no_ffmpeg if found else f"{no_ffmpeg}, or {no_fit}"
+    last = text.splitlines() or [type(error).__name__]
+    return f"{no_fit}: {last[-1]}"
 
 
 def find_obstacle(index: FrameIndex) -> str | None:
