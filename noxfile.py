@@ -99,6 +99,16 @@ def loggers(session: nox.Session) -> None:
 
 
 @nox.session
+def torchcodec(session: nox.Session) -> None:
+    """The tests of decoding with torchcodec; the machine needs FFmpeg's libraries (4 to 8)."""
+    session.install(*PINNED)
+    # 0.13 is the last whose wheels from PyPI load without CUDA.
+    session.install("--no-deps", "torchcodec==0.13.0")
+    session.run("python", "-c", "import torchcodec")  # or the tests would be skipped
+    session.run("pytest", "tests/data/decoding", *session.posargs)
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """The wheel and the sdist in `build/dist`; the wheel runs from another folder."""
     session.install("build")

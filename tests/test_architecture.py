@@ -38,8 +38,8 @@ LAYERS = {
 DOORS = 6  # the package itself and `__main__`
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 HEAVY = {
-    *("torch", "decord", "av", "requests", "numpy", "rich", "tqdm", "safetensors", "filelock"),
-    *("matplotlib", "jinja2"),
+    *("torch", "decord", "torchcodec", "av", "requests", "numpy", "rich", "tqdm", "safetensors"),
+    *("filelock", "matplotlib", "jinja2"),
 }
 
 
@@ -154,6 +154,7 @@ def test_the_network_stands_alone() -> None:
     [
         ("requests", {"io/fetch.py", "io/transport.py"}),
         ("decord", {"data/decoding/decord_reader.py"}),
+        ("torchcodec", {"data/decoding/torchcodec_reader.py"}),
         ("pickle", {"model/unpickling.py", "data/passing.py"}),  # the latter of our processes
         ("safetensors", {"model/checkpoint.py"}),
         ("yaml", {"io/yaml_text.py"}),

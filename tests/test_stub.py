@@ -22,7 +22,7 @@ DOORS = (
 ALIASES: dict[object, str] = {
     in_memory.Source: "Source",
     in_memory.Sources: "Sources",
-    in_memory.Labelled: "Labelled",
+    in_memory.Data | None: "Data | None",
 }
 HEAD = '''"""Public names with their types. Written by `nox -s golden` from the option records."""
 
@@ -38,7 +38,7 @@ def render() -> str:
     others = sorted(name for name in homes if name not in DOORS)
     lines = [f"from videoswin_cli.{homes[name]} import {name} as {name}" for name in others]
     lines += [
-        "from videoswin_cli.data.in_memory import Labelled, Source, Sources",
+        "from videoswin_cli.data.in_memory import Data, Source, Sources",
         "from videoswin_cli.engine.progress import Reporter",
         "from videoswin_cli.records import Shard, Stride",
         "from videoswin_cli.version import __version__ as __version__",

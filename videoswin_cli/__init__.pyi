@@ -40,7 +40,7 @@ from videoswin_cli.errors import VideoSwinError as VideoSwinError
 from videoswin_cli.records import WindowPrediction as WindowPrediction
 from videoswin_cli.data.decoding.open import open_video as open_video
 from videoswin_cli.io.process_state import reproducible_sums as reproducible_sums
-from videoswin_cli.data.in_memory import Labelled, Source, Sources
+from videoswin_cli.data.in_memory import Data, Source, Sources
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.records import Shard, Stride
 from videoswin_cli.version import __version__ as __version__
@@ -66,7 +66,7 @@ def check(
     labels: Path | None | str = None,
     deep: bool = False,
     near_duplicates: bool = False,
-    decoder: Literal['auto', 'decord', 'pyav'] = 'auto',
+    decoder: Literal['auto', 'decord', 'pyav', 'torchcodec'] = 'auto',
     stream: int | None = None,
     allow_truncated: bool = False,
     max_pixels: int = 67108864,
@@ -77,7 +77,7 @@ def check(
 ) -> CheckReport: ...
 
 def evaluate(
-    data: str | Path | Sequence[tuple[Union[str, Path, numpy.ndarray[Any, Any], torch.Tensor, bytes, bytearray, memoryview, IO[bytes]], str | int]] | None = None,
+    data: Data | None = None,
     *,
     model: Model | str | Path | None = None,
     checkpoint: Path | None | str = None,
@@ -87,7 +87,7 @@ def evaluate(
     fps: float | Literal['source'] | None | str = None,
     device: str = 'auto',
     precision: Literal['auto', 'fp32', 'bf16', 'fp16'] = 'fp32',
-    decoder: Literal['auto', 'decord', 'pyav'] = 'auto',
+    decoder: Literal['auto', 'decord', 'pyav', 'torchcodec'] = 'auto',
     stream: int | None = None,
     allow_truncated: bool = False,
     max_pixels: int = 67108864,
@@ -125,7 +125,7 @@ def explain(
     fps: float | Literal['source'] | None | str = None,
     device: str = 'auto',
     precision: Literal['auto', 'fp32', 'bf16', 'fp16'] = 'fp32',
-    decoder: Literal['auto', 'decord', 'pyav'] = 'auto',
+    decoder: Literal['auto', 'decord', 'pyav', 'torchcodec'] = 'auto',
     stream: int | None = None,
     allow_truncated: bool = False,
     max_pixels: int = 67108864,
@@ -158,7 +158,7 @@ def extract(
     fps: float | Literal['source'] | None | str = None,
     device: str = 'auto',
     precision: Literal['auto', 'fp32', 'bf16', 'fp16'] = 'fp32',
-    decoder: Literal['auto', 'decord', 'pyav'] = 'auto',
+    decoder: Literal['auto', 'decord', 'pyav', 'torchcodec'] = 'auto',
     stream: int | None = None,
     allow_truncated: bool = False,
     max_pixels: int = 67108864,
@@ -183,7 +183,7 @@ def extract(
 ) -> FeatureTable: ...
 
 def finetune(
-    data: str | Path | Sequence[tuple[Union[str, Path, numpy.ndarray[Any, Any], torch.Tensor, bytes, bytearray, memoryview, IO[bytes]], str | int]] | None = None,
+    data: Data | None = None,
     *,
     reporter: Reporter | None = None,
     train_list: Path | None | str = None,
@@ -215,7 +215,7 @@ def finetune(
     resume_from: Path | None | str = None,
     log: tuple[Literal['tensorboard', 'wandb', 'mlflow'], ...] | None | str | float = None,
     device: str = 'auto',
-    decoder: Literal['auto', 'decord', 'pyav'] = 'auto',
+    decoder: Literal['auto', 'decord', 'pyav', 'torchcodec'] = 'auto',
     stream: int | None = None,
     allow_truncated: bool = False,
     max_pixels: int = 67108864,
@@ -235,7 +235,7 @@ def load_model(
     fps: float | Literal['source'] | None | str = None,
     device: str = 'auto',
     precision: Literal['auto', 'fp32', 'bf16', 'fp16'] = 'fp32',
-    decoder: Literal['auto', 'decord', 'pyav'] = 'auto',
+    decoder: Literal['auto', 'decord', 'pyav', 'torchcodec'] = 'auto',
     stream: int | None = None,
     allow_truncated: bool = False,
     max_pixels: int = 67108864,
@@ -256,7 +256,7 @@ def predict(
     fps: float | Literal['source'] | None | str = None,
     device: str = 'auto',
     precision: Literal['auto', 'fp32', 'bf16', 'fp16'] = 'fp32',
-    decoder: Literal['auto', 'decord', 'pyav'] = 'auto',
+    decoder: Literal['auto', 'decord', 'pyav', 'torchcodec'] = 'auto',
     stream: int | None = None,
     allow_truncated: bool = False,
     max_pixels: int = 67108864,
@@ -290,7 +290,7 @@ def timeline(
     fps: float | Literal['source'] | None | str = None,
     device: str = 'auto',
     precision: Literal['auto', 'fp32', 'bf16', 'fp16'] = 'fp32',
-    decoder: Literal['auto', 'decord', 'pyav'] = 'auto',
+    decoder: Literal['auto', 'decord', 'pyav', 'torchcodec'] = 'auto',
     stream: int | None = None,
     allow_truncated: bool = False,
     max_pixels: int = 67108864,

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from videoswin_cli.data.in_memory import Labelled, Source, Sources, Spool, list_labelled
+from videoswin_cli.data.in_memory import Data, Source, Sources, Spool, list_labelled
 from videoswin_cli.data.inputs import find_inputs
 from videoswin_cli.engine.progress import Monitor, Silent
 from videoswin_cli.engine.runner import Runner, open_runner
@@ -295,7 +295,7 @@ def explain(path: Source, *, model: ModelLike | None = None, **options: Any) -> 
 
 
 def evaluate(
-    data: str | Path | Labelled | None = None, *, model: ModelLike | None = None, **options: Any
+    data: Data | None = None, *, model: ModelLike | None = None, **options: Any
 ) -> Evaluation:
     """Accuracy on a folder of class folders, or on a list.
 

@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 
 SamplingRule = Literal["official", "mmaction2", "uniform", "torchvision"]
 ResizeRule = Literal["cv2", "torchvision"]
-DecoderName = Literal["decord", "pyav", "pillow", "numpy"]
+DecoderName = Literal["decord", "pyav", "torchcodec", "pillow", "numpy"]
 METRIC_NAMES = {  # key: title
     "top1": "top-1",
     "top5": "top-5",

@@ -28,6 +28,7 @@ Source: TypeAlias = (
 )
 Sources: TypeAlias = Source | Sequence[Source]
 Labelled: TypeAlias = Sequence[tuple[Source, str | int]]
+Data: TypeAlias = str | Path | Labelled
 
 _Array = np.ndarray | torch.Tensor
 _Bytes = bytes | bytearray | memoryview

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from videoswin_cli.data.decoding.open import check_decoder
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.options.run import OpenOptions, RunOptions
@@ -25,8 +26,9 @@ def settle(protocol: InputProtocol, options: RunOptions, runtime: Runtime) -> Se
     """The settings of a run.
 
     Raises:
-        UsageError: an option does not fit the protocol.
+        UsageError: an option does not fit the protocol, or there is no such decoder here.
     """
+    check_decoder(options.opening.decoder)
     opening, own = options.opening, protocol.frame_rate
     protocol = _at_rate(protocol, options.fps)
     if opening.frames_fps is None and isinstance(options.fps, float | int):

@@ -72,17 +72,17 @@ def environment_kept() -> Iterator[None]:
 
 
 @contextmanager
-def captured_stderr() -> Iterator[Callable[[], str]]:
+def captured_stderr() -> Iterator[Callable[[], list[str]]]:
     """File descriptor 2 in a buffer: what native code writes there.
 
     Yields:
-        A function that returns the last line written so far.
+        A function that returns the lines written so far, without empty ones.
     """
     with ExitStack() as undo:
         try:
             stderr = os.dup(2)
         except OSError:  # no stderr at all (pythonw, daemons)
-            yield lambda: ""
+            yield list
             return
         undo.callback(os.close, stderr)
         if sys.stderr is not None:
@@ -92,7 +92,7 @@ def captured_stderr() -> Iterator[Callable[[], str]]:
         undo.callback(os.close, buffer)
         os.dup2(buffer, 2)
         undo.callback(os.dup2, stderr, 2)
-        yield lambda: _read_last_line(buffer)
+        yield lambda: _read_lines(buffer)
 
 
 def _make_buffer() -> int:
@@ -102,11 +102,11 @@ def _make_buffer() -> int:
         return os.dup(file.fileno())
 
 
-def _read_last_line(buffer: int) -> str:
+def _read_lines(buffer: int) -> list[str]:
     os.lseek(buffer, 0, os.SEEK_SET)
     lines = os.read(buffer, 1 << 16).decode(errors="replace").split("\n")
     os.lseek(buffer, 0, os.SEEK_END)
-    return next((line for line in reversed(lines) if line.strip()), "")
+    return [line for line in lines if line.strip()]
 
 
 # --- signals --------------------------------------------------------------------------------------

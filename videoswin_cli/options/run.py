@@ -9,7 +9,7 @@ from videoswin_cli.options.parsers import parse_fps, parse_rate, parse_template
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
-DecoderChoice = Literal["auto", "decord", "pyav"]
+DecoderChoice = Literal["auto", "decord", "pyav", "torchcodec"]
 
 DEFAULT_MODEL = "swin-tiny-k400"
 MAX_PIXELS = 8192 * 8192  # width x height

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from videoswin_cli.data.in_memory import Labelled, list_labelled
+from videoswin_cli.data.in_memory import Data, list_labelled
 from videoswin_cli.engine.distributed import World, find_world, process_group
 from videoswin_cli.engine.progress import Reporter, Silent
 from videoswin_cli.errors import VideoSwinError
@@ -27,7 +27,7 @@ from videoswin_cli.training.train_log import TrainLog
 
 
 def finetune(
-    data: str | Path | Labelled | None = None, *, reporter: Reporter | None = None, **options: Any
+    data: Data | None = None, *, reporter: Reporter | None = None, **options: Any
 ) -> FinetuneResult:
     """A model trained on one's own classes.
 

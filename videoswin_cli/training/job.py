@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from videoswin_cli.data.decoding.open import check_decoder
 from videoswin_cli.errors import UsageError
 from videoswin_cli.options.parsers import Logger
 from videoswin_cli.options.run import ModelOptions, OpenOptions
@@ -47,10 +48,12 @@ def resolve_options(
     """The run that is asked for.
 
     Raises:
-        UsageError: options that contradict each other, or a recipe or state that cannot be read.
+        UsageError: options that contradict each other, a recipe or state that cannot be read, or a
+            decoder that this machine lacks.
     """
     clips = options.clips
     clips.check_source(data)
+    check_decoder(options.opening.decoder)
     out = _find_out(data, options)
     assert out is not None
     state = _find_state(out, options)

@@ -5,14 +5,20 @@ goes wrong it returns other frames than asked for, without a word. `find_obstacl
 files beforehand; `fault_tol` turns the frames that decord makes up by copying into errors.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videoswin_cli.data.decoding.frame_index import FrameIndex
-from videoswin_cli.data.decoding.orientation import UPRIGHT
-from videoswin_cli.io.process_state import Shared, captured_stderr, environment_kept
+from videoswin_cli.data.decoding.trust import (
+    UNPROVEN,
+    ReaderFailedError,
+    find_shared_obstacle,
+    heard,
+)
+from videoswin_cli.io.process_state import Shared, environment_kept
 from videoswin_cli.records import DecoderName
 
 if TYPE_CHECKING:
@@ -23,16 +29,10 @@ if TYPE_CHECKING:
 _NO_COPIES = 1e-6
 # Of a picture. decord holds several of them, in more than one form.
 _MOST_PIXELS = 1 << 24
+# Its conversion to RGB is another one.
+_OTHER_PIXELS = ("yuv410p", "yuv440p", "yuvj440p")
 # Seconds that decord's float32 timestamps may be off; a frame lasts far longer.
 _TIME_TOLERANCE = 2e-3
-
-_UNPROVEN = (
-    "it seeks to what the container calls key frames, and decoding cannot start at all of these"
-)
-
-
-class DecordFailedError(Exception):
-    """decord cannot be relied on for this file; the message says why."""
 
 
 def load_decord() -> Any | None:
@@ -44,7 +44,7 @@ def load_decord() -> Any | None:
             import decord
     except (ImportError, OSError):  # OSError: installed, but its library does not load
         return None
-    decord.logging.set_level(decord.logging.ERROR)
+    decord.logging.set_level(decord.logging.QUIET)  # but when it is listened to
     return decord
 
 
@@ -53,37 +53,23 @@ def find_obstacle(index: FrameIndex) -> str | None:
 
     Each was seen to return wrong frames.
     """
-    mov = index.container.startswith("mov,")
-    mp4_or_matroska = mov or index.container.startswith("matroska,")
     if index.codec in {"av1", "libdav1d", "libaom-av1"}:
         return "its FFmpeg 4.1 has no AV1 decoder"
     if index.container == "avi":
         return "in AVI it cannot seek, and says nothing of damage"
-    if not mp4_or_matroska:
+    if not index.container.startswith(("mov,", "matroska,")):
         return f"it mixes up frames of {index.container} files"
     if index.height * index.width > _MOST_PIXELS:
         return f"of pictures of more than {_MOST_PIXELS:,} pixels it takes too much memory"
+    if index.coding.pixel_format in _OTHER_PIXELS:
+        return f"of {index.coding.pixel_format} pictures it gives other pixels"
     if index.streams > 1:
         return f"of {index.streams} video streams it may take another one"
-    if index.orientation.mirrored:
-        return "it does not mirror pictures"
-    if not index.orientation.exact:
-        return "the turn of its pictures is not a quarter to the last bit"
-    if index.codec == "mpeg4" and (index.height % 2 or index.width % 2):
-        return "of MPEG-4 pictures of odd size it gives other pixels"
-    if index.orientation != UPRIGHT and not mov:
-        return "it does not see how the pictures are turned"
-    if index.clock.joins or index.clock.headless:
-        return "the file is made of pieces"
-    if index.corrupt or index.lossy:
-        return "a part of the file is damaged or missing"
     if index.promised_frames > len(index.clock.numbers):
         return "it takes the number of frames in the header for that in the file"
     if index.hidden:
         return "it counts packets that show nothing"
-    if not index.marked_keys - {0} <= index.closed:
-        return _UNPROVEN
-    return None
+    return find_shared_obstacle(index)
 
 
 class DecordReader:
@@ -91,19 +77,25 @@ class DecordReader:
 
     decoder: DecoderName = "decord"
 
-    def __init__(self, index: FrameIndex) -> None:
+    def __init__(self, index: FrameIndex, *, replaceable: bool = False) -> None:
         """Open the file.
 
+        Args:
+            index: of its frames.
+            replaceable: another decoder is at hand, and better where this one would decode twice.
+
         Raises:
-            DecordFailedError: decord is absent, cannot open it or counts its frames differently.
+            ReaderFailedError: decord is absent, cannot open it or counts its frames differently.
         """
         decord = load_decord()
         if decord is None:
-            raise DecordFailedError("it is not installed")
+            raise ReaderFailedError("it is not installed")
         obstacle = find_obstacle(index)
         if obstacle is not None:
-            raise DecordFailedError(obstacle)
+            raise ReaderFailedError(obstacle)
         self._index = index
+        self._replaceable = replaceable
+        self._last = -1  # frame that was read
         self._errors = (
             decord.DECORDError,
             decord.DECORDLimitReachedError,
@@ -112,7 +104,8 @@ class DecordReader:
             StopIteration,
             UnicodeEncodeError,  # a file name that is no UTF-8
         )
-        with self._translate_errors():
+        # Warnings about a header are none about its frames.
+        with heard(*self._errors, complaints=False):
             # The path, not a file object, which the binding would copy to memory.
             file = str(Path(index.path).absolute())
             self._video = decord.VideoReader(file, num_threads=1, fault_tol=_NO_COPIES)
@@ -126,47 +119,55 @@ class DecordReader:
             here none.
 
         Raises:
-            DecordFailedError: one of them could not be decoded, or has another size.
+            ReaderFailedError: one of them could not be decoded, or has another size.
         """
         import numpy as np
 
         height, width = self._index.height, self._index.width
         images = np.empty((len(numbers), height, width, 3), dtype=np.uint8)
-        with self._translate_errors():
+        goes_on = bool(numbers) and self._goes_on(numbers[0])
+        if goes_on and self._replaceable:
+            raise ReaderFailedError("its thread decodes ahead while nobody listens")
+        with heard(*self._errors), _aloud:
+            if goes_on:
+                self._video.seek(0)
             for row, number in enumerate(numbers):  # get_batch fails on rotated videos
                 image = self._video[number].asnumpy()
                 if image.shape != (height, width, 3):
-                    raise DecordFailedError(f"frame {number} is {image.shape}, not as the first")
+                    raise ReaderFailedError(f"frame {number} is {image.shape}, not as the first")
                 images[row] = image
+                self._last = number
         return images, []
+
+    def _goes_on(self, number: int) -> bool:
+        """Whether it would go on from the last frame, perhaps beyond damage that went unheard."""
+        keys = self._keys
+        return self._last >= 0 and bisect_right(keys, number) == bisect_right(keys, self._last)
 
     def _check_numbering(self) -> None:
         import numpy as np
 
         times = np.asarray(self._index.clock.times)
         if len(self._video) != len(times):
-            raise DecordFailedError(f"it counts {len(self._video)} frames, there are {len(times)}")
+            raise ReaderFailedError(f"it counts {len(self._video)} frames, there are {len(times)}")
         # Its FFmpeg may take others for key frames than ours does.
-        keys = {int(key) for key in self._video.get_key_indices()}
-        if not keys - {0} <= self._index.closed:
-            raise DecordFailedError(_UNPROVEN)
+        self._keys = sorted(int(key) for key in self._video.get_key_indices())
+        if not set(self._keys) - {0} <= self._index.closed:
+            raise ReaderFailedError(UNPROVEN)
         starts = np.asarray(self._video.get_frame_timestamp(range(len(times))))[:, 0]
         if not np.allclose(starts - starts[0], times - times[0], rtol=1e-6, atol=_TIME_TOLERANCE):
-            raise DecordFailedError("its timestamps differ from those of the packets")
-
-    @contextmanager
-    def _translate_errors(self) -> Iterator[None]:
-        try:
-            with _stderr as read_last_line:
-                yield
-                complaint = read_last_line()
-        except self._errors as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise DecordFailedError(lines[-1]) from error
-        if complaint:
-            raise DecordFailedError(complaint)
+            raise ReaderFailedError("its timestamps differ from those of the packets")
 
 
-# decord's FFmpeg tells of damage on stderr. Of several threads one may hear of the file of another;
-# PyAV decides then, which does no harm.
-_stderr = Shared(captured_stderr)
+@contextmanager
+def _speak() -> Iterator[None]:
+    import decord
+
+    decord.logging.set_level(decord.logging.INFO)
+    try:
+        yield
+    finally:
+        decord.logging.set_level(decord.logging.QUIET)
+
+
+_aloud = Shared(_speak)  # the level is one of the process

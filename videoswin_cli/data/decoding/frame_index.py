@@ -62,6 +62,15 @@ class FrameIndex:
     fps_stated: bool = True  # False: nothing says the frame rate; that of `clock` is a guess
     coding: Coding = PLAIN
 
+    @property
+    def has_halved_odd_rows(self) -> bool:
+        """Whether color has half the rows of pictures that have an odd number of them.
+
+        No fast conversion to RGB takes these, and the general ones of FFmpeg differ.
+        """
+        rows = self.width if self.orientation.transposed else self.height
+        return bool(rows % 2) and "420p" in self.coding.pixel_format
+
     def start_before(self, number: int) -> int:
         """Position in `starts` of the last start from which frame `number` can be decoded."""
         return max(bisect_right(self.first_frames, number) - 1, 0)

@@ -4,9 +4,10 @@
         clip = video.read_frames([0, 2, 4])
 
 `KINDS` is the seam to every kind of source. Of files, decord reads where it can be relied on, PyAV
-everything else, and Pillow animated WebP. All give the same numbers to the same frames, those of
-`frame_index`, and the same pixels. Nothing but this module and its readers knows about them. Open
-videos in the process that reads them: a decoder does not survive a fork.
+everything else, and Pillow animated WebP; torchcodec reads where it is asked to. All give the same
+numbers to the same frames, those of `frame_index`, and the same pixels. Nothing but this module and
+its readers knows about them. Open videos in the process that reads them: a decoder does not survive
+a fork.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,17 +15,19 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, get_args
 
 from videoswin_cli.data.decoding.animated_webp import is_animated_webp, open_animated_webp
 from videoswin_cli.data.decoding.array_file import is_array_file, open_array_file
 from videoswin_cli.data.decoding.container import check_file
-from videoswin_cli.data.decoding.decord_reader import DecordFailedError, DecordReader, load_decord
+from videoswin_cli.data.decoding.decord_reader import DecordReader, load_decord
 from videoswin_cli.data.decoding.frame_folder import is_folder, open_frame_folder
 from videoswin_cli.data.decoding.frame_index import FrameIndex, index_frames
 from videoswin_cli.data.decoding.packets import PacketSource, open_packets
 from videoswin_cli.data.decoding.pyav_reader import PyAvReader
 from videoswin_cli.data.decoding.tar_member import copy_member, is_member
+from videoswin_cli.data.decoding.torchcodec_reader import TorchcodecReader, load_torchcodec
+from videoswin_cli.data.decoding.trust import ReaderFailedError
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.io.remote import is_url, local_copy
 from videoswin_cli.io.visible import counted, name_some
@@ -142,9 +145,9 @@ class Video:
         """
         try:
             return self._reader.read_frames(numbers)
-        except DecordFailedError as error:
+        except ReaderFailedError as error:
             if self._fallback is None:
-                raise _refuse(self._index, error) from error
+                raise _refuse(self._index, self._reader.decoder, error) from error
             # PyAV does all of it again, so that the frames of a clip come from one decoder.
             self._reader = self._fallback()
         return self._reader.read_frames(numbers)
@@ -181,7 +184,7 @@ def open_video(
     Args:
         path: a file, a folder of numbered pictures, a `.npy` file, or the address of a file.
         decoder: "auto" takes decord where it is installed and can be relied on, and PyAV as soon
-            as decord fails; the other two take that one or fail. Animated WebP is read by Pillow.
+            as decord fails; the others take that one or fail. Animated WebP is read by Pillow.
         stream: number of the video stream, as `ffprobe` counts all streams of a file; by default
             the one that FFmpeg takes (default flag, then size).
         allow_truncated: read what is there of a file whose end is missing; its notes say so.
@@ -192,11 +195,12 @@ def open_video(
     Raises:
         VideoError: not a video, not one frame can be decoded, not by the decoder named, its end
             is missing, or its pictures are too large.
-        UsageError: decord is named and not installed, there is no such decoder or stream, or the
+        UsageError: the decoder named is not installed, there is no such decoder or stream, or the
             template or rate is none.
     """
-    if decoder not in ("auto", "decord", "pyav"):
-        raise UsageError(f"unknown decoder {decoder!r}; choose auto, decord or pyav")
+    known = get_args(DecoderChoice)
+    if decoder not in known:
+        raise UsageError(f"unknown decoder {decoder!r}; choose one of {', '.join(known)}")
     options = OpenOptions(
         decoder=decoder,
         stream=stream,
@@ -208,17 +212,28 @@ def open_video(
     return open_as(path, options)
 
 
-@contextmanager
-def _open_file(path: str, options: OpenOptions) -> Iterator[Video]:
-    decoder = options.decoder
+def check_decoder(decoder: DecoderChoice) -> None:
+    """Refuse a decoder that this machine lacks.
+
+    Raises:
+        UsageError: it cannot be imported; the message says why.
+    """
     if decoder == "decord" and load_decord() is None:
         raise UsageError(
             "decord is not installed (there may be no wheel for this platform)",
             hint="Use --decoder pyav: it reads the same frames.",
         )
+    if decoder == "torchcodec":
+        load_torchcodec()
+
+
+@contextmanager
+def _open_file(path: str, options: OpenOptions) -> Iterator[Video]:
+    decoder = options.decoder
+    check_decoder(decoder)
     check_file(path)
     max_pixels = options.max_pixels
-    if decoder != "decord" and is_animated_webp(path):
+    if decoder in ("auto", "pyav") and is_animated_webp(path):
         with open_animated_webp(path, max_pixels=max_pixels) as (index, webp_reader):
             yield Video(index, webp_reader)
         return
@@ -290,17 +305,19 @@ def _choose_reader(index: FrameIndex, source: PacketSource, decoder: DecoderChoi
     if decoder == "pyav":
         return PyAvReader(index, source)
     try:
-        reader = DecordReader(index)
-    except DecordFailedError as error:
-        if decoder == "decord":
-            raise _refuse(index, error) from error
+        if decoder == "torchcodec":
+            return TorchcodecReader(index, source)
+        reader = DecordReader(index, replaceable=decoder == "auto")
+    except ReaderFailedError as error:
+        if decoder != "auto":
+            raise _refuse(index, decoder, error) from error
         return PyAvReader(index, source)
     source.release()  # decord reads the file itself
     return reader
 
 
-def _refuse(index: FrameIndex, error: DecordFailedError) -> VideoError:
+def _refuse(index: FrameIndex, decoder: DecoderName, error: ReaderFailedError) -> VideoError:
     return VideoError(
-        f"{index.path}: decord cannot read this {index.codec} video reliably: {error}",
+        f"{index.path}: {decoder} cannot read this {index.codec} video reliably: {error}",
         hint="Use --decoder auto or --decoder pyav.",
     )

@@ -159,7 +159,29 @@ def make_converter(
         options["threads"] = 1
 
     def convert(frame: "VideoFrame") -> "NDArray[np.uint8]":
+        if frame.interlaced_frame:
+            frame = _without_fields(frame)
         image = reformatter.reformat(frame, **options).to_ndarray()
         return orientation.apply(cast("NDArray[np.uint8]", image))
 
     return convert
+
+
+def _without_fields(frame: "VideoFrame") -> "VideoFrame":
+    """A copy of an interlaced picture that does not say so.
+
+    FFmpeg 8 gives each field the colors of its own rows. Older ones, in decord and in whatever the
+    references were made with, convert such a picture as any other.
+    """
+    import numpy as np
+    from av import VideoFrame
+
+    copy = VideoFrame(frame.width, frame.height, frame.format.name)
+    for target, source in zip(copy.planes, frame.planes, strict=True):
+        rows = np.frombuffer(cast("bytes", source), np.uint8).reshape(source.height, -1)
+        padded = np.zeros((target.height, target.line_size), np.uint8)
+        width = min(target.line_size, source.line_size)
+        padded[:, :width] = rows[:, :width]
+        target.update(padded.tobytes())
+    copy.colorspace, copy.color_range = frame.colorspace, frame.color_range
+    return copy
