@@ -369,7 +369,7 @@ def test_finetune_takes_shards_for_both_lists_and_refuses_a_clip_in_both() -> No
     found = find_clips(Source(train_list=one, val_list=two), notice=Notices().notice)
     assert found.val is not None
     assert [clip.file for clip in (*found.train, *found.val)] == ALL
-    with pytest.raises(UsageError, match="2 clips are both trained and validated on"):
+    with pytest.raises(UsageError, match="2 clips both trained and validated on"):
         find_clips(Source(train_list=one, val_list=Path("shards/1.tar")), notice=Notices().notice)
 
 

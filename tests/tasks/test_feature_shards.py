@@ -187,7 +187,7 @@ def test_shards_of_others_and_of_other_runs_are_left(
     (tmp_path / "f-07.tar").unlink()
     for name, content in whole.items():
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(UsageError, match="dtype was 'fp32', now 'fp16'"):
+    with pytest.raises(UsageError, match="--dtype was fp32, now fp16"):
         run(tmp_path / OUT, tiny, dtype="fp16")
     with pytest.raises(ResumeError, match="has 2 videos that are not asked for now"):
         run(tmp_path / OUT, tiny, inputs="1.tar")
