@@ -97,4 +97,4 @@ def test_a_replaced_shard_is_computed_again(run: Run, root: Path, tmp_path: Path
     assert run(*command).exit_code == 0
     assert "1 of 1 video was done before" in run(*command).stderr
     write_tar(tar, [("w.txt", b"x"), ("v.mp4", content)])
-    assert "1 files were changed since: computed again" in run(*command).stderr
+    assert "1 file changed since: computed again" in run(*command).stderr
