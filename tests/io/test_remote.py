@@ -10,9 +10,15 @@ from videoswin_cli.data.view_dataset import FailedVideo, VideoViews, ViewDataset
 from videoswin_cli.errors import FetchError
 from videoswin_cli.io import fetch as fetch_module
 from videoswin_cli.io import remote
-from videoswin_cli.io.remote import local_copy
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.records import Views
+
+
+def local_copy(url: str) -> Path:
+    """The path of a copy that nobody holds any more."""
+    with remote.local_copy(url) as path:
+        return path
+
 
 BODY = b"a video, let us say" * 1000
 

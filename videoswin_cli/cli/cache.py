@@ -14,7 +14,7 @@ from videoswin_cli.io.paths import cache_dir
 
 def cache(
     clear: Annotated[
-        Literal["checkpoints", "videos", "crashes"] | None,
+        Literal["checkpoints", "videos", "staged", "crashes"] | None,
         typer.Option("--clear", help="Remove all files of this kind."),
     ] = None,
     format: SummaryFormatOption = "table",

@@ -9,6 +9,7 @@ from pathlib import Path
 from videoswin_cli.data.lists import ListRow, VideoList
 from videoswin_cli.data.name_search import Match, NameSearch
 from videoswin_cli.errors import LabelError
+from videoswin_cli.io.addresses import is_url
 from videoswin_cli.io.visible import name_some
 from videoswin_cli.records import ListedVideo, Segment
 
@@ -22,7 +23,7 @@ def locate(
     videos: VideoList,
     labels: Sequence[int | None],
     *,
-    root: Path | None,
+    root: Path | str | None,
     multi_label: bool = False,
 ) -> tuple[list[ListedVideo], list[str]]:
     """Look for the file of every row.
@@ -34,7 +35,7 @@ def locate(
     Args:
         videos: the list.
         labels: class index of each row.
-        root: folder that the names are relative to; by default the folder of the list.
+        root: folder, or its address, that the names are relative to; by default that of the list.
         multi_label: several rows of one video give it several classes.
 
     Returns:
@@ -51,7 +52,8 @@ def locate(
     spellings: dict[str, set[str]] = defaultdict(set)
     repeated = 0
     for row, (match, segment), label in zip(videos.rows, matches, labels, strict=True):
-        key = (match.path or row.name).replace(os.sep, "/")
+        key = match.path or row.name
+        key = key if is_url(key) else key.replace(os.sep, "/")
         key = key if segment is None else f"{key}#{segment}"
         spellings[key].add(row.name)
         if key in found and multi_label and label is not None:
@@ -67,7 +69,7 @@ def locate(
                     hint="keep one of the two lines",
                 )
             continue
-        file = None if match.path is None else str(search.root / match.path)
+        file = None if match.path is None else search.locate(match.path)
         found[key] = ListedVideo(
             path=key, file=file, label=label, line=row.line, segment=segment, missing=match.problem
         )
@@ -79,6 +81,8 @@ def locate(
 
 
 def _find(search: NameSearch, row: ListRow, *, from_json: bool) -> _Found:
+    if is_url(row.name):  # which is not looked for: no other spelling, no part of it
+        return search.find(row.name, row.label), row.segment
     for name in row.trimmed_names:
         match = search.find(name, row.label)
         if match.path is not None or match.ambiguous:
@@ -125,6 +129,6 @@ def name_missing(listed: Sequence[ListedVideo]) -> str:
     )
 
 
-def _default_root(videos: VideoList) -> Path:
+def _default_root(videos: VideoList) -> Path | str:
     source = Path(videos.source)
     return source if videos.format == "folder" else source.parent

@@ -1,8 +1,6 @@
 """Names of a list and the files that they mean, below one root."""
 
-import os
 import posixpath
-import stat
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +12,13 @@ from videoswin_cli.data.spelling import (
     compose,
     decompose,
     is_absolute,
-    same_spelling,
     with_slashes,
 )
-from videoswin_cli.data.video_files import VIDEO_SUFFIXES, find_videos
-from videoswin_cli.data.walking import LeftOut, describe_left_out
-from videoswin_cli.errors import MissingInputError, UsageError
+from videoswin_cli.data.trees import open_tree
+from videoswin_cli.data.video_files import VIDEO_SUFFIXES
+from videoswin_cli.data.walking import LeftOut, Walk, describe_left_out
+from videoswin_cli.errors import UsageError
+from videoswin_cli.io.addresses import is_url
 from videoswin_cli.io.visible import name_some
 from videoswin_cli.records import ListedVideo
 
@@ -39,13 +38,14 @@ class Match:
 class NameSearch:
     """A root and, once it is needed, all videos below it."""
 
-    def __init__(self, root: Path) -> None:
-        """Raises UsageError where `root` is no folder."""
-        if not root.is_dir():
-            raise MissingInputError(
-                f"no such folder: {root}", hint="--root is where the videos lie"
-            )
+    def __init__(self, root: Path | str) -> None:
+        """Raises UsageError where `root` is no folder, and FetchError for one of no service."""
+        self._tree = open_tree(root)
         self.root = root
+
+    def locate(self, path: str) -> str:
+        """The file or address of a match."""
+        return path if is_url(path) else self._tree.join(path)
 
     def find(self, name: str, label: int | str | None) -> Match:
         """The file that a name means; a name that the system refuses is only not found.
@@ -72,24 +72,26 @@ class NameSearch:
         return [*lines, unreadable] if unreadable else lines
 
     def _find(self, name: str, label: int | str | None) -> Match:
+        if is_url(name):  # it is missed when it is read
+            return Match(path=name)
         spelled = with_slashes(name)
         try:
-            if self._is_file(name):
-                return Match(path=self._under_root(name))
+            if self._tree.is_file(name):
+                return Match(path=self._tree.plain(name))
         except PermissionError:
             if not is_absolute(spelled):
                 raise
             # The folders of another user, perhaps on another machine: the tail may be here.
         if is_absolute(spelled):
             return self._find_tail(posixpath.normpath(spelled))
-        if spelled != name and self._is_file(spelled):
-            return Match(path=self._under_root(spelled))
+        if spelled != name and self._tree.is_file(spelled):
+            return Match(path=self._tree.plain(spelled))
         plain = posixpath.normpath(spelled)
         match = self._look_up(plain, label)
         if match.path is None and not match.ambiguous:
             # The index has no files of other extensions.
             forms = [form for form in (compose(plain), decompose(plain)) if form != plain]
-            if found := [form for form in forms if self._is_file(form)]:
+            if found := [form for form in forms if self._tree.is_file(form)]:
                 return _choose(found)
             return Match(problem=self._explain(plain))
         return match
@@ -100,7 +102,7 @@ class NameSearch:
         for start in range(len(parts)):
             tail = "/".join(parts[start:])
             try:
-                match = Match(path=tail) if self._is_file(tail) else self._look_up_path(tail)
+                match = Match(path=tail) if self._tree.is_file(tail) else self._look_up_path(tail)
             except PermissionError:
                 match = Match()
             if match.path is not None:
@@ -126,35 +128,13 @@ class NameSearch:
         """A video with this path but for its extension and Unicode form."""
         return _choose(_pick(self._index.by_stem, name))
 
-    def _is_file(self, name: str) -> bool:
-        try:
-            return stat.S_ISREG((self.root / name).stat().st_mode)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-
-    def _under_root(self, name: str) -> str:
-        """One form for the spellings of a file's name."""
-        if not {"", ".", ".."} & set(with_slashes(name).split("/")):
-            return name
-        plain = Path(same_spelling(str(self.root / name)))
-        for path in (plain, Path(os.path.realpath(plain.parent), plain.name)):
-            for root in self._roots:
-                if path.is_relative_to(root):
-                    return str(path.relative_to(root))
-        return str(Path(name))
-
-    @cached_property
-    def _roots(self) -> tuple[str, str]:
-        """The root as it is named, and where its links lead."""
-        return same_spelling(str(self.root)), os.path.realpath(self.root)
-
     @cached_property
     def _index(self) -> "_Index":
-        return _Index(self.root)
+        return _Index(self._tree.find_videos())
 
     def _explain(self, name: str) -> str:
         """Why a name is not found, with the file that might be meant."""
-        if (self.root / name).is_dir():
+        if self._tree.is_folder(name):
             return "a folder, not a file"
         stem, _ = _split_suffix(compose(name))
         if near := self._index.by_folded.get(stem.casefold()):
@@ -169,8 +149,7 @@ class NameSearch:
 class _Index:
     """All videos below a root, by what a list may say of them. All names are composed (NFC)."""
 
-    def __init__(self, root: Path) -> None:
-        walk = find_videos(root, all_files=False)
+    def __init__(self, walk: Walk) -> None:
         self.unreadable = LeftOut(unreadable=walk.left_out.unreadable)
         self.by_stem: dict[str, list[str]] = defaultdict(list)  # path without extension
         self.by_name: dict[str, list[str]] = defaultdict(list)  # file name without extension

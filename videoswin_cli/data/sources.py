@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from videoswin_cli.data.remote_folders import expand_address
 from videoswin_cli.data.spelling import compose, decompose, same_spelling, with_slashes
 from videoswin_cli.data.video_files import describe_left_out_videos, find_videos, no_video
 from videoswin_cli.data.walking import LeftOut, merge_left_out, system_name_kind
 from videoswin_cli.errors import MissingInputError, UsageError
-from videoswin_cli.io.remote import is_url
+from videoswin_cli.io.addresses import check_scheme, is_url, is_web
 from videoswin_cli.io.text_files import numbered_lines, read_text
 
 
@@ -29,7 +30,8 @@ def expand_inputs(
     """Paths and URLs of all videos meant by `inputs`, in order, each once.
 
     An input is a file, a folder (searched recursively for videos), a glob, `@list.txt` (one path
-    per line), `-` (one path per line of `stdin`) or an http(s) URL. A file named directly must
+    per line), `-` (one path per line of `stdin`), an http(s) URL, or an address of a storage
+    service, of an object, a folder or a glob. A file named directly must
     exist, and is taken whatever its name; a missing file from a list is kept, to be reported as a
     row of its own.
 
@@ -69,6 +71,11 @@ class _Folders:
         self.left_out.append(walk.left_out)
         return [str(folder / path) for path in walk.files]
 
+    def find_stored(self, address: str) -> list[str]:
+        videos, left_out = expand_address(address, all_files=self.all_files)
+        self.left_out.append(left_out)
+        return videos
+
     def no_video(self, folder: Path) -> UsageError:
         return no_video(folder, merge_left_out(self.left_out), all_files=self.all_files)
 
@@ -76,8 +83,10 @@ class _Folders:
 def _expand(text: str, stdin: Iterable[str], folders: _Folders) -> Iterator[str]:
     if text == "-":
         return map(_respell, _lines(stdin, source="standard input"))
-    if is_url(text):
+    if is_web(text):
         return iter([text])
+    if is_url(text):
+        return iter(folders.find_stored(text))
     path = Path(text)
     try:
         if text and path.is_dir():
@@ -91,11 +100,7 @@ def _expand(text: str, stdin: Iterable[str], folders: _Folders) -> Iterator[str]
         raise MissingInputError(f"cannot read {text}: {reason}") from error
     if text.startswith("@"):
         return map(_respell, _listed(Path(text[1:])))
-    if (scheme := text.partition("://")[0]) != text:
-        raise UsageError(
-            f"{scheme}:// cannot be read: {text}",
-            hint="only http:// and https:// URLs are read; download it first",
-        )
+    check_scheme(text)
     if glob.has_magic(text):
         return _matching(text, folders)
     raise MissingInputError(

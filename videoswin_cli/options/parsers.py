@@ -4,7 +4,7 @@ import re
 from typing import Literal, get_args
 
 from videoswin_cli.errors import UsageError
-from videoswin_cli.ranges import shown
+from videoswin_cli.ranges import parse_bytes, shown
 from videoswin_cli.records import Shard, Stride
 
 Logger = Literal["tensorboard", "wandb", "mlflow"]
@@ -100,6 +100,14 @@ def parse_fps(text: str) -> float | Literal["source"]:
     raise UsageError(
         f"--fps {shown(text)}: expected frames per second above 0 and up to {_MOST_FPS}, or source"
     )
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `500MB` or `20GB`; raises UsageError."""
+    try:
+        return parse_bytes(text)
+    except ValueError as error:
+        raise UsageError(f"--cache-size {shown(text)}: {error}") from error
 
 
 def parse_topk(text: str) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from videoswin_cli.options.fields import check_options, option
-from videoswin_cli.options.parsers import parse_fps
+from videoswin_cli.options.parsers import parse_fps, parse_size
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
@@ -68,8 +68,11 @@ class ModelOptions:
         metavar="NAME|FILE",
         flags=("--model", "-m"),
         shown_default=DEFAULT_MODEL,
+        place="read",
     )
-    checkpoint: Path | None = option(None, "Local weights to load into the model.", metavar="FILE")
+    checkpoint: Path | None = option(
+        None, "Weights to load into the model.", metavar="FILE", place="read"
+    )
     weights_set: str | None = option(
         None,
         "Which of several sets of weights in one file.",
@@ -88,7 +91,7 @@ class ClassifierOptions:
 
     weights: ModelOptions = field(default_factory=ModelOptions)
     labels: Path | None = option(
-        None, "Class names in index order: one per line, CSV or JSON.", metavar="FILE"
+        None, "Class names in index order: one per line, CSV or JSON.", metavar="FILE", place="read"
     )
 
 
@@ -100,6 +103,13 @@ class OpenOptions:
     stream: int | None = stream_option()
     allow_truncated: bool = option(False, "Read what is left of files that were cut off.")
     max_pixels: int = max_pixels_option()
+    cache_size: int | None = option(
+        None,
+        "Fetched videos to keep; the one that was not read for the longest time goes first.",
+        metavar="SIZE",
+        parse=parse_size,
+        shown_default="VIDEOSWIN_CACHE_SIZE, else 20GB",
+    )
 
     def __post_init__(self) -> None:
         check_options(self)

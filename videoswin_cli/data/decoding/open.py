@@ -23,7 +23,8 @@ from videoswin_cli.data.decoding.frame_index import FrameIndex, index_frames
 from videoswin_cli.data.decoding.packets import PacketSource, open_packets
 from videoswin_cli.data.decoding.pyav_reader import PyAvReader
 from videoswin_cli.errors import UsageError, VideoError
-from videoswin_cli.io.remote import is_url, local_copy
+from videoswin_cli.io.addresses import is_url
+from videoswin_cli.io.remote import local_copy
 from videoswin_cli.io.visible import name_some
 from videoswin_cli.options.run import MAX_PIXELS, DecoderChoice, OpenOptions
 from videoswin_cli.records import DecoderName, VideoInfo
@@ -207,7 +208,10 @@ def _open_file(path: str, options: OpenOptions) -> Iterator[Video]:
 
 @contextmanager
 def _open_remote(url: str, options: OpenOptions) -> Iterator[Video]:
-    with _named(url, str(local_copy(url)), options) as video:
+    with (
+        local_copy(url, cache_size=options.cache_size) as file,
+        _named(url, str(file), options) as video,
+    ):
         yield video
 
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from videoswin_cli.engine.annotate import annotate
+from videoswin_cli.io.addresses import is_url
 from videoswin_cli.io.atomic import write_error
 from videoswin_cli.io.paths import file_below
-from videoswin_cli.io.remote import is_url
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.options.timeline import TimelineOutput
 from videoswin_cli.records import ListedVideo, Timeline
