@@ -54,9 +54,7 @@ def parse_bytes(text: str) -> int:
     Raises:
         ValueError: anything else.
     """
-    match = re.fullmatch(
-        r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([KMGT]?)B?", text.strip(), re.IGNORECASE
-    )
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([KMGT]?)B?", text.strip().upper())
     if match is None:
         raise ValueError("expected a size such as 500MB or 20GB")
     return int(float(match[1]) * _UNITS[match[2]])

@@ -92,6 +92,11 @@ def is_hub_model(text: str) -> bool:
     return scheme_of(text) == "hf" and len(parts) == 2 and parts[0] not in kinds
 
 
+def is_out_of_reach(address: str) -> bool:
+    """Whether offline mode forbids to ask for an address."""
+    return offline() and scheme_of(address) != "memory"
+
+
 def check_scheme(text: str) -> None:
     """Raises UsageError for an address of a scheme that is not known."""
     if (scheme := scheme_of(text)) and scheme not in PACKAGES:
@@ -278,7 +283,7 @@ def try_again(act: Callable[[], Result], address: str, *, what: str = "fetch") -
         FetchError: it fails for good.
     """
     shown = hide_credentials(address)
-    if offline() and scheme_of(address) != "memory":
+    if is_out_of_reach(address):
         raise OfflineError(
             f"offline mode forbids to {what} {shown}", hint="leave offline mode (VIDEOSWIN_OFFLINE)"
         )

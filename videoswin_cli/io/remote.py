@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from videoswin_cli.errors import FetchError, OfflineError
-from videoswin_cli.io.addresses import Stored, download, is_web, look_up
+from videoswin_cli.io.addresses import Stored, download, is_out_of_reach, is_web, look_up
 from videoswin_cli.io.fetch import Limits, fetch
 from videoswin_cli.io.locks import release, take_lock
 from videoswin_cli.io.paths import offline, private_redirects
@@ -74,7 +74,7 @@ def _fetch_web(url: str, cache_size: int) -> Path:
 
 def _fetch_stored(address: str, cache_size: int) -> Path:
     start = _digest(address, 24)
-    if offline():
+    if is_out_of_reach(address):
         return _latest(address, start)
     stored = look_up_again(address)
     path = videos_folder() / f"{start}-{_digest(stored.version, 8)}{_suffix(address)}"

@@ -15,10 +15,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeAlias
 
-from videoswin_cli.errors import OutputExistsError, UsageError
+from videoswin_cli.errors import FetchError, OutputExistsError, UsageError
 from videoswin_cli.io.addresses import (
     Stored,
     download,
+    is_out_of_reach,
     is_web,
     join_address,
     list_below,
@@ -67,7 +68,11 @@ def fetch_staged(address: str) -> Path:
     """
     start = _digest(address)
     name = name_of(address.partition("?")[0] if is_web(address) else address) or "file"
-    if offline() and (found := sorted(staged_folder().glob(f"{start}-*/*"), key=_used)):
+    if is_out_of_reach(address):
+        found = sorted(staged_folder().glob(f"{start}-*/*"), key=_used)
+    else:
+        found = []
+    if found:
         return _named(found[-1], address)
     stored = look_up_web(address) if is_web(address) else look_up(address)
     if stored is None and not is_web(address):
@@ -82,10 +87,18 @@ def fetch_staged(address: str) -> Path:
     if is_web(address):
         limits = Limits(private_redirects=private_redirects())
         fetch(address, path, limits=limits, force=True, offline=offline())
-    elif stored is not None:
+    else:
         with atomic_write(path) as part:
-            download(address, part, stored, deadline=time.monotonic() + MAX_SECONDS)
+            _bring(address, part)
     return _named(path, address)
+
+
+def _bring(address: str, path: Path) -> None:
+    """Fetch an object, whose facts a listing does not tell in full."""
+    stored = look_up(address)
+    if stored is None:
+        raise FetchError(f"cannot fetch {hide_credentials(address)}: it is a folder now")
+    download(address, path, stored, deadline=time.monotonic() + MAX_SECONDS)
 
 
 def _named(path: Path, address: str) -> Path:
@@ -136,8 +149,7 @@ class StagedOutput:
         for name, stored in there.items():
             file = self.folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            address = join_address(parent_address(self.address), name)
-            download(address, file, stored, deadline=time.monotonic() + MAX_SECONDS)
+            _bring(join_address(parent_address(self.address), name), file)
             stamps[name] = [stored.version, _stamp(file)]
         self._write_record(stamps, uploading=False)
 

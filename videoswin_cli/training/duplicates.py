@@ -3,9 +3,15 @@
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import BinaryIO
+
+from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.io.addresses import is_bucket, is_url
+from videoswin_cli.io.remote import local_copy, look_up_again
 
 _END_BYTES = 1 << 16  # of a file's start and of its end that are compared first
 _THREADS = 8  # they wait for the disk, or for a file server
@@ -52,31 +58,42 @@ def _place(file: str) -> Hashable | None:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
+@contextmanager
+def _open(file: str) -> Iterator[BinaryIO]:
+    """The bytes of a file, also of one behind an address, which the training fetches anyway."""
+    found = local_copy(file) if is_url(file) else nullcontext(Path(file))
+    with found as path, path.open("rb") as opened:
+        yield opened
+
+
 def _size(file: str) -> int | None:
     try:
-        return Path(file).stat().st_size or None
-    except (OSError, ValueError):
+        if is_bucket(file):
+            return look_up_again(file).size or None
+        with _open(file) as opened:
+            return os.fstat(opened.fileno()).st_size or None
+    except (OSError, ValueError, VideoSwinError):
         return None
 
 
 def _hash_ends(file: str) -> bytes | None:
     try:
-        with Path(file).open("rb") as opened:
+        with _open(file) as opened:
             digest = hashlib.blake2b(opened.read(_END_BYTES))
             end = opened.seek(0, os.SEEK_END)
             opened.seek(max(end - _END_BYTES, 0))
             digest.update(opened.read(_END_BYTES))
             return digest.digest()
-    except OSError:
+    except (OSError, VideoSwinError):
         return None
 
 
 def _hash_whole(file: str) -> bytes | None:
     digest = hashlib.blake2b()
     try:
-        with Path(file).open("rb") as opened:
+        with _open(file) as opened:
             while block := opened.read(1 << 20):
                 digest.update(block)
-    except OSError:
+    except (OSError, VideoSwinError):
         return None
     return digest.digest()
