@@ -95,7 +95,7 @@ def test_a_url_is_a_video_like_any_other(tmp_path: Path) -> None:
     spec = load_spec("swin-tiny-k400")
     protocol = replace(spec.protocol, clip_frames=4, crop_size=32)
     with serve(path.read_bytes()) as server:
-        server.script = [Reply(), Reply(status=404)]
+        server.script = [Reply(), Reply(), *[Reply(status=404)] * 2]  # each is looked up first
         urls = [server.url("a.mp4"), server.url("b.mp4")]
         dataset = ViewDataset(
             as_parts(*urls, path), protocol=protocol, views=Views(clips=1, crops=1, short_side=32)

@@ -56,8 +56,23 @@ def local_copy(url: str, *, cache_size: int | None = None) -> Iterator[Path]:
                 return
 
 
+def find_copy(url: str) -> Path | None:
+    """The copy of a video that is here already, of the version that is there now."""
+    path = _web_path(url) if is_web(url) else _stored_path(url, look_up_again(url))
+    return path if path.is_file() else None
+
+
+def _web_path(url: str) -> Path:
+    return videos_folder() / f"{_digest(url, 24)}{_suffix(url)}"
+
+
+def _stored_path(address: str, stored: Stored) -> Path:
+    name = f"{_digest(address, 24)}-{_digest(stored.version, 8)}{_suffix(address)}"
+    return videos_folder() / name
+
+
 def _fetch_web(url: str, cache_size: int) -> Path:
-    path = videos_folder() / f"{_digest(url, 24)}{_suffix(url)}"
+    path = _web_path(url)
     if path.is_file():
         return path
     make_room(cache_size)
@@ -73,11 +88,10 @@ def _fetch_web(url: str, cache_size: int) -> Path:
 
 
 def _fetch_stored(address: str, cache_size: int) -> Path:
-    start = _digest(address, 24)
     if is_out_of_reach(address):
-        return _latest(address, start)
+        return _latest(address)
     stored = look_up_again(address)
-    path = videos_folder() / f"{start}-{_digest(stored.version, 8)}{_suffix(address)}"
+    path = _stored_path(address, stored)
     if path.is_file():
         return path
     if stored.size > cache_size:
@@ -130,11 +144,11 @@ def look_up_again(address: str) -> Stored:
     return stored
 
 
-def _latest(address: str, start: str) -> Path:
+def _latest(address: str) -> Path:
     """The version that was used last; without a network there is no other."""
     files = [
         Path(entry)
-        for entry in videos_folder().glob(f"{start}-*{_suffix(address)}")
+        for entry in videos_folder().glob(f"{_digest(address, 24)}-*{_suffix(address)}")
         if not entry.name.endswith((".lock", ".part"))
     ]
     if not files:
