@@ -35,6 +35,7 @@ class FaultServer(ThreadingHTTPServer):
         self.etag = '"one"'
         self.script: list[Reply] = []  # used up from the front; then every reply is good
         self.asked: list[dict[str, str]] = []  # the headers of each request
+        self.sent = 0  # bytes of bodies
         self.arrived = threading.Event()
         self.released = threading.Event()
 
@@ -65,10 +66,12 @@ class _Handler(BaseHTTPRequestHandler):
         wanted = self.headers.get("Range")
         same = self.headers.get("If-Range", etag) == etag or not reply.if_range
         if status == 200 and wanted and reply.ranges and same:
-            begin = int(wanted.removeprefix("bytes=").removesuffix("-")) + reply.shift
+            first, _, last = wanted.removeprefix("bytes=").partition("-")
+            begin = int(first) + reply.shift
+            end = min(int(last or len(body)) + 1, len(body))
             status = 206
-            extra["Content-Range"] = f"bytes {begin}-{len(body) - 1}/{len(body)}"
-            body = body[begin:]
+            extra["Content-Range"] = f"bytes {begin}-{end - 1}/{len(body)}"
+            body = body[begin:end]
         if reply.length:
             extra["Content-Length"] = str(len(body))
         if etag:
@@ -84,6 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.trickle:
             self._trickle(body[: reply.cut])
         self.wfile.write(body[: reply.cut])
+        server.sent += len(body[: reply.cut])
         if reply.stall:
             self.wfile.flush()
             server.released.wait(10)

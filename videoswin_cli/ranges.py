@@ -1,5 +1,6 @@
 """Ranges of numbers that users and files give: declared as data, checked in one place."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -42,3 +43,18 @@ def shown(value: object) -> str:
     """`repr` of a value of a file, cut where it is long."""
     text = repr(value[:_SHOWN] if isinstance(value, str | bytes | list) else value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of `500MB`, `20GB`, `1.5T` or a plain number.
+
+    Raises:
+        ValueError: anything else.
+    """
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([KMGT]?)B?", text.strip().upper())
+    if match is None:
+        raise ValueError("expected a size such as 500MB or 20GB")
+    return int(float(match[1]) * _UNITS[match[2]])

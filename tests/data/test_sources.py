@@ -7,7 +7,7 @@ import pytest
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.data.video_files import VIDEO_SUFFIXES
 from videoswin_cli.errors import UsageError
-from videoswin_cli.io.remote import is_url
+from videoswin_cli.io.addresses import is_url
 
 URL = "https://example.org/clips/a.mp4?key=1"
 

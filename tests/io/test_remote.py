@@ -10,9 +10,15 @@ from videoswin_cli.data.view_dataset import FailedVideo, VideoViews, ViewDataset
 from videoswin_cli.errors import FetchError
 from videoswin_cli.io import fetch as fetch_module
 from videoswin_cli.io import remote
-from videoswin_cli.io.remote import local_copy
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.records import Views
+
+
+def local_copy(url: str) -> Path:
+    """The path of a copy that nobody holds any more."""
+    with remote.local_copy(url) as path:
+        return path
+
 
 BODY = b"a video, let us say" * 1000
 
@@ -89,7 +95,7 @@ def test_a_url_is_a_video_like_any_other(tmp_path: Path) -> None:
     spec = load_spec("swin-tiny-k400")
     protocol = replace(spec.protocol, clip_frames=4, crop_size=32)
     with serve(path.read_bytes()) as server:
-        server.script = [Reply(), Reply(status=404)]
+        server.script = [Reply(), Reply(), *[Reply(status=404)] * 2]  # each is looked up first
         urls = [server.url("a.mp4"), server.url("b.mp4")]
         dataset = ViewDataset(
             as_parts(*urls, path), protocol=protocol, views=Views(clips=1, crops=1, short_side=32)

@@ -15,7 +15,7 @@ from videoswin_cli.io.visible import counted
 
 def cache(
     clear: Annotated[
-        Literal["checkpoints", "videos", "crashes"] | None,
+        Literal["checkpoints", "videos", "staged", "crashes"] | None,
         typer.Option("--clear", help="Remove all files of this kind."),
     ] = None,
     format: SummaryFormatOption = "table",

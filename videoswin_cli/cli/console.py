@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import typer
 
 from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.io.staging import name_addresses
 from videoswin_cli.io.visible import counted, for_stream, visible
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def set_verbosity(*, quiet: bool, verbose: bool) -> None:
 def notice(text: str) -> None:
     """A message that is no result, in one line: a log is read on terminals too."""
     if not _Verbosity.quiet:
-        typer.echo(visible(text), err=True)
+        typer.echo(visible(name_addresses(text)), err=True)
 
 
 def detail(text: str) -> None:
@@ -46,14 +47,14 @@ def detail(text: str) -> None:
 
 def result(text: object, *, end: str = "\n") -> None:
     """Print a result: as it is where it is piped, visible on a terminal."""
-    typer.echo(for_stream(f"{text}{end}", sys.stdout), nl=False)
+    typer.echo(for_stream(name_addresses(f"{text}{end}"), sys.stdout), nl=False)
 
 
 def show_error(error: VideoSwinError) -> None:
     """An error and its hint, on stderr."""
-    typer.echo(visible(f"error: {error.message}"), err=True)
+    typer.echo(visible(name_addresses(f"error: {error.message}")), err=True)
     if error.hint:
-        typer.echo(visible(f"hint: {error.hint}"), err=True)
+        typer.echo(visible(name_addresses(f"hint: {error.hint}")), err=True)
 
 
 def cell(text: str) -> "Text":

@@ -6,15 +6,19 @@ from typing import Annotated
 import typer
 
 from videoswin_cli.cli.console import notice, result
-from videoswin_cli.cli.splice import option_of
+from videoswin_cli.cli.splice import READ, WRITE, option_of
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.atomic import check_writable
 from videoswin_cli.options.run import ClassifierOptions, ModelOptions, Precision
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A checkpoint of any known layout.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT.safetensors", help="The file to write.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="A checkpoint of any known layout."), READ
+    ],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUT.safetensors", help="The file to write."), WRITE
+    ],
     model: Annotated[
         str | None,
         typer.Option(
@@ -22,7 +26,7 @@ def convert(
         ),
     ] = None,
     weights_set: Annotated[str | None, option_of(ModelOptions(), "weights_set")] = None,
-    labels: Annotated[Path | None, option_of(ClassifierOptions(), "labels")] = None,
+    labels: Annotated[Path | None, option_of(ClassifierOptions(), "labels"), READ] = None,
     dtype: Annotated[
         Precision,
         typer.Option("--dtype", help="Of the tensors in OUT; they are computed with in fp32."),

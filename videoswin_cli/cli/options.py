@@ -37,7 +37,7 @@ Inputs = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[INPUT...]",
-        help="Videos, folders, globs, @list.txt, - for paths on stdin, http(s) URLs.",
+        help="Videos, folders, globs, @list.txt, - for paths on stdin, URLs (docs/remote.md).",
     ),
 ]
 SummaryFormatOption = Annotated[SummaryFormat, typer.Option("--format", "-f", help="How to print.")]

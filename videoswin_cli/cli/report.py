@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from videoswin_cli.cli.console import ProgressBar, result
+from videoswin_cli.cli.splice import READ
 from videoswin_cli.options.report import ReportOptions
 
 
@@ -16,6 +17,7 @@ def report(
             metavar="SOURCE...",
             help="Dumps of eval (.npz, .pkl, .jsonl), folders of finetune, timelines (.json).",
         ),
+        READ,
     ],
     options: ReportOptions = ReportOptions(),
 ) -> None:

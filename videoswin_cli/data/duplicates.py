@@ -6,11 +6,16 @@ A frame folder is as its pictures are, one after the other, whatever their names
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from videoswin_cli.data.decoding.frame_names import list_names
+from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.io.addresses import is_bucket, is_url
+from videoswin_cli.io.remote import local_copy, look_up_again
 from videoswin_cli.io.tar_files import open_member, split_member
 
 _END_BYTES = 1 << 16  # of a file's start and of its end that are compared first
@@ -59,17 +64,30 @@ def _place(file: str) -> Hashable | None:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, member
 
 
-def _list_pieces(file: str) -> list[Path]:
+def _list_pieces(file: str) -> list[str]:
     """The file itself, or the pictures of a frame folder in their order."""
     path = Path(file)
-    if not path.is_dir():
-        return [path]
+    if is_url(file) or not path.is_dir():
+        return [file]
     pictures = [path / name for name in list_names(path)]
-    return sorted(pictures, key=lambda each: (len(each.name), each.name))  # 2 before 10
+    return [str(each) for each in sorted(pictures, key=lambda p: (len(p.name), p.name))]
 
 
-def _count_bytes(piece: Path) -> int:
-    with open_member(str(piece)) as opened:
+@contextmanager
+def _open(piece: str) -> Iterator[BinaryIO]:
+    """The bytes of a file, also of one behind an address, which a run fetches anyway."""
+    if is_url(piece):
+        with local_copy(piece) as path, path.open("rb") as opened:
+            yield opened
+    else:
+        with open_member(piece) as member:
+            yield member
+
+
+def _count_bytes(piece: str) -> int:
+    if is_bucket(piece):
+        return look_up_again(piece).size
+    with _open(piece) as opened:
         return opened.seek(0, os.SEEK_END)
 
 
@@ -77,7 +95,7 @@ def _size(file: str) -> Hashable | None:
     try:
         pieces = _list_pieces(file)
         size = sum(map(_count_bytes, pieces))
-    except (OSError, ValueError):
+    except (OSError, ValueError, VideoSwinError):
         return None
     return (len(pieces), size) if size else None
 
@@ -87,12 +105,12 @@ def _hash_ends(file: str) -> bytes | None:
     try:
         pieces = _list_pieces(file)
         for piece in (pieces[0], pieces[-1]):
-            with open_member(str(piece)) as opened:
+            with _open(piece) as opened:
                 digest.update(opened.read(_END_BYTES))
                 end = opened.seek(0, os.SEEK_END)
                 opened.seek(max(end - _END_BYTES, 0))
                 digest.update(opened.read(_END_BYTES))
-    except OSError:
+    except (OSError, VideoSwinError):
         return None
     return digest.digest()
 
@@ -102,9 +120,9 @@ def _hash_whole(file: str) -> bytes | None:
     try:
         for piece in _list_pieces(file):
             digest.update(_count_bytes(piece).to_bytes(8, "big"))
-            with open_member(str(piece)) as opened:
+            with _open(piece) as opened:
                 while block := opened.read(1 << 20):
                     digest.update(block)
-    except OSError:
+    except (OSError, VideoSwinError):
         return None
     return digest.digest()

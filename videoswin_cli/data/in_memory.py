@@ -20,7 +20,7 @@ import torch
 
 from videoswin_cli.data.decoding.array_file import find_problem
 from videoswin_cli.errors import MachineError, UsageError
-from videoswin_cli.io.remote import is_url
+from videoswin_cli.io.addresses import is_url
 from videoswin_cli.records import ListedVideo
 
 Source: TypeAlias = (

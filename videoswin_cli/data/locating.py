@@ -9,6 +9,7 @@ from pathlib import Path
 from videoswin_cli.data.lists import ListRow, VideoList
 from videoswin_cli.data.name_search import Match, NameSearch
 from videoswin_cli.errors import DatasetError, LabelError
+from videoswin_cli.io.addresses import is_url
 from videoswin_cli.io.visible import counted, name_some
 from videoswin_cli.records import ListedVideo, Segment
 
@@ -22,7 +23,7 @@ def locate(
     videos: VideoList,
     labels: Sequence[int | None],
     *,
-    root: Path | None,
+    root: Path | str | None,
     multi_label: bool = False,
 ) -> tuple[list[ListedVideo], list[str]]:
     """Look for the file of every row.
@@ -34,7 +35,7 @@ def locate(
     Args:
         videos: the list.
         labels: class index of each row.
-        root: folder that the names are relative to; by default the folder of the list.
+        root: folder, or its address, that the names are relative to; by default that of the list.
         multi_label: several rows of one video give it several classes.
 
     Returns:
@@ -51,29 +52,20 @@ def locate(
     spellings: dict[str, set[str]] = defaultdict(set)
     repeated = 0
     for row, (match, segment), label in zip(videos.rows, matches, labels, strict=True):
-        key = (match.path or row.name).replace(os.sep, "/")
+        key = match.path or row.name
+        key = key if is_url(key) else key.replace(os.sep, "/")
         key = key if segment is None else f"{key}#{segment}"
         spellings[key].add(row.name)
-        if key in found and found[key].frames != row.frames:
-            raise DatasetError(
-                f"{videos.source}:{row.line}: {key} has {row.frames} frames here and "
-                f"{found[key].frames} in line {found[key].line}",
-                hint="keep one of the two lines",
-            )
-        if key in found and multi_label and label is not None:
-            more = (*found[key].more_labels, label)
-            found[key] = replace(found[key], more_labels=more)
-            continue
         if key in found:
-            repeated += 1
-            if found[key].label != label:
-                raise LabelError(
-                    f"{videos.source}:{row.line}: {key} has label {label} here and "
-                    f"{found[key].label} in line {found[key].line}",
-                    hint="keep one of the two lines",
-                )
+            if multi_label and label is not None:
+                _check_repeated(found[key], row, found[key].label, videos.source)
+                more = (*found[key].more_labels, label)
+                found[key] = replace(found[key], more_labels=more)
+            else:
+                _check_repeated(found[key], row, label, videos.source)
+                repeated += 1
             continue
-        file = None if match.path is None else str(search.root / match.path)
+        file = None if match.path is None else search.locate(match.path)
         found[key] = ListedVideo(
             path=key,
             file=file,
@@ -90,7 +82,19 @@ def locate(
     return list(found.values()), [*notices, *search.notices()]
 
 
+def _check_repeated(video: ListedVideo, row: ListRow, label: int | None, source: str) -> None:
+    """Raises DatasetError or LabelError where a row says of a video what another row does not."""
+    here, there = f"{source}:{row.line}: {video.path} has", f"in line {video.line}"
+    hint = "keep one of the two lines"
+    if video.frames != row.frames:
+        raise DatasetError(f"{here} {row.frames} frames here and {video.frames} {there}", hint=hint)
+    if video.label != label:
+        raise LabelError(f"{here} label {label} here and {video.label} {there}", hint=hint)
+
+
 def _find(search: NameSearch, row: ListRow, *, from_json: bool) -> _Found:
+    if is_url(row.name):  # which is not looked for: no other spelling, no part of it
+        return search.find(row.name, row.label), row.segment
     for name in row.trimmed_names:
         match = search.find(name, row.label)
         if match.path is not None or match.ambiguous:
@@ -138,5 +142,5 @@ def name_missing(listed: Sequence[ListedVideo]) -> str:
     )
 
 
-def _default_root(videos: VideoList) -> Path:
+def _default_root(videos: VideoList) -> Path | str:
     return Path(videos.source).parent if videos.root is None else videos.root

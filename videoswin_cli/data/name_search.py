@@ -1,8 +1,6 @@
 """Names of a list and the files that they mean, below one root."""
 
-import os
 import posixpath
-import stat
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,18 +8,17 @@ from functools import cached_property
 from pathlib import Path
 
 from videoswin_cli.class_names import fold_name
-from videoswin_cli.data.decoding.frame_folder import is_frame_folder
 from videoswin_cli.data.spelling import (
     compose,
     decompose,
     is_absolute,
-    same_spelling,
     with_slashes,
 )
-from videoswin_cli.data.video_files import VIDEO_SUFFIXES, find_videos
-from videoswin_cli.data.walking import LeftOut, describe_left_out
-from videoswin_cli.errors import MissingInputError, UsageError
-from videoswin_cli.io.tar_files import has_member
+from videoswin_cli.data.trees import open_tree
+from videoswin_cli.data.video_files import VIDEO_SUFFIXES
+from videoswin_cli.data.walking import LeftOut, Walk, describe_left_out
+from videoswin_cli.errors import UsageError
+from videoswin_cli.io.addresses import is_url
 from videoswin_cli.io.visible import name_some
 from videoswin_cli.records import ListedVideo
 
@@ -41,14 +38,15 @@ class Match:
 class NameSearch:
     """A root and, once it is needed, all videos below it."""
 
-    def __init__(self, root: Path) -> None:
-        """Raises UsageError where `root` is no folder."""
-        if not root.is_dir():
-            raise MissingInputError(
-                f"no such folder: {root}", hint="--root is where the videos lie"
-            )
+    def __init__(self, root: Path | str) -> None:
+        """Raises UsageError where `root` is no folder, and FetchError for one of no service."""
+        self._tree = open_tree(root)
         self.root = root
         self._beside: dict[str, Mapping[str, list[str]]] = {}  # files by folder and stem
+
+    def locate(self, path: str) -> str:
+        """The file or address of a match."""
+        return path if is_url(path) else self._tree.join(path)
 
     def find(self, name: str, label: int | str | None, *, of_frames: bool = False) -> Match:
         """The file or frame folder that a name means.
@@ -81,13 +79,12 @@ class NameSearch:
 
     def _prefer_file(self, match: Match) -> Match:
         """The video file beside a frame folder of its name, where there is one."""
-        if match.path is None or not (self.root / match.path).is_dir():
+        if match.path is None or not self._tree.is_folder(match.path):
             return match
         folder, name = posixpath.split(match.path.rstrip("/"))
         if folder not in self._beside:
-            names = os.listdir(self.root / folder)  # noqa: PTH208 - names
             stems: dict[str, list[str]] = defaultdict(list)
-            for other in names:
+            for other in self._tree.list_names(folder):
                 stem, suffix = _split_suffix(other)
                 if suffix:
                     stems[stem].append(posixpath.join(folder, other))
@@ -96,24 +93,26 @@ class NameSearch:
         return _choose(files) if files else match
 
     def _find(self, name: str, label: int | str | None, of_frames: bool) -> Match:
+        if is_url(name):  # it is missed when it is read
+            return Match(path=name)
         spelled = with_slashes(name)
         try:
-            if self._is_file(name):
-                return Match(path=self._under_root(name))
+            if self._tree.is_file(name):
+                return Match(path=self._tree.plain(name))
         except PermissionError:
             if not is_absolute(spelled):
                 raise
             # The folders of another user, perhaps on another machine: the tail may be here.
         if is_absolute(spelled):
             return self._find_tail(posixpath.normpath(spelled), of_frames)
-        if spelled != name and self._is_file(spelled):
-            return Match(path=self._under_root(spelled))
+        if spelled != name and self._tree.is_file(spelled):
+            return Match(path=self._tree.plain(spelled))
         plain = posixpath.normpath(spelled)
         match = self._look_up(plain, label, of_frames)
         if match.path is None and not match.ambiguous:
             # The index has no files of other extensions.
             forms = [form for form in (compose(plain), decompose(plain)) if form != plain]
-            if found := [form for form in forms if self._is_file(form)]:
+            if found := [form for form in forms if self._tree.is_file(form)]:
                 return _choose(found)
             return Match(problem=self._explain(plain))
         return match
@@ -125,7 +124,9 @@ class NameSearch:
             tail = "/".join(parts[start:])
             try:
                 match = (
-                    Match(path=tail) if self._is_file(tail) else self._look_up_path(tail, of_frames)
+                    Match(path=tail)
+                    if self._tree.is_file(tail)
+                    else self._look_up_path(tail, of_frames)
                 )
             except PermissionError:
                 match = Match()
@@ -157,37 +158,13 @@ class NameSearch:
         folders = self._index.folders
         return [place for place in places if (place in folders) == of_frames] or places
 
-    def _is_file(self, name: str) -> bool:
-        """Whether a file has this name, or a frame folder."""
-        try:
-            mode = (self.root / name).stat().st_mode
-        except (FileNotFoundError, NotADirectoryError):
-            return has_member(str(self.root / name))
-        return stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and is_frame_folder(self.root / name))
-
-    def _under_root(self, name: str) -> str:
-        """One form for the spellings of a file's name."""
-        if not {"", ".", ".."} & set(with_slashes(name).split("/")):
-            return name
-        plain = Path(same_spelling(str(self.root / name)))
-        for path in (plain, Path(os.path.realpath(plain.parent), plain.name)):
-            for root in self._roots:
-                if path.is_relative_to(root):
-                    return str(path.relative_to(root))
-        return str(Path(name))
-
-    @cached_property
-    def _roots(self) -> tuple[str, str]:
-        """The root as it is named, and where its links lead."""
-        return same_spelling(str(self.root)), os.path.realpath(self.root)
-
     @cached_property
     def _index(self) -> "_Index":
-        return _Index(self.root)
+        return _Index(self._tree.find_videos())
 
     def _explain(self, name: str) -> str:
         """Why a name is not found, with the file that might be meant."""
-        if (self.root / name).is_dir():
+        if self._tree.is_folder(name):
             return "a folder without numbered pictures"
         stem, _ = _split_suffix(compose(name))
         if near := self._index.by_folded.get(stem.casefold()):
@@ -202,8 +179,7 @@ class NameSearch:
 class _Index:
     """All videos below a root, by what a list may say of them. All names are composed (NFC)."""
 
-    def __init__(self, root: Path) -> None:
-        walk = find_videos(root, all_files=False)
+    def __init__(self, walk: Walk) -> None:
         self.unreadable = LeftOut(unreadable=walk.left_out.unreadable)
         self.folders = {path.as_posix() for path in walk.wholes}
         self.by_stem: dict[str, list[str]] = defaultdict(list)  # path without extension

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from videoswin_cli.data.decoding.frame_folder import is_frame_folder
 from videoswin_cli.data.decoding.frame_names import is_picture_name
+from videoswin_cli.data.remote_folders import expand_address
 from videoswin_cli.data.shards import (
     TarShard,
     describe_shards,
@@ -27,7 +28,7 @@ from videoswin_cli.data.video_files import (
 )
 from videoswin_cli.data.walking import LeftOut, merge_left_out, system_name_kind
 from videoswin_cli.errors import MissingInputError, UsageError
-from videoswin_cli.io.remote import is_url
+from videoswin_cli.io.addresses import check_scheme, is_url, is_web
 from videoswin_cli.io.tar_files import has_member, is_tar
 from videoswin_cli.io.text_files import numbered_lines, read_text
 from videoswin_cli.io.visible import counted
@@ -47,8 +48,9 @@ def expand_inputs(
     """Paths and URLs of all videos meant by `inputs`, in order, each once.
 
     An input is a file, a folder (searched recursively for videos; itself one if it holds the
-    frames of one), a glob, `@list.txt` (one path
-    per line), `-` (one path per line of `stdin`) or an http(s) URL. A file named directly must
+    frames of one), a glob, `@list.txt` (one path per line), `-` (one path per line of `stdin`), an
+    http(s) URL, or an address of a storage service, of an object, a folder or a glob. A file named
+    directly must
     exist, and is taken whatever its name; a missing file from a list is kept, to be reported as a
     row of its own. A tar file, or a range of them, stands for the videos in it, and so do those of
     a folder without videos.
@@ -121,6 +123,11 @@ class _Search:
             self._shards[path] = read_shard(path)
         return self._shards[path].paths
 
+    def find_stored(self, address: str) -> list[str]:
+        videos, left_out = expand_address(address, all_files=self.all_files)
+        self.left_out.append(left_out)
+        return videos
+
     def no_video(self, folder: Path) -> UsageError:
         return no_video(folder, merge_left_out(self.left_out), all_files=self.all_files)
 
@@ -128,8 +135,10 @@ class _Search:
 def _expand(text: str, stdin: Iterable[str], search: _Search) -> Iterator[str]:
     if text == "-":
         return map(_respell, _lines(stdin, source="standard input"))
-    if is_url(text):
+    if is_web(text):
         return iter([text])
+    if is_url(text):
+        return iter(search.find_stored(text))
     if shards := find_shards(text):
         return iter(shards)
     if has_member(text):
@@ -147,11 +156,7 @@ def _expand(text: str, stdin: Iterable[str], search: _Search) -> Iterator[str]:
         raise MissingInputError(f"cannot read {text}: {reason}") from error
     if text.startswith("@"):
         return map(_respell, _listed(Path(text[1:])))
-    if (scheme := text.partition("://")[0]) != text:
-        raise UsageError(
-            f"{scheme}:// cannot be read: {text}",
-            hint="only http:// and https:// URLs are read; download it first",
-        )
+    check_scheme(text)
     if glob.has_magic(text):
         return _matching(text, search)
     raise MissingInputError(

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from videoswin_cli.data.decoding.in_part import open_in_part
 from videoswin_cli.data.decoding.open import Video, describe_damage, open_as
 from videoswin_cli.data.decoding.picture_index import RATELESS_KINDS
 from videoswin_cli.data.failures import name_reason
@@ -17,6 +18,7 @@ from videoswin_cli.data.sampling import Bounds, loops, resamples, sample_clips
 from videoswin_cli.data.segments import find_span
 from videoswin_cli.data.transforms import Box, crop_corners, resize, resized_size
 from videoswin_cli.errors import VideoError
+from videoswin_cli.io.addresses import is_url
 from videoswin_cli.io.visible import counted
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import InputProtocol, VideoInfo, VideoPart, Views
@@ -152,6 +154,12 @@ def read_video(
     path: str, read: Callable[[Video], VideoViews], *, opening: OpenOptions
 ) -> VideoViews | FailedVideo:
     """Views that `read` makes of the opened video, or the reason why it cannot be read."""
+    if is_url(path):
+        begun = time.perf_counter()
+        with suppress(Exception), open_in_part(path, opening) as video:
+            views = read(video)
+            return replace(views, seconds=time.perf_counter() - begun)
+        # Whatever it was: the whole file tells.
     with closing(iter_video(path, lambda video: iter([read(video)]), opening=opening)) as pieces:
         return next(pieces)
 

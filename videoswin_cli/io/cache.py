@@ -7,7 +7,7 @@ from pathlib import Path
 
 from videoswin_cli.io.paths import cache_dir
 
-KINDS = ("checkpoints", "videos", "crashes")
+KINDS = ("checkpoints", "videos", "staged", "crashes")
 
 
 @dataclass(frozen=True, kw_only=True)

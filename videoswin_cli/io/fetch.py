@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from videoswin_cli.errors import FetchError, OfflineError, UsageError
 from videoswin_cli.io.transport import Exchange, RedirectError, SlowError
-from videoswin_cli.io.visible import visible
+from videoswin_cli.io.visible import hide_credentials, visible
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -133,7 +133,7 @@ def fetch(
         if force or not path.is_file():
             if offline:
                 raise OfflineError(
-                    f"{path} is missing and offline mode forbids fetching {url}",
+                    f"{path} is missing and offline mode forbids fetching {hide_credentials(url)}",
                     hint=f"Fetch it on a connected machine and put it at {path}, or leave offline "
                     "mode (--offline, VIDEOSWIN_OFFLINE).",
                 )
@@ -201,8 +201,9 @@ def _download(path: Path, request: _Request) -> None:
                 again = time.monotonic() + wait
                 late = again - moved > request.limits.patience_seconds or again > request.deadline
                 if count >= TRIES[failure.kind] or late:
+                    shown = hide_credentials(request.url)
                     raise FetchError(
-                        f"cannot fetch {request.url} ({tries} {'try' if tries == 1 else 'tries'}): "
+                        f"cannot fetch {shown} ({tries} {'try' if tries == 1 else 'tries'}): "
                         f"{failure}",
                         hint=f"Fetch it by other means and put it at {path}; "
                         "nothing half-written is left there.",

@@ -6,6 +6,7 @@ World that a holder forks do not inherit its locks: a worker may outlive it by s
 import errno
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 _BUSY = {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK}
@@ -52,6 +53,12 @@ def lock_descriptor(descriptor: int, *, wait: bool = False) -> bool | None:
     return True
 
 
+def share(descriptor: int) -> None:
+    """Hold a file together with others, until it is closed; on Windows any open file is held."""
+    with suppress(OSError):  # a file system without locks
+        _share(descriptor)
+
+
 def is_file_of(descriptor: int, file: Path) -> bool:
     """Whether an open file still has its name."""
     try:
@@ -79,6 +86,9 @@ def _close_inherited() -> None:
 if sys.platform == "win32":
     import msvcrt
 
+    def _share(descriptor: int) -> None:
+        pass
+
     def _lock(descriptor: int, wait: bool) -> None:
         os.lseek(descriptor, 0, os.SEEK_SET)
         while True:
@@ -91,6 +101,9 @@ if sys.platform == "win32":
                     raise
 else:
     import fcntl
+
+    def _share(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
 
     def _lock(descriptor: int, wait: bool) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -33,6 +33,7 @@ class About:
     parse: Callable[[str], Any] | None = None  # from text; raises UsageError
     in_python: bool = True  # whether the Python functions have it too
     required: bool = False  # on the command line
+    place: Literal["read", "write"] | None = None  # of a file, whose address may be given too
 
 
 def option(default: Any, help: str, **facts: Any) -> Any:
@@ -94,7 +95,8 @@ def fill(record: Record, values: Mapping[str, Any]) -> Record:
                 given = str(given)
             if parse is not None and isinstance(given, str | int | float):
                 given = parse(str(given))
-            if isinstance(given, str) and Path in (kind := hints[each.name], *get_args(kind)):
+            kinds = (hints[each.name], *get_args(hints[each.name]))
+            if isinstance(given, str) and Path in kinds and not (str in kinds and "://" in given):
                 given = Path(given)
             own[each.name] = tuple(given) if isinstance(given, list) else given
     return type(record)(**own)
@@ -129,6 +131,8 @@ _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 def _check_type(option: Option) -> None:
     """Raises UsageError for a number as text, text as a number, and the like."""
     kinds = get_args(option.type) or (option.type,)
+    if Path in kinds:
+        return
     plain = next((kind for kind in kinds if kind in _WORDS), None)
     value, is_flag = option.default, isinstance(option.default, bool)
     if plain is None or get_origin(option.type) is tuple or option.about.parse is not None:

@@ -6,7 +6,7 @@ from string import Formatter
 from typing import Literal, get_args
 
 from videoswin_cli.errors import UsageError
-from videoswin_cli.ranges import shown
+from videoswin_cli.ranges import parse_bytes, shown
 from videoswin_cli.records import Shard, Stride
 
 Logger = Literal["tensorboard", "wandb", "mlflow"]
@@ -182,6 +182,14 @@ def split_template(text: str) -> Template:
     if len(widths) != 1 or is_path or not re.fullmatch(r".*\.(?:jpe?g|png|webp)", behind, re.I):
         raise wrong
     return Template(prefix=before, width=widths[0], suffix=behind)
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `500MB` or `20GB`; raises UsageError."""
+    try:
+        return parse_bytes(text)
+    except ValueError as error:
+        raise UsageError(f"--cache-size {shown(text)}: {error}") from error
 
 
 def parse_topk(text: str) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ class ReportOptions:
         metavar="FILE.html",
         flags=("--out", "-o"),
         required=True,
+        place="write",
     )
     root: Path | None = option(
         None,
@@ -30,9 +31,10 @@ class ReportOptions:
         metavar="NAME|FILE",
         flags=("--model", "-m"),
         shown_default="as each dump says",
+        place="read",
     )
     labels: Path | None = option(
-        None, "Class names in index order: one per line, CSV or JSON.", metavar="FILE"
+        None, "Class names in index order: one per line, CSV or JSON.", metavar="FILE", place="read"
     )
     examples: int = option(
         12, "Wrong videos to show of each kind.", metavar="N", least=0, most=MAX_EXAMPLES

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from videoswin_cli.options.fields import check_options, option
-from videoswin_cli.options.parsers import parse_fps, parse_rate, parse_template
+from videoswin_cli.options.parsers import parse_fps, parse_rate, parse_size, parse_template
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
@@ -68,8 +68,11 @@ class ModelOptions:
         metavar="NAME|FILE",
         flags=("--model", "-m"),
         shown_default=DEFAULT_MODEL,
+        place="read",
     )
-    checkpoint: Path | None = option(None, "Local weights to load into the model.", metavar="FILE")
+    checkpoint: Path | None = option(
+        None, "Weights to load into the model.", metavar="FILE", place="read"
+    )
     weights_set: str | None = option(
         None,
         "Which of several sets of weights in one file.",
@@ -88,7 +91,7 @@ class ClassifierOptions:
 
     weights: ModelOptions = field(default_factory=ModelOptions)
     labels: Path | None = option(
-        None, "Class names in index order: one per line, CSV or JSON.", metavar="FILE"
+        None, "Class names in index order: one per line, CSV or JSON.", metavar="FILE", place="read"
     )
 
 
@@ -116,6 +119,13 @@ class OpenOptions:
     )
     # Settled by the engine: `frames_fps` is that of --fps, which is not the model's own rate.
     fps_for_both: bool = False
+    cache_size: int | None = option(
+        None,
+        "Fetched videos to keep; the one that was not read for the longest time goes first.",
+        metavar="SIZE",
+        parse=parse_size,
+        shown_default="VIDEOSWIN_CACHE_SIZE, else 20GB",
+    )
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -36,8 +36,9 @@ class SourceOptions:
         "List of videos: paths, CSV, JSON, Kinetics, UCF101 and others (docs/lists.md).",
         metavar="FILE",
         flags=("--list",),
+        place="read",
     )
-    root: Path | None = option(
+    root: Path | str | None = option(  # text: an address
         None,
         "Folder that the names in the list are relative to.",
         metavar="DIR",

@@ -46,6 +46,7 @@ def out_option() -> Any:
         metavar="FILE",
         flags=("--out", "-o"),
         in_python=False,
+        place="write",
     )
 
 
@@ -59,7 +60,10 @@ class PredictOptions:
     format: TableFormat | None = format_option()
     out: Path | None = out_option()
     annotate: Path | None = option(
-        None, "Write each video with its classes drawn on it, as DIR/PATH.mp4.", metavar="DIR"
+        None,
+        "Write each video with its classes drawn on it, as DIR/PATH.mp4.",
+        metavar="DIR",
+        place="write",
     )
 
     def __post_init__(self) -> None:
@@ -125,15 +129,21 @@ class ExplainOptions:
         flags=("--out", "-o"),
         shown_default="NAME.explained.mp4, unless another file is asked for",
         in_python=False,
+        place="write",
     )
     contact_sheet: Path | None = option(
-        None, "Write some frames above their heat.", metavar="FILE.png", in_python=False
+        None,
+        "Write some frames above their heat.",
+        metavar="FILE.png",
+        in_python=False,
+        place="write",
     )
     npy: Path | None = option(
         None,
         "Write the maps [T, H, W]; a .json beside it has their times.",
         metavar="FILE.npy",
         in_python=False,
+        place="write",
     )
 
     def __post_init__(self) -> None:
@@ -155,7 +165,7 @@ class EvalOptions:
     """Metrics of an evaluation, and its files."""
 
     from_dump: tuple[Path, ...] = option(
-        (), "Score earlier dumps; no model runs.", metavar="FILE...", in_python=False
+        (), "Score earlier dumps; no model runs.", metavar="FILE...", in_python=False, place="read"
     )
     average: Average = option("prob", "Mean of the views' probabilities, or of their logits.")
     topk: tuple[int, ...] = option(
@@ -165,21 +175,28 @@ class EvalOptions:
         None,
         "Keep the probabilities: .jsonl, .npz (of all classes) or .pkl (as mmaction2).",
         metavar="FILE",
+        place="write",
     )
     out: Path | None = option(
         None,
         "Folder for result.json, per_class.csv, confusion.csv and failed.jsonl.",
         metavar="DIR",
         flags=("--out", "-o"),
+        place="write",
     )
     per_class: Path | None = option(
-        None, "Write the accuracy of each class.", metavar="FILE.csv", in_python=False
+        None,
+        "Write the accuracy of each class.",
+        metavar="FILE.csv",
+        in_python=False,
+        place="write",
     )
     confusion: Path | None = option(
         None,
         "Write confused class pairs (true, predicted, count).",
         metavar="FILE.csv",
         in_python=False,
+        place="write",
     )
     ci: bool = option(False, "Add the 95 % confidence interval of top-1 (bootstrap).")
     fuse: bool = option(
@@ -266,5 +283,6 @@ class OutputOptions:
         metavar="FILE|DIR/",
         flags=("--out", "-o"),
         required=True,
+        place="write",
     )
     overwrite: bool = option(False, "Remove what --out holds first.")

@@ -101,16 +101,19 @@ class TimelineOutput:
         metavar="FILE|DIR/",
         flags=("--out", "-o"),
         in_python=False,
+        place="write",
     )
     annotate: Path | None = option(
         None,
         "Write each video with its timeline drawn on it, as DIR/PATH.mp4.",
         metavar="DIR",
+        place="write",
     )
     html: Path | None = option(
         None,
         "Write a page for each video that plays its segments, as DIR/PATH.html.",
         metavar="DIR",
+        place="write",
     )
 
     def __post_init__(self) -> None:

@@ -26,12 +26,15 @@ class ClipOptions:
     """Clips of a training, and how they are split."""
 
     train_list: Path | None = option(
-        None, "Instead of DATA: a list of labelled clips (docs/lists.md).", metavar="FILE"
+        None,
+        "Instead of DATA: a list of labelled clips (docs/lists.md).",
+        metavar="FILE",
+        place="read",
     )
     val_list: Path | None = option(
-        None, "Without it the training list is split automatically.", metavar="FILE"
+        None, "Without it the training list is split automatically.", metavar="FILE", place="read"
     )
-    root: Path | None = option(
+    root: Path | str | None = option(  # text: an address
         None,
         "Folder that the names in the lists are relative to.",
         metavar="DIR",
@@ -44,7 +47,7 @@ class ClipOptions:
         shown_default="by its usual names",
     )
     labels: Path | None = option(
-        None, "Class names in index order: one per line, CSV or JSON.", metavar="FILE"
+        None, "Class names in index order: one per line, CSV or JSON.", metavar="FILE", place="read"
     )
     val_share: float = option(
         0.2,
@@ -91,6 +94,7 @@ class RecipeOptions:
         None,
         "Recipe; missing keys are those of the default.",
         metavar="FILE.yaml",
+        place="read",
         shown_default="see --print-config",
     )
     changes: tuple[str, ...] = option(
@@ -157,6 +161,7 @@ class FinetuneOptions:
         metavar="DIR",
         flags=("--out", "-o"),
         shown_default="runs/NAME OF DATA",
+        place="write",
     )
     resume: bool = option(
         False,
@@ -164,7 +169,7 @@ class FinetuneOptions:
         flags=("--resume/--no-resume",),
     )
     resume_from: Path | None = option(
-        None, "Continue the run of this state.pt, in --out.", metavar="FILE"
+        None, "Continue the run of this state.pt, in --out.", metavar="FILE", place="read"
     )
     log: tuple[Logger, ...] | None = option(
         None,

@@ -14,7 +14,7 @@ class Source:
     folder: Path | None = None
     train_list: Path | None = None
     val_list: Path | None = None
-    root: Path | None = None
+    root: Path | str | None = None
     label_column: str | None = None  # of the lists; None: by its usual names
     labels: Path | None = None
     val_share: float = 0.2  # of the clips of each class, where there is no `val`

@@ -10,8 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from videoswin_cli.data.decoding.endings import Parts, find_ending
 
@@ -44,7 +43,8 @@ def find_loss(source: "PacketSource", *, end_slot: int, gaps: bool) -> Loss:
     places, stream = source.places, source.stream
     cut_off, doubt, lost = False, None, []
     # Unbuffered: only the heads of the parts are read, a few bytes each.
-    with Path(source.path).open("rb", buffering=0) as file:
+    with source.open_bytes() as opened:
+        file = cast("FileIO", opened)
         size = file.seek(0, 2)
         if kind.startswith("mov,"):
             lost = _list_unread(stream.index_entries, places, 0)

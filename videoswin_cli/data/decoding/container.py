@@ -2,10 +2,11 @@
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from videoswin_cli.data.decoding.playlists import confine, refuse_playlist
 from videoswin_cli.errors import NoVideoError, UsageError, VideoError
+from videoswin_cli.io.range_file import RangeFile
 from videoswin_cli.options.run import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -21,12 +22,17 @@ _ALIGNMENT_PIXELS = 1 << 23  # which decoders add to a picture, at most
 
 @contextmanager
 def open_container(
-    path: str | Path, *, stream: int | None = None, max_pixels: int = MAX_PIXELS
+    path: str | Path,
+    *,
+    stream: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+    file: RangeFile | None = None,
 ) -> "Iterator[tuple[InputContainer, VideoStream]]":
     """An opened file and the video stream to read.
 
     Args:
         path: the file.
+        file: reads its bytes, where `path` is an address.
         stream: number of the stream as `ffprobe` counts all streams of the file; by default the
             one that `choose_stream` takes.
         max_pixels: of a picture, width x height; the decoder takes none that is larger.
@@ -38,11 +44,12 @@ def open_container(
     import av
     from av.stream import Discard
 
-    check_file(path)
-    refuse_playlist(path)
+    if file is None:
+        check_file(path)
+        refuse_playlist(path)
     try:
         limit = {"max_pixels": str(max_pixels + _ALIGNMENT_PIXELS)}
-        container = _open(path, limit)
+        container = _open(path, limit, file)
     except av.error.FFmpegError as error:
         raise VideoError(
             f"{path}: not a readable video file ({error.strerror}; {_describe_start(path)})",
@@ -76,13 +83,22 @@ def check_pixels(shown: str, size: tuple[int, int], max_pixels: int) -> None:
         )
 
 
-def _open(path: str | Path, options: "dict[str, str]") -> "InputContainer":
+def _open(
+    path: str | Path, options: "dict[str, str]", bytes_file: RangeFile | None = None
+) -> "InputContainer":
     import av
 
     # An absolute path is never taken for a protocol ("concat:...").
     # Text in the metadata that is no UTF-8 stops PyAV unless told otherwise.
-    file = str(Path(path).absolute())
-    return av.open(file, metadata_errors="ignore", options=options, container_options=confine())
+    file: Any = str(Path(path).absolute())
+    if bytes_file is not None:
+        bytes_file.seek(0)
+        file = bytes_file
+    confined = confine()
+    return cast(
+        "InputContainer",
+        av.open(file, metadata_errors="ignore", options=options, container_options=confined),
+    )
 
 
 def _read_size(path: str | Path, stream: "VideoStream") -> tuple[int, int]:

@@ -29,7 +29,8 @@ from videoswin_cli.data.decoding.tar_member import copy_member, is_member
 from videoswin_cli.data.decoding.torchcodec_reader import TorchcodecReader, load_torchcodec
 from videoswin_cli.data.decoding.trust import ReaderFailedError
 from videoswin_cli.errors import UsageError, VideoError
-from videoswin_cli.io.remote import is_url, local_copy
+from videoswin_cli.io.addresses import is_url
+from videoswin_cli.io.remote import local_copy
 from videoswin_cli.io.visible import counted, name_some
 from videoswin_cli.options.parsers import parse_rate, parse_template
 from videoswin_cli.options.run import MAX_PIXELS, DecoderChoice, OpenOptions
@@ -256,7 +257,10 @@ def _open_array(file: str, options: OpenOptions) -> Iterator[Video]:
 
 @contextmanager
 def _open_remote(url: str, options: OpenOptions) -> Iterator[Video]:
-    with _named(url, str(local_copy(url)), options) as video:
+    with (
+        local_copy(url, cache_size=options.cache_size) as file,
+        _named(url, str(file), options) as video,
+    ):
         yield video
 
 

@@ -6,14 +6,15 @@ read once: its packets are kept as they are, compressed.
 
 from array import array
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from videoswin_cli.data.decoding.container import decode_packet, open_container
 from videoswin_cli.data.decoding.random_access import Access, PacketKind, make_inspector
+from videoswin_cli.io.range_file import RangeFile
 from videoswin_cli.options.run import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -54,9 +55,16 @@ class PacketSource:
     stream: "VideoStream"  # decode with its context: it is another one after `read_from`
 
     def __init__(
-        self, path: str | Path, stream: int | None, max_pixels: int, stack: ExitStack
+        self,
+        path: str | Path,
+        stream: int | None,
+        max_pixels: int,
+        stack: ExitStack,
+        file: RangeFile | None = None,
     ) -> None:
+        """A file by its path; where its bytes are elsewhere, `file` reads them."""
         self.path = str(path)
+        self._file = file
         self._wanted = stream
         self._max_pixels = max_pixels
         self._stack = stack
@@ -69,8 +77,14 @@ class PacketSource:
     def _open(self) -> None:
         self._stack.close()
         self.container, self.stream = self._stack.enter_context(
-            open_container(self.path, stream=self._wanted, max_pixels=self._max_pixels)
+            open_container(
+                self.path, stream=self._wanted, max_pixels=self._max_pixels, file=self._file
+            )
         )
+
+    def open_bytes(self) -> "AbstractContextManager[BinaryIO | RangeFile]":
+        """The bytes of the file, unbuffered."""
+        return self._file or Path(self.path).open("rb", buffering=0)
 
     def scan(self) -> Scan:
         """Read all packets, and decode until the first picture."""
@@ -84,10 +98,8 @@ class PacketSource:
             for packet in self.container.demux(self.stream):
                 if packet.size == 0:  # the end, or a slot of an AVI in which nothing changes
                     continue
-                scan.facts.append(_describe_packet(packet, inspect(packet)))
-                self.places.append(-1 if packet.pos is None else packet.pos)
-                self.sizes.append(packet.size)
-                self._seek_stamps.append(_choose_seek_stamp(self.container, packet))
+                scan.facts.append(describe_packet(packet, inspect(packet)))
+                self.note(packet)
                 if small:
                     held.append(packet)
                 if scan.first is None:
@@ -98,6 +110,12 @@ class PacketSource:
             scan.first = next(filter(None, decode_packet(self.stream, None)), None)
         self._held = held if small else None
         return scan
+
+    def note(self, packet: "Packet[VideoStream]") -> None:
+        """Keep where the next packet is, and how it is sought."""
+        self.places.append(-1 if packet.pos is None else packet.pos)
+        self.sizes.append(packet.size)
+        self._seek_stamps.append(_choose_seek_stamp(self.container, packet))
 
     def release(self) -> None:
         """Drop the packets that are kept; they are read again when they are wanted."""
@@ -157,7 +175,8 @@ def open_packets(
         yield PacketSource(path, stream, max_pixels, stack)
 
 
-def _describe_packet(packet: "Packet[VideoStream]", kind: PacketKind) -> PacketFacts:
+def describe_packet(packet: "Packet[VideoStream]", kind: PacketKind) -> PacketFacts:
+    """Facts of a packet, as its container and its bits tell."""
     return PacketFacts(
         packet.pts,
         packet.dts,

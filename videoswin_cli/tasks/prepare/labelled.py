@@ -31,7 +31,7 @@ class Labelled:
 
     videos: tuple[ListedVideo, ...]
     labels: Labels
-    root: Path  # that their paths are relative to
+    root: Path | str  # that their paths are relative to
     missing: tuple[ListedVideo, ...]  # of the list: not found
 
     def titles(self) -> tuple[str, ...]:

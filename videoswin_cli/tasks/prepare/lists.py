@@ -29,13 +29,16 @@ class WrittenLists:
 
     counts: dict[Path, list[int]]  # videos of each class, by list
     classes: tuple[str, ...]
-    root: Path
+    root: Path | str
     missing: int  # videos of the source that are not there
 
     @property
     def advice(self) -> str:
         """Option that reading the lists takes, in a sentence; empty where it takes none."""
-        if all(path.parent.resolve() == self.root.resolve() for path in self.counts):
+        root = self.root
+        if isinstance(root, Path) and all(
+            p.parent.resolve() == root.resolve() for p in self.counts
+        ):
             return ""
         return f"its names are relative to {self.root}: read it with --root {self.root}"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from videoswin_cli.engine.annotate import annotate
 from videoswin_cli.engine.video_files import make_folder_of, remove_earlier
+from videoswin_cli.io.addresses import is_url
 from videoswin_cli.io.paths import file_below
-from videoswin_cli.io.remote import is_url
 from videoswin_cli.io.tar_files import split_member
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.options.timeline import TimelineOutput

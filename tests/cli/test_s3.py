@@ -1,0 +1,200 @@
+"""Commands whose videos, lists, weights and outputs lie on an S3 server of this machine."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from make_video import write_video
+from s3_server import Bucket, Fault, serve_s3
+from typer.testing import CliRunner, Result
+
+from videoswin_cli.cli.app import app
+from videoswin_cli.data.lists import read_list
+from videoswin_cli.data.locating import locate
+from videoswin_cli.data.sources import expand_inputs
+from videoswin_cli.errors import FetchError, MissingInputError
+from videoswin_cli.io import addresses, remote
+from videoswin_cli.io.addresses import list_below, look_up, read_range
+from videoswin_cli.io.remote import local_copy
+
+NAMES = ("run/a.mp4", "run/b.mp4", "walk/c.mp4")
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[Bucket]:
+    with serve_s3() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    for number, name in enumerate(NAMES):
+        (folder / name).parent.mkdir(exist_ok=True)
+        write_video(folder / name, frames=8 + number)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def videos(bucket: Bucket, clips: Path) -> str:
+    """Address of the same clips."""
+    for name in NAMES:
+        bucket.put(f"videos/{name}", (clips / name).read_bytes())
+    bucket.put("videos/notes.txt", b"no video")
+    bucket.put("videos/._a.mp4", b"no video")
+    return "s3://data/videos"
+
+
+@pytest.fixture(autouse=True)
+def _environment(bucket: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for key, value in bucket.environment.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setenv("VIDEOSWIN_HOME", str(tmp_path / "home"))
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY", "VIDEOSWIN_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(addresses, "FIRST_WAIT", 0)
+    monkeypatch.setattr(remote, "_seen", {})
+    bucket.proxy.faults.clear()
+    bucket.proxy.asked.clear()
+
+
+def run(*args: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(arg) for arg in args])
+
+
+def predict(*args: str | Path, tiny: str) -> list[dict[str, object]]:
+    found = run("predict", *args, "--model", tiny, "-j", "0", "-f", "jsonl")
+    assert found.exit_code == 0, found.stderr
+    return [json.loads(line) for line in found.stdout.splitlines()]
+
+
+def scores(rows: list[dict[str, object]]) -> list[object]:
+    return [row["top"] for row in rows]
+
+
+def test_videos_of_a_bucket_give_the_answers_of_their_files(
+    videos: str, clips: Path, tiny: str, bucket: Bucket
+) -> None:
+    local = scores(predict(clips, tiny=tiny))
+    found = predict(videos, tiny=tiny)
+    assert [row["path"] for row in found] == [f"{videos}/{name}" for name in NAMES]
+    assert scores(found) == local
+    assert scores(predict(f"{videos}/*/?.mp4", tiny=tiny)) == local
+    assert scores(predict(f"{videos}/run/b.mp4", tiny=tiny)) == local[1:2]
+    gets = [asked.path for asked in bucket.proxy.asked if asked.method == "GET"]
+    assert sum(path.endswith(".mp4") for path in gets) == 3, "each is fetched once"
+
+
+def test_a_list_its_root_and_the_weights_may_lie_in_the_bucket(
+    videos: str, clips: Path, tiny: str, bucket: Bucket, tmp_path: Path
+) -> None:
+    bucket.put("videos/list.txt", b"run/a.mp4\nwalk/c\n")
+    weights = bucket.put("models/tiny.safetensors", Path(tiny).read_bytes())
+    local = scores(predict(clips, tiny=tiny))
+    by_list = predict("--list", f"{videos}/list.txt", tiny=weights)
+    assert [row["path"] for row in by_list] == ["run/a.mp4", "walk/c.mp4"]
+    assert scores(by_list) == [local[0], local[2]]
+    named = tmp_path / "named.txt"
+    named.write_text(f"{videos}/run/a.mp4\n{clips}/walk/c.mp4\n")
+    assert scores(predict(f"@{named}", tiny=tiny)) == [local[0], local[2]]
+    assert scores(predict("--list", named, tiny=tiny)) == [local[0], local[2]]
+    (tmp_path / "list.csv").write_text("path,label\nrun/b.mp4,run\n")
+    rooted = predict("--list", tmp_path / "list.csv", "--root", videos, tiny=tiny)
+    assert scores(rooted) == local[1:2]
+
+
+@pytest.mark.parametrize(
+    "count",
+    [1500, pytest.param(10_000, marks=pytest.mark.slow)],  # moto takes 6 s to list those
+)
+def test_all_names_of_a_list_are_found_by_one_listing(
+    bucket: Bucket, tmp_path: Path, count: int
+) -> None:
+    names = [f"many{count}/{number % 100:02}/{number:05}.mp4" for number in range(count)]
+    for name in names:
+        bucket.put(name, b"")
+    (tmp_path / "list.txt").write_text("".join(f"{Path(name).stem} 0\n" for name in names))
+    rows = read_list(tmp_path / "list.txt")
+    found, _ = locate(rows, [0] * count, root=f"s3://data/many{count}")
+    assert [video.file for video in found] == [f"s3://data/{name}" for name in names]
+    assert len(bucket.proxy.asked) == -(-count // 1000), "a thousand keys a page"
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [("HEAD", "/x.mp4", Fault(status=503))] * 2,
+        [("GET", "/x.mp4", Fault(status=503))] * 2,
+        [("GET", "/x.mp4", Fault(status=500)), ("GET", "/x.mp4", Fault(cut=1000))],
+        [("GET", "/x.mp4", Fault(cut=0)), ("HEAD", "/x.mp4", Fault(status=503))],
+    ],
+    ids=["busy before", "busy", "broken and cut", "cut at once"],
+)
+def test_what_may_pass_is_tried_again(bucket: Bucket, faults: list[tuple[str, str, Fault]]) -> None:
+    body = b"0123456789" * 1000
+    address = bucket.put("x.mp4", body)
+    bucket.proxy.faults = list(faults)
+    with local_copy(address) as path:
+        assert path.read_bytes() == body
+    assert bucket.proxy.faults == []
+
+
+def test_a_slow_server_is_left_and_asked_again(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(addresses, "READ_SECONDS", 0.2)
+    address = bucket.put("slow.mp4", b"slow")
+    bucket.proxy.faults = [("GET", "/slow.mp4", Fault(wait=1.0))]
+    with local_copy(address) as path:
+        assert path.read_bytes() == b"slow"
+    assert bucket.proxy.faults == []
+
+
+def test_what_does_not_pass_fails_at_once_and_says_what_is_missing(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    with pytest.raises(FetchError, match=r"cannot fetch s3://data/none\.mp4: there is no such"):
+        look_up("s3://data/none.mp4")
+    with pytest.raises(FetchError, match="there is no such object, folder or bucket"):
+        look_up("s3://nowhere/none.mp4")
+    before = len(bucket.proxy.asked)
+    bucket.proxy.faults = [("HEAD", "/secret.mp4", Fault(status=403, body=b""))]
+    with pytest.raises(FetchError, match=r"s3://data/secret\.mp4: access is denied") as caught:
+        look_up(bucket.put("secret.mp4", b"x"))
+    assert "testing" not in f"{caught.value} {caught.value.hint}"
+    assert len(bucket.proxy.asked) == before + 1
+    bucket.proxy.faults = [("HEAD", "/busy.mp4", Fault(status=503))] * addresses.TRIES
+    with pytest.raises(FetchError, match="cannot fetch"):
+        look_up("s3://data/busy.mp4")
+    found = run("predict", "s3://data/none.mp4", "--model", "camera-motion")
+    assert found.exit_code == FetchError.exit_code
+    assert found.stderr.startswith(
+        "error: cannot fetch s3://data/none.mp4: there is no such object"
+    )
+    with pytest.raises(MissingInputError, match=r"nothing matches s3://data/none/\*\.mp4"):
+        expand_inputs(["s3://data/none/*.mp4"])
+
+
+def test_a_video_that_was_replaced_is_fetched_again(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = bucket.put("new.mp4", b"one")
+    with local_copy(address) as path:
+        assert path.read_bytes() == b"one"
+    bucket.put("new.mp4", b"two!")
+    monkeypatch.setattr(remote, "TRUSTED_SECONDS", -1)
+    with local_copy(address) as path:
+        assert path.read_bytes() == b"two!"
+    assert read_range(address, 1, 3) == b"wo"
+    assert list_below("s3://data/new.mp4") == {}
+
+
+def test_without_the_package_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3")
+    found = run("predict", "s3://data/a.mp4", "--model", "camera-motion")
+    assert found.exit_code == 2
+    assert "s3:// needs the package s3fs, which is not installed" in found.stderr
+    assert "pip install 'videoswin[remote]'" in found.stderr
