@@ -9,20 +9,24 @@
 Keyword arguments are the options of the commands: see `videoswin_cli.options`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from videoswin_cli.data.inputs import find_inputs
 from videoswin_cli.engine.annotate import check_folder
+from videoswin_cli.engine.places import find_places, local_places
 from videoswin_cli.engine.progress import Monitor, Silent
 from videoswin_cli.engine.runner import Runner, open_runner
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.addresses import is_bucket, is_hub_model
 from videoswin_cli.io.process_state import full_float32
+from videoswin_cli.io.staging import fetch_staged
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.loading import find_chosen
 from videoswin_cli.options.fields import set_signature, split_keywords
@@ -39,12 +43,28 @@ from videoswin_cli.tasks.extract.tables import FeatureTable
 from videoswin_cli.tasks.extract.worker import compute_table
 from videoswin_cli.tasks.predict.worker import PredictWorker, predict_windows
 
+Returned = TypeVar("Returned")
 Paths: TypeAlias = str | Path | Sequence[str | Path]
 
 _MODEL = ClassifierOptions()
 _RUN = RunOptions(workers=0)  # no processes but the caller's, unless asked for
 _EVAL_RUN = RunOptions(views="paper", workers=0)
 _SOURCE = SourceOptions()
+
+
+def _reaching(*records: Any) -> Callable[[Callable[..., Returned]], Callable[..., Returned]]:
+    """Let the keywords of a function be addresses where their options are files."""
+    places = find_places(records)
+
+    def decorate(function: Callable[..., Returned]) -> Callable[..., Returned]:
+        @wraps(function)
+        def run(*args: Any, **options: Any) -> Returned:
+            with local_places(options, places) as local:
+                return function(*args, **local)
+
+        return run
+
+    return decorate
 
 
 class Model:
@@ -142,6 +162,7 @@ class Model:
 ModelLike: TypeAlias = Model | str | Path
 
 
+@_reaching(_MODEL)
 def load_model(name_or_path: str | Path | None = None, **options: Any) -> Model:
     """A model by name or file, loaded once and kept ready to run.
 
@@ -158,6 +179,7 @@ def load_model(name_or_path: str | Path | None = None, **options: Any) -> Model:
     return _load(name_or_path, chosen, run, with_head=False)
 
 
+@_reaching(_MODEL, _SOURCE, PredictOptions())
 def predict(
     paths: Paths = (), *, model: ModelLike | None = None, **options: Any
 ) -> list[Prediction]:
@@ -185,6 +207,7 @@ def predict(
     return list(PredictWorker(options=wanted).compute(runner, found.listed, Monitor()))
 
 
+@_reaching(_MODEL, _SOURCE)
 def extract(paths: Paths = (), *, model: ModelLike | None = None, **options: Any) -> FeatureTable:
     """Features of one or several videos, folders, globs or URLs, in memory.
 
@@ -233,6 +256,7 @@ def explain(path: str | Path, *, model: ModelLike | None = None, **options: Any)
     return explain_video(runner, found.listed[0], wanted, Monitor())
 
 
+@_reaching(_MODEL, _SOURCE, EvalOptions())
 def evaluate(
     folder: str | Path | None = None, *, model: ModelLike | None = None, **options: Any
 ) -> Evaluation:
@@ -306,6 +330,8 @@ def _named(chosen: ClassifierOptions, name: str | Path | None) -> ClassifierOpti
             f"a model of type {type(name).__name__}",
             hint="give a name, a path, or what load_model returns",
         )
+    if is_bucket(str(name)) and not is_hub_model(str(name)):
+        name = fetch_staged(str(name))
     return replace(chosen, weights=replace(chosen.weights, model=str(name)))
 
 
