@@ -33,7 +33,7 @@ _COMMANDS = {  # module and function of the same name, and the first line of its
     "report": "Show results as one page that needs no network.",
     "models": "List available models, or show one in detail.",
     "download": "Download checkpoints, check their hashes, and print their paths.",
-    "push": "Upload a trained model to the Hugging Face Hub.",
+    "push": "Upload a trained model to the Hugging Face Hub, with a model card.",
     "convert": "Convert a checkpoint to a self-describing safetensors file.",
     "cache": "Show or clear the cache folder.",
     "bench": "Measure decoding, preprocessing and network on this machine.",
