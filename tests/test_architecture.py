@@ -39,7 +39,7 @@ DOORS = 6  # the package itself and `__main__`
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 HEAVY = {
     *("torch", "decord", "torchcodec", "av", "requests", "numpy", "rich", "tqdm", "safetensors"),
-    *("filelock", "matplotlib", "jinja2"),
+    *("filelock", "matplotlib", "jinja2", "fsspec", "huggingface_hub"),
 }
 
 
@@ -158,6 +158,8 @@ def test_the_network_stands_alone() -> None:
         ("pickle", {"model/unpickling.py", "data/passing.py"}),  # the latter of our processes
         ("safetensors", {"model/checkpoint.py"}),
         ("yaml", {"io/yaml_text.py"}),
+        ("fsspec", {"io/addresses.py"}),
+        ("huggingface_hub", {"io/hub.py"}),
     ],
 )
 def test_each_has_its_home(package: str, homes: set[str]) -> None:

@@ -10,6 +10,7 @@ import safetensors.torch
 from make_video import write_video
 from typer.testing import CliRunner, Result
 
+from videoswin_cli import evaluate, predict
 from videoswin_cli.cli.app import app
 from videoswin_cli.errors import FetchError
 from videoswin_cli.io import addresses, staging
@@ -63,7 +64,7 @@ def test_an_output_is_uploaded_and_nothing_of_it_stays(
     assert found.exit_code == 0, found.stderr
     assert store.cat_file("/r/deep/p.jsonl") == (tmp_path / "p.jsonl").read_bytes()
     assert names(store) == ["/r/deep/p.jsonl"]
-    assert "1 files uploaded to memory://r/deep/p.jsonl" in found.stderr
+    assert "1 file uploaded to memory://r/deep/p.jsonl" in found.stderr
     assert staged(tmp_path) == []
 
 
@@ -199,6 +200,24 @@ def test_a_training_reads_and_writes_there_as_it_does_here(
 
 def load(file: Path | bytes) -> dict[str, Any]:
     return safetensors.torch.load(file if isinstance(file, bytes) else file.read_bytes())
+
+
+def test_python_functions_take_addresses_too(
+    store: Any, clips: Path, tiny: str, tmp_path: Path
+) -> None:
+    listed = put(store, "/c/list.csv", b"path,label\nrun/a.mp4,run\njump/a.mp4,jump\n")
+    for name in ("run", "jump"):
+        put(store, f"/c/{name}/a.mp4", (clips / name / "a.mp4").read_bytes())
+    weights = put(store, "/m/tiny.safetensors", Path(tiny).read_bytes())
+    found = evaluate(
+        list_file=listed, model=weights, views="1x1", dump="memory://r/d.npz", device="cpu"
+    )
+    here = evaluate(clips, model=tiny, views="1x1", device="cpu")
+    assert found.summary.accuracy == here.summary.accuracy
+    assert "/r/d.npz" in names(store)
+    there = predict("memory://c", model=weights, device="cpu")
+    local = predict(clips, model=tiny, device="cpu")
+    assert [each.top for each in there] == [each.top for each in local]
 
 
 @pytest.mark.parametrize(

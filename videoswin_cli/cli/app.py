@@ -36,6 +36,7 @@ _COMMANDS = {  # module and function of the same name, and the first line of its
     "report": "Show results as one page that needs no network.",
     "models": "List available models, or show one in detail.",
     "download": "Download checkpoints, check their hashes, and print their paths.",
+    "push": "Upload a trained model to the Hugging Face Hub, with a model card.",
     "convert": "Convert a checkpoint to a self-describing safetensors file.",
     "cache": "Show or clear the cache folder.",
     "bench": "Measure decoding, preprocessing and network on this machine.",
@@ -44,7 +45,8 @@ _COMMANDS = {  # module and function of the same name, and the first line of its
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 _ENVIRONMENT = """Environment: VIDEOSWIN_HOME, the cache folder (~/.cache/videoswin);
-VIDEOSWIN_OFFLINE=1, no downloads; VIDEOSWIN_PRIVATE_REDIRECTS=1, as --allow-private-redirects;
+VIDEOSWIN_CACHE_SIZE, what fetched videos may take of it (20GB); VIDEOSWIN_OFFLINE=1, no downloads;
+VIDEOSWIN_PRIVATE_REDIRECTS=1, as --allow-private-redirects;
 VIDEOSWIN_DEBUG=1, tracebacks. `videoswin --install-completion` adds completion to your shell."""
 
 

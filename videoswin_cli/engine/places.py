@@ -51,6 +51,9 @@ def local_places(
     """
     outputs: list[StagedOutput] = []
     local = dict(values)
+    if not any(is_address(each) for name in places for each in _each(values.get(name))):
+        yield local
+        return
     world = find_world()
     for name, place in places.items():
         if place == "write" and is_address(values.get(name)):
@@ -59,7 +62,7 @@ def local_places(
             local[name] = outputs[-1].text
             if world.is_main:
                 outputs[-1].begin()
-        elif place == "read":
+        elif place == "read" and name in values:
             local[name] = _read(values.get(name))
     listed = next((str(values[n]) for n in _LISTS if is_address(values.get(n))), None)
     if listed is not None and values.get("root") is None:
@@ -82,6 +85,10 @@ def is_address(value: Any) -> bool:
         return False
     check_scheme(value)
     return is_url(value)
+
+
+def _each(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else (value,)
 
 
 def _read(value: Any) -> Any:
@@ -108,7 +115,7 @@ def _upload(outputs: Sequence[StagedOutput], notice: Callable[[str], None]) -> N
             output.discard()
             continue
         count = output.finish()
-        notice(f"{count} files uploaded to {output.address}")
+        notice(f"{count} file{'' if count == 1 else 's'} uploaded to {output.address}")
 
 
 def _keep(outputs: Sequence[StagedOutput], notice: Callable[[str], None]) -> None:

@@ -17,7 +17,7 @@ from videoswin_cli.version import __version__
 
 Description = dict[str, Any]
 
-_MAY_DIFFER = ("version",)
+_MAY_DIFFER = ("version", "weights_origin")
 _OPTIONS = frozenset(  # keys of descriptions that users know as options
     (
         *("views", "weights_set", "precision", "decoder", "stream", "allow_truncated", "average"),
@@ -38,6 +38,7 @@ def describe_settings(model: LoadedModel, settings: Settings, **more: Any) -> De
         "model": model.spec.name,
         "weights_sha256": hash_file(model.weights),
         "weights_set": model.weights_set,
+        **({"weights_origin": model.origin} if model.origin else {}),
         "views": str(settings.views),
         "precision": settings.runtime.precision,
         "decoder": opening.decoder,

@@ -276,36 +276,46 @@ def patiently(address: str, act: Callable[[Any, str], Result], *, what: str = "f
     return try_again(lambda: act(*_connect(address)), address, what=what)
 
 
-def try_again(act: Callable[[], Result], address: str, *, what: str = "fetch") -> Result:
+def try_again(
+    act: Callable[[], Result],
+    address: str,
+    *,
+    what: str = "fetch",
+    shown: str = "",
+    tries: int | None = None,
+) -> Result:
     """Result of `act`; tried again where that may help.
+
+    Args:
+        act: asks for the address.
+        address: that offline mode may bar.
+        what: is done with it, for messages.
+        shown: in messages, in place of the address.
+        tries: at most; None: TRIES.
 
     Raises:
         FetchError: it fails for good.
     """
-    shown = hide_credentials(address)
+    shown = shown or hide_credentials(address)
+    tries = tries or TRIES
     if is_out_of_reach(address):
         raise OfflineError(
             f"offline mode forbids to {what} {shown}", hint="leave offline mode (VIDEOSWIN_OFFLINE)"
         )
-    for number, wait in enumerate(_waits(), start=1):
+    for number in range(1, tries + 1):
+        wait = FIRST_WAIT * 2 ** (number - 1)
         try:
             return act()
         except VideoSwinError:
             raise
         except Exception as error:
             failure = _explain(error, shown, what)
-            if wait is None or not _may_pass(error):
+            if number == tries or not _may_pass(error):
                 raise failure from error
-            text = f"{failure.message}; try {number + 1} of {TRIES} in {wait:g} s"
+            text = f"{failure.message}; try {number + 1} of {tries} in {wait:g} s"
             _LOG.warning("%s", visible(text))
             time.sleep(wait)
     raise AssertionError
-
-
-def _waits() -> Iterator[float | None]:
-    """Seconds after each try; None after the last one."""
-    yield from (FIRST_WAIT * 2**number for number in range(TRIES - 1))
-    yield None
 
 
 def _connect(address: str) -> tuple[Any, str]:

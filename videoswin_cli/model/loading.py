@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from videoswin_cli.errors import CheckpointError, ConfigError, MissingInputError, UsageError
+from videoswin_cli.io.addresses import is_hub_model
 from videoswin_cli.io.visible import counted, name_some
 from videoswin_cli.model.catalog import ModelSpec, load_spec
 from videoswin_cli.model.checkpoint import RawCheckpoint, read_checkpoint, write_safetensors
 from videoswin_cli.model.description import Description, read_description, to_metadata
 from videoswin_cli.model.finding import FoundNetwork, choose_network, find_network
 from videoswin_cli.model.fitting import fitting_models, likely_models
+from videoswin_cli.model.hub import fetch_hub_model
 from videoswin_cli.model.label_files import list_labels, read_labels
 from videoswin_cli.model.layouts import Layout, infer_architecture
 from videoswin_cli.model.swin3d import Swin3D
@@ -39,6 +41,7 @@ class LoadedModel:
     training: Mapping[str, object] | None = None  # the training that a videoswin file describes
     remarks: tuple[str, ...] = ()  # what a user should know about the file
     not_finite: tuple[str, ...] = ()  # names of tensors with NaN or infinite numbers
+    origin: str | None = None  # repository of the Hub, with its commit
 
     @property
     def summary(self) -> str:
@@ -47,7 +50,7 @@ class LoadedModel:
         head = f"{counted(len(self.labels), 'class')}" if self.labels else "no head, features only"
         first = (
             f"{self.spec.name}: {parameters / 1e6:.1f}M parameters, {head}, "
-            f"{self.layout} layout, from {self.weights}"
+            f"{self.layout} layout, from {self.origin or self.weights}"
             + (f", described as {self.described_as}" if self.described_as else "")
         )
         return "; ".join((first, *self.remarks))
@@ -64,6 +67,7 @@ class FoundModel:
     network: FoundNetwork | None  # in the weights, where they are here
     raw: RawCheckpoint | None
     weights_set: str | None
+    origin: str | None = None  # repository of the Hub, with its commit
 
     @property
     def spec(self) -> ModelSpec:
@@ -83,11 +87,11 @@ def find_model(
     with_head: bool = False,
     weights_set: str | None = None,
 ) -> FoundModel:
-    """Find a model, and look at its class names; nothing is fetched.
+    """Find a model, and look at its class names; nothing is fetched but what is on the Hub.
 
     Args:
-        model: a name from `videoswin models`, a YAML of the same form, or a self-describing
-            safetensors file.
+        model: a name from `videoswin models`, a YAML of the same form, a self-describing
+            safetensors file, or a repository of the Hub, `hf://org/name[@revision]`.
         checkpoint: weights of any known layout to load into it. They may have another number of
             classes than the model.
         labels: class names, one per line, instead of the model's.
@@ -102,6 +106,11 @@ def find_model(
         raise UsageError(
             f"a model of type {type(model).__name__}: expected a name or a file, as text"
         )
+    origin = None
+    if is_hub_model(model):
+        hub = fetch_hub_model(model)
+        model, origin = hub.model, hub.origin
+        checkpoint = checkpoint or hub.checkpoint
     published, own, raw = _read_model(model)
     weights = Path(model) if raw is not None else None
     if with_head and published.kind == "image":
@@ -119,6 +128,7 @@ def find_model(
         network=network,
         raw=raw,
         weights_set=weights_set,
+        origin=origin,
     )
     if with_head and not found.spec.architecture.num_classes:
         raise _headless(found.spec)
@@ -180,6 +190,7 @@ def load_found(
         training=said.training if said else None,
         remarks=tuple(remarks),
         not_finite=spoilt,
+        origin=found.origin,
     )
 
 

@@ -64,7 +64,8 @@ class ModelOptions:
 
     model: str | None = option(
         None,
-        "Name from `videoswin models`, a YAML file, or a weight file written by videoswin.",
+        "Name from `videoswin models`, a YAML file, a weight file written by videoswin, or "
+        "hf://ORG/NAME.",
         metavar="NAME|FILE",
         flags=("--model", "-m"),
         shown_default=DEFAULT_MODEL,

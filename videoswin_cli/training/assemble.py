@@ -127,7 +127,7 @@ def _describe(job: Job, setup: TrainingSetup, start: Initialized, world: World) 
     examples = setup.examples
     kept = {key: value for key, value in asdict(setup.recipe).items() if key not in _MAY_DIFFER}
     return {
-        "start": job.weights.name,
+        "start": start.model.origin or job.weights.name,
         "weights_sha256": None if job.scratch else hash_file(start.model.weights),
         "weights_set": start.model.weights_set,
         "recipe": {k: list(v) if isinstance(v, tuple) else v for k, v in kept.items()},
