@@ -98,7 +98,9 @@ def fill(record: Record, values: Mapping[str, Any]) -> Record:
             kinds = (hints[each.name], *get_args(hints[each.name]))
             if isinstance(given, str) and Path in kinds and not (str in kinds and "://" in given):
                 given = Path(given)
-            own[each.name] = tuple(given) if isinstance(given, list) else given
+            if isinstance(given, list | tuple) and Path in kinds:
+                given = map(Path, given)
+            own[each.name] = tuple(given) if isinstance(given, list | map) else given
     return type(record)(**own)
 
 
