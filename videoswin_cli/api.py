@@ -10,19 +10,18 @@ Keyword arguments are the options of the commands: see `videoswin_cli.options`.
 """
 
 import weakref
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from functools import wraps
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from videoswin_cli.data.in_memory import Data, Source, Sources, Spool, list_labelled
 from videoswin_cli.data.inputs import find_inputs
-from videoswin_cli.engine.places import find_places, local_places
+from videoswin_cli.engine.places import reaching
 from videoswin_cli.engine.progress import Monitor, Silent
 from videoswin_cli.engine.runner import Runner, open_runner
 from videoswin_cli.engine.video_files import name_files
@@ -52,28 +51,11 @@ from videoswin_cli.tasks.predict.worker import PredictWorker, predict_windows
 from videoswin_cli.tasks.timeline.timeline import check_windows
 from videoswin_cli.tasks.timeline.worker import TimelineWorker
 
-Returned = TypeVar("Returned")
-
 _MODEL = ClassifierOptions()
 _RUN = RunOptions(workers=0)  # no processes but the caller's, unless asked for
 _EVAL_RUN = RunOptions(views="paper", workers=0)
 _SOURCE = SourceOptions()
 _CHECK = CheckOptions(workers=0)
-
-
-def _reaching(*records: Any) -> Callable[[Callable[..., Returned]], Callable[..., Returned]]:
-    """Let the keywords of a function be addresses where their options are files."""
-    places = find_places(records)
-
-    def decorate(function: Callable[..., Returned]) -> Callable[..., Returned]:
-        @wraps(function)
-        def run(*args: Any, **options: Any) -> Returned:
-            with local_places(options, places) as local:
-                return function(*args, **local)
-
-        return run
-
-    return decorate
 
 
 class Model:
@@ -182,7 +164,7 @@ class Model:
 ModelLike: TypeAlias = Model | str | Path
 
 
-@_reaching(_MODEL)
+@reaching(_MODEL)
 def load_model(name_or_path: str | Path | None = None, **options: Any) -> Model:
     """A model by name or file, loaded once and kept ready to run.
 
@@ -199,7 +181,7 @@ def load_model(name_or_path: str | Path | None = None, **options: Any) -> Model:
     return _load(name_or_path, chosen, run, with_head=False)
 
 
-@_reaching(_MODEL, _SOURCE, PredictOptions())
+@reaching(_MODEL, _SOURCE, PredictOptions())
 def predict(
     paths: Sources = (), *, model: ModelLike | None = None, **options: Any
 ) -> list[Prediction]:
@@ -230,7 +212,7 @@ def predict(
         return list(PredictWorker(options=wanted).compute(runner, listed, Monitor()))
 
 
-@_reaching(_MODEL, _SOURCE)
+@reaching(_MODEL, _SOURCE)
 def extract(paths: Sources = (), *, model: ModelLike | None = None, **options: Any) -> FeatureTable:
     """Features of one or several videos, folders, globs or URLs, in memory.
 
@@ -254,7 +236,7 @@ def extract(paths: Sources = (), *, model: ModelLike | None = None, **options: A
         return compute_table(runner, listed, wanted)
 
 
-@_reaching(_MODEL, _SOURCE, TimelineOutput())
+@reaching(_MODEL, _SOURCE, TimelineOutput())
 def timeline(
     paths: Sources = (), *, model: ModelLike | None = None, **options: Any
 ) -> list[Timeline]:
@@ -319,7 +301,7 @@ def explain(path: Source, *, model: ModelLike | None = None, **options: Any) -> 
     return explanation
 
 
-@_reaching(_MODEL, _SOURCE, EvalOptions())
+@reaching(_MODEL, _SOURCE, EvalOptions())
 def evaluate(
     data: Data | None = None, *, model: ModelLike | None = None, **options: Any
 ) -> Evaluation:
@@ -356,7 +338,7 @@ def evaluate(
         return evaluate_videos(inputs, source, found, run, wanted, job, Silent())
 
 
-@_reaching(_SOURCE, _CHECK)
+@reaching(_SOURCE, _CHECK)
 def check(paths: str | Path | Sequence[str | Path] = (), **options: Any) -> CheckReport:
     """Findings of videos, lists and classes, before a run.
 

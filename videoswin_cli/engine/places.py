@@ -6,8 +6,9 @@ record (`place`).
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from videoswin_cli.engine.distributed import find_world
 from videoswin_cli.errors import UsageError
@@ -15,6 +16,7 @@ from videoswin_cli.io.addresses import check_scheme, is_hub_model, is_url, paren
 from videoswin_cli.io.staging import StagedOutput, fetch_staged, stage_output
 from videoswin_cli.options.fields import list_options
 
+Returned = TypeVar("Returned")
 Places = Mapping[str, str | None]  # option -> "read", "write" or neither
 _LISTS = ("list_file", "train_list")  # whose folder is the default of `root`
 
@@ -77,6 +79,21 @@ def local_places(
         raise
     if world.is_main:
         _upload(outputs, notice)
+
+
+def reaching(*records: Any) -> Callable[[Callable[..., Returned]], Callable[..., Returned]]:
+    """Let the keywords of a function be addresses where their options are files."""
+    places = find_places(records)
+
+    def decorate(function: Callable[..., Returned]) -> Callable[..., Returned]:
+        @wraps(function)
+        def run(*args: Any, **options: Any) -> Returned:
+            with local_places(options, places) as local:
+                return function(*args, **local)
+
+        return run
+
+    return decorate
 
 
 def is_address(value: Any) -> bool:

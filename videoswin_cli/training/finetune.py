@@ -8,6 +8,7 @@ from typing import Any
 
 from videoswin_cli.data.in_memory import Data, list_labelled
 from videoswin_cli.engine.distributed import World, find_world, process_group
+from videoswin_cli.engine.places import reaching
 from videoswin_cli.engine.progress import Reporter, Silent
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.io.process_state import (
@@ -26,6 +27,7 @@ from videoswin_cli.training.run_folder import check_output, lock_folder
 from videoswin_cli.training.train_log import TrainLog
 
 
+@reaching(FinetuneOptions())
 def finetune(
     data: Data | None = None, *, reporter: Reporter | None = None, **options: Any
 ) -> FinetuneResult:
@@ -48,7 +50,8 @@ def finetune(
     if data is None or isinstance(data, str | Path):
         return finetune_clips(None if data is None else Path(data), chosen, reporter)
     with list_labelled(data) as (train_list, root):
-        return finetune_clips(None, replace(chosen, train_list=train_list, root=root), reporter)
+        clips = replace(chosen.clips, train_list=train_list, root=root)
+        return finetune_clips(None, replace(chosen, clips=clips), reporter)
 
 
 def finetune_clips(
