@@ -1,6 +1,5 @@
 """Single steps: their gradients, their failures, their memory."""
 
-import gc
 import math
 import weakref
 from collections.abc import Iterable, Iterator
@@ -250,7 +249,6 @@ class Decoded:
         for number in range(self.count):
             clip = clips(number + 1)[number]
             self.live.add(clip.frames)
-            gc.collect()
             self.most = max(self.most, len(self.live))
             yield clip
             del clip

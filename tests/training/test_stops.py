@@ -115,6 +115,7 @@ def test_a_kill_before_any_rename_loses_nothing(few: Path, kills: tuple[Path, li
         assert read_scalars(copy) == scalars, copy.parent.name
 
 
+@pytest.mark.slow  # twenty seconds; by default one process stops, and two learn what one learns
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends a process at once")
 def test_processes_stop_together_and_resume(few: Path, tmp_path: Path) -> None:
     shutil.copytree(few, tmp_path / "f")
