@@ -31,6 +31,12 @@ LONGEST = (  # files that take more than half a minute
 VIDEOS = ("demo.mp4", "test.avi", "test.mp4", "example.avi")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """A process more than cores: some tests wait, for other processes and for servers."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return 1 + (len(affinity(0)) if affinity else os.cpu_count() or 1)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `thorough.txt` lists, and begin with the longest files.
 
