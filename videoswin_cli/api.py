@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from videoswin_cli.data.class_folders import to_place
 from videoswin_cli.data.in_memory import Data, Source, Sources, Spool, list_labelled
 from videoswin_cli.data.inputs import find_inputs
 from videoswin_cli.engine.places import reaching
@@ -324,9 +325,9 @@ def evaluate(
         options, (_MODEL, default, _SOURCE, EvalOptions(), JobOptions()), function="evaluate"
     )
     with ExitStack() as stack:
-        inputs: list[Path] = []
+        inputs: list[Path | str] = []
         if isinstance(data, str | Path):
-            inputs = [Path(data)]
+            inputs = [to_place(str(data))]
         elif data is not None:
             list_file, root = stack.enter_context(list_labelled(data))
             source = replace(source, list_file=list_file, root=root)

@@ -6,7 +6,7 @@ import pytest
 
 from videoswin_cli.data.class_folders import find_parts, match_classes, read_class_folder
 from videoswin_cli.data.lists import number_labels
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import DatasetError, MissingInputError, UsageError
 
 CLASSES = ("abseiling", "air drumming", "archery")
 
@@ -212,3 +212,28 @@ def test_a_class_that_could_be_any_of_several_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match="which of them are one class"):
         match_classes(train, val)
+
+
+def test_class_folders_behind_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    monkeypatch.setattr(MemoryFileSystem, "store", {})
+    monkeypatch.setattr(MemoryFileSystem, "pseudo_dirs", [""])
+    store = MemoryFileSystem()
+    for name in ("train/run/a.mp4", "train/sit/b.mp4", "val/run/c.mp4", "val/notes.txt"):
+        store.pipe_file(f"/data/{name}", b"12")
+    parts = find_parts("memory://data")
+    assert parts.folders == {"train": "memory://data/train", "val": "memory://data/val"}
+    found = read_class_folder("memory://data/train")
+    assert [(row.name, row.label) for row in found.rows] == [
+        ("run/a.mp4", "run"),
+        ("sit/b.mp4", "sit"),
+    ]
+    assert found.root == "memory://data/train"
+    with pytest.raises(DatasetError, match="holds parts of a data set"):
+        read_class_folder("memory://data")
+    store.pipe_file("/data/val/d.mp4", b"12")
+    with pytest.raises(DatasetError, match=r"memory://data/val/d\.mp4 is in no class folder"):
+        read_class_folder("memory://data/val")
+    with pytest.raises(MissingInputError, match="no video in the class folders of memory://data/x"):
+        read_class_folder("memory://data/x")

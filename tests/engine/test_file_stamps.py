@@ -3,8 +3,12 @@
 import os
 from pathlib import Path
 
+import fsspec
+import pytest
+
 from videoswin_cli.engine.file_stamps import FileStamps, read_stamp
 from videoswin_cli.engine.journal import Journal, read_journals
+from videoswin_cli.io import remote
 from videoswin_cli.records import ListedVideo
 
 
@@ -64,3 +68,18 @@ def test_a_replaced_file_that_cannot_be_read_has_no_old_result(tmp_path: Path) -
         journal.append({"path": "b", "error": "damaged", "file_stamp": "1-1"})
     found = read_journals(tmp_path / "run")
     assert [found[path][1]["error"] for path in "ab"] == ["damaged", None]
+
+
+def test_an_object_that_was_replaced_has_another_stamp(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = fsspec.filesystem("memory")
+    address = "memory://stamps/a.mp4"
+    store.pipe("/stamps/a.mp4", b"12")
+    before = read_stamp(address)
+    assert before.startswith("2-")
+    assert read_stamp(address) == before
+    store.pipe("/stamps/a.mp4", b"34")
+    monkeypatch.setattr(remote, "_seen", {})  # another run
+    assert before != read_stamp(address) != ""
+    store.rm("/stamps", recursive=True)
+    monkeypatch.setattr(remote, "_seen", {})
+    assert read_stamp(address) == ""

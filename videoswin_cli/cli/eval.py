@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def eval(
     folder: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Argument(metavar="[FOLDER]", help="Folder with one folder per class, or tar shards."),
     ] = None,
     source: SourceOptions = SourceOptions(),
@@ -50,9 +50,11 @@ def eval(
     Failed videos are listed in DUMP.failed.jsonl beside the dump, or in the folder of --out.
     Several processes under torchrun or srun share the work.
     """
-    folders = folder or []
+    from videoswin_cli.data.class_folders import to_place
+
+    folders = list(map(to_place, folder or []))
     if options.from_dump:  # and what a shell makes of part*.npz
-        options = options.with_dumps(folders)
+        options = options.with_dumps(list(map(Path, folder or [])))
     elif bool(folders) == (source.list_file is not None):
         raise UsageError(
             "expected one source of videos",

@@ -15,7 +15,7 @@ _INTERRUPTED = 130
 
 def finetune(
     data: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
             metavar="[DATA]",
             help="DATA/CLASS/CLIP (split automatically), or DATA/train/CLASS/CLIP and "
@@ -53,25 +53,27 @@ def finetune(
     if not show_config:
         options.clips.check_source(data)  # before torch is loaded
 
+    from videoswin_cli.data.class_folders import to_place
     from videoswin_cli.io.malloc import keep_freed_memory
     from videoswin_cli.training import dry_run as planning
     from videoswin_cli.training import finetune as training
     from videoswin_cli.training.job import print_config
     from videoswin_cli.training.show_clips import show_clips
 
+    place = None if data is None else to_place(data)
     if show_config:
-        result(print_config(data, options), end="")
+        result(print_config(place, options), end="")
         return
     keep_freed_memory()
     with ProgressBar() as bar:
         if dry_run:
-            planning.dry_run(data, options, bar)
+            planning.dry_run(place, options, bar)
             return
         if shown_clips is not None:
-            show_clips(data, options, shown_clips, bar)
+            show_clips(place, options, shown_clips, bar)
             result(shown_clips)
             return
-        done = training.finetune_clips(data, options, bar)
+        done = training.finetune_clips(place, options, bar)
     if done.interrupted:
         raise typer.Exit(_INTERRUPTED)
     result(done.model)

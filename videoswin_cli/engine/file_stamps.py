@@ -3,31 +3,45 @@
 import os
 import stat
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
 
 from videoswin_cli.data.decoding.frame_names import is_picture_name
+from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.io.addresses import is_bucket, is_web
+from videoswin_cli.io.remote import look_up_again
 from videoswin_cli.io.tar_files import containing_file
 from videoswin_cli.io.visible import counted
 from videoswin_cli.records import ListedVideo
 
 FileState = tuple[int, int]
+_THREADS = 16
 
 
 def read_state(file: str | None) -> FileState | None:
-    """Size in bytes of a file and time of its last change in ns; None for a URL or no file.
+    """Size in bytes of a file and time of its last change in ns; None for no file.
 
-    Of a video in a tar file they are those of the tar file.
-    Of a frame folder, whose own time says nothing of pictures that are written anew: the size of
-    its pictures, and a hash of their names, sizes and times.
+    Of a video in a tar file they are those of the tar file. Of a frame folder, whose own time says
+    nothing of pictures that are written anew, they are the size of its pictures and a hash of their
+    names, sizes and times; of an object of a storage service its size and a hash of its version. A
+    web server says nothing that can be relied on.
     """
     try:
-        if not file:
+        if not file or is_web(file):
             return None
+        if is_bucket(file):
+            stored = look_up_again(file)
+            return stored.size, _hash(stored.version)
         found = Path(containing_file(file)).stat()
         return _sum_up(file) if stat.S_ISDIR(found.st_mode) else (found.st_size, found.st_mtime_ns)
-    except (OSError, ValueError):
+    except (OSError, ValueError, VideoSwinError):
         return None
+
+
+def _hash(text: str) -> int:
+    digest = blake2b(text.encode(errors="surrogateescape"), digest_size=7).digest()
+    return int.from_bytes(digest, "big")
 
 
 def _sum_up(folder: str) -> FileState:
@@ -38,8 +52,7 @@ def _sum_up(folder: str) -> FileState:
             if is_picture_name(entry.name)
             for found in [entry.stat()]
         )
-    digest = blake2b(repr(pictures).encode(errors="surrogateescape"), digest_size=7).digest()
-    return sum(size for _, size, _ in pictures), int.from_bytes(digest, "big")
+    return sum(size for _, size, _ in pictures), _hash(repr(pictures))
 
 
 def read_stamp(file: str | None) -> str:
@@ -66,6 +79,8 @@ class FileStamps:
 
     def describe(self, done: Mapping[str, str]) -> list[str]:
         """Sentences on the videos of `done`, path -> stamp, that are not as they were."""
+        with ThreadPoolExecutor(_THREADS) as pool:  # of a storage service each is a request
+            list(pool.map(self.__getitem__, done))
         changed = sum(not self.is_current(path, stamp) for path, stamp in done.items())
         unknown = sum(not stamp and bool(self[path]) for path, stamp in done.items())
         texts = []

@@ -67,7 +67,7 @@ class ClipOptions:
     def __post_init__(self) -> None:
         check_options(self)
 
-    def check_source(self, data: Path | None) -> None:
+    def check_source(self, data: Path | str | None) -> None:
         """Raises UsageError unless there is one source of clips, with options that are of it."""
         listed = self.train_list is not None
         if (data is None) != listed:

@@ -6,21 +6,30 @@ from pathlib import Path
 from types import MappingProxyType
 
 from videoswin_cli.class_names import sort_names
-from videoswin_cli.data.class_folders import find_parts, match_classes, read_class_folder
+from videoswin_cli.data.class_folders import (
+    Place,
+    below,
+    find_parts,
+    match_classes,
+    name_of,
+    read_class_folder,
+    to_place,
+)
 from videoswin_cli.data.found_clips import Found, Notice
 from videoswin_cli.data.lists import VideoList
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.addresses import is_bucket
 from videoswin_cli.io.visible import name_some
 from videoswin_cli.records import ListedVideo
 
 
-def read_class_tree(folder: Path, notice: Notice, *, all_files: bool) -> Found:
+def read_class_tree(folder: Place, notice: Notice, *, all_files: bool) -> Found:
     """Clips of class folders; of a training and a validation part where there are both.
 
     Raises:
         UsageError: no such folder, no clips, or parts that cannot be told.
     """
-    if not folder.is_dir():
+    if isinstance(folder, Path) and not folder.is_dir():
         raise UsageError(
             f"{folder} is {'a file' if folder.exists() else 'not there'}",
             hint="expected DATA/CLASS/CLIP or DATA/train/CLASS/CLIP and DATA/val/CLASS/CLIP",
@@ -32,15 +41,18 @@ def read_class_tree(folder: Path, notice: Notice, *, all_files: bool) -> Found:
         return Found(classes=classes, train=_clips(videos, classes), val=None)
     train_folder, val_folder = parts.folders["train"], parts.folders.get("val")
     if val_folder is None:
-        there = " and ".join(path.name for _, path in sorted(parts.folders.items(), reverse=True))
+        there = " and ".join(
+            name_of(path) for _, path in sorted(parts.folders.items(), reverse=True)
+        )
         raise UsageError(
             f"{folder} has {there} but no val",
             hint="add val/CLASS/CLIP (a test part is not validated on unless you call it val), or "
             f"give {train_folder} to have it split",
         )
-    idle = [*parts.others, *(p.name for part, p in parts.folders.items() if part == "test")]
+    idle = [*parts.others, *(name_of(p) for part, p in parts.folders.items() if part == "test")]
     if idle:
-        notice(f"not used, since {train_folder.name} and {val_folder.name} are: {name_some(idle)}")
+        used = f"{name_of(train_folder)} and {name_of(val_folder)}"
+        notice(f"not used, since {used} are: {name_some(idle)}")
     train = _read_classes(train_folder, notice, all_files=all_files)
     val = _read_classes(val_folder, notice, all_files=all_files)
     _check_folders_apart(train, val)
@@ -50,12 +62,12 @@ def read_class_tree(folder: Path, notice: Notice, *, all_files: bool) -> Found:
     classes = sort_names([*_sort_classes(train), *names.values()])
     return Found(
         classes=classes,
-        train=_clips(train, classes, part=train_folder.name),
-        val=_clips(val, classes, part=val_folder.name, names=names),
+        train=_clips(train, classes, part=name_of(train_folder)),
+        val=_clips(val, classes, part=name_of(val_folder), names=names),
     )
 
 
-def _read_classes(folder: Path, notice: Notice, *, all_files: bool) -> VideoList:
+def _read_classes(folder: Place, notice: Notice, *, all_files: bool) -> VideoList:
     videos = read_class_folder(folder, all_files=all_files)
     for text in videos.notices:
         notice(text)
@@ -64,6 +76,8 @@ def _read_classes(folder: Path, notice: Notice, *, all_files: bool) -> VideoList
 
 def _check_folders_apart(train: VideoList, val: VideoList) -> None:
     """Raises UsageError where a link gives both parts one folder of clips."""
+    if is_bucket(train.source):
+        return  # which has no links
     train_folders, val_folders = (
         {os.path.realpath(Path(part.source, name)): name for name in _sort_classes(part)}
         for part in (train, val)
@@ -98,7 +112,7 @@ def _clips(
     return tuple(
         ListedVideo(
             path=row.name if part is None else f"{part}/{row.name}",
-            file=str(Path(videos.source) / row.name),
+            file=str(below(to_place(videos.source), row.name)),
             label=index[names.get(str(row.label), str(row.label))],
             line=row.line,
         )

@@ -11,7 +11,7 @@ from videoswin_cli.errors import UsageError
 class Source:
     """Source of the clips: a folder, or two lists."""
 
-    folder: Path | None = None
+    folder: Path | str | None = None
     train_list: Path | None = None
     val_list: Path | None = None
     root: Path | str | None = None

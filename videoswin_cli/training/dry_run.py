@@ -3,11 +3,11 @@
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from videoswin_cli.data.class_folders import Place
 from videoswin_cli.data.training_dataset import TrainingClip, TrainingClips
 from videoswin_cli.engine.distributed import find_world
 from videoswin_cli.engine.progress import Reporter
@@ -31,7 +31,7 @@ _GIB = 2**30
 _MOST_MEASURED = 2**29  # bytes of activations of the clip that is measured on a CPU
 
 
-def dry_run(data: Path | None, options: FinetuneOptions, reporter: Reporter) -> None:
+def dry_run(data: Place | None, options: FinetuneOptions, reporter: Reporter) -> None:
     """Report data, plan and measured cost; no weights are loaded and nothing is written.
 
     Raises:

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from videoswin_cli.data.check import describe_broken, find_broken_videos
 from videoswin_cli.data.duplicates import find_same
@@ -51,7 +52,7 @@ def find_clips(source: Source, *, notice: Notice) -> Found:
     """
     check_rule(source.group)
     if source.folder is not None and find_labelled_shards([str(source.folder)]):
-        source = replace(source, folder=None, train_list=source.folder)
+        source = replace(source, folder=None, train_list=Path(source.folder))
     if source.folder is not None and source.multi_label:
         raise UsageError(
             "a class folder gives a clip one class", hint="--multi-label goes with --train-list"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from videoswin_cli.data.class_folders import Place, to_place
 from videoswin_cli.data.in_memory import Data, list_labelled
 from videoswin_cli.engine.distributed import World, find_world, process_group
 from videoswin_cli.engine.places import reaching
@@ -48,14 +49,14 @@ def finetune(
     (chosen,) = split_keywords(options, (FinetuneOptions(),), function="finetune")
     reporter = reporter or Silent()
     if data is None or isinstance(data, str | Path):
-        return finetune_clips(None if data is None else Path(data), chosen, reporter)
+        return finetune_clips(None if data is None else to_place(str(data)), chosen, reporter)
     with list_labelled(data) as (train_list, root):
         clips = replace(chosen.clips, train_list=train_list, root=root)
         return finetune_clips(None, replace(chosen, clips=clips), reporter)
 
 
 def finetune_clips(
-    data: Path | None, options: FinetuneOptions, reporter: Reporter
+    data: Place | None, options: FinetuneOptions, reporter: Reporter
 ) -> FinetuneResult:
     """Train, validate after every epoch, keep the best, and write how it went.
 

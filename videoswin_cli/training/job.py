@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from videoswin_cli.data.class_folders import Place, name_of
 from videoswin_cli.data.decoding.open import check_decoder
 from videoswin_cli.errors import UsageError
 from videoswin_cli.options.parsers import Logger
@@ -43,7 +44,7 @@ class Job:
 
 
 def resolve_options(
-    data: Path | None, options: FinetuneOptions, notice: Callable[[str], None]
+    data: Place | None, options: FinetuneOptions, notice: Callable[[str], None]
 ) -> Job:
     """The run that is asked for.
 
@@ -90,7 +91,7 @@ def resolve_options(
     )
 
 
-def print_config(data: Path | None, options: FinetuneOptions) -> str:
+def print_config(data: Place | None, options: FinetuneOptions) -> str:
     """YAML of the recipe that a run of these options begins with; no data are looked at.
 
     Raises:
@@ -100,10 +101,11 @@ def print_config(data: Path | None, options: FinetuneOptions) -> str:
     return to_yaml(merge_recipe(_layers(options, state)))
 
 
-def _find_out(data: Path | None, options: FinetuneOptions) -> Path | None:
+def _find_out(data: Place | None, options: FinetuneOptions) -> Path | None:
     source = data or options.clips.train_list
     if options.out is None and source is not None:
-        return Path("runs") / source.resolve().stem
+        name = name_of(source) if isinstance(source, str) else source.resolve().stem
+        return Path("runs") / name
     return options.out
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from videoswin_cli.data.class_folders import Place
 from videoswin_cli.data.splitting import rarest_labels
 from videoswin_cli.data.training_dataset import TrainingClips
 from videoswin_cli.data.view_dataset import FailedVideo
@@ -21,7 +22,9 @@ from videoswin_cli.training.sampler import ClipSampler
 _CLIPS = 10
 
 
-def show_clips(data: Path | None, options: FinetuneOptions, path: Path, reporter: Reporter) -> None:
+def show_clips(
+    data: Place | None, options: FinetuneOptions, path: Path, reporter: Reporter
+) -> None:
     """Draw what augmentation makes of ten training clips; nothing is trained.
 
     They are spread over the classes, and as the run draws each of them first. Mixup and cutmix,

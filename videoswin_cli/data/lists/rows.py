@@ -33,7 +33,7 @@ class VideoList:
     source: str
     format: ListFormat | Literal["folder"]
     rows: tuple[ListRow, ...]
-    root: Path | None = None  # that the names are relative to; None: the folder of the list
+    root: Path | str | None = None  # that the names are relative to; None: the folder of the list
     columns: tuple[str, ...] = ()  # of a table or of JSON objects, as written
     splits: Mapping[str, int] = field(default_factory=dict)  # rows of each, also those not chosen
     notices: tuple[str, ...] = ()  # what the reader left out or took for granted

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from videoswin_cli.data.class_folders import read_class_folder
+from videoswin_cli.data.class_folders import Place, read_class_folder
 from videoswin_cli.data.inputs import cut, describe_found
 from videoswin_cli.data.lists import VideoList, number_labels, question_labels, read_list
 from videoswin_cli.data.lists.splits import describe_splits
@@ -32,7 +32,7 @@ from videoswin_cli.tasks.evaluate.summary import Evaluation, single_label_only
 
 
 def evaluate_videos(
-    inputs: Sequence[Path],
+    inputs: Sequence[Place],
     source: SourceOptions,
     model: FoundModel | LoadedModel,
     run: RunOptions,
@@ -114,7 +114,7 @@ def _conclude(
     )
 
 
-def read_videos(inputs: Sequence[Path], source: SourceOptions, *, multi_label: bool) -> VideoList:
+def read_videos(inputs: Sequence[Place], source: SourceOptions, *, multi_label: bool) -> VideoList:
     """The videos of a folder of class folders, of tar files, or of a list.
 
     Raises:
