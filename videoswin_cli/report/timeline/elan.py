@@ -1,16 +1,14 @@
-"""Segments of a video as a file of ELAN, written with Python's own XML."""
+"""Segments of a video as a file of ELAN, which pympi writes."""
 
 import os
-from datetime import datetime, timezone
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import quote
-from xml.etree import ElementTree
 
 from videoswin_cli.io.visible import visible
 from videoswin_cli.records import ActionSegment, Timeline
 
 _TIER = "actions"
-_SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
 
 
 def to_elan(timeline: Timeline, folder: Path) -> str:
@@ -22,41 +20,38 @@ def to_elan(timeline: Timeline, folder: Path) -> str:
         timeline: of the video.
         folder: of the file, from which the video is found again where both were moved.
     """
-    root = ElementTree.Element(
-        "ANNOTATION_DOCUMENT",
-        {
-            "AUTHOR": f"videoswin {visible(timeline.model)}",
-            "DATE": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "FORMAT": "3.0",
-            "VERSION": "3.0",
-            "xmlns:xsi": "http://www.w3.org/2001/XMLSchema-instance",
-            "xsi:noNamespaceSchemaLocation": _SCHEMA,
-        },
-    )
-    head = ElementTree.SubElement(root, "HEADER", {"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"})
-    ElementTree.SubElement(head, "MEDIA_DESCRIPTOR", _describe_media(timeline.video, folder))
-    order = ElementTree.SubElement(root, "TIME_ORDER")
+    from pympi.Elan import Eaf, to_eaf
+
+    document = Eaf(author=f"videoswin {_clean(timeline.model)}")
+    document.remove_tier("default")
+    address, relative = _name_media(timeline.video, folder)
+    document.add_linked_file(address, relpath=relative, mimetype="video/*")
     for number, tier in enumerate(_lay_out(timeline.segments), start=1):
         name = _TIER if number == 1 else f"{_TIER} {number}"
-        about = {"TIER_ID": name, "LINGUISTIC_TYPE_REF": "default-lt"}
-        _add_tier(ElementTree.SubElement(root, "TIER", about), order, tier)
-    kind = {"LINGUISTIC_TYPE_ID": "default-lt", "TIME_ALIGNABLE": "true"}
-    ElementTree.SubElement(root, "LINGUISTIC_TYPE", kind | {"GRAPHIC_REFERENCES": "false"})
-    ElementTree.indent(root)
-    text = ElementTree.tostring(root, encoding="unicode")
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+        document.add_tier(name)
+        for segment in tier:
+            start, end = _ms(segment.start), _ms(segment.end)
+            document.add_annotation(name, start, end, _clean(segment.label))
+    with TemporaryDirectory() as made:
+        file = Path(made, "timeline.eaf")
+        to_eaf(str(file), document)
+        return file.read_text(encoding="utf-8")
 
 
-def _describe_media(video: str, folder: Path) -> dict[str, str]:
+def _clean(text: str) -> str:
+    """Text that XML can hold."""
+    return visible(text).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _name_media(video: str, folder: Path) -> tuple[str, str | None]:
+    """Address of the video, and its path from the folder where it has one."""
     if "://" in video:
-        return {"MEDIA_URL": visible(video), "MIME_TYPE": "video/*"}
+        return _clean(video), None
     path = Path(video).absolute()
-    found = {"MEDIA_URL": path.as_uri(), "MIME_TYPE": "video/*"}
-    if path.anchor == folder.absolute().anchor:
-        relative = os.path.relpath(path, folder.absolute()).replace(os.sep, "/")
-        found["RELATIVE_MEDIA_URL"] = f"./{quote(os.fsencode(relative))}"
-    return found
+    if path.anchor != folder.absolute().anchor:
+        return path.as_uri(), None
+    relative = os.path.relpath(path, folder.absolute()).replace(os.sep, "/")
+    return path.as_uri(), f"./{quote(os.fsencode(relative))}"
 
 
 def _lay_out(segments: tuple[ActionSegment, ...]) -> list[list[ActionSegment]]:
@@ -70,26 +65,6 @@ def _lay_out(segments: tuple[ActionSegment, ...]) -> list[list[ActionSegment]]:
         else:
             tier.append(segment)
     return tiers
-
-
-def _add_tier(
-    tier: ElementTree.Element, order: ElementTree.Element, segments: list[ActionSegment]
-) -> None:
-    """Annotations of a tier, and their times, which each have a slot."""
-    for segment in segments:
-        slots = []
-        for seconds in (segment.start, segment.end):
-            slots.append(f"ts{len(order) + 1}")
-            slot = {"TIME_SLOT_ID": slots[-1], "TIME_VALUE": str(_ms(seconds))}
-            ElementTree.SubElement(order, "TIME_SLOT", slot)
-        about = {
-            "ANNOTATION_ID": f"a{len(order) // 2}",
-            "TIME_SLOT_REF1": slots[0],
-            "TIME_SLOT_REF2": slots[1],
-        }
-        annotation = ElementTree.SubElement(tier, "ANNOTATION")
-        aligned = ElementTree.SubElement(annotation, "ALIGNABLE_ANNOTATION", about)
-        ElementTree.SubElement(aligned, "ANNOTATION_VALUE").text = visible(segment.label)
 
 
 def _ms(seconds: float) -> int:
