@@ -346,6 +346,7 @@ class EvalSummary:
     noted: int = 0  # of the listed: with something to note
     interval: ConfidenceInterval | None = None  # of top-1, where it was requested
     warnings: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()  # damaged files, and why: videos of them are in no figure
 
 
 @dataclass(frozen=True, kw_only=True)

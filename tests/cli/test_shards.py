@@ -98,3 +98,18 @@ def test_a_replaced_shard_is_computed_again(run: Run, root: Path, tmp_path: Path
     assert "1 of 1 video was done before" in run(*command).stderr
     write_tar(tar, [("w.txt", b"x"), ("v.mp4", content)])
     assert "1 file changed since: computed again" in run(*command).stderr
+
+
+def test_a_damaged_shard_is_told_beside_the_figure(run: Run, root: Path, tmp_path: Path) -> None:
+    content = (SAMPLES / "zoom-in.mp4").read_bytes()
+    files = [
+        (f"{n}.{end}", data) for n in "abc" for end, data in (("mp4", content), ("txt", b"zoom-in"))
+    ]
+    whole = write_tar(tmp_path / "whole.tar", files).read_bytes()
+    cut = tmp_path / "cut.tar"
+    cut.write_bytes(whole[: len(whole) * 3 // 4])
+    done = run("eval", cut, *MODEL, "--workers", 0)
+    assert done.exit_code == 3
+    assert "2 listed, 2 found, 0 failed" in done.stdout
+    assert f"damaged              {cut}: damaged, its further videos are lost" in done.stdout
+    assert run("eval", tmp_path / "whole.tar", *MODEL, "--workers", 0).exit_code == 0

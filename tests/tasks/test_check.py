@@ -109,6 +109,35 @@ def test_sound_class_folders_have_no_findings(sound: Path, tmp_path: Path) -> No
     assert (listed.findings, listed.splits) == ((), report.splits)
 
 
+def test_class_folders_that_differ_in_spelling_are_two_classes_of_a_part(tmp_path: Path) -> None:
+    """As finetune has them; a name of the other part is that of the first."""
+    for number, name in enumerate(("train/Walk/a", "train/walk/b", "train/sit/c", "val/SIT/d")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write_clip(tmp_path / f"{name}.mp4", 300 + number // 2 * number)
+    report = check(tmp_path, write_list=tmp_path / "good.csv")
+    assert report.classes == {"Walk": 1, "sit": 2, "walk": 1}
+    assert [path for kind, path in kinds(report) if kind == "two-labels"] == [
+        *("train/Walk/a.mp4", "train/walk/b.mp4")
+    ]
+    assert kinds(report).count(("class-spelling", None)) == 2
+    _, *rows = from_csv((tmp_path / "good.csv").read_text())
+    assert rows == [["train/sit/c.mp4", "sit", "train"], ["val/SIT/d.mp4", "sit", "val"]]
+
+
+def test_a_class_that_the_clean_list_lost_and_its_root_are_named(tmp_path: Path) -> None:
+    for number, name in enumerate(("run/a", "run/b", "sit/c")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_clip(tmp_path / f"{name}.mp4", 400 + number)
+    (tmp_path / "sit" / "c.mp4").write_text("no video")
+    notices = Notices()
+    options = CheckOptions(workers=0, write_list=tmp_path / "good.csv")
+    check_data([str(tmp_path)], SourceOptions(), options, notices)
+    assert notices.texts[-2:] == [
+        f"its names are relative to {tmp_path}: read it with --root {tmp_path}",
+        "no video is left of sit",
+    ]
+
+
 def test_a_plain_folder_has_videos_and_no_classes(sound: Path, tmp_path: Path) -> None:
     shutil.copy(sound / "train/jump/a.mp4", tmp_path / "a.mp4")
     shutil.copytree(sound / "train/run", tmp_path / "run")

@@ -206,6 +206,26 @@ def test_a_video_that_is_mended_is_no_longer_listed_as_failed(tmp_path: Path) ->
     assert files(out) == ["x.mp4"]
 
 
+def test_outputs_that_were_damaged_since_are_made_again(tmp_path: Path) -> None:
+    data, out, frames = tmp_path / "data", tmp_path / "out", tmp_path / "frames"
+    data.mkdir()
+    for name in "xy":
+        write_video(data / f"{name}.mp4", frames=3)
+    resize(data, out)
+    to_frames(data, frames)
+    whole = (out / "x.mp4").read_bytes()
+    (out / "x.mp4").write_bytes(whole[:100])
+    picture = frames / "y" / "img_00002.jpg"
+    drawn = picture.read_bytes()
+    picture.write_bytes(b"")
+    said = Notices()
+    resize(data, out, said)
+    to_frames(data, frames, said)
+    assert (out / "x.mp4").read_bytes() == whole
+    assert picture.read_bytes() == drawn
+    assert said.texts.count("1 of 2 videos were done before: kept") == 2
+
+
 def test_names_that_were_given_stay(tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     data.mkdir()

@@ -52,6 +52,17 @@ def test_files_are_the_very_bytes_and_classes_stand_beside_them(tree: Path, tmp_
             assert member.read() == content
 
 
+def test_files_that_differ_in_their_suffix_are_two_samples(tmp_path: Path) -> None:
+    for name in ("x.mp4", "x.avi"):
+        (tmp_path / "v").mkdir(exist_ok=True)
+        write_video(tmp_path / "v" / name, frames=3)
+    (tar,), _, _ = pack([str(tmp_path / "v")], tmp_path / "{0}.tar")
+    assert [Path(path).name for path in read_shard(str(tar)).paths] == [
+        "x%2Eavi.avi",
+        "x%2Emp4.mp4",
+    ]
+
+
 def test_shards_can_be_packed_again(tree: Path, tmp_path: Path) -> None:
     (one, two), _, _ = pack([str(tree)], tmp_path / "{0}.tar", samples=2)
     again, _, _ = pack([str(one), str(two)], tmp_path / "all-{0}.tar")

@@ -97,5 +97,5 @@ def _print(found: "Evaluation", options: EvalOptions) -> None:
             f"{METRIC_NAMES[name]} is {accuracy[name]:.2f} %, "
             f"expected {expected:g} within {options.tolerance:g}"
         )
-    if found.failed:
+    if found.failed or found.summary.lost:
         raise typer.Exit(VideoError.exit_code)

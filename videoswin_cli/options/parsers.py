@@ -164,6 +164,9 @@ def split_template(text: str) -> Template:
         hint="such as img_{:05}.jpg for img_00001.jpg, or {}.png for 1.png; .jpg, .jpeg, .png or "
         ".webp",
     )
+    printf = re.fullmatch(r"([^%{}]*)%(0[1-9][0-9]?)?d([^%{}]*)", text)  # as FFmpeg has it
+    if printf is not None:
+        text = f"{printf[1]}{{:{printf[2] or ''}}}{printf[3]}"
     try:
         parts = list(Formatter().parse(text))
     except ValueError:

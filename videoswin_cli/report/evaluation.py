@@ -79,6 +79,8 @@ def summary_rows(summary: EvalSummary) -> Iterable[tuple[str, str]]:
     how = {"wrong": ", counted as wrong", "skip": ", left out"}.get(summary.on_error, "")
     failed = f"{summary.failed} failed{how if summary.failed else ''}"
     yield "videos", f"{summary.listed} listed, {summary.found} found, {failed}"
+    for text in summary.lost:
+        yield "damaged", text
     if summary.noted:
         yield "notes", f"{counted(summary.noted, 'video')} with notes"
     if summary.model is not None:

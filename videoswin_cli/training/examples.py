@@ -126,7 +126,7 @@ def leave_out_broken(
         found,
         train=readable(found.train),
         val=None if found.val is None else readable(found.val),
-        broken=tuple(broken),
+        broken=(*found.broken, *broken),
     )
     counts = _count(kept.train, len(kept.classes))
     for name, before, count in zip(

@@ -37,7 +37,8 @@ def read_listed_clips(source: Source, notice: Notice) -> Found:
             notice(f"{spelled} and {first!r} are taken for one class")
     clips = [_locate(part, classes, source, notice) for part in lists]
     train, *val = (tuple(part) for part in clips)
-    return Found(classes=classes, train=train, val=val[0] if val else None)
+    lost = dict.fromkeys(file for part in lists for file in part.lost)
+    return Found(classes=classes, train=train, val=val[0] if val else None, broken=tuple(lost))
 
 
 def _read_parts(source: Source, notice: Notice) -> list[VideoList]:

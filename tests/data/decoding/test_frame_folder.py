@@ -112,7 +112,7 @@ def test_two_numberings_need_a_template(tmp_path: Path) -> None:
     draw_folder(folder, 2, template="thumb_{}.png")
     error = refuse(folder)
     assert "2 numberings: img_00001.png (3), thumb_1.png (2)" in error.message
-    assert "--frame-template" in error.hint
+    assert "--frame-template" in error.message
     assert read_all(folder, frame_template="thumb_{}.png") == [0, 1]
 
 
@@ -213,7 +213,13 @@ def test_a_template_has_one_field_and_no_folder(template: str) -> None:
 
 @pytest.mark.parametrize(
     ("template", "name"),
-    [("img_{:05}.jpg", "img_00007.jpg"), ("{:d}.png", "7.png"), ("a{{b}}{:02d}.PNG", "a{b}07.PNG")],
+    [
+        ("img_{:05}.jpg", "img_00007.jpg"),
+        ("{:d}.png", "7.png"),
+        ("a{{b}}{:02d}.PNG", "a{b}07.PNG"),
+        ("img_%05d.jpg", "img_00007.jpg"),
+        ("%d.png", "7.png"),
+    ],
 )
 def test_a_template_names_pictures(template: str, name: str) -> None:
     found = split_template(template)

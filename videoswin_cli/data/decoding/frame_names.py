@@ -112,8 +112,9 @@ def _guess(folder: str, names: Sequence[str]) -> tuple[Template, Sequence[str], 
             for (prefix, suffix), digits in sorted(rgb.items(), key=lambda item: -len(item[1]))
         ]
         raise VideoError(
-            f"{folder}: pictures of {len(rgb)} numberings: {name_some(kinds)}",
-            hint="Choose one, such as --frame-template img_{:05}.jpg.",
+            # In the message, as a row of results shows no hint.
+            f"{folder}: pictures of {len(rgb)} numberings: {name_some(kinds)}; choose one, such as "
+            "--frame-template img_{:05}.jpg",
         )
     (((prefix, suffix), digits),) = rgb.items()
     width = min(map(len, digits))

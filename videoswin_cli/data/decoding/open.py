@@ -234,7 +234,11 @@ def _open_file(path: str, options: OpenOptions) -> Iterator[Video]:
     check_decoder(decoder)
     check_file(path)
     max_pixels = options.max_pixels
-    if decoder in ("auto", "pyav") and is_animated_webp(path):
+    if is_animated_webp(path):
+        if decoder not in ("auto", "pyav"):
+            raise VideoError(
+                f"{path}: {decoder} does not read animated WebP", hint="Use --decoder auto or pyav."
+            )
         with open_animated_webp(path, max_pixels=max_pixels) as (index, webp_reader):
             yield Video(index, webp_reader)
         return

@@ -37,6 +37,7 @@ class VideoList:
     columns: tuple[str, ...] = ()  # of a table or of JSON objects, as written
     splits: Mapping[str, int] = field(default_factory=dict)  # rows of each, also those not chosen
     notices: tuple[str, ...] = ()  # what the reader left out or took for granted
+    lost: tuple[tuple[str, str], ...] = ()  # damaged files, and why: videos of them are no rows
 
 
 def to_label(text: str | None, *, where: str) -> int | str | None:

@@ -77,6 +77,11 @@ def read_shards(
         root=root,
         columns=tuple(dict.fromkeys(key for found in labels for key in found)),
         notices=tuple(notices),
+        lost=tuple(
+            (shard.file, f"damaged, its further videos are lost: {shard.index.damage}")
+            for shard in shards
+            if labelled and shard.index.damage is not None
+        ),
     )
 
 

@@ -12,7 +12,7 @@ from videoswin_cli.options.check import CheckOptions
 from videoswin_cli.options.source import SourceOptions
 from videoswin_cli.records import InputProtocol
 from videoswin_cli.report.findings import NOTES, PROBLEMS, CheckReport, Finding
-from videoswin_cli.tasks.check.clean_list import write_clean_list
+from videoswin_cli.tasks.check.clean_list import describe_lost, write_clean_list
 from videoswin_cli.tasks.check.copies import check_copies, check_recordings
 from videoswin_cli.tasks.check.data_set import DataSet, read_data_set
 from videoswin_cli.tasks.check.facts import look_at_videos
@@ -60,6 +60,12 @@ def check_data(
     if options.write_list is not None:
         count = write_clean_list(options.write_list, data, bad)
         reporter.notice(f"{options.write_list}: {counted(count, 'video')}")
+        if len(inputs) == 1 and data.parts:
+            reporter.notice(
+                f"its names are relative to {inputs[0]}: read it with --root {inputs[0]}"
+            )
+        for text in describe_lost(data, bad):
+            reporter.notice(text)
     return _sum_up(data, findings, len(bad))
 
 

@@ -8,6 +8,7 @@ from videoswin_cli.data.lists import VideoList
 from videoswin_cli.io.atomic import FILE_NAMES, atomic_write
 from videoswin_cli.io.csv_text import to_csv
 from videoswin_cli.io.text_files import read_text
+from videoswin_cli.io.visible import name_some
 from videoswin_cli.tasks.check.data_set import DataSet, Member
 
 _BY_LINE = (  # formats of rows that are lines, whatever the name of the file
@@ -53,6 +54,24 @@ def write_clean_list(path: Path, data: DataSet, bad: Collection[tuple[str | None
     ):
         stream.writelines(lines)
     return len(good)
+
+
+def describe_lost(data: DataSet, bad: Collection[tuple[str | None, str]]) -> Iterator[str]:
+    """Sentences on classes that have videos to train on, and none in the clean list."""
+    for split in data.parts:
+        if split not in (None, "train"):
+            continue
+        own = [member for member in data.members if member.split == split]
+        left = {
+            number
+            for member in own
+            if (split, member.video.path) not in bad
+            for number in member.classes
+        }
+        lost = sorted({number for member in own for number in member.classes} - left)
+        if lost:
+            named = name_some([data.classes[number] for number in lost])
+            yield f"no video is left{f' in {split}' if split else ''} of {named}"
 
 
 def _copy_lines(whole: VideoList, data: DataSet, good: Sequence[Member]) -> Iterator[str]:

@@ -85,7 +85,10 @@ def _compare(members: Sequence[Member], how: str, data: DataSet) -> Iterator[Fin
             yield find(member, "leak", f"{how} {leaked.video.path} of {leaked.split}", leaked)
         elif again is not None:
             kind: FindingKind = "near-duplicate" if how == _NEAR else "duplicate"
-            yield find(member, kind, f"{how} {again.video.path}", again)
+            text = f"{how} {again.video.path}"
+            if how == _NEAR and again.classes != member.classes:
+                text = _tell_apart(member, again, how, data)
+            yield find(member, kind, text, again)
         if how != _NEAR and not data.multi_label:
             yield from _find_dispute(member, ordered, how, data)
 
@@ -97,13 +100,16 @@ def _find_dispute(
     for other in others:
         disputed = member.classes and other.classes and other.classes != member.classes
         if disputed and _share(member, other, how):
-            own, their = (
-                " and ".join(shown(data.classes[number]) for number in one.classes)
-                for one in (member, other)
-            )
-            text = f"{own} here; it {how} {other.video.path}, which is {their}"
-            yield find(member, "two-labels", text, other)
+            yield find(member, "two-labels", _tell_apart(member, other, how, data), other)
             return
+
+
+def _tell_apart(member: Member, other: Member, how: str, data: DataSet) -> str:
+    own, their = (
+        " and ".join(shown(data.classes[number]) for number in one.classes) or "no class"
+        for one in (member, other)
+    )
+    return f"{own} here; it {how} {other.video.path}, which is {their}"
 
 
 def _share(one: Member, other: Member, how: str) -> bool:

@@ -6,7 +6,7 @@ from itertools import compress
 from pathlib import Path
 
 from videoswin_cli.class_names import fold_name, sort_names
-from videoswin_cli.data.class_folders import find_parts, read_class_folder
+from videoswin_cli.data.class_folders import find_parts, match_classes, read_class_folder
 from videoswin_cli.data.inputs import cut, describe_found, find_inputs
 from videoswin_cli.data.lists import ListRow, VideoList, question_labels, read_list
 from videoswin_cli.data.lists.labels import match_labels
@@ -242,7 +242,8 @@ def _number_classes(
     reporter: Reporter,
 ) -> _Numbered:
     rows = tuple(row for part in parts for row in part.rows if row.label is not None)
-    own = _name_classes(rows)
+    is_tree = bool(parts) and parts[0].format == "folder"
+    own = _name_folders(parts) if is_tree else _name_classes(rows)
     if given is None or not rows:
         return own
     try:
@@ -262,6 +263,28 @@ def _number_classes(
         text = f"{error.message}; {error.hint}"
         return replace(own, findings=(Finding(kind="label", text=text),))
     return _Numbered(classes=given, numbers=numbers, given=True)
+
+
+def _name_folders(parts: Sequence[VideoList]) -> _Numbered:
+    """Classes of class folders, as `finetune` has them: those of one part are as they are spelled.
+
+    Of other parts names that differ in spelling alone are those of the first.
+    """
+    names: dict[str, str] = {}
+    findings: tuple[Finding, ...] = ()
+    for part in parts:
+        own = list(dict.fromkeys(str(row.label) for row in part.rows))
+        try:
+            matched = match_classes(list(names.values()), own)[0] if names else {}
+        except DatasetError as error:
+            matched, findings = {}, (*findings, Finding(kind="label", text=error.message))
+        names |= {name: matched.get(name, name) for name in own if name not in names}
+    index = {name: number for number, name in enumerate(sort_names(set(names.values())))}
+    return _Numbered(
+        classes=tuple(index),
+        numbers={label: index[name] for label, name in names.items()},
+        findings=findings,
+    )
 
 
 def _name_classes(rows: Iterable[ListRow]) -> _Numbered:

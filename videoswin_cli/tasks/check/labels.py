@@ -1,8 +1,9 @@
 """Findings of labels and classes."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 
+from videoswin_cli.class_names import fold_name
 from videoswin_cli.data.directions import choose_flips
 from videoswin_cli.io.visible import name_some
 from videoswin_cli.ranges import shown
@@ -97,6 +98,13 @@ def _check_spellings(data: DataSet) -> Iterator[Finding]:
             text = (
                 f"{name_some(list(map(shown, names)))} are one class of a list, several of folders"
             )
+            yield Finding(kind="class-spelling", text=text)
+    alike: dict[str, list[str]] = defaultdict(list)
+    for number in data.spellings:
+        alike[fold_name(data.classes[number])].append(data.classes[number])
+    for several in alike.values():
+        if len(several) > 1 and not data.given:
+            text = f"{name_some(list(map(shown, several)))} are several classes"
             yield Finding(kind="class-spelling", text=text)
 
 

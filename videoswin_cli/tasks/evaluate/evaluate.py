@@ -75,6 +75,8 @@ def evaluate_videos(
     def end(scored: tuple[ScoredVideo, ...], runner: Runner, timing: Timing) -> Evaluation:
         found = sum(video.file is not None for video in listed)
         evaluation = _conclude(scored, runner, timing, options, found=found)
+        lost = tuple(f"{file}: {reason}" for file, reason in videos.lost)
+        evaluation = replace(evaluation, summary=replace(evaluation.summary, lost=lost))
         write_outputs(evaluation, options, reporter)
         return evaluation
 

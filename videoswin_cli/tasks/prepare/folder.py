@@ -4,10 +4,11 @@ The journal stays in the folder, in `.prepare`: it says with which settings the 
 of which files, and which names they got.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from videoswin_cli.data.encoding.pictures import DRAFTS
@@ -49,6 +50,9 @@ class Made:
     error: str | None = None
 
 
+_MADE = {field.name for field in fields(Made)}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """Outputs of a run and their settings."""
@@ -78,7 +82,7 @@ def make_all(videos: Sequence[ListedVideo], plan: Plan, reporter: Reporter) -> l
             for path, entry in entries.items()
             if entry["error"] is None
             and stamps.is_current(path, entry["file_stamp"])
-            and (plan.out / entry["output"]).exists()
+            and _measure(plan.out / entry["output"]) == entry["output_bytes"]
         }
         made = {video.path: kept[video.path] for video in videos if video.path in kept}
         if made:
@@ -89,7 +93,9 @@ def make_all(videos: Sequence[ListedVideo], plan: Plan, reporter: Reporter) -> l
         _tidy(folders)
         reporter.start(len(videos), unit="video", done=len(made))
         for each in _make(todo, outputs, plan, reporter):
-            journal.append(asdict(each) | {"file_stamp": stamps[each.path]})
+            written = None if each.error is not None else _measure(plan.out / each.output)
+            state = {"file_stamp": stamps[each.path], "output_bytes": written}
+            journal.append(asdict(each) | state)
             made[each.path] = each
             reporter.advance(failed=each.error is not None)
         _tidy(folders)  # a worker that died has left its draft
@@ -99,8 +105,19 @@ def make_all(videos: Sequence[ListedVideo], plan: Plan, reporter: Reporter) -> l
     return done
 
 
+def _measure(output: Path) -> int | None:
+    """Bytes of a file, or of all pictures of a folder; None where it is not there."""
+    try:
+        if output.is_dir():
+            with os.scandir(output) as entries:
+                return sum(entry.stat().st_size for entry in entries)
+        return output.stat().st_size
+    except OSError:
+        return None
+
+
 def _to_made(entry: Mapping[str, object]) -> Made:
-    values = {key: value for key, value in entry.items() if key != "file_stamp"}
+    values = {key: value for key, value in entry.items() if key in _MADE}
     return Made(**values | {"notes": tuple(entry["notes"])})  # type: ignore[arg-type]
 
 

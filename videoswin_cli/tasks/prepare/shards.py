@@ -1,6 +1,7 @@
 """Tar shards of videos and their classes, as WebDataset reads them."""
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -99,15 +100,19 @@ def _make_samples(
     classes = {} if labelled is None else {each.path: each.label for each in labelled.videos}
     if labelled is not None and (without := sum(v.path not in classes for v in videos)):
         reporter.notice(f"{without} of {len(videos)} videos have no class")
+    keys = Counter(make_key(video.path) for video in videos)
     for video in videos:
         assert video.file is not None
+        key = make_key(video.path)
+        if keys[key] > 1:  # a.avi beside a.mp4
+            key = make_key(f"{video.path}.mp4")
         suffix = Path(video.file).suffix.lower().removeprefix(".") or "mp4"
         files: dict[str, bytes | Path] = {suffix: _content(video.file)}
         if labelled is not None and (label := classes.get(video.path)) is not None:
             files["cls"] = str(labelled.labels.numbers[label]).encode()
             if labelled.labels.names is not None:
                 files["txt"] = labelled.labels.names[label].encode()
-        yield Sample(key=make_key(video.path), source=video.path, files=files)
+        yield Sample(key=key, source=video.path, files=files)
         reporter.advance()
 
 
