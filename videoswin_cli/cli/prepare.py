@@ -49,7 +49,7 @@ def write_list(
     with ProgressBar() as bar:
         done = write_one_list(folder, source, options, bar)
     (counts,) = done.counts.values()
-    notice(f"{sum(counts)} videos of {len(done.classes)} classes")
+    notice(f"{counted(sum(counts), 'video')} of {counted(len(done.classes), 'class')}")
     if done.advice:
         notice(done.advice)
     result(options.out)
@@ -163,7 +163,7 @@ def _end(made: "list[Made]", out: Path) -> None:
     failed = sum(each.error is not None for each in made)
     notice(f"{len(made) - failed} of {len(made)} videos are in {out}")
     if failed:
-        notice(f"{failed} videos failed: see {out / 'failed.jsonl'}")
+        notice(f"{counted(failed, 'failed video')}: see {out / 'failed.jsonl'}")
     result(out)
     _exit_on(failed)
 

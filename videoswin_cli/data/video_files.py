@@ -102,6 +102,8 @@ def describe_left_out_videos(left_out: LeftOut, *, all_files: bool) -> str:
 def no_video(folder: Path, left_out: LeftOut, *, all_files: bool) -> UsageError:
     """Error for a folder in which no video was found."""
     there = describe_left_out_videos(left_out, all_files=all_files)
+    if sum(left_out.files.get(suffix, 0) for suffix in PICTURE_SUFFIXES):
+        there += "; the frames of a video are two numbered pictures or more: 1.jpg, 2.jpg"
     return UsageError(
         f"no video in the folder {folder}",
         hint=there or "neither it nor its subfolders contain a file",

@@ -11,7 +11,7 @@ from videoswin_cli.data.encoding.pictures import PictureForm, write_pictures
 from videoswin_cli.data.encoding.resized import write_resized
 from videoswin_cli.data.lists.writing import NewRow, new_list
 from videoswin_cli.engine.progress import Reporter
-from videoswin_cli.io.visible import name_some
+from videoswin_cli.io.visible import counted, name_some
 from videoswin_cli.options.prepare import FramesOptions, ResizeOptions
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.options.source import SourceOptions
@@ -89,7 +89,9 @@ def describe_rates(made: Sequence[Made]) -> str:
     rates = Counter(f"{each.fps:.10g}" for each in made if each.error is None)
     if len(rates) == 1:
         return f"read with --frames-fps {next(iter(rates))}"
-    named = name_some([f"{rate} ({count} folders)" for rate, count in rates.most_common()])
+    named = name_some(
+        [f"{rate} ({counted(count, 'folder')})" for rate, count in rates.most_common()]
+    )
     return f"their rates differ, --frames-fps {named}; --fps N gives all of them one"
 
 
