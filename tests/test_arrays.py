@@ -11,9 +11,18 @@ import pytest
 import torch
 from make_video import write_video
 
-from videoswin_cli import Model, UsageError, explain, extract, load_model, open_video, predict
+from videoswin_cli import (
+    Model,
+    UsageError,
+    evaluate,
+    explain,
+    extract,
+    load_model,
+    open_video,
+    predict,
+)
 from videoswin_cli.data.in_memory import Spool
-from videoswin_cli.errors import MachineError
+from videoswin_cli.errors import LabelError, MachineError
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +170,10 @@ def test_npy_files_are_videos_where_they_are_named(
     assert "not a readable .npy file" in str(found[3].error)
     with pytest.raises(UsageError, match="no video in the folder"):
         model.predict(tmp_path)
+
+
+def test_a_wrong_class_of_a_pair_is_told_by_its_place(tiny: str) -> None:
+    frames = np.zeros((8, 48, 48, 3), np.uint8)
+    with pytest.raises(LabelError, match="pair 1: unknown class 'nope'") as caught:
+        evaluate([(frames, "run"), (frames, "nope")], model=tiny, workers=0)
+    assert "videos.csv" not in caught.value.message + caught.value.hint

@@ -198,3 +198,21 @@ def test_without_the_package_the_error_names_it(monkeypatch: pytest.MonkeyPatch)
     assert found.exit_code == 2
     assert "s3:// needs the package s3fs, which is not installed" in found.stderr
     assert "pip install 'videoswin[remote]'" in found.stderr
+
+
+def test_a_bucket_that_is_not_there_is_told_before_the_work(clips: Path, tiny: str) -> None:
+    done = run("predict", clips, "--model", tiny, "--out", "s3://nowhere/x.jsonl")
+    assert done.exit_code == 4
+    assert "cannot write s3://nowhere/x.jsonl: there is no such bucket" in done.stderr
+    assert "layout" not in done.stderr  # no model was loaded
+
+
+def test_a_list_of_inputs_and_copies_without_a_network(
+    bucket: Bucket, videos: str, tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.put("names.txt", f"{videos}/{NAMES[0]}\n".encode())
+    rows = predict("@s3://data/names.txt", tiny=tiny)
+    assert [row["path"] for row in rows] == [f"{videos}/{NAMES[0]}"]
+    monkeypatch.setenv("VIDEOSWIN_OFFLINE", "1")
+    assert scores(predict(f"{videos}/{NAMES[0]}", tiny=tiny)) == scores(rows)
+    assert scores(predict("@s3://data/names.txt", tiny=tiny)) == scores(rows)

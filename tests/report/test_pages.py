@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from report_sources import SCRIPT, make_timeline
 
+from videoswin_cli.io import staging
 from videoswin_cli.records import ActionSegment, UnreadSpan
 from videoswin_cli.report.pages.charts import HEIGHT, WIDTH, line_chart, nice_ticks
 from videoswin_cli.report.pages.render import _to_script, format_clock
@@ -100,3 +101,14 @@ def test_the_axis_of_a_timeline_is_the_part_that_was_read(tmp_path: Path) -> Non
     assert gap
     assert gap[1] == "1:05.0 to 1:06.0: lost &#34;it&#34;"
     assert "<td>lost &#34;it&#34;</td>" in html
+
+
+def test_a_page_that_is_uploaded_plays_what_will_lie_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {str(tmp_path / "o1"): "s3://b/run/pages", str(tmp_path / "o2"): "s3://b/run/ann"}
+    monkeypatch.setattr(staging, "_NAMES", names)
+    page = tmp_path / "o1" / "v" / "a.html"
+    assert relative_url(tmp_path / "o2" / "v" / "a b.mp4", page=page) == "../../ann/v/a%20b.mp4"
+    here = tmp_path / "a.mp4"
+    assert relative_url(here, page=page) == here.as_uri()

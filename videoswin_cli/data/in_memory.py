@@ -5,6 +5,7 @@ References stay text that way, and decoding processes open them as they open any
 
 import csv
 import os
+import re
 import shutil
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 
 from videoswin_cli.data.decoding.array_file import find_problem
-from videoswin_cli.errors import MachineError, UsageError
+from videoswin_cli.errors import MachineError, UsageError, VideoSwinError
 from videoswin_cli.io.addresses import is_url
 from videoswin_cli.records import ListedVideo
 
@@ -117,7 +118,15 @@ def list_labelled(pairs: Iterable[tuple[Source, str | int]]) -> Iterator[tuple[P
         path = Path(folder, "videos.csv")
         with path.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("path", "label"), *rows])
-        yield path, root
+        try:
+            yield path, root
+        except VideoSwinError as error:  # the file means nothing to the caller
+            message = re.sub(
+                rf"{re.escape(str(path))}(?::([0-9]+))?",
+                lambda found: f"pair {int(found[1]) - 2}" if found[1] else "the pairs",
+                error.message,
+            )
+            raise type(error)(message, hint=error.hint) from error
 
 
 def _name_below(ref: str, root: Path) -> str:

@@ -11,6 +11,7 @@ from videoswin_cli.errors import MissingInputError, UsageError
 from videoswin_cli.io.addresses import (
     NothingThereError,
     compile_pattern,
+    is_out_of_reach,
     join_address,
     list_below,
     look_up,
@@ -31,6 +32,9 @@ def expand_address(address: str, *, all_files: bool) -> tuple[list[str], LeftOut
         MissingInputError: it means none.
         UsageError: `all_files`, which would fetch every object.
     """
+    is_video = posixpath.splitext(address)[1].lower() in VIDEO_SUFFIXES
+    if is_out_of_reach(address) and is_video and not is_pattern(address):
+        return [address], LeftOut()  # a copy of it may be here
     if not address.endswith("/"):
         try:
             if look_up(address) is not None:
@@ -48,7 +52,9 @@ def expand_address(address: str, *, all_files: bool) -> tuple[list[str], LeftOut
         folder = _fixed_part(address)
     if not walk.files:
         what = "nothing matches" if is_pattern(address) else "no video below"
-        raise MissingInputError(f"{what} {address}")
+        raise MissingInputError(
+            f"{what} {address}", hint="is the bucket there, and the name right?"
+        )
     return [join_address(folder, path.as_posix()) for path in walk.files], walk.left_out
 
 

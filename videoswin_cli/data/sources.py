@@ -29,6 +29,7 @@ from videoswin_cli.data.video_files import (
 from videoswin_cli.data.walking import LeftOut, merge_left_out, system_name_kind
 from videoswin_cli.errors import MissingInputError, UsageError
 from videoswin_cli.io.addresses import check_scheme, is_url, is_web
+from videoswin_cli.io.staging import fetch_staged
 from videoswin_cli.io.tar_files import has_member, is_tar
 from videoswin_cli.io.text_files import numbered_lines, read_text
 from videoswin_cli.io.visible import counted
@@ -155,7 +156,8 @@ def _expand(text: str, stdin: Iterable[str], search: _Search) -> Iterator[str]:
         reason = error.strerror if isinstance(error, OSError) else error
         raise MissingInputError(f"cannot read {text}: {reason}") from error
     if text.startswith("@"):
-        return map(_respell, _listed(Path(text[1:])))
+        listed = fetch_staged(text[1:]) if is_url(text[1:]) else Path(text[1:])
+        return map(_respell, _listed(listed))
     check_scheme(text)
     if glob.has_magic(text):
         return _matching(text, search)

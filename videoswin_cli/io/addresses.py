@@ -31,6 +31,7 @@ PACKAGES = {  # scheme: the package that fsspec needs for it
     **dict.fromkeys(("az", "abfs", "abfss"), "adlfs"),
     "hf": "huggingface_hub",
 }
+_BUCKETS = ("s3", "gs", "gcs", "az", "abfs", "abfss")
 EXTRA = "pip install 'videoswin[remote]'"
 TRIES = 5
 FIRST_WAIT = 0.5  # seconds before the second try; doubled before each further one
@@ -173,6 +174,24 @@ def list_below(address: str) -> dict[str, Stored]:
         }
 
     return patiently(address, find)
+
+
+def check_bucket(address: str) -> None:
+    """Raises FetchError where there is no such bucket, before anything is made for it."""
+    if scheme_of(address) not in _BUCKETS:
+        return
+
+    def is_there(files: Any, path: str) -> bool:
+        try:
+            return bool(files.exists(path.strip("/").partition("/")[0]))
+        except PermissionError:  # who may write need not be allowed to list
+            return True
+
+    if not patiently(address, is_there, what="write"):
+        raise FetchError(
+            f"cannot write {hide_credentials(address)}: there is no such bucket",
+            hint="make it, or fix the name",
+        )
 
 
 def read_range(address: str, start: int, end: int) -> bytes:

@@ -18,6 +18,7 @@ from typing import TypeAlias
 from videoswin_cli.errors import FetchError, OutputExistsError, UsageError
 from videoswin_cli.io.addresses import (
     Stored,
+    check_bucket,
     download,
     is_out_of_reach,
     is_web,
@@ -140,6 +141,7 @@ class StagedOutput:
             OutputExistsError: an interrupted run began it, and another one has written it since.
             FetchError: it cannot be brought.
         """
+        check_bucket(self.address)
         there = self._list()
         record = self._read_record()
         if record is not None:

@@ -1,9 +1,11 @@
 """Pages of timelines: a player beside what was seen when."""
 
 import os
+import posixpath
 from pathlib import Path
 from urllib.parse import quote
 
+from videoswin_cli.io.staging import name_addresses
 from videoswin_cli.records import Timeline
 from videoswin_cli.report.pages.contents import Page, TimelineSection
 from videoswin_cli.report.pages.environment import describe_environment
@@ -37,6 +39,12 @@ def timeline_section(timeline: Timeline, *, video: Path | None, page: Path) -> T
 
 def relative_url(file: Path, *, page: Path) -> str:
     """Percent-encoded path of a file from the folder of a page; a file URL on another drive."""
+    there = [name_addresses(str(each)) for each in (file.absolute(), page.absolute().parent)]
+    scheme, _, of_page = there[1].partition("://")
+    if of_page:  # it will lie behind an address, beside the file or not
+        is_beside = there[0].startswith(f"{scheme}://{of_page.partition('/')[0]}/")
+        path = posixpath.relpath(there[0].partition("://")[2], of_page) if is_beside else there[0]
+        return quote(os.fsencode(path)) if is_beside else file.absolute().as_uri()
     try:
         path = os.path.relpath(file.absolute(), page.absolute().parent)
     except ValueError:  # Windows has no path from one drive to another

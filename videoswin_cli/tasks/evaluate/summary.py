@@ -31,7 +31,7 @@ class Evaluation:
     def failed(self) -> tuple[ScoredVideo, ...]:
         return tuple(video for video in self.videos if video.error is not None)
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: str | Path) -> None:
         """Write `result.json`, `failed.jsonl`, and `per_class.csv` and `confusion.csv`.
 
         The last two are of models that give a video one class.
@@ -39,6 +39,7 @@ class Evaluation:
         Raises:
             VideoSwinError: the folder cannot be written.
         """
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(folder / "result.json") as part:
             part.write_text(format_summary(self.summary, "json"), encoding="utf-8")
