@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from make_video import write_video
 from s3_server import Bucket, Fault, serve_s3
+from tars import write_tar
 from typer.testing import CliRunner, Result
 
 from videoswin_cli.cli.app import app
@@ -216,3 +217,27 @@ def test_a_list_of_inputs_and_copies_without_a_network(
     monkeypatch.setenv("VIDEOSWIN_OFFLINE", "1")
     assert scores(predict(f"{videos}/{NAMES[0]}", tiny=tiny)) == scores(rows)
     assert scores(predict("@s3://data/names.txt", tiny=tiny)) == scores(rows)
+
+
+def test_shards_of_a_bucket_are_read_as_local_ones(
+    bucket: Bucket, clips: Path, tiny: str, tmp_path: Path
+) -> None:
+    for number, name in enumerate(NAMES):
+        content = (clips / name).read_bytes()
+        files = [("v.mp4", content), ("v.txt", name.split("/")[0].encode())]
+        tar = write_tar(tmp_path / "s" / f"{number}.tar", files)
+        bucket.put(f"s/{number}.tar", tar.read_bytes())
+    here = predict(*(clips / name for name in NAMES), tiny=tiny)
+    for named in ("s3://data/s/{0..2}.tar", "s3://data/s/*.tar", "s3://data/s"):
+        there = predict(named, tiny=tiny)
+        assert [row["path"] for row in there] == [f"s3://data/s/{n}.tar/v.mp4" for n in range(3)]
+        assert scores(there) == scores(here)
+    assert len([a for a in bucket.proxy.asked if a.method == "GET" and ".tar" in a.path]) == 3
+    for kind in (("s3://data/s/{0..2}.tar",), ("--list", "s3://data/s/1.tar")):
+        done = run("eval", *kind, "--model", tiny, "-j", "0", "--views", "1x1")
+        assert done.exit_code == 0, done.stderr
+        count = 3 if len(kind) == 1 else 1
+        assert f"{count} listed, {count} found, 0 failed" in done.stdout
+    missing = run("predict", "s3://data/s/9.tar", "--model", tiny, "-j", "0")
+    assert missing.exit_code in (2, 3)
+    assert "s3://data/s/9.tar" in missing.stdout + missing.stderr

@@ -16,6 +16,7 @@ from videoswin_cli.io.addresses import (
     list_below,
     look_up,
 )
+from videoswin_cli.io.tar_files import SUFFIX
 
 _MAGIC = "*?["
 _ODD = "odd names"  # `a//b`, `a/../b`: no file could have them
@@ -50,6 +51,10 @@ def expand_address(address: str, *, all_files: bool) -> tuple[list[str], LeftOut
         walk = sort_out(list_below(address))
     else:
         folder = _fixed_part(address)
+    if not walk.files and not is_pattern(address):
+        tars = [name for name in list_below(address) if name.lower().endswith(SUFFIX)]
+        if tars:
+            return [join_address(folder, name) for name in tars], LeftOut()
     if not walk.files:
         what = "nothing matches" if is_pattern(address) else "no video below"
         raise MissingInputError(

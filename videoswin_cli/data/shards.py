@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from videoswin_cli.data.remote_folders import expand_address, is_pattern
 from videoswin_cli.data.video_files import OTHER_KINDS, VIDEO_SUFFIXES, find_videos
 from videoswin_cli.data.walking import (
     LeftOut,
@@ -22,7 +23,8 @@ from videoswin_cli.data.walking import (
     system_name_kind,
     walk,
 )
-from videoswin_cli.errors import MissingInputError, UsageError
+from videoswin_cli.errors import FetchError, MissingInputError, UsageError
+from videoswin_cli.io.addresses import is_url
 from videoswin_cli.io.tar_files import COMPRESSED, SUFFIX, TarIndex, index_tar, is_tar, open_member
 from videoswin_cli.io.visible import name_some
 
@@ -66,12 +68,14 @@ def find_shards(text: str) -> list[str]:
             f"{text} is compressed: its videos cannot be read by name",
             hint="videos do not get smaller by it: decompress it to .tar",
         )
+    if has_range(text) and (is_url(text) or not os.path.lexists(text)):
+        return _expand_ranges(text)
+    if is_url(text) and is_pattern(text) and text.lower().endswith(SUFFIX):
+        return expand_address(text, all_files=False)[0]
     if is_tar(text):
         return [text]
     if not text.lower().endswith(SUFFIX) or os.path.lexists(text):
         return []
-    if _RANGE.search(text):
-        return _expand_ranges(text)
     if glob.has_magic(text):
         found = glob.glob(text, recursive=True)  # noqa: PTH207 - takes absolute patterns
         return sorted(filter(is_tar, found), key=lambda file: Path(file).parts)
@@ -128,6 +132,8 @@ def read_shard(file: str) -> TarShard:
     """The videos of a tar file; one that cannot be read has none, and is damaged."""
     try:
         index = index_tar(file)
+    except FetchError as error:
+        index = TarIndex(members={}, damage=error.message)
     except OSError as error:
         index = TarIndex(members={}, damage=f"cannot be read: {error.strerror or error}")
     videos: list[str] = []

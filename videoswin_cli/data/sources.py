@@ -30,7 +30,7 @@ from videoswin_cli.data.walking import LeftOut, merge_left_out, system_name_kind
 from videoswin_cli.errors import MissingInputError, UsageError
 from videoswin_cli.io.addresses import check_scheme, is_url, is_web
 from videoswin_cli.io.staging import fetch_staged
-from videoswin_cli.io.tar_files import has_member, is_tar
+from videoswin_cli.io.tar_files import has_member, is_tar, split_member
 from videoswin_cli.io.text_files import numbered_lines, read_text
 from videoswin_cli.io.visible import counted
 
@@ -116,7 +116,7 @@ class _Search:
 
     def unfold(self, path: str) -> list[str]:
         """Videos of a path: itself, or those in the tar file that it is."""
-        if has_range(path) and not os.path.lexists(path):
+        if has_range(path) and (is_url(path) or not os.path.lexists(path)):
             return [video for file in find_shards(path) for video in self.unfold(file)]
         if not is_tar(path):
             return [path]
@@ -136,12 +136,12 @@ class _Search:
 def _expand(text: str, stdin: Iterable[str], search: _Search) -> Iterator[str]:
     if text == "-":
         return map(_respell, _lines(stdin, source="standard input"))
-    if is_web(text):
+    if shards := find_shards(text):
+        return iter(shards)
+    if is_web(text) or (is_url(text) and split_member(text) is not None):
         return iter([text])
     if is_url(text):
         return iter(search.find_stored(text))
-    if shards := find_shards(text):
-        return iter(shards)
     if has_member(text):
         return iter([text])
     path = Path(text)

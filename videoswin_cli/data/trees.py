@@ -15,7 +15,7 @@ from videoswin_cli.data.video_files import find_videos
 from videoswin_cli.data.walking import Walk
 from videoswin_cli.errors import MissingInputError, UsageError
 from videoswin_cli.io.addresses import is_web, join_address, list_below, scheme_of
-from videoswin_cli.io.tar_files import has_member
+from videoswin_cli.io.tar_files import has_member, split_member
 
 
 class Tree(Protocol):
@@ -119,7 +119,10 @@ class RemoteTree:
             )
 
     def is_file(self, name: str) -> bool:
-        return name in self._names or self.plain(name) in self._names
+        if name in self._names or self.plain(name) in self._names:
+            return True
+        inside = split_member(self.join(name))
+        return inside is not None and has_member(self.join(name))
 
     def is_folder(self, name: str) -> bool:
         return name in self._folders

@@ -28,12 +28,13 @@ def read_state(file: str | None) -> FileState | None:
     web server says nothing that can be relied on.
     """
     try:
+        file = containing_file(file or "")
         if not file or is_web(file):
             return None
         if is_bucket(file):
             stored = look_up_again(file)
             return stored.size, _hash(stored.version)
-        found = Path(containing_file(file)).stat()
+        found = Path(file).stat()
         return _sum_up(file) if stat.S_ISDIR(found.st_mode) else (found.st_size, found.st_mtime_ns)
     except (OSError, ValueError, VideoSwinError):
         return None

@@ -10,12 +10,15 @@ import re
 import tarfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from videoswin_cli.errors import VideoError
+from videoswin_cli.errors import FetchError, VideoError
+from videoswin_cli.io.addresses import is_url
+from videoswin_cli.io.remote import local_copy
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -40,15 +43,29 @@ class TarIndex:
 
 
 def is_tar(ref: str) -> bool:
-    """Whether a path is that of an archive itself, by its name, and there."""
-    return ref.lower().endswith(SUFFIX) and os.path.isfile(ref)  # noqa: PTH113 - hostile names
+    """Whether a path is that of an archive itself, by its name, and there; an address may be."""
+    return ref.lower().endswith(SUFFIX) and _is_there(ref)
+
+
+def _is_there(file: str) -> bool:
+    return is_url(file) or os.path.isfile(file)  # noqa: PTH113 - hostile names
+
+
+@contextmanager
+def _here(file: str) -> Iterator[str]:
+    """The archive on this machine; one behind an address is fetched at first use."""
+    if not is_url(file):
+        yield file
+        return
+    with local_copy(file) as copy:
+        yield str(copy)
 
 
 def split_member(ref: str) -> tuple[str, str] | None:
     """Path of an archive and the name of a member of it; None of any other path."""
     for match in _INSIDE.finditer(ref):
         file = ref[: match.end() - 1]
-        if os.path.isfile(file):  # noqa: PTH113
+        if _is_there(file):
             return file, ref[match.end() :].replace(os.sep, "/")
     return None
 
@@ -66,9 +83,11 @@ def index_tar(file: str) -> TarIndex:
 
     Raises:
         OSError: it cannot be read.
+        FetchError: it cannot be fetched.
     """
-    status = Path(file).stat()
-    return _read_index(file, status.st_size, (status.st_mtime_ns, status.st_ino))
+    with _here(file) as here:
+        status = Path(here).stat()
+        return _read_index(here, status.st_size, (status.st_mtime_ns, status.st_ino))
 
 
 def has_member(ref: str) -> bool:
@@ -76,7 +95,7 @@ def has_member(ref: str) -> bool:
     inside = split_member(ref)
     try:
         return inside is not None and inside[1] in index_tar(inside[0]).members
-    except OSError:
+    except (OSError, FetchError):
         return False
 
 
@@ -97,7 +116,8 @@ def open_member(ref: str) -> BinaryIO:
             f"{ref}: no such file in {file}, which has {len(index.members)}"
             + (f" and is damaged: {index.damage}" if index.damage else "")
         )
-    return io.BufferedReader(_Slice(file, *index.members[name]))
+    with _here(file) as here:  # a file that is open stays readable when it leaves the cache
+        return io.BufferedReader(_Slice(here, *index.members[name]))
 
 
 class _Slice(io.RawIOBase):

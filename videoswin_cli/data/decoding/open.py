@@ -295,10 +295,10 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {  # the first that claims a reference opens it
+    "member": Kind(is_member, _open_member),
     "address": Kind(is_url, _open_remote),
     "frames": Kind(is_folder, _open_frames),
     "array": Kind(is_array_file, _open_array),
-    "member": Kind(is_member, _open_member),
     "file": Kind(lambda ref: True, _open_file),
 }
 

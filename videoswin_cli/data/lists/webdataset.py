@@ -18,6 +18,7 @@ from videoswin_cli.data.shards import (
     read_shard,
 )
 from videoswin_cli.errors import DatasetError, raised_as
+from videoswin_cli.io.addresses import is_url
 from videoswin_cli.io.delimited import fold_column
 from videoswin_cli.io.tar_files import has_member, open_member
 from videoswin_cli.io.text_files import parse_json
@@ -59,7 +60,7 @@ def read_shards(
     if not any(shard.videos for shard in shards) and (labelled or not is_damaged):
         raise no_video_in(shards)
     notices = describe_shards(shards)
-    root = Path(os.path.commonpath([Path(file).parent for file in files]))
+    root = _common_folder(files)
     refs = [ref for shard in shards for ref in _refs(shard, labelled)]
     labels = [_read_labels(ref) if labelled else {} for ref in refs]
     columns = _choose_columns(labels, label_column, source, notices) if labelled else ()
@@ -67,7 +68,7 @@ def read_shards(
     for number, (ref, found) in enumerate(zip(refs, labels, strict=True), start=1):
         column = next((key for key in columns if found.get(key) not in (None, "")), None)
         label = None if column is None else read_label(found[column], ref, multi_label)
-        name = Path(ref).relative_to(root).as_posix()
+        name = ref.replace(os.sep, "/").removeprefix(f"{root}/".replace(os.sep, "/"))
         row = ListRow(line=number, name=name, label=label)
         rows += split_labels(row, ref) if multi_label else [row]
     return VideoList(
@@ -83,6 +84,15 @@ def read_shards(
             if labelled and shard.index.damage is not None
         ),
     )
+
+
+def _common_folder(files: Sequence[str]) -> Path | str:
+    """The folder that all files are below, or its address."""
+    if not is_url(files[0]):
+        return Path(os.path.commonpath([Path(file).parent for file in files]))
+    scheme = files[0].partition("://")[0]
+    paths = [posixpath.dirname(file.partition("://")[2]) for file in files]
+    return f"{scheme}://{posixpath.commonpath(paths)}"
 
 
 def _refs(shard: TarShard, labelled: bool) -> list[str]:
