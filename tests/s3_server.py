@@ -131,7 +131,9 @@ def serve_s3() -> Iterator[Bucket]:
     """A bucket of a server that runs for the length of the block."""
     import moto.s3.models as s3
     from moto.server import ThreadedMotoServer
+    from s3fs import S3FileSystem
 
+    S3FileSystem.clear_instance_cache()  # they hold the address of another module's server
     server: Any = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     _, port = server.get_host_and_port()
@@ -146,6 +148,7 @@ def serve_s3() -> Iterator[Bucket]:
     }
     try:
         store = s3.s3_backends["123456789012"]["aws"]
+        store.reset()  # another module of this process may have had one
         store.create_bucket("data", "us-east-1")
         yield Bucket(store=store, proxy=proxy, environment=environment)
     finally:

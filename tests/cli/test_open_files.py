@@ -67,12 +67,9 @@ def test_extract_has_all_rows_or_ends(limit: int, clips: Path, tiny: str, tmp_pa
         assert not out.exists()
 
 
+@pytest.mark.slow  # half a minute; by default extract does so
 @pytest.mark.parametrize(
-    ("limit", "options"),
-    [
-        (64, ("batch_size=8", "accumulate=8")),
-        pytest.param(32, ("batch_size=8",), marks=pytest.mark.slow),  # half a minute
-    ],
+    ("limit", "options"), [(64, ("batch_size=8", "accumulate=8")), (32, ("batch_size=8",))]
 )
 def test_finetune_learns_from_every_clip_or_ends(
     limit: int, options: tuple[str, ...], clips: Path, tiny: str, tmp_path: Path

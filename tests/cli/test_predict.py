@@ -502,6 +502,7 @@ def test_an_interrupted_run_says_so(tiny: str) -> None:
 # --- several processes ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow  # fifteen seconds; by default three processes evaluate
 def test_three_processes_print_what_one_prints(tiny: str, clips: Path, tmp_path: Path) -> None:
     args = ("predict", clips, "--model", tiny, "--format", "csv", "--workers", 0)
     expected = sixty.run(sixty.command(*args), tmp_path)
