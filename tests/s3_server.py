@@ -1,4 +1,4 @@
-"""A real S3 server on this machine, behind a proxy that fails as it is told."""
+"""A real S3 server on this machine, behind a proxy that injects faults."""
 
 import http.client
 import threading

@@ -45,15 +45,13 @@ def expand_address(address: str, *, all_files: bool) -> tuple[list[str], LeftOut
                 raise
     if all_files:
         raise UsageError(f"--all-files looks into local files only, not into {address}")
-    walk = _match(address) if is_pattern(address) else None
-    folder = address
-    if walk is None:
-        walk = sort_out(list_below(address))
+    if is_pattern(address):
+        folder, walk = _fixed_part(address), _match(address)
     else:
-        folder = _fixed_part(address)
-    if not walk.files and not is_pattern(address):
-        tars = [name for name in list_below(address) if name.lower().endswith(SUFFIX)]
-        if tars:
+        folder, names = address, list_below(address)
+        walk = sort_out(names)
+        tars = [name for name in names if name.lower().endswith(SUFFIX)]
+        if tars and not walk.files:
             return [join_address(folder, name) for name in tars], LeftOut()
     if not walk.files:
         what = "nothing matches" if is_pattern(address) else "no video below"

@@ -254,7 +254,7 @@ def list_starting(address: str) -> dict[str, Stored]:
 
     def find(files: Any, path: str) -> dict[str, Stored]:
         with suppress(FileNotFoundError):
-            if scheme_of(address) in ("s3", "gs", "gcs", "az", "abfs", "abfss"):
+            if scheme_of(address) in _BUCKETS:
                 infos = files.find(path, detail=True, prefix=start).values()
             else:
                 infos = files.ls(path, detail=True)
