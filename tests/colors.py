@@ -8,6 +8,7 @@ import av
 import numpy as np
 import torch
 
+from videoswin_cli.data.encoding.mp4 import SAME_BITS
 from videoswin_cli.model.checkpoint import read_checkpoint
 from videoswin_cli.model.torch_files import load_torch
 
@@ -37,6 +38,8 @@ def write_small(path: Path, frames: Sequence[np.ndarray]) -> None:
         stream = container.add_stream("libx264", rate=25)
         stream.width = stream.height = 48
         stream.pix_fmt = "yuv420p"
+        stream.options = SAME_BITS
+        stream.thread_count = 1
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())

@@ -118,7 +118,8 @@ def write_video(
                 "crf": "18",
                 "bf": str(b_frames),
                 "sc_threshold": "0",
-                "x264-params": f"open-gop={int(open_gop)}:keyint={gop}:min-keyint={gop}",
+                "x264-params": f"open-gop={int(open_gop)}:keyint={gop}:min-keyint={gop}"
+                ":cpu-independent=1",
             }
         elif codec == "libx265":
             context.options = {

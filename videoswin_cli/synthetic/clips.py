@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from videoswin_cli.data.encoding.mp4 import SAME_BITS
 from videoswin_cli.synthetic.camera import View, move_camera
 from videoswin_cli.synthetic.pictures import Picture, blob, draw_picture
 
@@ -153,14 +154,15 @@ def _add_flaws(frames: Tensor, times: NDArray[np.float64], rng: np.random.Genera
 
 
 def write_clip(path: Path, clip: SyntheticClip) -> None:
-    """Write it as H.264 in mp4."""
+    """Write it as H.264 in mp4: equal clips are equal bytes, on every CPU."""
     import av
 
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=Fraction(clip.fps))
         stream.height, stream.width = clip.frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": str(clip.quality), "preset": "veryfast"}
+        stream.options = {"crf": str(clip.quality), "preset": "veryfast", **SAME_BITS}
+        stream.thread_count = 1
         for frame in clip.frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())

@@ -26,6 +26,9 @@ _LIMITED_RANGE = 1  # of ITU-T H.273: black is 16, as FFmpeg codes RGB
 _BT709 = 1  # likewise
 _RUN_IN = 0.1  # s, of sound before the first frame that its coder needs
 
+# Options of x264 without which its bits depend on the CPU, and with AVX-512 on the run.
+SAME_BITS = {"x264-params": "cpu-independent=1"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Coding:
@@ -33,7 +36,7 @@ class Coding:
 
     crf: int = 20  # 0 is lossless, 51 the worst
     preset: str = "veryfast"
-    threads: int = 0  # 0: as the coder chooses
+    threads: int = 4  # whatever the machine has: each number of them gives other bits
 
 
 @contextmanager
@@ -200,7 +203,7 @@ def _begin(
         video.pix_fmt = "yuv420p"
         context = video.codec_context
         # Without frames that look ahead: mp4 would lose how long the last picture is shown.
-        context.options = {"crf": str(coding.crf), "preset": coding.preset, "bf": "0"}
+        context.options = {"crf": str(coding.crf), "preset": coding.preset, "bf": "0", **SAME_BITS}
         context.thread_count = coding.threads
         context.time_base = original.tick
         context.color_range = _LIMITED_RANGE
