@@ -26,6 +26,7 @@ _COMMANDS = {  # module and function of the same name, and the first line of its
     "predict": "Recognize the actions in videos.",
     "watch": "Recognize the actions of a live stream.",
     "timeline": "Find what is seen when in videos.",
+    "serve": "Answer predictions and timelines over HTTP, with a page to try it.",
     "eval": "Measure accuracy on a list or a folder of labelled videos.",
     "extract": "Write the features of videos.",
     "explain": "Show where and when a video speaks for a class: Grad-CAM on its frames.",

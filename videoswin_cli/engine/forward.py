@@ -25,6 +25,11 @@ _NOT_FINITE = "the network answers with NaN or infinity: broken weights, or too 
 Compute = Callable[[Tensor], Tensor]  # normalized clips (B, 3, T, H, W) -> (B, ...)
 
 
+@dataclass(frozen=True)
+class Flush:
+    """Marker between the videos of a stream: what waits for a full batch is computed now."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ViewOutputs:
     """Outputs of the network for the views of one video."""
@@ -50,7 +55,7 @@ def prepare(network: TrainableNetwork, runtime: Runtime) -> VideoNetwork:
 
 
 def forward_videos(
-    videos: Iterable[VideoViews | FailedVideo],
+    videos: Iterable[VideoViews | FailedVideo | Flush],
     compute: Compute,
     *,
     protocol: InputProtocol,
@@ -80,7 +85,9 @@ def forward_videos(
     waiting: deque[_OpenVideo | FailedVideo] = deque()
     with closing(_time_waiting(videos, monitor)) as decoded:
         for video in decoded:
-            if isinstance(video, FailedVideo):
+            if isinstance(video, Flush):
+                batches.flush()
+            elif isinstance(video, FailedVideo):
                 waiting.append(video)
             else:
                 monitor.decode_seconds += video.seconds
@@ -95,8 +102,8 @@ def forward_videos(
 
 
 def _time_waiting(
-    videos: Iterable[VideoViews | FailedVideo], monitor: Monitor
-) -> Generator[VideoViews | FailedVideo, None, None]:
+    videos: Iterable[VideoViews | FailedVideo | Flush], monitor: Monitor
+) -> Generator[VideoViews | FailedVideo | Flush, None, None]:
     begun = time.perf_counter()
     try:
         for video in videos:

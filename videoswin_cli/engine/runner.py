@@ -7,7 +7,7 @@ from videoswin_cli.data.view_dataset import FailedVideo, VideoViews, ViewDataset
 from videoswin_cli.data.window_dataset import Begun, WindowDataset, read_windows
 from videoswin_cli.data.workers import count_workers, load_in_workers
 from videoswin_cli.engine.distributed import World
-from videoswin_cli.engine.forward import Compute, ViewOutputs, forward_videos, prepare
+from videoswin_cli.engine.forward import Compute, Flush, ViewOutputs, forward_videos, prepare
 from videoswin_cli.engine.precision import NO_RECORD, Record, decide_precision
 from videoswin_cli.engine.progress import Monitor, Reporter, Silent
 from videoswin_cli.engine.runtime import DTYPES, choose_runtime
@@ -77,7 +77,7 @@ class Runner:
 
     def forward(
         self,
-        videos: Iterable[VideoViews | FailedVideo],
+        videos: Iterable[VideoViews | FailedVideo | Flush],
         compute: Compute | None = None,
         *,
         fill_batches: bool = False,

@@ -80,6 +80,7 @@ class Limits:
     max_seconds: float | None = None  # None: TOTAL_SECONDS, and more for a large file
     patience_seconds: float = PATIENCE_SECONDS  # without a new byte
     private_redirects: bool = False  # from a public address to a private one
+    public_only: bool = False  # no private address at all: others than the user name them
 
 
 @dataclass(kw_only=True)
@@ -233,7 +234,9 @@ def _receive(part: Path, request: _Request) -> None:
         headers |= {"Range": f"bytes={offset}-", "If-Range": version.value}
     try:
         with Exchange(
-            deadline=request.deadline, private_redirects=request.limits.private_redirects
+            deadline=request.deadline,
+            private_redirects=request.limits.private_redirects,
+            public_only=request.limits.public_only,
         ) as exchange:
             try:
                 with exchange.get(request.url, headers) as response:

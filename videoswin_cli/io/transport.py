@@ -38,6 +38,7 @@ class Exchange:
         deadline: of `time.monotonic`; the exchange ends then, however fast it is.
         private_redirects: follow a redirect from a public address to one of this machine or of a
             network that is not public.
+        public_only: connect to no address of this machine or of a network that is not public.
         read_seconds: without a byte after which it fails; None: READ_SECONDS.
     """
 
@@ -46,11 +47,13 @@ class Exchange:
         *,
         deadline: float,
         private_redirects: bool = False,
+        public_only: bool = False,
         read_seconds: float | None = None,
     ) -> None:
         self.deadline = deadline
         self._read_seconds = READ_SECONDS if read_seconds is None else read_seconds
         self._private_redirects = private_redirects
+        self._public_only = public_only
         self._public = False  # an address on the way was public
         self._sockets: list[socket.socket] = []
         self._due = 0.0
@@ -150,6 +153,8 @@ class Exchange:
     def _pass(self, address: str) -> None:
         if is_public(address):
             self._public = True
+        elif self._public_only:
+            raise RedirectError(f"{address} is not an address of the open internet")
         elif self._public and not self._private_redirects:
             raise RedirectError(
                 f"a redirect from a public address to {address}, which is not "

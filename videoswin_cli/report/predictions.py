@@ -49,6 +49,11 @@ def open_report(format: Format, out: Path | None = None) -> Iterator[Callable[[P
         yield write
 
 
+def to_json_line(prediction: Prediction) -> str:
+    """One object in one line."""
+    return to_json(_fields(prediction)) + "\n"
+
+
 def _fields(prediction: Prediction) -> dict[str, Any]:
     """One object as docs/formats.md shows it; `logits` only where they were requested."""
     fields = asdict(prediction)
@@ -61,10 +66,10 @@ def _fields(prediction: Prediction) -> dict[str, Any]:
 def _writer(format: Format, stream: TextIO) -> Iterator[Callable[[Prediction], None]]:
     if format == "json":
         rows: list[str] = []
-        yield lambda prediction: rows.append(to_json(_fields(prediction)))
+        yield lambda prediction: rows.append(to_json_line(prediction).rstrip("\n"))
         _write_line(stream, "[" + ",\n ".join(rows) + "]\n")
     elif format == "jsonl":
-        yield lambda p: _write_line(stream, to_json(_fields(p)) + "\n")
+        yield lambda p: _write_line(stream, to_json_line(p))
     elif format == "csv":
         _write_line(stream, to_csv([CSV_COLUMNS]))
         shown = visible if stream.isatty() else str

@@ -38,17 +38,26 @@ def write_page(path: Path, page: Page) -> None:
 
 def render_page(page: Page) -> str:
     """HTML of a page."""
-    environment = _environment()
-    script = (_TEMPLATES / "page.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return render_template("page.html", script="page.js", page=page)[0]
+
+
+def render_template(name: str, *, script: str, **contents: Any) -> tuple[str, str]:
+    """HTML of a template with our style and a script, and the SHA-256 of the latter in base64."""
     from markupsafe import Markup
 
-    return environment.get_template("page.html").render(
-        page=page,
-        script=Markup(script),  # ours, as is the style
-        style=Markup((_TEMPLATES / "page.css").read_text(encoding="utf-8")),
-        script_hash=digest,
+    source = (_TEMPLATES / script).read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+    html = (
+        _environment()
+        .get_template(name)
+        .render(
+            script=Markup(source),  # ours, as is the style
+            style=Markup((_TEMPLATES / "page.css").read_text(encoding="utf-8")),
+            script_hash=digest,
+            **contents,
+        )
     )
+    return html, digest
 
 
 @cache

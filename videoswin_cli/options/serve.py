@@ -1,0 +1,101 @@
+"""Options of `videoswin serve`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from videoswin_cli.options.fields import check_options, option
+from videoswin_cli.options.parsers import parse_fps, parse_size
+from videoswin_cli.options.run import (
+    MAX_BATCH_SIZE,
+    DecoderChoice,
+    OpenOptions,
+    PrecisionChoice,
+    RunOptions,
+    device_option,
+    max_pixels_option,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedRunOptions:
+    """Sampling and computing of all requests."""
+
+    views: str = option(
+        "1x1",
+        "C clips times K crops (1 or 3); timelines need one clip.",
+        metavar="1x1|paper|CxK",
+    )
+    fps: float | str | None = option(
+        None,
+        "Resample the frames of each video to N per second before sampling; source: never.",
+        metavar="N|source",
+        parse=parse_fps,
+        shown_default="as the model was trained",
+    )
+    device: str = device_option()
+    precision: PrecisionChoice = option("fp32", "auto: bf16 where it is fast and close.")
+    decoder: DecoderChoice = option("auto", "auto: decord, and PyAV where decord cannot.")
+    max_pixels: int = max_pixels_option()
+    batch_size: int | None = option(
+        None,
+        "Views per forward pass, of several requests.",
+        metavar="N",
+        flags=("--batch-size", "-b"),
+        least=1,
+        most=MAX_BATCH_SIZE,
+        shown_default="1 on a CPU, 8 on a GPU",
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    @property
+    def run(self) -> RunOptions:
+        """The same as options of a run over files, decoded by threads of this process."""
+        return RunOptions(
+            views=self.views,
+            fps=self.fps,  # type: ignore[arg-type]  # parsed: a number or "source"
+            device=self.device,
+            precision=self.precision,
+            opening=OpenOptions(decoder=self.decoder, max_pixels=self.max_pixels),
+            workers=0,
+            batch_size=self.batch_size,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeOptions:
+    """Address and limits of a server."""
+
+    host: str = option("127.0.0.1", "Address to listen on; 0.0.0.0: all of this machine.")
+    port: int = option(8000, "Port to listen on; 0: any that is free.", least=0, most=65535)
+    token_file: Path | None = option(
+        None,
+        "File with a token that requests must have (Authorization: Bearer ...).",
+        metavar="FILE",
+        shown_default="VIDEOSWIN_TOKEN, else none",
+        place="read",
+    )
+    allow_urls: bool = option(
+        False, 'Fetch public addresses that requests name: {"url": "https://..."}.'
+    )
+    max_body: int = option(
+        256_000_000,
+        "Refuse larger uploads.",
+        metavar="SIZE",
+        parse=parse_size,
+        shown_default="256MB",
+    )
+    max_duration: float = option(
+        600.0, "Refuse longer videos.", metavar="SECONDS", least=0.1, most=10**6
+    )
+    queue: int = option(
+        64,
+        "Requests at once; further ones are answered 503 and may come again.",
+        metavar="N",
+        least=1,
+        most=10_000,
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
