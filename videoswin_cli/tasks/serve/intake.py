@@ -128,7 +128,7 @@ def _copy(source: IO[bytes], file: Path) -> None:
 
 
 def _place(folder: Path, name: str) -> Path:
-    """A file of ours: of the name only the suffix, by which arrays are known, is the client's."""
+    """A file whose suffix alone, by which arrays are known, is that of the client's name."""
     suffix = PurePosixPath(name).suffix.lower()
     return folder / f"video{suffix if re.fullmatch(r'[.][a-z0-9]{1,8}', suffix) else ''}"
 

@@ -29,6 +29,6 @@ class RefusedError(Exception):
 
 
 def refuse(error: VideoSwinError) -> RefusedError:
-    """The refusal that an error of ours is."""
+    """The refusal for one of our errors."""
     asked = isinstance(error, UsageError | FetchError)  # for what cannot be had
     return RefusedError(422 if asked else 500, error.message, hint=error.hint)
