@@ -86,7 +86,8 @@ def main() -> None:
             answers, seconds = load(url, options.uploads, options.clients)
             good = sum(answer.startswith("200 ") for answer in answers)
             print(
-                f"turn {turn + 1}: {good} of {len(answers)} answered, {len(set(answers))} distinct, "
+                f"turn {turn + 1}: {good} of {len(answers)} answered, "
+                f"{len(set(answers))} distinct, "
                 f"{len(answers) / seconds:.1f} per second, memory {read_memory(url):.0f} MB "
                 f"(before: {before:.0f})"
             )

@@ -1,5 +1,6 @@
 """`videoswin serve`: predictions and timelines over HTTP."""
 
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -46,10 +47,9 @@ def serve(
 
     with ProgressBar() as bar:
         chosen = find_chosen(model.weights, labels=model.labels, with_head=True)
-        try:
+        with suppress(KeyboardInterrupt, TerminatedError):  # sent again once all is finished
             serve_answers(chosen, run.run, list_answers(), options, bar)
-        except (KeyboardInterrupt, TerminatedError):  # sent again once all is finished
-            notice("stopped")
+        notice("stopped")
 
 
 def list_answers() -> "dict[str, Answer]":
