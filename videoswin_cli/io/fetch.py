@@ -122,7 +122,11 @@ def fetch(
     """
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{8,64}", sha256):
         raise ValueError(f"not the first 8 to 64 hex digits of a SHA-256: {sha256!r}")
-    if urlsplit(url).scheme not in ("http", "https"):
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError:  # an opened bracket in its host
+        scheme = ""
+    if scheme not in ("http", "https"):
         raise UsageError(f"cannot fetch {url!r}", hint="Give an http:// or https:// address.")
     try:
         if path.is_dir():

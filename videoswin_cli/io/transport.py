@@ -136,6 +136,20 @@ class Exchange:
             connection.close()
             raise
 
+    def look_up(self, host: str, port: int) -> None:
+        """Check of all addresses of a name, where only public ones are wanted.
+
+        `admit` would be too late: whether a connection is refused tells which ports are open.
+
+        Raises:
+            RedirectError: one of them is inside.
+        """
+        if not self._public_only:
+            return
+        with suppress(OSError, UnicodeError):  # the connection fails of it as well
+            for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+                self._pass(str(address[0]))
+
     def _pass_proxy(self, url: str) -> None:
         """Through a proxy all that is known of the other side is its name."""
         from requests.utils import get_environ_proxies, select_proxy
@@ -210,6 +224,8 @@ def _make_session(exchange: Exchange) -> "Session":
         base = pool.ConnectionCls
 
         def connect(self: Any) -> socket.socket:
+            if direct:
+                exchange.look_up(self._dns_host, self.port)
             connection: socket.socket = base._new_conn(self)
             exchange.admit(connection, direct=direct)
             return connection

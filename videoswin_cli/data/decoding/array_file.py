@@ -34,7 +34,7 @@ def open_array_file(path: str, options: OpenOptions) -> "tuple[FrameIndex, Array
     check_file(path)
     try:
         frames = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, OverflowError) as error:
         raise VideoError(f"{path}: not a readable .npy file: {error}") from error
     if not isinstance(frames, np.ndarray):  # an archive of several
         raise VideoError(f"{path}: expected one array, found {type(frames).__name__}")

@@ -1,6 +1,6 @@
 """Answers of a server: which worker gives each, with which options of a request."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,18 +47,22 @@ class Wish:
     frames_fps: float | None = None  # frames per second of an array
 
 
-def read_wish(answer: Answer, given: Mapping[str, str]) -> Wish:
-    """Parameters of a request from their text.
+def read_wish(answer: Answer, given: Iterable[tuple[str, str]]) -> Wish:
+    """Parameters of a request from their names and texts.
 
     Raises:
-        UsageError: an unknown one, or a wrong value.
+        UsageError: an unknown one, one that is given twice, or a wrong value.
     """
     known = {each.name: each for each in answer.list_parameters()}
-    if unknown := [name for name in given if name not in known]:
-        raise UsageError(
-            f"unknown parameter {shown(unknown[0])}", hint=f"there are {', '.join(known)}"
-        )
-    values = {name: _convert(known[name], text) for name, text in given.items()}
+    values: dict[str, Any] = {}
+    for name, text in given:
+        if name not in known:
+            raise UsageError(
+                f"unknown parameter {shown(name)}", hint=f"there are {', '.join(known)}"
+            )
+        if name in values:
+            raise UsageError(f"{name} is given twice")
+        values[name] = _convert(known[name], text)
     opening = fill(OpenOptions(), {n: v for n, v in values.items() if n == "frames_fps"})
     return Wish(options=fill(answer.options, values), frames_fps=opening.frames_fps)
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.model.loading import LoadedModel
@@ -58,6 +60,9 @@ def make_app(service: Service) -> FastAPI:
     )
     app.add_exception_handler(RefusedError, _answer_refusal)
     app.add_exception_handler(VideoSwinError, _answer_refusal)
+    app.add_exception_handler(HTTPException, _answer_routing)
+    app.add_exception_handler(Exception, _answer_refusal)  # which uvicorn logs
+    app.add_middleware(_HeadAsGet)
     for name, answer in service.answers.items():
         _add_answer(app, service, name, answer)
     _add_facts(app, service)
@@ -66,17 +71,37 @@ def make_app(service: Service) -> FastAPI:
 
 
 async def _answer_refusal(request: Request, error: Exception) -> Response:
-    refused = refuse(error) if isinstance(error, VideoSwinError) else error
-    assert isinstance(refused, RefusedError)
+    refused = refuse(error)
     return Response(
         refused.body, status_code=refused.status, headers=refused.headers, media_type=_JSON
     )
 
 
+async def _answer_routing(request: Request, error: Exception) -> Response:
+    """No such route, or not with this method."""
+    assert isinstance(error, HTTPException)
+    refused = RefusedError(error.status_code, error.detail, hint="GET /docs lists the routes")
+    return Response(
+        refused.body, status_code=refused.status, headers=error.headers, media_type=_JSON
+    )
+
+
+class _HeadAsGet:
+    """HEAD for whatever answers GET; uvicorn leaves out the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("method") == "HEAD":
+            scope = {**scope, "method": "GET"}
+        await self._app(scope, receive, send)
+
+
 def _add_answer(app: FastAPI, service: Service, name: str, answer: Answer) -> None:
     async def respond(request: Request) -> Response:
         _check_token(service, request)
-        wish = read_wish(answer, request.query_params)
+        wish = read_wish(answer, request.query_params.multi_items())
         service.computing.check()  # before a body comes in vain
         async with received(request, service.intake) as upload:
             with service.computing.entered():
@@ -94,7 +119,7 @@ def _add_answer(app: FastAPI, service: Service, name: str, answer: Answer) -> No
             status = response.status_code
             return response
         except (RefusedError, VideoSwinError) as error:
-            status = (refuse(error) if isinstance(error, VideoSwinError) else error).status
+            status = refuse(error).status
             raise
         finally:
             service.measures.requests.labels(name, str(status)).inc()

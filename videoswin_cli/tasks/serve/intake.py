@@ -69,6 +69,8 @@ async def received(request: Request, rules: IntakeRules) -> AsyncIterator[Upload
             raise RefusedError(408, f"the video took more than {UPLOAD_SECONDS:.0f} s") from error
         except ClientDisconnect as error:
             raise RefusedError(400, "the upload ended in its middle") from error
+        except OSError as error:
+            raise RefusedError(507, f"the video cannot be stored: {error.strerror}") from error
         yield upload
 
 

@@ -28,7 +28,11 @@ class RefusedError(Exception):
         return to_json({"error": self.message, "hint": self.hint}) + "\n"
 
 
-def refuse(error: VideoSwinError) -> RefusedError:
-    """The refusal for one of our errors."""
+def refuse(error: Exception) -> RefusedError:
+    """The refusal for an error."""
+    if isinstance(error, RefusedError):
+        return error
+    if not isinstance(error, VideoSwinError):
+        return RefusedError(500, "internal error", hint="the server's stderr says more")
     asked = isinstance(error, UsageError | FetchError)  # for what cannot be had
     return RefusedError(422 if asked else 500, error.message, hint=error.hint)
