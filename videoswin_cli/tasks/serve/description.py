@@ -11,7 +11,7 @@ _STATES = {
     413: "The body is too large.",
     415: "A body of another type.",
     422: "The video cannot be read, is too long, or a parameter is wrong.",
-    503: "Too many requests at once; Retry-After says when to ask again.",
+    503: "Too many requests or uploads at once; Retry-After says when to ask again.",
 }
 
 
