@@ -110,6 +110,21 @@ def test_a_missing_extra_is_one_line_with_its_pip_command(monkeypatch: pytest.Mo
     }
 
 
+def test_what_is_broken_is_reinstalled_in_a_version_that_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As PyAV 19, whose `open` has other arguments."""
+
+    def open_video(*_: object, **__: object) -> None:
+        raise TypeError("open() got an unexpected keyword argument")
+
+    monkeypatch.setattr(packages, "requires", lambda name: ["avx>=1", "av<19,>=17.1"])
+    monkeypatch.setattr(decoding, "open_video", open_video)
+    row = read_sample("pyav", "H.264", tmp_path / "a.mkv")
+    assert row.state == "problem"
+    assert row.advice == 'pip install --force-reinstall --no-deps "av<19,>=17.1"'
+
+
 def test_servers_are_asked_for_a_byte() -> None:
     with serve(b"weights") as server:
         server.script = [Reply(status=404)]

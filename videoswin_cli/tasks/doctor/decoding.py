@@ -13,6 +13,7 @@ from videoswin_cli.data.workers import load_in_workers
 from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.options.run import DecoderChoice
 from videoswin_cli.records import HealthRow
+from videoswin_cli.tasks.doctor.packages import requirement_of
 
 _PART = "decoders"
 _READS = "reads it"
@@ -30,7 +31,7 @@ class _Trials:
 
     def failed(self, trial: "partial[HealthRow]", reason: str) -> HealthRow:
         what, codec = trial.args[:2]
-        advice = f"reinstall what crashes: pip install --force-reinstall {_PACKAGES[what]}"
+        advice = _reinstall(what)
         if what == "decord":
             advice = "use --decoder pyav, or pip uninstall decord"
         return HealthRow(
@@ -42,7 +43,9 @@ class _Trials:
         )
 
 
-_PACKAGES = {"encoder": "av", "pyav": "av", "decord": "decord", "torchcodec": "torchcodec"}
+def _reinstall(what: str) -> str:
+    package = "av" if what in ("encoder", "pyav") else what
+    return f'pip install --force-reinstall --no-deps "{requirement_of(package)}"'
 
 
 def try_decoders() -> Iterator[HealthRow]:
@@ -89,7 +92,7 @@ def read_sample(decoder: DecoderChoice, codec: str, path: Path) -> HealthRow:
     broken = partial(
         row,
         state="note" if decoder == "torchcodec" else "problem",
-        advice=f"pip install --force-reinstall {_PACKAGES[decoder]}",
+        advice=_reinstall(decoder),
     )
     try:
         with open_video(path, decoder=decoder) as video:

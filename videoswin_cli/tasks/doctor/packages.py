@@ -51,6 +51,15 @@ def _ffmpeg() -> Iterator[HealthRow]:
         yield HealthRow(part="versions", name="FFmpeg of av", value=ffmpeg_version())
 
 
+def requirement_of(package: str) -> str:
+    """A package with the versions of it that videoswin takes, as pip reads it."""
+    lines: list[str] = []
+    with suppress(PackageNotFoundError):
+        lines = requires("videoswin") or []
+    found = (line.partition(";")[0].strip() for line in lines)
+    return next((line for line in found if re.match(rf"{package}\b", line)), package)
+
+
 def list_extras() -> Iterator[HealthRow]:
     """Extras of this package; what the package's metadata names is what can be installed."""
     try:
