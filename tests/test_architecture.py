@@ -305,6 +305,7 @@ def loaded(code: str, *args: str, env: dict[str, str] | None = None) -> tuple[in
         (["models", "swin-tinny-k400"], 2),
         (["download", "--help"], 0),
         (["convert", "--help"], 0),
+        (["doctor", "--help"], 0),
         (["convert", "in.pth", "out.pth"], 2),
     ],
 )
