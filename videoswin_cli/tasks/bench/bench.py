@@ -32,7 +32,7 @@ from videoswin_cli.model.exported.reading import (
     refuse_exported,
 )
 from videoswin_cli.model.layouts import to_canonical
-from videoswin_cli.model.loading import LoadedModel, find_model, load_found
+from videoswin_cli.model.loading import FoundModel, LoadedModel, find_model, load_found
 from videoswin_cli.model.network import build_network
 from videoswin_cli.options.run import RunOptions
 from videoswin_cli.records import Benchmark, VideoPart
@@ -69,12 +69,8 @@ def bench(
     """
     refuse_exported(model, what="bench (but for --against)")
     found = find_model(model, with_head=True)
-    spec, file, baseline = found.spec, None, None
-    if against == "torchvision":
-        baseline = make_baseline(spec.architecture)
-    elif against is not None:
-        file = _find_rival(against, spec)
-    ready = make_model(spec, baseline) if file is None else load_found(found, with_head=True)
+    spec = found.spec
+    ready, rival = _choose_pair(found, against)
     runner = open_runner(ready, options, reporter=monitor.reporter)
     views, runtime = runner.settings.views, runner.settings.runtime
     held = held_bytes(runtime)
@@ -110,15 +106,27 @@ def bench(
         fraction_of_peak_matmul=2 * gmacs * view_count * videos / model_seconds / matmul,
         added_bytes=added,
     )
-    if against is None:
+    if rival is None:
         return result
     monitor.notice(f"comparing one view with {against}, in turns")
-    if file is not None:
-        rival = _Rival(name=against, network=prepare(file, runtime), batch=file.facts.batch)
-    else:
-        assert baseline is not None
-        rival = _Rival(name=against, network=baseline.to(runtime.device))
-    return _compare(result, runner, rival, repeats=max(videos, 7))
+    return _compare(result, runner, _prepare_rival(rival, runtime), repeats=max(videos, 7))
+
+
+def _choose_pair(
+    found: FoundModel, against: str | None
+) -> tuple[LoadedModel, torch.nn.Module | ExportedFile | None]:
+    """The model, and a network of the same weights that it is compared with."""
+    if against in (None, "torchvision"):
+        baseline = make_baseline(found.spec.architecture) if against else None
+        return make_model(found.spec, baseline), baseline
+    return load_found(found, with_head=True), _find_rival(str(against), found.spec)
+
+
+def _prepare_rival(rival: torch.nn.Module | ExportedFile, runtime: Runtime) -> "_Rival":
+    if isinstance(rival, ExportedFile):
+        batch = rival.facts.batch
+        return _Rival(name=rival.path.name, network=prepare(rival, runtime), batch=batch)
+    return _Rival(name="torchvision", network=rival.to(runtime.device))
 
 
 @dataclass(frozen=True, kw_only=True)
