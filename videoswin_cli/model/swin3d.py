@@ -147,7 +147,7 @@ class WindowAttention(nn.Module):
             out = F.scaled_dot_product_attention(q, k, v, attn_mask=masked_bias)
             # No reshape, whose kind depends on the strides of this kernel's output: exporters
             # record what they met.
-            mixed[:, ts, hs, ws] = out.unflatten(0, group.shape[1:5]).transpose(4, 5)
+            mixed[:, ts, hs, ws] = out.view(*group.shape[1:5], *out.shape[1:]).transpose(4, 5)
 
         x = join_windows(self.proj(mixed.flatten(5)), window)
         if any(shift):
