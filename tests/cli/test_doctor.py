@@ -113,7 +113,7 @@ def test_a_missing_extra_is_one_line_with_its_pip_command(monkeypatch: pytest.Mo
 def test_what_is_broken_is_reinstalled_in_a_version_that_fits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As PyAV 19, whose `open` has other arguments."""
+    """As a PyAV whose `open` has other arguments."""
 
     def open_video(*_: object, **__: object) -> None:
         raise TypeError("open() got an unexpected keyword argument")
