@@ -36,6 +36,16 @@ def test_a_sound_installation_is_healthy_and_says_what_its_decoders_read(run: Ru
     assert not [row for row in found["rows"] if row["part"] == "network"]
 
 
+def test_encoders_of_samples_write_nothing_to_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SVT_LOG", raising=False)
+    for codec in ENCODERS:
+        if encoder := find_encoder(codec):
+            write_sample(tmp_path / f"{codec}.mkv", encoder)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_what_makes_runs_fail_is_the_exit_code_and_the_first_advice(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
