@@ -36,6 +36,16 @@ def test_a_sound_installation_is_healthy_and_says_what_its_decoders_read(run: Ru
     assert not [row for row in found["rows"] if row["part"] == "network"]
 
 
+def test_encoders_of_samples_write_nothing_to_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SVT_LOG", raising=False)
+    for codec in ENCODERS:
+        if encoder := find_encoder(codec):
+            write_sample(tmp_path / f"{codec}.mkv", encoder)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_what_makes_runs_fail_is_the_exit_code_and_the_first_advice(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,7 +123,7 @@ def test_a_missing_extra_is_one_line_with_its_pip_command(monkeypatch: pytest.Mo
 def test_what_is_broken_is_reinstalled_in_a_version_that_fits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As PyAV 19, whose `open` has other arguments."""
+    """As a PyAV whose `open` has other arguments."""
 
     def open_video(*_: object, **__: object) -> None:
         raise TypeError("open() got an unexpected keyword argument")

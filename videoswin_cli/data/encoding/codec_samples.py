@@ -1,5 +1,6 @@
 """Videos of a few frames in each usual codec, where this FFmpeg has an encoder for it."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,7 +8,7 @@ ENCODERS: Mapping[str, tuple[str, ...]] = {  # by codec, the first that is there
     "H.264": ("libx264", "libopenh264"),
     "HEVC": ("libx265",),
     "VP9": ("libvpx-vp9",),
-    "AV1": ("libaom-av1", "libsvtav1"),  # the latter writes to stderr
+    "AV1": ("libaom-av1", "libsvtav1"),
 }
 LEVELS = tuple(range(40, 200, 20))  # gray of each frame, 0 to 255
 _SIDE = 64  # px
@@ -43,6 +44,7 @@ def write_sample(path: Path, encoder: str) -> None:
     import av
     import numpy as np
 
+    os.environ.setdefault("SVT_LOG", "1")  # libsvtav1 writes its settings to stderr otherwise
     with av.open(str(path), "w", format="matroska") as container:
         stream = container.add_stream(encoder, rate=10)
         stream.width = stream.height = _SIDE
