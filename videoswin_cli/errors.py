@@ -17,7 +17,7 @@
     ├── VideoError              3  one video cannot be read; the others are processed all the same
     │   ├── NoVideoError        3  it holds something else: sound, a picture, text
     │   └── TruncatedVideoError 3  its end is missing; `allow_truncated` reads the rest
-    └── ExpectationError        5  the accuracy is not the expected one
+    └── ExpectationError        5  the accuracy, or an exported file, is not as expected
 
 Each message says what was found and what was expected; the hint says what to do.
 """

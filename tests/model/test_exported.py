@@ -1,5 +1,6 @@
 """Exported files as `--model`: the answers of PyTorch, and what is refused."""
 
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -90,6 +91,20 @@ def test_every_task_answers_as_pytorch_does(exported: str, tiny: str, video: str
     assert scored[0] == scored[1]
     lines = [timeline(video, model=each) for each in (exported, tiny)]
     assert len(lines[0][0].segments) == len(lines[1][0].segments)
+
+
+def test_the_programs_of_the_docs_run(
+    exported: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    suffix = Path(exported).suffix
+    programs = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (program,) = (each for each in programs if f'"model{suffix}"' in each)
+    assert program.count("\n") <= 15
+    exec(program.replace(f"model{suffix}", exported), {})
+    clips = torch.zeros(1, *SHAPE)
+    model = load_model(exported)
+    assert capsys.readouterr().out.strip() == model.labels[int(model(clips)[0].argmax())]
 
 
 def test_a_clip_does_not_depend_on_its_batch(exported: str) -> None:

@@ -8,7 +8,7 @@ from videoswin_cli.options.fields import option
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """What an exported file holds, and how exact it must be."""
+    """Contents of an exported file, and its tolerance."""
 
     format: Literal["torch", "onnx", "openvino"] = option("onnx", "Of the file.")
     precision: Literal["fp32", "fp16"] = option(

@@ -127,7 +127,8 @@ def _write_openvino(
         output.get_tensor().set_names({name})
     for key, text in entries.items():
         model.set_rt_info(text, key)
-    openvino.save_model(model, path, compress_to_fp16=facts.precision == "fp16")
+    # The weights have their dtype already; this would round the mean and the deviation, too.
+    openvino.save_model(model, path, compress_to_fp16=False)
     return path, path.with_suffix(".bin")
 
 
