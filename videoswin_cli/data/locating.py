@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from videoswin_cli.credentials import hide_credentials
 from videoswin_cli.data.lists import ListRow, VideoList
 from videoswin_cli.data.name_search import Match, NameSearch
 from videoswin_cli.errors import DatasetError, LabelError
@@ -53,7 +54,7 @@ def locate(
     repeated = 0
     for row, (match, segment), label in zip(videos.rows, matches, labels, strict=True):
         key = match.path or row.name
-        key = key if is_url(key) else key.replace(os.sep, "/")
+        key = hide_credentials(key) if is_url(key) else key.replace(os.sep, "/")
         key = key if segment is None else f"{key}#{segment}"
         spellings[key].add(row.name)
         if key in found:

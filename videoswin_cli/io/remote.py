@@ -24,7 +24,6 @@ from videoswin_cli.io.video_cache import (
     make_room,
     videos_folder,
 )
-from videoswin_cli.io.visible import hide_credentials
 
 MAX_SECONDS = 3600.0  # for all tries: no run waits longer for one video
 PATIENCE_SECONDS = 60.0  # of them without a new byte
@@ -62,6 +61,11 @@ def find_copy(url: str) -> Path | None:
     return path if path.is_file() else None
 
 
+def has_copy(url: str) -> bool:
+    """Whether the file of a web server is here already."""
+    return _web_path(url).is_file()
+
+
 def _web_path(url: str) -> Path:
     return videos_folder() / f"{_digest(url, 24)}{_suffix(url)}"
 
@@ -96,8 +100,7 @@ def _fetch_stored(address: str, cache_size: int) -> Path:
         return path
     if stored.size > cache_size:
         raise FetchError(
-            f"cannot fetch {hide_credentials(address)}: {stored.size} bytes; the cache takes "
-            f"{cache_size}",
+            f"cannot fetch {address}: {stored.size} bytes; the cache takes {cache_size}",
             hint=f"give it more: --cache-size, or {SIZE_VARIABLE}",
         )
     try:
@@ -139,7 +142,7 @@ def look_up_again(address: str) -> Stored:
     if stored is None or time.monotonic() - when > TRUSTED_SECONDS:
         stored = look_up(address)
         if stored is None:
-            raise FetchError(f"cannot fetch {hide_credentials(address)}: it is a folder")
+            raise FetchError(f"cannot fetch {address}: it is a folder")
         _seen[address] = time.monotonic(), stored
     return stored
 
@@ -153,7 +156,7 @@ def _latest(address: str) -> Path:
     ]
     if not files:
         raise OfflineError(
-            f"offline mode forbids fetching {hide_credentials(address)}, which is not in the cache",
+            f"offline mode forbids fetching {address}, which is not in the cache",
             hint="leave offline mode (VIDEOSWIN_OFFLINE)",
         )
     return max(files, key=lambda file: (file.stat().st_mtime, os.fspath(file)))
