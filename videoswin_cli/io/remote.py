@@ -12,8 +12,15 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from videoswin_cli.errors import FetchError, OfflineError
-from videoswin_cli.io.addresses import Stored, download, is_out_of_reach, is_web, look_up
+from videoswin_cli.errors import FetchError, OfflineError, VideoSwinError
+from videoswin_cli.io.addresses import (
+    NothingThereError,
+    Stored,
+    download,
+    is_out_of_reach,
+    is_web,
+    look_up,
+)
 from videoswin_cli.io.fetch import Limits, fetch
 from videoswin_cli.io.locks import release, take_lock
 from videoswin_cli.io.paths import offline, private_redirects
@@ -30,6 +37,7 @@ PATIENCE_SECONDS = 60.0  # of them without a new byte
 MAX_BYTES = 2 << 30  # 2 GiB: a film in high quality; more is more likely a mistake
 TRUSTED_SECONDS = 300.0  # after which this process asks again whether an object was replaced
 
+_no_objects: dict[str, float] = {}  # folders and what is not there: when they were looked up
 _seen: dict[str, tuple[float, Stored]] = {}  # by address: when it was looked up, and what it was
 
 
@@ -142,9 +150,30 @@ def look_up_again(address: str) -> Stored:
     if stored is None or time.monotonic() - when > TRUSTED_SECONDS:
         stored = look_up(address)
         if stored is None:
-            raise FetchError(f"cannot fetch {address}: it is a folder")
+            raise NothingThereError(f"cannot fetch {address}: it is a folder")
         _seen[address] = time.monotonic(), stored
     return stored
+
+
+def is_object(address: str) -> bool:
+    """Whether an address is that of a file, not of a folder; also where that cannot be asked for.
+
+    A web server has files only. Without a network a copy tells.
+    """
+    if is_web(address):
+        return True
+    if time.monotonic() - _no_objects.get(address, -TRUSTED_SECONDS) < TRUSTED_SECONDS:
+        return False
+    try:
+        if is_out_of_reach(address):
+            return _latest(address).is_file()
+        look_up_again(address)
+    except (NothingThereError, OfflineError):
+        _no_objects[address] = time.monotonic()
+        return False
+    except VideoSwinError:
+        return True
+    return True
 
 
 def _latest(address: str) -> Path:
