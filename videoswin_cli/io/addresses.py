@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from videoswin_cli.credentials import hide_credentials
 from videoswin_cli.errors import FetchError, OfflineError, UsageError, VideoSwinError
-from videoswin_cli.io.paths import offline
+from videoswin_cli.io.paths import hub_offline, offline
 from videoswin_cli.io.visible import visible
 from videoswin_cli.io.web_errors import HINT, name_host
 
@@ -100,8 +100,19 @@ def is_hub_model(text: str) -> bool:
 
 
 def is_out_of_reach(address: str) -> bool:
-    """Whether offline mode forbids to ask for an address."""
-    return offline() and scheme_of(address) != "memory"
+    """Whether offline mode, ours or that of the Hub, forbids to ask for an address."""
+    scheme = scheme_of(address)
+    return scheme != "memory" and (offline() or (scheme == "hf" and hub_offline()))
+
+
+def forbid(what: str, shown: str) -> OfflineError:
+    """The error that offline mode forbids to fetch or to write something."""
+    variable = "VIDEOSWIN_OFFLINE" if offline() else "HF_HUB_OFFLINE"
+    other = ", or write a local file and upload it later" if what == "write" else ""
+    return OfflineError(
+        f"cannot {what} {shown}: offline mode forbids the network",
+        hint=f"leave offline mode ({variable}){other}",
+    )
 
 
 def check_scheme(text: str) -> None:
@@ -322,9 +333,7 @@ def try_again(
     shown = shown or address
     tries = tries or TRIES
     if is_out_of_reach(address):
-        raise OfflineError(
-            f"offline mode forbids to {what} {shown}", hint="leave offline mode (VIDEOSWIN_OFFLINE)"
-        )
+        raise forbid(what, shown)
     for number in range(1, tries + 1):
         wait = FIRST_WAIT * 2 ** (number - 1)
         try:

@@ -21,6 +21,7 @@ from videoswin_cli.io.addresses import (
     Stored,
     check_bucket,
     download,
+    forbid,
     is_out_of_reach,
     is_web,
     join_address,
@@ -139,8 +140,10 @@ class StagedOutput:
 
         Raises:
             OutputExistsError: an interrupted run began it, and another one has written it since.
-            FetchError: it cannot be brought.
+            FetchError: it cannot be brought, or offline mode forbids to write it.
         """
+        if is_out_of_reach(self.address):
+            raise forbid("write", self.address)
         check_bucket(self.address)
         there = self._list()
         record = self._read_record()
