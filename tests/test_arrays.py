@@ -122,6 +122,12 @@ def test_features_and_explanations(
         explain([frames, frames], model=model)  # type: ignore[arg-type]
 
 
+def closed() -> io.BytesIO:
+    file = io.BytesIO(b"x")
+    file.close()
+    return file
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
@@ -133,6 +139,10 @@ def test_features_and_explanations(
         ([b"x", b""], "bytes 1: empty"),
         (io.StringIO("text"), "file 0: a file that is open as text"),
         (io.BytesIO(), "file 0: empty, or read to its end"),
+        (closed(), "file 0: a file that cannot be read: .*closed"),
+        (None, "found NoneType"),
+        ([None], "found NoneType"),
+        ([["a.mp4"]], "found list"),
     ],
 )
 def test_what_is_no_video_says_what_was_found(source: Any, message: str, tiny: str) -> None:
