@@ -80,7 +80,8 @@ def locate(
         spelled = sum(len(names) - 1 for names in spellings.values())
         otherwise = f", {spelled} of them in another spelling" if spelled else ""
         notices.append(f"{counted(repeated, 'repeated row')}{otherwise}; each is scored once")
-    return list(found.values()), [*notices, *search.notices()]
+    missing = any(video.file is None for video in found.values())
+    return list(found.values()), [*notices, *search.notices(missing=missing)]
 
 
 def _check_repeated(video: ListedVideo, row: ListRow, label: int | None, source: str) -> None:
