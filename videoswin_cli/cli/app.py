@@ -38,7 +38,7 @@ _COMMANDS = {  # module and function of the same name, and the first line of its
     "download": "Download checkpoints, check their hashes, and print their paths.",
     "push": "Upload a trained model to the Hugging Face Hub, with a model card.",
     "convert": "Convert a checkpoint to a self-describing safetensors file.",
-    "cache": "Show or clear the cache folder.",
+    "cache": "Show, clear or trim the cache folder.",
     "bench": "Measure decoding, preprocessing and network on this machine.",
 }
 
