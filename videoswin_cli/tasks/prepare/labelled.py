@@ -108,7 +108,7 @@ def find_labels(sources: Sources, source: SourceOptions, reporter: Reporter) -> 
             sources.folder, source, given=None, multi_label=False, notice=lambda text: None
         )
     except UsageError as error:
-        reporter.notice(f"no list is written, as the classes are not known: {error.message}")
+        reporter.notice(f"no classes are written, as they are not known: {error.message}")
         return None
 
 
