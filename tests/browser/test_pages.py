@@ -1,11 +1,10 @@
 """Report pages in a real Chromium: opened, clicked and read."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser_waits import wait_for
 from make_video import write_video
 from report_sources import (
     QUOTED,
@@ -23,21 +22,7 @@ from videoswin_cli.engine.dumps import write_dump
 from videoswin_cli.records import ActionSegment
 
 pytestmark = pytest.mark.browser
-_PATIENCE = 400  # looks, 50 ms apart
 _VIDEO = "document.querySelector('video')"
-_CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    found = next(filter(None, map(shutil.which, _CHROMIUMS)), None)
-    if found is None:
-        pytest.skip(f"no Chromium on this machine: none of {', '.join(_CHROMIUMS)}")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 class Tab:
@@ -58,12 +43,7 @@ class Tab:
         return found
 
     def wait_for(self, condition: str) -> None:
-        """Wait until JavaScript is true; Playwright's own way needs `eval`, which pages forbid."""
-        for _ in range(_PATIENCE):
-            if self.page.evaluate(condition):
-                return
-            self.page.wait_for_timeout(50)
-        raise AssertionError(f"never true: {condition}")
+        wait_for(self.page, condition)
 
     def close(self) -> None:
         """Close it, and check that it was silent and fetched nothing but files."""

@@ -1,32 +1,17 @@
 """The page of the server in a real Chromium: a clip, a long clip, the camera, a broken file."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser_waits import wait_for
 from make_video import write_video
 from served import Client
 from tiny import write_model
 
 pytestmark = pytest.mark.browser
-_PATIENCE = 400  # looks, 50 ms apart
-_CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _HOSTILE = "<img src=x onerror=alert(1)>.webm"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    found = next(filter(None, map(shutil.which, _CHROMIUMS)), None)
-    if found is None:
-        pytest.skip(f"no Chromium on this machine: none of {', '.join(_CHROMIUMS)}")
-    fake = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", *fake])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +40,6 @@ def page(browser: Any, client: Client) -> Iterator[Any]:
     assert problems == []
     assert [url for url in asked if not url.startswith((client.url, "blob:", "data:"))] == []
     assert wide <= 390  # nothing is beside the screen of a phone
-
-
-def wait_for(page: Any, condition: str) -> None:
-    for _ in range(_PATIENCE):
-        if page.evaluate(condition):
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(f"never true: {condition}; {page.locator('main').inner_text()}")
 
 
 _DONE = "document.getElementById('state').textContent === 'Done'"

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from videoswin_cli.cli.app import app
 from videoswin_cli.errors import UsageError
+from videoswin_cli.tasks.serve.answers import Computer
 from videoswin_cli.tasks.serve.serve import listening, read_token
 
 TOKEN = "long-and-random"
@@ -157,27 +158,66 @@ def test_nothing_is_left_of_uploads(client: Client, clip: Path) -> None:
     assert left() <= before
 
 
-def test_a_full_queue_says_when_to_come_again(tiny_model: Path, clip: Path) -> None:
-    client = Client(tiny_model, queue=1)
-    try:
-        held = threading.Event()
+def wait_for(client: Client, line: str) -> None:
+    while line not in get(client, "metrics").text.splitlines():
+        time.sleep(0.01)
 
-        def slowly() -> Iterator[bytes]:
-            yield b"x"
-            held.wait()
 
+def test_slow_uploads_have_places_of_their_own(tiny_model: Path, clip: Path) -> None:
+    client = Client(tiny_model, queue=2, uploads=2)
+    held = threading.Event()
+
+    def slowly() -> Iterator[bytes]:
+        yield b"x"
+        held.wait()
+
+    def upload(_: int) -> int:
         kind = {"Content-Type": "application/x-npy"}
         url = f"{client.url}/predict"
-        with ThreadPoolExecutor(1) as pool:
-            first = pool.submit(requests.post, url, data=slowly(), headers=kind, timeout=60)
-            while "videoswin_requests_running 1" not in get(client, "metrics").text:
-                time.sleep(0.01)
+        return requests.post(url, data=slowly(), headers=kind, timeout=60).status_code
+
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(upload, 1)
+            wait_for(client, "videoswin_requests_receiving 1.0")
+            assert client.send("predict", clip).status_code == 200
+            second = pool.submit(upload, 2)
+            wait_for(client, "videoswin_requests_receiving 2.0")
             reply = client.send("predict", clip)
             held.set()
-            assert first.result().status_code == 422
+            assert (first.result(), second.result()) == (422, 422)
         assert (reply.status_code, reply.headers["Retry-After"]) == (503, "1")
+        assert reply.json()["error"] == "too many uploads at once"
+        wait_for(client, "videoswin_requests_receiving 0.0")
         assert client.send("predict", clip).status_code == 200
     finally:
+        held.set()
+        client.close()
+
+
+def test_a_full_queue_says_when_to_come_again(
+    tiny_model: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client(tiny_model, queue=2)
+    held, compute = threading.Event(), Computer.compute
+
+    def slowly(*args: Any) -> Any:
+        held.wait()
+        return compute(*args)
+
+    monkeypatch.setattr(Computer, "compute", slowly)
+    try:
+        with ThreadPoolExecutor(20) as pool:
+            replies = [pool.submit(client.send, "predict", clip) for _ in range(20)]
+            while sum(reply.done() for reply in replies) < 18:
+                time.sleep(0.01)
+            held.set()
+        found = [reply.result() for reply in replies]
+        assert sorted(reply.status_code for reply in found) == [200] * 2 + [503] * 18
+        assert {reply.headers.get("Retry-After") for reply in found} == {None, "1"}
+        assert client.send("predict", clip).status_code == 200
+    finally:
+        held.set()
         client.close()
 
 
@@ -228,8 +268,7 @@ def test_what_runs_is_finished_when_the_server_stops(tiny_model: Path, clip: Pat
             requests.post, f"{client.url}/predict", data=slowly(), headers=kind, timeout=60
         )
         begun.wait()
-        while "videoswin_requests_running 1" not in get(client, "metrics").text:
-            time.sleep(0.01)
+        wait_for(client, "videoswin_requests_receiving 1.0")
         client.server.should_exit = True
         held.set()
         assert answer.result().status_code == 200

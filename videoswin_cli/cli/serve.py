@@ -1,6 +1,8 @@
 """`videoswin serve`: predictions and timelines over HTTP."""
 
-from contextlib import suppress
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -33,7 +35,7 @@ def serve(
 
     curl -F file=@clip.mp4 http://127.0.0.1:8000/predict
 
-    Ctrl-C or SIGTERM ends it with exit code 0, once what runs is finished.
+    Ctrl-C or SIGTERM ends it with exit code 0, once what runs is finished; also while it loads.
     """
     if missing := [name for module, name in _PACKAGES.items() if find_spec(module) is None]:
         raise UsageError(
@@ -41,15 +43,34 @@ def serve(
             hint='pip install "videoswin[serve]"',
         )
 
-    from videoswin_cli.cli.last_net import TerminatedError
-    from videoswin_cli.model.loading import find_chosen
-    from videoswin_cli.tasks.serve.serve import serve_answers
+    with _until_signal():
+        from videoswin_cli.model.loading import find_chosen
+        from videoswin_cli.tasks.serve.serve import serve_answers
 
-    with ProgressBar() as bar:
-        chosen = find_chosen(model.weights, labels=model.labels, with_head=True)
-        with suppress(KeyboardInterrupt, TerminatedError):  # sent again once all is finished
+        with ProgressBar() as bar:
+            chosen = find_chosen(model.weights, labels=model.labels, with_head=True)
             serve_answers(chosen, run.run, list_answers(), options, bar)
-        notice("stopped")
+    notice("stopped")
+
+
+@contextmanager
+def _until_signal() -> Iterator[None]:
+    """A block that SIGINT and SIGTERM end; uvicorn sends them again once all is finished.
+
+    SIGINT is no KeyboardInterrupt there: Python dies of one that came through an `exec`, as in
+    many imports, although it was caught.
+    """
+    from videoswin_cli.cli.last_net import TerminatedError
+
+    def stop(number: int, frame: object) -> None:
+        raise TerminatedError
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        with suppress(TerminatedError):
+            yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def list_answers() -> "dict[str, Answer]":

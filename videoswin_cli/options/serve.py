@@ -91,7 +91,15 @@ class ServeOptions:
     )
     queue: int = option(
         64,
-        "Requests at once; further ones are answered 503 and may come again.",
+        "Videos that are computed or wait for it; further ones are answered 503 and may come "
+        "again.",
+        metavar="N",
+        least=1,
+        most=10_000,
+    )
+    uploads: int = option(
+        128,
+        "Videos on their way at once; further ones are answered 503.",
         metavar="N",
         least=1,
         most=10_000,

@@ -3,9 +3,9 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from videoswin_cli.options.serve import ServeOptions
 from videoswin_cli.report.pages.service import render_api_page, render_service_page
 from videoswin_cli.tasks.serve.answers import Answer, Computer, read_wish
 from videoswin_cli.tasks.serve.description import describe_answer
+from videoswin_cli.tasks.serve.gate import Gate
 from videoswin_cli.tasks.serve.intake import IntakeRules, received
 from videoswin_cli.tasks.serve.measures import Measures
 from videoswin_cli.tasks.serve.refusals import RefusedError, refuse
@@ -34,6 +35,8 @@ class Service:
     answers: Mapping[str, Answer]  # by route
     options: ServeOptions
     token: str | None
+    intake: IntakeRules
+    computing: Gate  # of videos that are there
     pool: ThreadPoolExecutor  # decodes, and waits for the network
     measures: Measures
 
@@ -71,13 +74,12 @@ async def _answer_refusal(request: Request, error: Exception) -> Response:
 
 
 def _add_answer(app: FastAPI, service: Service, name: str, answer: Answer) -> None:
-    rules = IntakeRules(max_body=service.options.max_body, allow_urls=service.options.allow_urls)
-
     async def respond(request: Request) -> Response:
         _check_token(service, request)
-        with _admitted(service):
-            wish = read_wish(answer, request.query_params)
-            async with received(request, rules) as upload:
+        wish = read_wish(answer, request.query_params)
+        service.computing.check()  # before a body comes in vain
+        async with received(request, service.intake) as upload:
+            with service.computing.entered():
                 result = await asyncio.get_running_loop().run_in_executor(
                     service.pool, service.computer.compute, answer, wish, upload
                 )
@@ -97,19 +99,6 @@ def _add_answer(app: FastAPI, service: Service, name: str, answer: Answer) -> No
         finally:
             service.measures.requests.labels(name, str(status)).inc()
             service.measures.seconds.labels(name).observe(time.perf_counter() - begun)
-
-
-@contextmanager
-def _admitted(service: Service) -> Iterator[None]:
-    """One of the places of the queue."""
-    measures = service.measures
-    if measures.running >= service.options.queue:
-        raise RefusedError(503, "too many requests at once", hint="ask again a little later")
-    measures.running += 1
-    try:
-        yield
-    finally:
-        measures.running -= 1
 
 
 def _check_token(service: Service, request: Request) -> None:

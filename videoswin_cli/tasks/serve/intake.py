@@ -22,6 +22,7 @@ from videoswin_cli.io.addresses import is_web
 from videoswin_cli.io.fetch import Limits, fetch
 from videoswin_cli.io.paths import offline
 from videoswin_cli.ranges import shown
+from videoswin_cli.tasks.serve.gate import Gate
 from videoswin_cli.tasks.serve.refusals import RefusedError
 
 UPLOAD_SECONDS = 300.0  # for one body, and for one address
@@ -40,10 +41,12 @@ class Upload:
 
 @dataclass(frozen=True, kw_only=True)
 class IntakeRules:
-    """Rules of what is received."""
+    """Rules of what is received, on all routes together."""
 
     max_body: int  # bytes
     allow_urls: bool
+    receiving: Gate  # of bodies on their way
+    fetching: Gate  # of addresses among them, each of which holds a thread
 
 
 @asynccontextmanager
@@ -51,7 +54,7 @@ async def received(request: Request, rules: IntakeRules) -> AsyncIterator[Upload
     """The video of a request, in a folder that is removed when the block ends.
 
     Raises:
-        RefusedError: too large, too slow, or nothing that is taken.
+        RefusedError: too large, too slow, too many, or nothing that is taken.
         FetchError: an address that cannot be fetched.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -59,8 +62,9 @@ async def received(request: Request, rules: IntakeRules) -> AsyncIterator[Upload
     with TemporaryDirectory(prefix="videoswin-") as name:
         folder = Path(name)
         try:
-            work = _receive(request, kind, folder, rules)
-            upload = await asyncio.wait_for(work, UPLOAD_SECONDS)
+            with rules.receiving.entered():
+                work = _receive(request, kind, folder, rules)
+                upload = await asyncio.wait_for(work, UPLOAD_SECONDS)
         except asyncio.TimeoutError as error:
             raise RefusedError(408, f"the video took more than {UPLOAD_SECONDS:.0f} s") from error
         except ClientDisconnect as error:
@@ -151,7 +155,8 @@ async def _receive_address(request: Request, folder: Path, rules: IntakeRules) -
     )
     file = _place(folder, url.partition("?")[0].partition("#")[0])
     try:
-        await run_in_threadpool(fetch, url, file, limits=limits, offline=offline())
+        with rules.fetching.entered():
+            await run_in_threadpool(fetch, url, file, limits=limits, offline=offline())
     except FetchError as error:  # its hint names our file
         raise FetchError(error.message.replace(str(file), "the video")) from error
     return Upload(file=file, name=url)

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import generate_latest
 
 from videoswin_cli.engine.progress import Monitor
+from videoswin_cli.tasks.serve.gate import Gate
 
 _BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # s
 
@@ -13,7 +14,7 @@ _BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # s
 class Measures:
     """Counts and times of requests."""
 
-    def __init__(self, monitor: Monitor) -> None:
+    def __init__(self, monitor: Monitor, *, receiving: Gate, computing: Gate) -> None:
         """`monitor` is that of the forward loop."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -30,8 +31,8 @@ class Measures:
             buckets=_BUCKETS,
             registry=self.registry,
         )
-        self.running = 0  # requests that are being answered
-        self._show("requests_running", "Requests that are being answered.", self, "running")
+        self._show("requests_receiving", "Requests whose video is on its way.", receiving, "taken")
+        self._show("requests_running", "Requests whose video is there.", computing, "taken")
         for name, text in (
             ("decode_seconds", "Seconds spent decoding, added up over the threads."),
             ("model_seconds", "Seconds spent in the network."),

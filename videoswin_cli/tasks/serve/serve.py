@@ -20,9 +20,12 @@ from videoswin_cli.options.run import RunOptions
 from videoswin_cli.options.serve import ServeOptions
 from videoswin_cli.tasks.serve.answers import Answer, Computer
 from videoswin_cli.tasks.serve.app import Service, make_app
+from videoswin_cli.tasks.serve.gate import Gate
+from videoswin_cli.tasks.serve.intake import IntakeRules
 from videoswin_cli.tasks.serve.measures import Measures
 
 TOKEN_VARIABLE = "VIDEOSWIN_TOKEN"
+FETCHES = 16  # at once; each holds one of the 40 threads that write uploads to the disk
 
 
 def serve_answers(
@@ -84,6 +87,13 @@ def open_service(
     # Enough that decoding goes on while a batch fills.
     threads = min(32, (os.cpu_count() or 1) + runner.settings.batch_size)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+    computing = Gate(options.queue, "requests")
+    intake = IntakeRules(
+        max_body=options.max_body,
+        allow_urls=options.allow_urls,
+        receiving=Gate(options.uploads, "uploads"),
+        fetching=Gate(FETCHES, "addresses"),
+    )
     try:
         yield make_app(
             Service(
@@ -91,8 +101,10 @@ def open_service(
                 answers=answers,
                 options=options,
                 token=token,
+                intake=intake,
+                computing=computing,
                 pool=pool,
-                measures=Measures(monitor),
+                measures=Measures(monitor, receiving=intake.receiving, computing=computing),
             )
         )
     finally:
