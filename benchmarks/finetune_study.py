@@ -237,7 +237,7 @@ class Study:
             reporter=reporter,
         )
         best, last = (
-            self.accuracy(load(str(out / f"{name}.safetensors")).network)
+            self.accuracy(load(str(out / f"{name}.safetensors")).module)
             for name in ("best", "last")
         )
         shutil.rmtree(out)

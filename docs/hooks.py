@@ -16,5 +16,5 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Links to the measurements as links to that page."""
-    return markdown.replace(f"](../{_MEASUREMENTS})", "](results.md)")
+    """Links to the measurements, and to headings in them, as links to that page."""
+    return markdown.replace(f"](../{_MEASUREMENTS}", "](results.md")

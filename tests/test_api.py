@@ -219,7 +219,7 @@ def test_an_unknown_keyword_is_a_type_error_as_of_any_function(tiny: str, video:
     with pytest.raises(TypeError, match=r"predict\(\) got an unexpected keyword argument 'view'"):
         predict(video, model=tiny, **unknown)
     with pytest.raises(
-        TypeError, match="expected paths or URLs, arrays, bytes or open files, found int"
+        UsageError, match="expected paths or URLs, arrays, bytes or open files, found int"
     ):
         predict(3, model=tiny)  # type: ignore[arg-type]
 

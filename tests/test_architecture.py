@@ -17,6 +17,7 @@ FILES = {
     for path in sorted(ROOT.rglob("*.py"))
 }
 LAYERS = {
+    "credentials": -1,
     "errors": 0,
     "records": 0,
     "version": 0,
@@ -152,7 +153,7 @@ def test_the_network_stands_alone() -> None:
 @pytest.mark.parametrize(
     ("package", "homes"),
     [
-        ("requests", {"io/fetch.py", "io/transport.py"}),
+        ("requests", {"io/fetch.py", "io/transport.py", "io/web_errors.py"}),
         ("decord", {"data/decoding/decord_reader.py"}),
         ("torchcodec", {"data/decoding/torchcodec_reader.py"}),
         ("pickle", {"model/unpickling.py", "data/passing.py"}),  # the latter of our processes
@@ -305,6 +306,7 @@ def loaded(code: str, *args: str, env: dict[str, str] | None = None) -> tuple[in
         (["models", "swin-tinny-k400"], 2),
         (["download", "--help"], 0),
         (["convert", "--help"], 0),
+        (["doctor", "--help"], 0),
         (["convert", "in.pth", "out.pth"], 2),
     ],
 )

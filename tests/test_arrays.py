@@ -1,5 +1,6 @@
 """Arrays, bytes and open files as videos in Python."""
 
+import gc
 import io
 import tempfile
 from collections.abc import Iterator
@@ -46,6 +47,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Folder of temporary files, in which nothing is left."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     yield tmp_path
+    gc.collect()  # an explanation that was drawn, and one in a traceback, are in cycles
     assert list(tmp_path.glob("videoswin-*")) == []
 
 
@@ -122,6 +124,12 @@ def test_features_and_explanations(
         explain([frames, frames], model=model)  # type: ignore[arg-type]
 
 
+def closed() -> io.BytesIO:
+    file = io.BytesIO(b"x")
+    file.close()
+    return file
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
@@ -133,6 +141,10 @@ def test_features_and_explanations(
         ([b"x", b""], "bytes 1: empty"),
         (io.StringIO("text"), "file 0: a file that is open as text"),
         (io.BytesIO(), "file 0: empty, or read to its end"),
+        (closed(), "file 0: a file that cannot be read: .*closed"),
+        (None, "found NoneType"),
+        ([None], "found NoneType"),
+        ([["a.mp4"]], "found list"),
     ],
 )
 def test_what_is_no_video_says_what_was_found(source: Any, message: str, tiny: str) -> None:

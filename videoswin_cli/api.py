@@ -80,7 +80,7 @@ class Model:
 
     @property
     def network(self) -> nn.Module:
-        return self._runner.model.network
+        return self._runner.model.module
 
     @property
     def labels(self) -> tuple[str, ...]:

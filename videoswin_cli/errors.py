@@ -17,13 +17,16 @@
     ├── VideoError              3  one video cannot be read; the others are processed all the same
     │   ├── NoVideoError        3  it holds something else: sound, a picture, text
     │   └── TruncatedVideoError 3  its end is missing; `allow_truncated` reads the rest
-    └── ExpectationError        5  the accuracy is not the expected one
+    └── ExpectationError        5  the accuracy, or an exported file, is not as expected
 
-Each message says what was found and what was expected; the hint says what to do.
+Each message says what was found and what was expected; the hint says what to do. Neither has a
+password or a signature.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from videoswin_cli.credentials import hide_credentials
 
 
 class VideoSwinError(Exception):
@@ -32,9 +35,9 @@ class VideoSwinError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = hide_credentials(message)
+        self.hint = hide_credentials(hint)
+        super().__init__(self.message)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Errors travel back from decode workers; the keyword-only hint needs help to be pickled.

@@ -379,3 +379,14 @@ class Benchmark:
     seconds_per_view: float | None = None  # a view, median, in turns with the other
     ratio: float | None = None  # median of pairs; above 1: we are faster
     max_abs_logit_diff: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthRow:
+    """A fact of this installation, as `doctor` found it."""
+
+    part: str  # versions, decoders and so on
+    name: str
+    value: str
+    state: Literal["ok", "note", "problem"] = "ok"  # a problem makes runs fail
+    advice: str = ""  # what to do

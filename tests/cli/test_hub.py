@@ -1,5 +1,6 @@
 """Models from and to the Hugging Face Hub, which is a server of this machine."""
 
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -104,9 +105,10 @@ def test_weights_that_do_not_describe_themselves_need_a_yaml_beside_them(
 
 
 def test_what_is_not_there_is_told_without_the_token(hub: HubServer, clip: Path) -> None:
+    host = hub.url.removeprefix("http://")
     found = predict(clip, "hf://me/none")
     assert found.exit_code == 4
-    assert "cannot fetch hf://me/none: there is no such" in found.stderr
+    assert f"cannot fetch hf://me/none ({host}): there is no such" in found.stderr
     assert TOKEN not in found.stderr
     hub.commit("me/empty", {"README.md": b""})
     assert "hf://me/empty@" in (found := predict(clip, "hf://me/empty")).stderr
@@ -160,7 +162,35 @@ def test_a_push_that_is_refused_says_why(
     monkeypatch.setenv("HF_TOKEN", "hf_wrong_token")
     refused = run("push", tiny, "hf://me/mine")
     assert refused.exit_code == 4
-    assert "cannot write hf://me/mine: access is denied" in refused.stderr
+    assert f"cannot write hf://me/mine ({hub.url[7:]}): access is denied" in refused.stderr
     assert "wrong_token" not in refused.stderr
     assert run("push", tmp_path, "hf://me/mine").exit_code == 2
     assert "expected hf://ORG/NAME" in run("push", tiny, "s3://bucket/x").stderr
+
+
+def test_a_hub_that_is_down_and_one_that_is_barred_are_told_apart(
+    hub: HubServer, tiny: str, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("HF_ENDPOINT", f"http://{host}")
+    monkeypatch.setattr(addresses, "TRIES", 2)
+    for done, what in (
+        (predict(clip, "hf://me/tiny"), "fetch hf://me/tiny"),
+        (run("push", tiny, "hf://me/mine"), "write hf://me/mine"),
+    ):
+        assert done.exit_code == 4
+        assert f"cannot {what} ({host}): the service cannot be reached" in done.stderr
+        assert "Errno" not in done.stderr
+    for variable in ("HF_HUB_OFFLINE", "VIDEOSWIN_OFFLINE"):
+        monkeypatch.setenv(variable, "1")
+        for done, what in (
+            (predict(clip, "hf://me/tiny"), "fetch hf://me/tiny"),
+            (run("push", tiny, "hf://me/mine"), "write hf://me/mine"),
+            (predict(clip, tiny, "--out", "hf://datasets/me/x/y.csv"), "write hf://datasets/me/x"),
+        ):
+            assert done.exit_code == 4
+            assert f"cannot {what}" in done.stderr
+            assert "offline mode forbids the network" in done.stderr
+            assert f"leave offline mode ({variable})" in done.stderr

@@ -170,10 +170,8 @@ def test_what_does_not_pass_fails_at_once_and_says_what_is_missing(
     with pytest.raises(FetchError, match="cannot fetch"):
         look_up("s3://data/busy.mp4")
     found = run("predict", "s3://data/none.mp4", "--model", "camera-motion")
-    assert found.exit_code == FetchError.exit_code
-    assert found.stderr.startswith(
-        "error: cannot fetch s3://data/none.mp4: there is no such object"
-    )
+    assert found.exit_code == MissingInputError.exit_code  # as of a file that is named
+    assert found.stderr.startswith("error: no such file: s3://data/none.mp4")
     with pytest.raises(MissingInputError, match=r"nothing matches s3://data/none/\*\.mp4"):
         expand_inputs(["s3://data/none/*.mp4"])
 
@@ -241,3 +239,30 @@ def test_shards_of_a_bucket_are_read_as_local_ones(
     missing = run("predict", "s3://data/s/9.tar", "--model", tiny, "-j", "0")
     assert missing.exit_code in (2, 3)
     assert "s3://data/s/9.tar" in missing.stdout + missing.stderr
+    assert "s3://data/s/4.tar" in run("predict", "s3://data/s/{0..4}.tar", "--model", tiny).stderr
+
+
+def test_a_folder_that_is_called_like_a_tar_file_is_a_folder(
+    bucket: Bucket, clips: Path, tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = bucket.put("odd.tar/v.mp4", (clips / NAMES[0]).read_bytes())
+    here = predict(clips / NAMES[0], tiny=tiny)
+    for named in ("s3://data/odd.tar", "s3://data/odd.tar/", video, "s3://data/odd.tar/*.mp4"):
+        there = predict(named, tiny=tiny)
+        assert [row["path"] for row in there] == [video]
+        assert scores(there) == scores(here)
+    monkeypatch.setenv("VIDEOSWIN_OFFLINE", "1")
+    assert scores(predict(video, tiny=tiny)) == scores(here)
+
+
+def test_an_output_cannot_be_written_offline(
+    bucket: Bucket, clips: Path, tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDEOSWIN_OFFLINE", "1")
+    before = len(bucket.proxy.asked)
+    for option in (("--out", "s3://data/offline.csv"), ("--annotate", "s3://data/drawn/")):
+        done = run("predict", clips / NAMES[0], "--model", tiny, *option)
+        assert done.exit_code == 4
+        assert done.stderr.startswith(f"error: cannot write {option[1]}: offline mode forbids")
+        assert "write a local file" in done.stderr
+    assert len(bucket.proxy.asked) == before

@@ -338,10 +338,16 @@ def test_a_root_that_cannot_be_listed_still_has_its_files(
     assert lost.missing == f"cannot read the folder {root}: Permission denied"
 
 
-def test_an_empty_root_is_noticed(tmp_path: Path) -> None:
+def test_an_empty_root_is_noticed(tmp_path: Path, root: Path) -> None:
     (tmp_path / "empty").mkdir()
     _, notices = look(tmp_path / "empty", "a.mp4")
     assert notices == [f"no video under {tmp_path / 'empty'}"]
+    outside = str(root / "flat.mp4")  # as in lists of ELAN
+    row = ListRow(line=1, name=outside, label=None, trimmed_names=("flat_0_1.mp4",))
+    listed, notices = locate(
+        VideoList(source="list", format="elan", rows=(row,)), [None], root=tmp_path / "empty"
+    )
+    assert (listed[0].file, notices) == (outside, [])
 
 
 def test_hidden_and_still_files_are_not_meant_by_an_id(root: Path) -> None:

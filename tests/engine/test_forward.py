@@ -79,7 +79,7 @@ def run(
     videos = load_in_workers(dataset, range(len(paths)), workers=workers)
     return list(
         forward_videos(
-            videos, model.network, protocol=PROTOCOL, runtime=runtime, batch_size=batch_size
+            videos, model.module, protocol=PROTOCOL, runtime=runtime, batch_size=batch_size
         )
     )
 
@@ -95,7 +95,7 @@ def naive_logits(model: LoadedModel, path: Path, views: Views) -> Tensor:
                 frames = resize(torch.from_numpy(video.read_frames(clip)), size, rule="cv2")
                 view = frames[None, :, top : top + 32, left : left + 32]
                 values = normalize(view, mean=PROTOCOL.mean, std=PROTOCOL.std, dtype=torch.float32)
-                rows.append(model.network(values)[0])
+                rows.append(model.module(values)[0])
     return torch.stack(rows)
 
 
@@ -141,7 +141,7 @@ def test_views_are_numbered_clip_by_clip_within_each_crop(model: LoadedModel, fo
         view = resize(images[clip], (32, 43), rule="cv2")[None, :, :, left : left + 32]
         values = normalize(view, mean=PROTOCOL.mean, std=PROTOCOL.std, dtype=torch.float32)
         with torch.inference_mode():
-            expected = model.network(values)[0]
+            expected = model.module(values)[0]
         torch.testing.assert_close(output.outputs[number], expected, rtol=0, atol=1e-5)
     differences = torch.cdist(output.outputs, output.outputs) + torch.eye(6)
     assert float(differences.min()) > 1e-3, "no two views look alike"
@@ -227,7 +227,7 @@ def test_a_result_comes_as_soon_as_its_views_are_done(model: LoadedModel, folder
 
     runtime = Runtime(device=torch.device("cpu"), dtype=torch.float32)
     results = forward_videos(
-        videos(), model.network, protocol=PROTOCOL, runtime=runtime, batch_size=6
+        videos(), model.module, protocol=PROTOCOL, runtime=runtime, batch_size=6
     )
     next(results)
     assert read == paths[:1]
@@ -259,7 +259,7 @@ def starved(model: LoadedModel, *, most: int, error: type[RuntimeError]) -> Call
     def compute(clips: Tensor) -> Tensor:
         if len(clips) > most:
             raise error("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
-        return model.network(clips)
+        return model.module(clips)
 
     return compute
 
@@ -311,7 +311,7 @@ def test_other_errors_of_the_network_are_not_swallowed(model: LoadedModel, folde
 def test_the_monitor_knows_where_the_time_went(model: LoadedModel, folder: Path) -> None:
     def compute(clips: Tensor) -> Tensor:
         time.sleep(0.02)
-        return model.network(clips)
+        return model.module(clips)
 
     dataset = ViewDataset(as_parts(folder / "wide.mp4"), protocol=PROTOCOL, views=SIX_VIEWS)
     runtime = Runtime(device=torch.device("cpu"), dtype=torch.float32)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from videoswin_cli.cli.app import app
 from videoswin_cli.errors import FetchError, UsageError
 from videoswin_cli.io import addresses, remote, video_cache
 from videoswin_cli.io.cache import list_cache
@@ -181,3 +183,14 @@ def test_a_download_that_fails_leaves_nothing(store: Any, monkeypatch: pytest.Mo
     with pytest.raises(FetchError, match="1001 bytes; the cache takes 1000") as caught:
         fetch(put(store, "large.mp4", 1001), cache_size=1000)
     assert "--cache-size" in caught.value.hint
+
+
+def test_the_cache_can_be_trimmed_without_a_run(store: Any) -> None:
+    paths = [fetch(put(store, f"{n}.mp4")) for n in range(3)]
+    for age, path in enumerate(reversed(paths)):
+        make_old(path, 100 * age)
+    with held(paths[0]):
+        done = CliRunner().invoke(app, ["cache", "--trim", "1KB"])
+    assert (done.exit_code, done.stderr) == (0, "2 videos removed, 0.0 MiB\n")
+    assert [path.exists() for path in paths] == [True, False, False]
+    assert CliRunner().invoke(app, ["cache", "--trim", "much"]).exit_code == 2

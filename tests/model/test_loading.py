@@ -146,7 +146,7 @@ def nano_file(tmp_path: Path, nano_values: dict[str, Tensor]) -> Path:
 
 @torch.inference_mode()
 def run(model: LoadedModel, shape: tuple[int, ...] = SHAPE) -> Tensor:
-    return model.network(formula_input(shape))
+    return model.module(formula_input(shape))
 
 
 def golden(case: str, file: str = "forward.npz") -> Tensor:
@@ -228,7 +228,7 @@ def test_a_bare_backbone_gives_features_only(
         features = model.network.forward_features(clip)
         assert torch.equal(features, whole.network.forward_features(clip))
     with pytest.raises(RuntimeError, match="forward_features"):
-        model.network(clip)
+        model.module(clip)
 
 
 @pytest.mark.parametrize(("case", "window"), [("w7_to_w877", 7), ("w12_to_w877", 12)])

@@ -397,4 +397,4 @@ def test_other_classes_are_numbered_or_named(tiny: str, values: Tensors, tmp_pat
     with pytest.raises(UsageError, match="2 class names, the model has 3 classes"):
         load(tiny, checkpoint=path, labels=names)
     with torch.inference_mode():
-        assert model.network(torch.zeros(1, 3, 4, 32, 32)).shape == (1, 3)
+        assert model.module(torch.zeros(1, 3, 4, 32, 32)).shape == (1, 3)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from frame_folders import draw_folder
 from make_video import find_packets, overwrite_video, turn_video, write_video
 from notices import Notices
 from planted import CLASSES, COUNT, FRAMES, Fault, Row, plant, write_clip
@@ -246,6 +247,31 @@ def test_a_mirrored_picture_and_a_truncated_file_that_is_allowed(tmp_path: Path)
         ("rotation", "mirrored.mp4"),
         ("remark", "whole.mkv"),
     ]
+
+
+@pytest.mark.parametrize("number", [1, 3, 6])
+def test_pictures_of_a_frame_folder_are_tried_at_both_ends_and_in_the_middle(
+    tmp_path: Path, number: int
+) -> None:
+    draw_folder(tmp_path / "sound")
+    broken = draw_folder(tmp_path / "cut") / f"img_{number:05}.png"
+    broken.write_bytes(broken.read_bytes()[:-40])
+    said = Notices()
+    options = CheckOptions(workers=0, opening=OpenOptions(frames_fps=25.0))
+    report = check_data([str(tmp_path)], SourceOptions(), options, said)
+    ((kind, path),) = kinds(report)
+    assert (kind, Path(path or "").name) == ("unreadable" if number == 1 else "damaged", "cut")
+    assert broken.name in report.findings[0].text
+    assert "of 2 frame folders the first, the middle and the last picture are decoded; " in str(
+        said.texts
+    )
+
+
+def test_any_picture_of_a_frame_folder_is_tried_by_a_deep_check(tmp_path: Path) -> None:
+    broken = draw_folder(tmp_path / "cut") / "img_00002.png"
+    broken.write_bytes(b"")
+    assert kinds(check(tmp_path, frames_fps=25)) == []
+    assert [k for k, _ in kinds(check(tmp_path, frames_fps=25, deep=True))] == ["damaged"]
 
 
 def test_a_split_is_of_one_list(tmp_path: Path) -> None:

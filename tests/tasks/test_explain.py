@@ -152,7 +152,7 @@ def test_probabilities_are_those_of_predict_and_of_the_plain_network(
     assert found.views == predicted.views == "2x3"
     runner = model._runner
     (decoded,) = runner.views([found.part], Monitor())
-    (plain,) = runner.forward([decoded], runner.model.network, monitor=Monitor())
+    (plain,) = runner.forward([decoded], runner.model.module, monitor=Monitor())
     torch.testing.assert_close(plain.outputs, torch.tensor(predicted.logits), atol=1e-4, rtol=0)
 
 

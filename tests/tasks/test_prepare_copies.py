@@ -394,7 +394,7 @@ def test_pictures_at_a_rate_show_what_is_shown_at_that_time(tmp_path: Path) -> N
     )
     assert describe_rates(list(made.values())) == "read with --frames-fps 10"
     assert not any("not constant" in text for text in said.texts)
-    assert any("no list is written" in text for text in said.texts), "there are no classes"
+    assert any("no classes are written" in text for text in said.texts), "there are no classes"
 
 
 @pytest.mark.parametrize("format", ["jpg", "webp"])

@@ -175,6 +175,27 @@ def test_class_folders_become_a_list_and_its_classes(tmp_path: Path) -> None:
     assert to_list(data / "own.csv", data).advice == "", "a list beside its videos needs no --root"
 
 
+@pytest.mark.parametrize("name", ["all.csv", "all.json"])
+def test_parts_of_a_folder_become_splits_of_one_list(tmp_path: Path, name: str) -> None:
+    folder = make(tmp_path / "data", "train/run/a.mp4", "train/walk/b.mp4", "Val/run/c.mp4")
+    make(folder, "Val/walk/d.mp4", "raw/x.mp4")
+    said = Notices()
+    to_list(tmp_path / name, folder, said=said)
+    rows = read_list(tmp_path / name).rows
+    assert [(row.name, row.label, row.split) for row in rows] == [
+        ("train/run/a.mp4", "run", "train"),
+        ("train/walk/b.mp4", "walk", "train"),
+        ("Val/run/c.mp4", "run", "val"),
+        ("Val/walk/d.mp4", "walk", "val"),
+    ]
+    assert "not listed: raw" in said.texts
+    with pytest.raises(UsageError, match="no room for the parts of a data set, such as train"):
+        to_list(tmp_path / "all.txt", folder)
+    assert not (tmp_path / "all.txt").exists()
+    with pytest.raises(UsageError, match="holds parts of a data set"):
+        split_list(folder, SourceOptions(), SplitOptions(out=tmp_path / "lists"), said)
+
+
 def test_two_lists_never_share_other_classes(tmp_path: Path) -> None:
     train = make(tmp_path / "train", "a/1.mp4", "b/1.mp4", "c/1.mp4")
     val = make(tmp_path / "val", "a/1.mp4", "c/1.mp4")

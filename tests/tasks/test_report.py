@@ -23,6 +23,7 @@ from typer.testing import CliRunner, Result
 from videoswin_cli.cli.app import app
 from videoswin_cli.engine.dumps import write_dump
 from videoswin_cli.engine.progress import Silent
+from videoswin_cli.errors import UsageError
 from videoswin_cli.options.report import ReportOptions
 from videoswin_cli.options.timeline import TimelineFormat
 from videoswin_cli.report.pages.contents import EvaluationSection, Page, TrainingSection
@@ -330,6 +331,16 @@ def test_forms_of_other_tools_are_named(form: TimelineFormat, name: str, tmp_pat
     result = run(path, "--out", tmp_path / "p.html")
     assert result.exit_code == 2
     assert f"this is {name} (--format {form}): write it with --format json" in result.stderr
+
+
+def test_a_folder_of_timelines_is_told_by_its_files(tmp_path: Path) -> None:
+    folder = tmp_path / "lines"
+    folder.mkdir()
+    written = write_timelines(folder / "a.json", make_timeline("a.mp4"))
+    (folder / "index.csv").write_text("path,file\n")
+    with pytest.raises(UsageError, match="lines is a folder of timelines") as caught:
+        report(tmp_path, folder)
+    assert str(written) in caught.value.hint
 
 
 # --- hostile names --------------------------------------------------------------------------------

@@ -55,12 +55,12 @@ def image_model(tmp_path: Path) -> tuple[str, Path]:
 def test_image_weights_are_inflated(image_model: tuple[str, Path]) -> None:
     model, checkpoint = image_model
     found = start(model, checkpoint=checkpoint)
-    names = found.model.network.state_dict().keys()
+    names = found.model.module.state_dict().keys()
     assert set(found.transfer.inflated) == names - {"head.weight", "head.bias"}
     assert found.transfer.loaded == ()
     assert "tensors inflated; 2 new (head)" in found.transfer.summary
     patch = read_checkpoint(checkpoint).tensors["model.patch_embed.proj.weight"]
-    own = found.model.network.state_dict()["patch_embed.proj.weight"]
+    own = found.model.module.state_dict()["patch_embed.proj.weight"]
     assert torch.allclose(own.sum(dim=2), patch, atol=1e-6)
 
 
@@ -80,19 +80,19 @@ def test_what_the_new_model_is(tiny: str) -> None:
 
 def test_scratch_follows_from_the_seed(tiny: str) -> None:
     weights = [
-        start(tiny, f"seed={seed}", scratch=True).model.network.state_dict() for seed in (0, 0, 1)
+        start(tiny, f"seed={seed}", scratch=True).model.module.state_dict() for seed in (0, 0, 1)
     ]
     name = "layers.0.blocks.0.attn.qkv.weight"
     assert torch.equal(weights[0][name], weights[1][name])
     assert not torch.equal(weights[0][name], weights[2][name])
-    filters = start(tiny, "init=motion", scratch=True).model.network.state_dict()
+    filters = start(tiny, "init=motion", scratch=True).model.module.state_dict()
     assert filters["patch_embed.proj.weight"].mean(dim=(2, 3, 4)).abs().max() < 1e-6
 
 
 def test_rates_of_the_network_are_those_of_the_recipe(tiny: str) -> None:
     network = start(
         tiny, "drop_path_rate=0.4", "head_dropout=0.3", "checkpointing=true"
-    ).model.network
+    ).model.module
     block: Any = network.get_submodule("layers.1.blocks.0")
     assert block.drop_path_rate == pytest.approx(0.4)
     assert network.head_dropout == 0.3
@@ -109,7 +109,7 @@ def test_rates_of_the_network_are_those_of_the_recipe(tiny: str) -> None:
     ],
 )
 def test_frozen_parts(freeze: str, trained: set[str], tiny: str) -> None:
-    network = start(tiny, f"freeze={freeze}").model.network
+    network = start(tiny, f"freeze={freeze}").model.module
     found = {
         ".".join(name.split(".")[: 2 if name.startswith("layers") else 1])
         for name, parameter in network.named_parameters()
@@ -123,7 +123,7 @@ def test_frozen_parts(freeze: str, trained: set[str], tiny: str) -> None:
 )
 def test_frozen_stages_answer_as_in_evaluation(freeze: str, still: int, tiny: str) -> None:
     """Drop path is off in them and on in all others; after a validation too."""
-    network = start(tiny, f"freeze={freeze}", "drop_path_rate=0.9").model.network
+    network = start(tiny, f"freeze={freeze}", "drop_path_rate=0.9").model.module
     reading = EvalLoader(
         sampling=PROTOCOL,
         opening=OpenOptions(),

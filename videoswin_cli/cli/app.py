@@ -39,7 +39,9 @@ _COMMANDS = {  # module and function of the same name, and the first line of its
     "download": "Download checkpoints, check their hashes, and print their paths.",
     "push": "Upload a trained model to the Hugging Face Hub, with a model card.",
     "convert": "Convert a checkpoint to a self-describing safetensors file.",
-    "cache": "Show or clear the cache folder.",
+    "export": "Export a model as a graph for PyTorch, ONNX or OpenVINO.",
+    "cache": "Show, clear or trim the cache folder.",
+    "doctor": "Examine this installation: versions, decoders, devices, caches, extras.",
     "bench": "Measure decoding, preprocessing and network on this machine.",
 }
 

@@ -4,7 +4,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -27,8 +27,12 @@ def bench(
         typer.Option("--videos", min=1, max=100_000, metavar="N", help="How often it is computed."),
     ] = 5,
     against: Annotated[
-        Literal["torchvision"] | None,
-        typer.Option("--against", help="Compare with its network, of the same weights."),
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="torchvision|FILE",
+            help="Compare with its network, or an exported file, of the same weights.",
+        ),
     ] = None,
     format: SummaryFormatOption = "table",
 ) -> None:
@@ -36,7 +40,7 @@ def bench(
 
     videoswin bench --views 4x3
 
-    Weights are random, which changes no time, so nothing is downloaded.
+    Weights are random, which changes no time, so nothing is downloaded; but for --against FILE.
     """
     if video is not None and not Path(video).is_file():
         what = "is not a file" if Path(video).exists() else "is not there"
@@ -56,7 +60,7 @@ def bench(
             video or str(made),
             options=run,
             videos=videos,
-            against=against is not None,
+            against=against,
             monitor=Monitor(reporter=ProgressBar()),
         )
     if format == "json":

@@ -1,4 +1,4 @@
-"""`videoswin cache`: what was downloaded, and room made of it."""
+"""`videoswin cache`: what was downloaded, and room made for more."""
 
 from dataclasses import asdict
 from typing import Annotated, Literal
@@ -8,9 +8,10 @@ import typer
 from videoswin_cli.cli.console import notice, result
 from videoswin_cli.cli.options import SummaryFormatOption
 from videoswin_cli.io.atomic import to_json
-from videoswin_cli.io.cache import clear_cache, list_cache
+from videoswin_cli.io.cache import clear_cache, list_cache, trim_videos
 from videoswin_cli.io.paths import cache_dir
 from videoswin_cli.io.visible import counted
+from videoswin_cli.options.parsers import parse_size
 
 
 def cache(
@@ -18,12 +19,25 @@ def cache(
         Literal["checkpoints", "videos", "staged", "crashes"] | None,
         typer.Option("--clear", help="Remove all files of this kind."),
     ] = None,
+    trim: Annotated[
+        str | None,
+        typer.Option(
+            "--trim",
+            metavar="SIZE",
+            help="Remove videos, those not read for the longest time first, until SIZE is left.",
+        ),
+    ] = None,
     format: SummaryFormatOption = "table",
 ) -> None:
-    """Show or clear the cache folder.
+    """Show, clear or trim the cache folder.
 
     It holds checkpoints, videos behind URLs, and reports of crashes. VIDEOSWIN_HOME moves it.
+
+    videoswin cache --trim 5GB
     """
+    if trim is not None:
+        removed = trim_videos(parse_size(trim))
+        notice(f"{counted(removed.files, 'video')} removed, {removed.bytes / 2**20:.1f} MiB")
     if clear is not None:
         removed = clear_cache(clear)
         notice(f"{counted(removed.files, 'file')} removed, {removed.bytes / 2**20:.1f} MiB")

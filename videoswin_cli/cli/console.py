@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
+from videoswin_cli.credentials import hide_credentials
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.io.staging import name_addresses
 from videoswin_cli.io.visible import counted, for_stream, visible
@@ -36,7 +37,7 @@ def set_verbosity(*, quiet: bool, verbose: bool) -> None:
 def notice(text: str) -> None:
     """A message that is no result, in one line: a log is read on terminals too."""
     if not _Verbosity.quiet:
-        typer.echo(visible(name_addresses(text)), err=True)
+        typer.echo(visible(hide_credentials(name_addresses(text))), err=True)
 
 
 def detail(text: str) -> None:

@@ -11,6 +11,7 @@ from videoswin_cli.cli.results import check_outside
 from videoswin_cli.cli.splice import option_of
 from videoswin_cli.data.inputs import find_inputs
 from videoswin_cli.errors import UsageError
+from videoswin_cli.io.addresses import is_web
 from videoswin_cli.io.atomic import check_writable
 from videoswin_cli.io.visible import counted
 from videoswin_cli.options.fields import fill
@@ -84,5 +85,5 @@ def explain(
 
 def _find_stem(ref: str) -> str:
     """Name of a file without its suffix, or of a folder, be it `.`."""
-    path = Path(ref)
+    path = Path(ref.partition("?")[0] if is_web(ref) else ref)
     return path.resolve().name if path.is_dir() else path.stem

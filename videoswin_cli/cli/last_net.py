@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from videoswin_cli.cli.console import notice, show_error
+from videoswin_cli.credentials import hide_credentials
 from videoswin_cli.errors import UsageError, VideoSwinError
 from videoswin_cli.io.paths import cache_dir
-from videoswin_cli.io.visible import hide_credentials
 from videoswin_cli.version import __version__
 
 FAILED = VideoSwinError.exit_code
@@ -120,13 +120,12 @@ def _last_line(error: Exception) -> str:
 
 def _keep_traceback(error: Exception) -> Path | None:
     """A new crash report in the folder for temporary files, else in the cache folder."""
-    text = "\n".join(
-        (
-            f"videoswin {__version__}, Python {platform.python_version()}, {platform.platform()}",
-            hide_credentials(ascii(sys.argv)),
-            *traceback.format_exception(error),
-        )
+    parts = (
+        f"videoswin {__version__}, Python {platform.python_version()}, {platform.platform()}",
+        ascii(sys.argv),
+        *traceback.format_exception(error),
     )
+    text = hide_credentials("\n".join(parts))
     for folder in (None, cache_dir() / "crashes"):
         try:
             if folder is not None:

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, get_args
 
 from videoswin_cli.class_names import fold_name, sort_names, whole_number
 from videoswin_cli.data.decoding.frame_folder import is_frame_folder
@@ -26,6 +26,7 @@ from videoswin_cli.io.addresses import is_bucket, join_address, list_below
 from videoswin_cli.io.visible import name_some
 
 Part = Literal["train", "val", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 _SUITED_TO_EVAL: tuple[Part, ...] = ("train", "test", "val")  # the best one last
 _PART_NAMES: Mapping[str, Part] = {  # folded

@@ -3,6 +3,7 @@
 import errno
 import os
 
+from videoswin_cli.credentials import hide_credentials
 from videoswin_cli.errors import MachineError, VideoSwinError
 
 _OTHER_DISK = "free some, or set VIDEOSWIN_HOME and TMPDIR to another disk"
@@ -30,10 +31,10 @@ def name_reason(error: Exception, path: str) -> str:
             raise MachineError(f"{os.strerror(number)}{limit}", hint=_HINTS[number]) from error
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, VideoSwinError):
-        return error.message.removeprefix(f"{path}: ")
+        return error.message.removeprefix(f"{hide_credentials(path)}: ")
     if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return f"{type(error).__name__}: {error}"
+        return error.strerror or hide_credentials(str(error))
+    return hide_credentials(f"{type(error).__name__}: {error}")
 
 
 def _file_limit() -> int:

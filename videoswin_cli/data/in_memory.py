@@ -50,8 +50,7 @@ class Spool:
         """Keep what is in memory; a file is read from where it stands to its end.
 
         Raises:
-            UsageError: an array that holds no RGB frames, or nothing to read.
-            TypeError: something else than a video.
+            UsageError: an array that holds no RGB frames, nothing to read, or no video.
             MachineError: the disk is full.
         """
         every = _list_sources(sources)
@@ -104,11 +103,14 @@ def list_labelled(pairs: Iterable[tuple[Source, str | int]]) -> Iterator[tuple[P
     """A list of videos and their classes, names or indices, as a file, and the root of its names.
 
     Raises:
-        UsageError, TypeError, MachineError: see `Spool`.
+        UsageError, MachineError: see `Spool`.
     """
     every = list(pairs)
     if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in every):
-        raise TypeError("expected pairs: (video, class)")
+        raise UsageError(
+            "expected pairs of a video and its class",
+            hint='such as [("a.mp4", "archery"), (frames, 3)]',
+        )
     with Spool([source for source, _ in every]) as spool, TemporaryDirectory() as folder:
         root = Path(folder) if spool.folder is None else Path(spool.folder)
         rows = [
@@ -145,11 +147,16 @@ def _list_sources(sources: Any) -> list[Any]:
     if isinstance(sources, str | Path | _Array | _Bytes) or hasattr(sources, "read"):
         return [sources]
     if not isinstance(sources, Iterable):
-        raise TypeError(f"{_EXPECTED}, found {type(sources).__name__}")
+        raise _refuse(sources)
     return list(sources)
 
 
-_EXPECTED = "expected paths or URLs, arrays, bytes or open files"
+def _refuse(source: Any) -> UsageError:
+    nested = isinstance(source, list | tuple | dict | set)
+    return UsageError(
+        f"expected paths or URLs, arrays, bytes or open files, found {type(source).__name__}",
+        hint="give one flat list of videos" if nested else "",
+    )
 
 
 def _check(source: Any, number: int) -> None:
@@ -160,12 +167,19 @@ def _check(source: Any, number: int) -> None:
         if not len(source):
             raise UsageError(f"bytes {number}: empty", hint="give the content of a video file")
     elif hasattr(source, "read"):
-        if not isinstance(source.read(0), bytes):
+        try:
+            is_binary = isinstance(source.read(0), bytes)
+        except (ValueError, OSError) as error:  # closed, or open for writing
+            raise UsageError(
+                f"{_name(source, number)}: a file that cannot be read: {error}",
+                hint='open it with "rb", and close it after the call',
+            ) from error
+        if not is_binary:
             raise UsageError(
                 f"{_name(source, number)}: a file that is open as text", hint='open it with "rb"'
             )
     elif not isinstance(source, str | Path):
-        raise TypeError(f"{_EXPECTED}, found {type(source).__name__}")
+        raise _refuse(source)
 
 
 def _advise(shape: Sequence[int]) -> str:

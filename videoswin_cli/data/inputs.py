@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from videoswin_cli.credentials import hide_credentials
 from videoswin_cli.data.lists import VideoList, read_list
 from videoswin_cli.data.lists.splits import describe_splits
 from videoswin_cli.data.locating import locate, name_missing
@@ -41,7 +42,7 @@ def find_inputs(
         found = expand_inputs(inputs, stdin=stdin, all_files=source.all_files)
         videos = FoundVideos(
             listed=tuple(
-                ListedVideo(path=path, file=path, label=None, line=number)
+                ListedVideo(path=hide_credentials(path), file=path, label=None, line=number)
                 for number, path in enumerate(found.videos, start=1)
             ),
             notices=found.notices,

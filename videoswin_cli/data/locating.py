@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from videoswin_cli.credentials import hide_credentials
 from videoswin_cli.data.lists import ListRow, VideoList
 from videoswin_cli.data.name_search import Match, NameSearch
 from videoswin_cli.errors import DatasetError, LabelError
@@ -53,7 +54,7 @@ def locate(
     repeated = 0
     for row, (match, segment), label in zip(videos.rows, matches, labels, strict=True):
         key = match.path or row.name
-        key = key if is_url(key) else key.replace(os.sep, "/")
+        key = hide_credentials(key) if is_url(key) else key.replace(os.sep, "/")
         key = key if segment is None else f"{key}#{segment}"
         spellings[key].add(row.name)
         if key in found:
@@ -79,7 +80,8 @@ def locate(
         spelled = sum(len(names) - 1 for names in spellings.values())
         otherwise = f", {spelled} of them in another spelling" if spelled else ""
         notices.append(f"{counted(repeated, 'repeated row')}{otherwise}; each is scored once")
-    return list(found.values()), [*notices, *search.notices()]
+    missing = any(video.file is None for video in found.values())
+    return list(found.values()), [*notices, *search.notices(missing=missing)]
 
 
 def _check_repeated(video: ListedVideo, row: ListRow, label: int | None, source: str) -> None:

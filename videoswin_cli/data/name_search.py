@@ -69,11 +69,11 @@ class NameSearch:
         except UsageError as error:  # the root may be entered, but not listed
             return Match(problem=error.message)
 
-    def notices(self) -> list[str]:
-        """Sentences on the search as a whole."""
+    def notices(self, *, missing: bool) -> list[str]:
+        """Sentences on the search as a whole, in which some names may be `missing`."""
         if "_index" not in self.__dict__:
             return []
-        lines = [] if self._index.by_stem else [f"no video under {self.root}"]
+        lines = [f"no video under {self.root}"] if missing and not self._index.by_stem else []
         unreadable = describe_left_out(self._index.unreadable, what="video")
         return [*lines, unreadable] if unreadable else lines
 

@@ -40,9 +40,11 @@ def expand_address(address: str, *, all_files: bool) -> tuple[list[str], LeftOut
         try:
             if look_up(address) is not None:
                 return [address], LeftOut()
-        except NothingThereError:
+        except NothingThereError as error:
             if not is_pattern(address):
-                raise
+                raise MissingInputError(
+                    f"no such file: {address}", hint="is the bucket there, and the name right?"
+                ) from error
     if all_files:
         raise UsageError(f"--all-files looks into local files only, not into {address}")
     if is_pattern(address):

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from videoswin_cli.credentials import hide_credentials
 from videoswin_cli.data.decoding.frame_folder import is_frame_folder
 from videoswin_cli.data.decoding.frame_names import is_picture_name
 from videoswin_cli.data.remote_folders import expand_address
@@ -29,10 +30,15 @@ from videoswin_cli.data.video_files import (
 from videoswin_cli.data.walking import LeftOut, merge_left_out, system_name_kind
 from videoswin_cli.errors import MissingInputError, UsageError
 from videoswin_cli.io.addresses import check_scheme, is_url, is_web
+from videoswin_cli.io.paths import offline
+from videoswin_cli.io.remote import has_copy
 from videoswin_cli.io.staging import fetch_staged
 from videoswin_cli.io.tar_files import has_member, is_tar, split_member
 from videoswin_cli.io.text_files import numbered_lines, read_text
 from videoswin_cli.io.visible import counted
+from videoswin_cli.io.web_objects import is_missing
+
+_EXPECTED = "an INPUT is a file, a folder, a tar file, a glob, @list.txt, - or a URL"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +84,7 @@ def expand_inputs(
         raise MissingInputError("no input: give a video, a folder, a glob, @list.txt or a URL")
     videos: dict[str, str] = {}
     for path in named:
-        videos.setdefault(path if is_url(path) else same_spelling(path), path)
+        videos.setdefault(hide_credentials(path) if is_url(path) else same_spelling(path), path)
     _refuse_frames(named)
     left_out = describe_left_out_videos(merge_left_out(search.left_out), all_files=all_files)
     notices = [*search.notices, left_out, *describe_shards(search.shards)]
@@ -99,6 +105,7 @@ class _Search:
         self.left_out: list[LeftOut] = []
         self.notices: list[str] = []
         self._shards: dict[str, TarShard] = {}
+        self._asks_web = True
 
     @property
     def shards(self) -> list[TarShard]:
@@ -124,6 +131,17 @@ class _Search:
             self._shards[path] = read_shard(path)
         return self._shards[path].paths
 
+    def check_web(self, url: str) -> None:
+        """Raises MissingInputError where the server of a named file has none of that name.
+
+        Once a server does not answer, none is asked any more: each video says so itself.
+        """
+        if self._asks_web and not offline() and not has_copy(url):
+            missing = is_missing(url)
+            self._asks_web = missing is not None
+            if missing:
+                raise MissingInputError(f"no such file: {url}", hint=_EXPECTED)
+
     def find_stored(self, address: str) -> list[str]:
         videos, left_out = expand_address(address, all_files=self.all_files)
         self.left_out.append(left_out)
@@ -138,7 +156,10 @@ def _expand(text: str, stdin: Iterable[str], search: _Search) -> Iterator[str]:
         return map(_respell, _lines(stdin, source="standard input"))
     if shards := find_shards(text):
         return iter(shards)
-    if is_web(text) or (is_url(text) and split_member(text) is not None):
+    if is_web(text):
+        search.check_web(text)
+        return iter([text])
+    if is_url(text) and split_member(text) is not None:
         return iter([text])
     if is_url(text):
         return iter(search.find_stored(text))
@@ -161,10 +182,7 @@ def _expand(text: str, stdin: Iterable[str], search: _Search) -> Iterator[str]:
     check_scheme(text)
     if glob.has_magic(text):
         return _matching(text, search)
-    raise MissingInputError(
-        f"no such file: {text}",
-        hint="an INPUT is a file, a folder, a tar file, a glob, @list.txt, - or a URL",
-    )
+    raise MissingInputError(f"no such file: {text}", hint=_EXPECTED)
 
 
 def _refuse_frames(named: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from videoswin_cli.credentials import hide_credentials
 from videoswin_cli.data.augment import Augmentation, augment
 from videoswin_cli.data.decoding.open import Video, open_as
 from videoswin_cli.data.failures import name_reason
@@ -55,12 +56,12 @@ class TrainingClips:
             with open_as(part.path, self.opening) as video:
                 frames, flipped = self._read(video, part, seeded(self.seed, "clip", draw))
         except Exception as error:  # noqa: BLE001 - as in `iter_video`
-            return FailedVideo(path=part.path, reason=name_reason(error, part.path))
+            return self.failed(key, name_reason(error, part.path))
         seconds = time.perf_counter() - begun
         return TrainingClip(video=number, frames=frames, flipped=flipped, seconds=seconds)
 
     def failed(self, key: tuple[int, int], reason: str) -> FailedVideo:
-        return FailedVideo(path=self.parts[key[0]].path, reason=reason)
+        return FailedVideo(path=hide_credentials(self.parts[key[0]].path), reason=reason)
 
     def _read(
         self, video: Video, part: VideoPart, generator: torch.Generator

@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from videoswin_cli.credentials import hide_credentials
 from videoswin_cli.data.decoding.in_part import open_in_part
 from videoswin_cli.data.decoding.open import Video, describe_damage, open_as
 from videoswin_cli.data.decoding.picture_index import RATELESS_KINDS
@@ -125,7 +126,7 @@ class ViewDataset:
         return read_video(part.path, partial(self._read, part), opening=self.opening)
 
     def failed(self, number: int, reason: str) -> FailedVideo:
-        return FailedVideo(path=self.parts[number].path, reason=reason)
+        return FailedVideo(path=hide_credentials(self.parts[number].path), reason=reason)
 
     def _read(self, part: VideoPart, video: Video) -> VideoViews:
         check_rate(video, self.protocol)
@@ -179,7 +180,7 @@ def iter_video(
                 yield replace(views, seconds=time.perf_counter() - begun)
                 begun = time.perf_counter()
     except Exception as error:  # noqa: BLE001 - of a million videos one may be stranger than we know
-        yield FailedVideo(path=path, reason=name_reason(error, path))
+        yield FailedVideo(path=hide_credentials(path), reason=name_reason(error, path))
 
 
 def varying_bounds(video: Video, first: int, count: int) -> Bounds | None:

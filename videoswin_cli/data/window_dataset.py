@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count, takewhile
 
+from videoswin_cli.credentials import hide_credentials
 from videoswin_cli.data.decoding.open import Video
 from videoswin_cli.data.rates import check_rate, require_rate
 from videoswin_cli.data.sampling import slide_windows
@@ -72,7 +73,7 @@ class WindowDataset:
         return iter_video(part.path, read, opening=self.opening)
 
     def failed(self, number: int, reason: str) -> FailedVideo:
-        return FailedVideo(path=self.parts[number].path, reason=reason)
+        return FailedVideo(path=hide_credentials(self.parts[number].path), reason=reason)
 
     def _read(self, part: VideoPart, begun: Begun, video: Video) -> Iterator[VideoViews]:
         check_rate(video, self.protocol)

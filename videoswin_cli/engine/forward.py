@@ -17,6 +17,8 @@ from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.io.process_state import full_float32
 from videoswin_cli.io.visible import counted
+from videoswin_cli.model.exported.engines import open_exported
+from videoswin_cli.model.exported.reading import ExportedFile
 from videoswin_cli.model.network import TrainableNetwork, VideoNetwork, plan_on_cpu
 from videoswin_cli.records import InputProtocol, VideoInfo
 
@@ -43,15 +45,18 @@ class ViewOutputs:
     until: float = 0.0  # s, end of the last window of the video
 
 
-def prepare(network: TrainableNetwork, runtime: Runtime) -> VideoNetwork:
+def prepare(network: TrainableNetwork | ExportedFile, runtime: Runtime) -> VideoNetwork:
     """The network as it shall compute: where, how precisely, and on a CPU by its plan.
 
-    It is copied where device or dtype are others; that of the caller stays as it is.
+    An exported file is opened by its engine. A network is copied where device or dtype are others;
+    that of the caller stays as it is.
     """
-    here = next(network.parameters())
+    if isinstance(network, ExportedFile):
+        return open_exported(network, runtime.device)
+    here, ready = next(network.parameters()), network
     if (here.device, here.dtype) != (runtime.device, runtime.dtype):
-        network = deepcopy(network).to(device=runtime.device, dtype=runtime.dtype)
-    return plan_on_cpu(network) if runtime.on_cpu else network
+        ready = deepcopy(network).to(device=runtime.device, dtype=runtime.dtype)
+    return plan_on_cpu(ready) if runtime.on_cpu else ready
 
 
 def forward_videos(

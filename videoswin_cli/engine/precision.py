@@ -61,6 +61,9 @@ def decide_precision(
         UsageError: the device cannot compute in it.
     """
     device = settings.runtime.device
+    if model.exported is not None:
+        facts = model.exported.facts
+        return Decision(precision="fp32", reason=f", {facts.format}, {facts.precision} weights")
     if choice != "auto":
         reason = ""
         if choice == "fp32" and is_fast_in_bf16(device):
@@ -122,7 +125,7 @@ def _change_in_bf16(model: LoadedModel, device: torch.device) -> float:
 
 @torch.inference_mode()
 def _compute_noise(model: LoadedModel, device: torch.device, dtype: torch.dtype) -> Tensor:
-    network = prepare(model.network, Runtime(device=device, dtype=dtype))
+    network = prepare(model.module, Runtime(device=device, dtype=dtype))
     clips = torch.randn(_TRIAL, generator=torch.Generator().manual_seed(0))
     compute = network.pool if network.head is None else network
     with full_float32():

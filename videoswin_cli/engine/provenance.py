@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def describe_settings(model: LoadedModel, settings: Settings, **more: Any) -> De
     protocol, opening = settings.protocol, settings.opening
     description = {
         "model": model.spec.name,
-        "weights_sha256": hash_file(model.weights),
+        "weights_sha256": _hash_weights(model),
         "weights_set": model.weights_set,
         **({"weights_origin": model.origin} if model.origin else {}),
         "views": str(settings.views),
@@ -54,6 +55,13 @@ def describe_settings(model: LoadedModel, settings: Settings, **more: Any) -> De
     }
     parsed: Description = json.loads(json.dumps(description))
     return parsed
+
+
+def _hash_weights(model: LoadedModel) -> str:
+    """SHA-256 of the weight file; of an exported model in two files that of both hashes."""
+    files = [model.weights] if model.exported is None else model.exported.files
+    hashes = [hash_file(file) for file in files]
+    return hashes[0] if len(hashes) == 1 else sha256("".join(hashes).encode()).hexdigest()
 
 
 def write_description(file: Path, description: Description) -> None:

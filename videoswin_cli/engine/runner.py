@@ -14,6 +14,8 @@ from videoswin_cli.engine.runtime import DTYPES, choose_runtime
 from videoswin_cli.engine.settings import Settings, settle
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import ModelSpec
+from videoswin_cli.model.exported.engines import has_gpu
+from videoswin_cli.model.exported.reading import ExportedFile
 from videoswin_cli.model.loading import FoundModel, LoadedModel, load_found
 from videoswin_cli.model.network import VideoNetwork
 from videoswin_cli.options.run import RunOptions
@@ -111,7 +113,9 @@ class Runner:
                     f"{name} {wanted}: the model is loaded in {here}",
                     hint=f"load it with {name}={wanted!r}",
                 )
-        settings = settle(self.model.spec.protocol, options, runtime)
+        exported = self.model.exported
+        facts = None if exported is None else exported.facts
+        settings = settle(self.model.spec.protocol, options, runtime, facts)
         return Runner(self.model, self.network, settings)
 
     def close(self) -> None:
@@ -150,9 +154,13 @@ def open_runner(
         CheckpointError, FetchError: see `load_found`.
     """
     reporter = reporter or Silent()
+    exported = model.exported
+    facts = None if exported is None else exported.facts
+    if exported is not None:
+        options = _fit_exported(options, exported)
     asked = "fp32" if options.precision == "auto" else options.precision
     runtime = choose_runtime(device=world.device(options.device), precision=asked)
-    settings = settle(model.spec.protocol, options, runtime)
+    settings = settle(model.spec.protocol, options, runtime, facts)
     check(model.spec, settings)
     own = isinstance(model, FoundModel)
     loaded = load_found(model, with_head=with_head) if isinstance(model, FoundModel) else model
@@ -162,6 +170,23 @@ def open_runner(
     runtime = replace(runtime, dtype=DTYPES[decision.precision])
     settings = replace(settings, runtime=runtime)
     reporter.notice(f"computing on {runtime.device} in {runtime.precision}{decision.reason}")
-    if own:  # nobody else holds it: no copy
-        loaded.network.to(device=runtime.device, dtype=runtime.dtype)
+    if own and exported is None:  # nobody else holds it: no copy
+        loaded.module.to(device=runtime.device, dtype=runtime.dtype)
     return Runner(loaded, prepare(loaded.network, runtime), settings)
+
+
+def _fit_exported(options: RunOptions, exported: ExportedFile) -> RunOptions:
+    """The options as an exported file takes them.
+
+    Raises:
+        UsageError: another precision than the file's.
+    """
+    stored = exported.facts.precision
+    if options.precision not in ("auto", "fp32", stored):
+        raise UsageError(
+            f"--precision {options.precision}: {exported.path} has {stored} weights and computes "
+            "in fp32",
+            hint="use --precision auto, or export the model in another precision",
+        )
+    on_cpu = options.device == "auto" and not has_gpu(exported)
+    return replace(options, precision="fp32", device="cpu" if on_cpu else options.device)

@@ -6,6 +6,7 @@ from typing import Literal
 from videoswin_cli.data.decoding.open import check_decoder
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.engine.runtime import Runtime
+from videoswin_cli.model.exported.facts import ExportFacts
 from videoswin_cli.options.run import OpenOptions, RunOptions
 from videoswin_cli.records import InputProtocol, Views
 
@@ -20,16 +21,23 @@ class Settings:
     runtime: Runtime
     workers: int | None  # decoding processes; None: by the number of videos
     batch_size: int  # views per forward pass
+    pooled_only: bool = False  # an exported graph: it has no features but the pooled ones
 
 
-def settle(protocol: InputProtocol, options: RunOptions, runtime: Runtime) -> Settings:
-    """The settings of a run.
+def settle(
+    protocol: InputProtocol,
+    options: RunOptions,
+    runtime: Runtime,
+    exported: ExportFacts | None = None,
+) -> Settings:
+    """The settings of a run; `exported` are the facts of a graph that runs in place of a network.
 
     Raises:
         UsageError: an option does not fit the protocol, or there is no such decoder here.
     """
     check_decoder(options.opening.decoder)
     opening, own = options.opening, protocol.frame_rate
+    fixed = exported.batch if exported is not None else None
     protocol = _at_rate(protocol, options.fps)
     if opening.frames_fps is None and isinstance(options.fps, float | int):
         for_both = own not in (None, options.fps)
@@ -40,7 +48,8 @@ def settle(protocol: InputProtocol, options: RunOptions, runtime: Runtime) -> Se
         opening=opening,
         runtime=runtime,
         workers=options.workers,
-        batch_size=options.batch_size or runtime.good_batch_size,
+        batch_size=options.batch_size or fixed or runtime.good_batch_size,
+        pooled_only=exported is not None,
     )
 
 

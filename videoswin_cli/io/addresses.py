@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from videoswin_cli.credentials import hide_credentials
 from videoswin_cli.errors import FetchError, OfflineError, UsageError, VideoSwinError
-from videoswin_cli.io.paths import offline
-from videoswin_cli.io.visible import hide_credentials, visible
+from videoswin_cli.io.paths import hub_offline, offline
+from videoswin_cli.io.visible import visible
+from videoswin_cli.io.web_errors import HINT, name_host
 
 Result = TypeVar("Result")
 
@@ -50,6 +52,10 @@ _PASSING = {  # what a server that is busy, or a connection that broke, leads to
 _TRANSPORTS = (
     *("aiohttp", "aiobotocore", "botocore", "urllib3", "requests", "httpx", "httpcore"),
     "SlowError",
+)
+_UNREACHABLE = (  # as the libraries call it
+    *("EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "ConnectError"),
+    *("NewConnectionError", "NameResolutionError"),
 )
 _LOG = logging.getLogger(__name__)
 
@@ -94,8 +100,19 @@ def is_hub_model(text: str) -> bool:
 
 
 def is_out_of_reach(address: str) -> bool:
-    """Whether offline mode forbids to ask for an address."""
-    return offline() and scheme_of(address) != "memory"
+    """Whether offline mode, ours or that of the Hub, forbids to ask for an address."""
+    scheme = scheme_of(address)
+    return scheme != "memory" and (offline() or (scheme == "hf" and hub_offline()))
+
+
+def forbid(what: str, shown: str) -> OfflineError:
+    """The error that offline mode forbids to fetch or to write something."""
+    variable = "VIDEOSWIN_OFFLINE" if offline() else "HF_HUB_OFFLINE"
+    other = ", or write a local file and upload it later" if what == "write" else ""
+    return OfflineError(
+        f"cannot {what} {shown}: offline mode forbids the network",
+        hint=f"leave offline mode ({variable}){other}",
+    )
 
 
 def check_scheme(text: str) -> None:
@@ -103,7 +120,7 @@ def check_scheme(text: str) -> None:
     if (scheme := scheme_of(text)) and scheme not in PACKAGES:
         known = ", ".join(f"{name}://" for name in PACKAGES if name not in ("gcs", "abfss"))
         raise UsageError(
-            f"{scheme}:// cannot be read: {hide_credentials(text)}",
+            f"{scheme}:// cannot be read: {text}",
             hint=f"addresses that can: {known}; fetch it by other means first",
         )
 
@@ -111,9 +128,7 @@ def check_scheme(text: str) -> None:
 def check_no_address(text: str) -> None:
     """Raises UsageError for an address where a path is expected."""
     if scheme_of(text) and not Path(text).exists():
-        raise UsageError(
-            f"{hide_credentials(text)}: an address, where a local file or folder is expected"
-        )
+        raise UsageError(f"{text}: an address, where a local file or folder is expected")
 
 
 def join_address(folder: str, name: str) -> str:
@@ -189,7 +204,7 @@ def check_bucket(address: str) -> None:
 
     if not patiently(address, is_there, what="write"):
         raise FetchError(
-            f"cannot write {hide_credentials(address)}: there is no such bucket",
+            f"cannot write {address}: there is no such bucket",
             hint="make it, or fix the name",
         )
 
@@ -221,11 +236,11 @@ def download(address: str, path: Path, stored: Stored, *, deadline: float) -> No
     with path.open("wb") as file:
         for start in range(0, stored.size, _PIECE):
             if time.monotonic() > deadline:
-                raise FetchError(f"cannot fetch {hide_credentials(address)}: it takes too long")
+                raise FetchError(f"cannot fetch {address}: it takes too long")
             file.write(read_range(address, start, min(start + _PIECE, stored.size)))
     if look_up(address) != stored:
         raise FetchError(
-            f"cannot fetch {hide_credentials(address)}: it was changed meanwhile",
+            f"cannot fetch {address}: it was changed meanwhile",
             hint="run the same command again once it is there",
         )
 
@@ -281,7 +296,7 @@ def upload(path: Path, address: str) -> Stored:
     patiently(address, lambda files, target: files.put_file(str(path), target), what="write")
     found = look_up(address)
     if found is None or found.size != size:
-        raise FetchError(f"cannot write {hide_credentials(address)}: it is not {size} bytes there")
+        raise FetchError(f"cannot write {address}: it is not {size} bytes there")
     return found
 
 
@@ -315,12 +330,10 @@ def try_again(
     Raises:
         FetchError: it fails for good.
     """
-    shown = shown or hide_credentials(address)
+    shown = shown or address
     tries = tries or TRIES
     if is_out_of_reach(address):
-        raise OfflineError(
-            f"offline mode forbids to {what} {shown}", hint="leave offline mode (VIDEOSWIN_OFFLINE)"
-        )
+        raise forbid(what, shown)
     for number in range(1, tries + 1):
         wait = FIRST_WAIT * 2 ** (number - 1)
         try:
@@ -405,6 +418,16 @@ def _lacks_credentials(error: BaseException) -> bool:
     return "Credential" in name or name in ("RefreshError", "TokenRetrievalError", "LoginRequired")
 
 
+def _is_unreachable(error: BaseException) -> bool:
+    return any(type(cause).__name__ in _UNREACHABLE for cause in _chain(error))
+
+
+def _name_service(error: BaseException) -> str:
+    """Host that a library could not reach, where it says so."""
+    found = re.search(r"https?://[^/\s\"']+|host='([^']+)'", str(error))
+    return "the service" if found is None else name_host(found[0]) or found[1]
+
+
 def _explain(error: Exception, shown: str, what: str) -> FetchError:
     status = _status(error)
     refused = f"cannot {what} {shown}"
@@ -421,6 +444,8 @@ def _explain(error: Exception, shown: str, what: str) -> FetchError:
             hint="check the address, and whether your credentials allow it (services also answer "
             "so where there is no such object)",
         )
+    if _is_unreachable(error):
+        return FetchError(f"{refused}: {_name_service(error)} cannot be reached", hint=HINT)
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    reason = hide_credentials(" ".join(text.split())[:300]) or type(error).__name__
+    reason = " ".join(hide_credentials(text).split())[:300] or type(error).__name__
     return FetchError(f"{refused}: {reason}")

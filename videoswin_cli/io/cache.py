@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videoswin_cli.io.paths import cache_dir
+from videoswin_cli.io.video_cache import make_room
 
 KINDS = ("checkpoints", "videos", "staged", "crashes")
 
@@ -35,6 +36,22 @@ def clear_cache(kind: str) -> CachePart:
         with suppress(OSError):
             file.unlink()
     return part
+
+
+def trim_videos(limit: int) -> CachePart:
+    """Remove videos until the others have no more than `limit` bytes. Returns what they were.
+
+    The least recently used go first; those that a process reads stay.
+    """
+    before = _measure("videos")
+    make_room(limit)
+    after = _measure("videos")
+    return CachePart(
+        kind="videos",
+        folder=before.folder,
+        files=max(before.files - after.files, 0),
+        bytes=max(before.bytes - after.bytes, 0),
+    )
 
 
 def _measure(kind: str) -> CachePart:

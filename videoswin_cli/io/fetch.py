@@ -14,13 +14,15 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
+from videoswin_cli.credentials import hide_credentials
 from videoswin_cli.errors import FetchError, OfflineError, UsageError
+from videoswin_cli.io import web_errors
 from videoswin_cli.io.transport import Exchange, RedirectError, SlowError
-from videoswin_cli.io.visible import hide_credentials, visible
+from videoswin_cli.io.visible import visible
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -66,7 +68,7 @@ class _Failure(Exception):  # noqa: N818  (an event of the loop, never seen outs
 class _Version:
     """Version of a file that a partial download belongs to."""
 
-    url: str
+    url: str  # its SHA-256, as the address may let anybody in
     header: str  # "ETag" or "Last-Modified"
     value: str
     size: int | None  # bytes, of the whole file
@@ -138,7 +140,7 @@ def fetch(
         if force or not path.is_file():
             if offline:
                 raise OfflineError(
-                    f"{path} is missing and offline mode forbids fetching {hide_credentials(url)}",
+                    f"{path} is missing and offline mode forbids fetching {url}",
                     hint=f"Fetch it on a connected machine and put it at {path}, or leave offline "
                     "mode (--offline, VIDEOSWIN_OFFLINE).",
                 )
@@ -206,14 +208,18 @@ def _download(path: Path, request: _Request) -> None:
                 again = time.monotonic() + wait
                 late = again - moved > request.limits.patience_seconds or again > request.deadline
                 if count >= TRIES[failure.kind] or late:
-                    shown = hide_credentials(request.url)
+                    by_hand = (
+                        f"Fetch it by other means and put it at {path}; "
+                        "nothing half-written is left there."
+                    )
                     raise FetchError(
-                        f"cannot fetch {shown} ({tries} {'try' if tries == 1 else 'tries'}): "
+                        f"cannot fetch {request.url} ({tries} {'try' if tries == 1 else 'tries'}): "
                         f"{failure}",
-                        hint=f"Fetch it by other means and put it at {path}; "
-                        "nothing half-written is left there.",
+                        hint=web_errors.HINT if failure.kind == "unreachable" else by_hand,
                     ) from failure
-                _LOG.warning("%s", visible(f"{path.name}: {failure}; next try in {wait:.0f} s"))
+                name = PurePosixPath(urlsplit(request.url).path).name or path.name
+                text = f"{name}: {failure}; next try in {wait:.0f} s"
+                _LOG.warning("%s", visible(hide_credentials(text)))
                 time.sleep(wait)
             else:
                 part.replace(path)
@@ -255,7 +261,7 @@ def _receive(part: Path, request: _Request) -> None:
     except RedirectError as error:
         raise _Failure("refused", str(error)) from error
     except RequestException as error:
-        raise _explain(error) from error
+        raise _explain(error, request.url) from error
     except (HTTPError, HTTPException, ValueError) as error:  # of answers that are no HTTP
         raise _Failure("refused", f"{type(error).__name__}: {str(error)[:200]}") from error
 
@@ -380,15 +386,12 @@ def _read_wait(response: "Response") -> float:
         return 0.0
 
 
-def _explain(error: "RequestException") -> _Failure:
+def _explain(error: "RequestException", url: str) -> _Failure:
     from requests import ConnectionError, Timeout
-    from requests.exceptions import ChunkedEncodingError, ProxyError, SSLError
-    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+    from requests.exceptions import ChunkedEncodingError
 
-    cause, text = name_cause(error)
-    if isinstance(cause, NewConnectionError | ConnectTimeoutError) or isinstance(
-        error, ProxyError | SSLError
-    ):
+    unreachable, text = web_errors.describe(error, url)
+    if unreachable:
         return _Failure("unreachable", text)
     if isinstance(error, ConnectionError | Timeout | ChunkedEncodingError):
         return _Failure("broken", text)
@@ -414,15 +417,19 @@ def _read_version(part: Path, *, url: str) -> _Version | None:
         version = _Version(**json.loads(_version_path(part).read_text()))
     except (FileNotFoundError, ValueError, TypeError):  # none, or cut short by a crash
         return None
-    return version if version.url == url else None
+    return version if version.url == _digest(url) else None
 
 
 def _write_version(part: Path, *, url: str, response: "Response", size: int | None) -> None:
     etag = response.headers.get("ETag", "W/")
     header = "Last-Modified" if etag.startswith("W/") else "ETag"  # a weak one is not for ranges
     if value := response.headers.get(header):  # without either, a partial is not resumed
-        version = {"url": url, "header": header, "value": value, "size": size}
+        version = {"url": _digest(url), "header": header, "value": value, "size": size}
         _version_path(part).write_text(json.dumps(version))
+
+
+def _digest(url: str) -> str:
+    return hashlib.sha256(url.encode(errors="surrogateescape")).hexdigest()
 
 
 def _discard(part: Path) -> None:

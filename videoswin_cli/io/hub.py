@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from videoswin_cli.errors import FetchError, UsageError
-from videoswin_cli.io.addresses import EXTRA, is_hub_model, try_again
-from videoswin_cli.io.paths import offline
+from videoswin_cli.errors import FetchError, OfflineError, UsageError
+from videoswin_cli.io.addresses import EXTRA, forbid, is_hub_model, is_out_of_reach, try_again
+from videoswin_cli.io.web_errors import name_host
 
 _MAIN = "main"
 
@@ -53,19 +53,18 @@ def look_into(address: str) -> Repository:
     hub = _import()
     name, revision = parse_repository(address)
     revision = revision or _MAIN
-    if offline() or hub.constants.HF_HUB_OFFLINE:
-        folder = Path(
-            try_again(
-                lambda: hub.snapshot_download(
-                    name, revision=revision, local_files_only=True, cache_dir=_cache()
-                ),
-                "memory://",  # no network is asked
-                shown=f"{address} in offline mode",
+    if is_out_of_reach(address):
+        try:
+            found = hub.snapshot_download(
+                name, revision=revision, local_files_only=True, cache_dir=_cache()
             )
-        )
+        except FileNotFoundError as error:
+            raise _forbid(address) from error
+        folder = Path(found)
         files = tuple(str(p.relative_to(folder)) for p in sorted(folder.rglob("*")) if p.is_file())
         return Repository(name=name, revision=revision, commit=folder.name, files=files)
-    info = try_again(lambda: _api(hub).model_info(name, revision=revision), address)
+    shown = _at_host(hub, address)
+    info = try_again(lambda: _api(hub).model_info(name, revision=revision), address, shown=shown)
     files = tuple(each.rfilename for each in info.siblings or ())
     return Repository(name=name, revision=revision, commit=str(info.sha), files=files)
 
@@ -77,7 +76,14 @@ def download_file(repository: Repository, file: str) -> Path:
         FetchError: it cannot be fetched.
     """
     hub = _import()
-    barred = offline() or hub.constants.HF_HUB_OFFLINE
+    place = f"{repository.address}/{file}"
+    if is_out_of_reach(repository.address):
+        found = hub.try_to_load_from_cache(
+            repository.name, file, revision=repository.commit, cache_dir=_cache()
+        )
+        if not isinstance(found, str):
+            raise _forbid(place)
+        return Path(found)
     found = try_again(
         lambda: hub.hf_hub_download(
             repository.name,
@@ -85,10 +91,9 @@ def download_file(repository: Repository, file: str) -> Path:
             revision=repository.revision,
             cache_dir=_cache(),
             endpoint=_endpoint(),
-            local_files_only=barred,
         ),
-        "memory://" if barred else repository.address,
-        shown=f"{repository.address}/{file}",
+        repository.address,
+        shown=_at_host(hub, place),
     )
     # A path such as `snapshots/COMMIT/FILE`: the branch may have moved on.
     if repository.commit not in Path(found).parts:
@@ -125,7 +130,7 @@ def push_files(
         done = api.create_commit(name, operations, commit_message=message, revision=revision)
         return str(done.commit_url)
 
-    return try_again(push, address, what="write", tries=1)
+    return try_again(push, address, what="write", shown=_at_host(hub, address), tries=1)
 
 
 def _import() -> Any:
@@ -144,6 +149,18 @@ def _api(hub: Any) -> Any:
     from videoswin_cli.version import __version__
 
     return hub.HfApi(endpoint=_endpoint(), library_name="videoswin", library_version=__version__)
+
+
+def _at_host(hub: Any, address: str) -> str:
+    """An address with the host that it is asked of."""
+    return f"{address} ({name_host(_endpoint() or hub.constants.ENDPOINT)})"
+
+
+def _forbid(address: str) -> OfflineError:
+    refused = forbid("fetch", address)
+    return OfflineError(
+        f"{refused.message}, and it is not in the cache of huggingface_hub", hint=refused.hint
+    )
 
 
 def _endpoint() -> str | None:

@@ -13,11 +13,12 @@ from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from typing import Any, Protocol
 
+from videoswin_cli.credentials import hide_credentials
 from videoswin_cli.errors import FetchError, OfflineError
 from videoswin_cli.io.fetch import name_cause
 from videoswin_cli.io.paths import offline, private_redirects
 from videoswin_cli.io.transport import CONNECT_SECONDS, Exchange, RedirectError, SlowError
-from videoswin_cli.io.visible import hide_credentials, visible
+from videoswin_cli.io.visible import visible
 
 _POLL_SECONDS = 0.1  # from one look at whether a reader should let go to the next
 _DATAGRAM = 1 << 16  # bytes, the most
@@ -83,7 +84,7 @@ def open_http(url: str, *, stall: float, ended: threading.Event) -> Iterator[Byt
                 _check_reply(response)
                 yield _HttpBody(response, exchange)
         except (RedirectError, SlowError) as error:
-            raise FetchError(hide_credentials(str(error))) from error
+            raise FetchError(str(error)) from error
         except (OSError, HTTPError, HTTPException) as error:
             raise _lost(error) from error
         finally:
@@ -202,4 +203,4 @@ class _Socket:
 def _lost(error: Exception) -> FetchError:
     """An error of a connection, whose text may be that of a server, as one that can be shown."""
     text = getattr(error, "strerror", None) or name_cause(error)[1] or type(error).__name__
-    return FetchError(hide_credentials(visible(str(text)[:_MOST_TEXT])))
+    return FetchError(visible(hide_credentials(str(text))[:_MOST_TEXT]))

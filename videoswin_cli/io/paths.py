@@ -26,6 +26,12 @@ def offline() -> bool:
     return os.environ.get("VIDEOSWIN_OFFLINE", "").lower() in ("1", "true", "yes")
 
 
+def hub_offline() -> bool:
+    """Tell whether the variables of huggingface_hub forbid it the network."""
+    found = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return found.lower() in ("1", "on", "true", "yes")
+
+
 def private_redirects() -> bool:
     """Tell whether VIDEOSWIN_PRIVATE_REDIRECTS lets a public server redirect to a private one."""
     return os.environ.get(PRIVATE_REDIRECTS_VARIABLE, "").lower() in ("1", "true", "yes")

@@ -12,8 +12,15 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from videoswin_cli.errors import FetchError, OfflineError
-from videoswin_cli.io.addresses import Stored, download, is_out_of_reach, is_web, look_up
+from videoswin_cli.errors import FetchError, OfflineError, VideoSwinError
+from videoswin_cli.io.addresses import (
+    NothingThereError,
+    Stored,
+    download,
+    is_out_of_reach,
+    is_web,
+    look_up,
+)
 from videoswin_cli.io.fetch import Limits, fetch
 from videoswin_cli.io.locks import release, take_lock
 from videoswin_cli.io.paths import offline, private_redirects
@@ -24,13 +31,13 @@ from videoswin_cli.io.video_cache import (
     make_room,
     videos_folder,
 )
-from videoswin_cli.io.visible import hide_credentials
 
 MAX_SECONDS = 3600.0  # for all tries: no run waits longer for one video
 PATIENCE_SECONDS = 60.0  # of them without a new byte
 MAX_BYTES = 2 << 30  # 2 GiB: a film in high quality; more is more likely a mistake
 TRUSTED_SECONDS = 300.0  # after which this process asks again whether an object was replaced
 
+_no_objects: dict[str, float] = {}  # folders and what is not there: when they were looked up
 _seen: dict[str, tuple[float, Stored]] = {}  # by address: when it was looked up, and what it was
 
 
@@ -60,6 +67,11 @@ def find_copy(url: str) -> Path | None:
     """The copy of a video that is here already, of the version that is there now."""
     path = _web_path(url) if is_web(url) else _stored_path(url, look_up_again(url))
     return path if path.is_file() else None
+
+
+def has_copy(url: str) -> bool:
+    """Whether the file of a web server is here already."""
+    return _web_path(url).is_file()
 
 
 def _web_path(url: str) -> Path:
@@ -96,8 +108,7 @@ def _fetch_stored(address: str, cache_size: int) -> Path:
         return path
     if stored.size > cache_size:
         raise FetchError(
-            f"cannot fetch {hide_credentials(address)}: {stored.size} bytes; the cache takes "
-            f"{cache_size}",
+            f"cannot fetch {address}: {stored.size} bytes; the cache takes {cache_size}",
             hint=f"give it more: --cache-size, or {SIZE_VARIABLE}",
         )
     try:
@@ -139,9 +150,30 @@ def look_up_again(address: str) -> Stored:
     if stored is None or time.monotonic() - when > TRUSTED_SECONDS:
         stored = look_up(address)
         if stored is None:
-            raise FetchError(f"cannot fetch {hide_credentials(address)}: it is a folder")
+            raise NothingThereError(f"cannot fetch {address}: it is a folder")
         _seen[address] = time.monotonic(), stored
     return stored
+
+
+def is_object(address: str) -> bool:
+    """Whether an address is that of a file, not of a folder; also where that cannot be asked for.
+
+    A web server has files only. Without a network a copy tells.
+    """
+    if is_web(address):
+        return True
+    if time.monotonic() - _no_objects.get(address, -TRUSTED_SECONDS) < TRUSTED_SECONDS:
+        return False
+    try:
+        if is_out_of_reach(address):
+            return _latest(address).is_file()
+        look_up_again(address)
+    except (NothingThereError, OfflineError):
+        _no_objects[address] = time.monotonic()
+        return False
+    except VideoSwinError:
+        return True
+    return True
 
 
 def _latest(address: str) -> Path:
@@ -153,7 +185,7 @@ def _latest(address: str) -> Path:
     ]
     if not files:
         raise OfflineError(
-            f"offline mode forbids fetching {hide_credentials(address)}, which is not in the cache",
+            f"offline mode forbids fetching {address}, which is not in the cache",
             hint="leave offline mode (VIDEOSWIN_OFFLINE)",
         )
     return max(files, key=lambda file: (file.stat().st_mtime, os.fspath(file)))

@@ -15,11 +15,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeAlias
 
+from videoswin_cli.credentials import hide_credentials
 from videoswin_cli.errors import FetchError, OutputExistsError, UsageError
 from videoswin_cli.io.addresses import (
     Stored,
     check_bucket,
     download,
+    forbid,
     is_out_of_reach,
     is_web,
     join_address,
@@ -34,7 +36,6 @@ from videoswin_cli.io.addresses import (
 from videoswin_cli.io.atomic import atomic_write
 from videoswin_cli.io.fetch import Limits, fetch
 from videoswin_cli.io.paths import cache_dir, offline, private_redirects
-from videoswin_cli.io.visible import hide_credentials
 from videoswin_cli.io.web_objects import look_up_web
 
 MAX_SECONDS = 6 * 3600.0
@@ -77,7 +78,7 @@ def fetch_staged(address: str) -> Path:
         return _named(found[-1], address)
     stored = look_up_web(address) if is_web(address) else look_up(address)
     if stored is None and not is_web(address):
-        raise UsageError(f"{hide_credentials(address)} is a folder", hint="expected a file")
+        raise UsageError(f"{address} is a folder", hint="expected a file")
     version = "" if stored is None else stored.version
     path = staged_folder() / f"{start}-{_digest(version)[:8]}" / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +99,7 @@ def _bring(address: str, path: Path) -> None:
     """Fetch an object, whose facts a listing does not tell in full."""
     stored = look_up(address)
     if stored is None:
-        raise FetchError(f"cannot fetch {hide_credentials(address)}: it is a folder now")
+        raise FetchError(f"cannot fetch {address}: it is a folder now")
     download(address, path, stored, deadline=time.monotonic() + MAX_SECONDS)
 
 
@@ -139,8 +140,10 @@ class StagedOutput:
 
         Raises:
             OutputExistsError: an interrupted run began it, and another one has written it since.
-            FetchError: it cannot be brought.
+            FetchError: it cannot be brought, or offline mode forbids to write it.
         """
+        if is_out_of_reach(self.address):
+            raise forbid("write", self.address)
         check_bucket(self.address)
         there = self._list()
         record = self._read_record()
@@ -207,8 +210,7 @@ class StagedOutput:
         versions = {name: stored.version for name, stored in there.items()}
         if versions != {name: entry[0] for name, entry in record.items()}:
             raise OutputExistsError(
-                f"{hide_credentials(self.address)} was written by another run since an "
-                "interrupted one began it here",
+                f"{self.address} was written by another run since an interrupted one began it here",
                 hint=f"choose another output; or remove {self.folder}, the unfinished work, to go "
                 "on from what is there",
             )
@@ -247,7 +249,7 @@ def stage_output(address: str) -> StagedOutput:
         raise UsageError(f"cannot write {address}: expected a name below a bucket")
     folder = staged_folder() / f"out-{_digest(address.rstrip('/'))}"
     folder.mkdir(parents=True, exist_ok=True)
-    _NAMES[str(folder)] = _NAMES[str(folder.resolve())] = parent_address(address)
+    _NAMES[str(folder)] = _NAMES[str(folder.resolve())] = hide_credentials(parent_address(address))
     return StagedOutput(address=address, folder=folder)
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from videoswin_cli.errors import FetchError, VideoError
 from videoswin_cli.io.addresses import is_url
-from videoswin_cli.io.remote import local_copy
+from videoswin_cli.io.remote import is_object, local_copy
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -43,12 +43,12 @@ class TarIndex:
 
 
 def is_tar(ref: str) -> bool:
-    """Whether a path is that of an archive itself, by its name, and there; an address may be."""
+    """Whether a path or an address is that of an archive itself, by its name, and there."""
     return ref.lower().endswith(SUFFIX) and _is_there(ref)
 
 
 def _is_there(file: str) -> bool:
-    return is_url(file) or os.path.isfile(file)  # noqa: PTH113 - hostile names
+    return is_object(file) if is_url(file) else os.path.isfile(file)  # noqa: PTH113 - hostile names
 
 
 @contextmanager

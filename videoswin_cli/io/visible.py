@@ -4,12 +4,6 @@ import re
 from collections.abc import Sequence
 from typing import TextIO
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
-_SIGNATURES = re.compile(  # in queries: what lets anybody read who has the address
-    r"(?<=[?&])((?:x-amz|x-goog)-[\w-]+|signature|sig|token|access_?token|awsaccesskeyid|"
-    r"googleaccessid|key-pair-id|policy)=[^&#\s'\"]*",
-    re.IGNORECASE,
-)
 _STEERING = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # control characters, ESC and CSI among them
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # direction of writing
@@ -30,11 +24,6 @@ def visible(text: str, *, keep: str = "") -> str:
 def for_stream(text: str, stream: TextIO) -> str:
     """Result lines as they are to be written to `stream`: as they are, unless it is a terminal."""
     return visible(text, keep="\n\t") if stream.isatty() else text
-
-
-def hide_credentials(text: str) -> str:
-    """Text whose URLs have no user, no password and no signature."""
-    return _SIGNATURES.sub(r"\1=...", _CREDENTIALS.sub("", text))
 
 
 def name_some(names: Sequence[str], most: int = 5) -> str:

@@ -5,24 +5,26 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from videoswin_cli.errors import FetchError
+from videoswin_cli.errors import FetchError, OfflineError
 from videoswin_cli.io.addresses import Stored, try_again
 from videoswin_cli.io.paths import private_redirects
 from videoswin_cli.io.transport import CONNECT_SECONDS, READ_SECONDS, Exchange, RedirectError
-from videoswin_cli.io.visible import hide_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _RANGE = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15})")
 _SECONDS = 600.0  # for one range
+_TRIES = 2  # of a range; then the whole file is fetched, which has a patience of its own
 
 
 def look_up_web(url: str) -> Stored | None:
     """Size and version of a file; None where the server has no ranges, or tells no version.
 
+    None as well where it cannot be asked for: fetching it tries again, and says why.
+
     Raises:
-        FetchError: there is no such file, or it cannot be asked for.
+        OfflineError: nothing may be asked for.
     """
 
     def ask() -> Stored | None:
@@ -33,7 +35,21 @@ def look_up_web(url: str) -> Stored | None:
                 return None
             return Stored(size=int(found[3]), version=version)
 
-    return try_again(ask, url)
+    try:
+        return try_again(ask, url, tries=1)
+    except OfflineError:
+        raise
+    except FetchError:
+        return None
+
+
+def is_missing(url: str) -> bool | None:
+    """Whether a server says that it has no such file; None where it cannot be asked."""
+    try:
+        with _get(url, 0, 1, check=False) as response:
+            return response.status_code in (404, 410)
+    except Exception:  # noqa: BLE001 - whatever it is, fetching the file says so
+        return None
 
 
 def read_web_range(url: str, start: int, end: int, stored: Stored) -> bytes:
@@ -48,19 +64,19 @@ def read_web_range(url: str, start: int, end: int, stored: Stored) -> bytes:
             found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
             wanted = (str(start), str(end - 1), str(stored.size))
             if response.status_code != 206 or found is None or found.groups() != wanted:
-                raise FetchError(f"{hide_credentials(url)}: the server sent another range")
+                raise FetchError(f"{url}: the server sent another range")
             if _version(response) != stored.version:
-                raise FetchError(f"{hide_credentials(url)}: the file changed on the server")
+                raise FetchError(f"{url}: the file changed on the server")
             data: bytes = response.raw.read(end - start)
             if len(data) != end - start:
                 raise ConnectionError(f"{len(data)} of {end - start} bytes received")
             return data
 
-    return try_again(ask, url)
+    return try_again(ask, url, tries=_TRIES)
 
 
 @contextmanager
-def _get(url: str, start: int, end: int) -> "Iterator[Any]":
+def _get(url: str, start: int, end: int, *, check: bool = True) -> "Iterator[Any]":
     headers = {"Accept-Encoding": "identity", "Range": f"bytes={start}-{end - 1}"}
     deadline = time.monotonic() + _SECONDS
     exchange = Exchange(
@@ -71,10 +87,11 @@ def _get(url: str, start: int, end: int) -> "Iterator[Any]":
     with exchange:
         try:
             with exchange.get(url, headers) as response:
-                response.raise_for_status()
+                if check:
+                    response.raise_for_status()
                 yield response
         except RedirectError as error:
-            raise FetchError(f"cannot fetch {hide_credentials(url)}: {error}") from error
+            raise FetchError(f"cannot fetch {url}: {error}") from error
         except Exception:
             exchange.check()
             raise

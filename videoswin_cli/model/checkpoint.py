@@ -13,6 +13,7 @@ from torch import Tensor
 
 from videoswin_cli.errors import CheckpointError, VideoSwinError
 from videoswin_cli.io.atomic import atomic_write, check_no_stream
+from videoswin_cli.model.exported.reading import refuse_exported
 from videoswin_cli.model.pickle_scan import LimitError
 from videoswin_cli.model.rebuilding import Array, MalformedError, RefusedError, Strange
 from videoswin_cli.model.torch_files import load_pickle, load_torch
@@ -64,6 +65,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> RawCheckpoint:
             would run while it is opened; in that case nothing of it has run.
     """
     path = Path(path)
+    refuse_exported(str(path), what="this")
     head = _read_head(path)
     read: Callable[[Path], tuple[object, dict[str, str]]]
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= _SAFETENSORS_MAX_HEADER:

@@ -14,6 +14,12 @@ from videoswin_cli.io.visible import counted, name_some
 from videoswin_cli.model.catalog import ModelSpec, load_spec
 from videoswin_cli.model.checkpoint import RawCheckpoint, read_checkpoint, write_safetensors
 from videoswin_cli.model.description import Description, read_description, to_metadata
+from videoswin_cli.model.exported.reading import (
+    ExportedFile,
+    is_exported,
+    read_exported,
+    refuse_exported,
+)
 from videoswin_cli.model.finding import FoundNetwork, choose_network, find_network
 from videoswin_cli.model.fitting import fitting_models, likely_models
 from videoswin_cli.model.hub import fetch_hub_model
@@ -31,7 +37,7 @@ _MOST_CLASSES = 1_000_000  # that names are made up for
 class LoadedModel:
     """A network in eval mode and all that is needed to feed it and to read its answers."""
 
-    network: Swin3D
+    network: Swin3D | ExportedFile
     spec: ModelSpec
     labels: tuple[str, ...]  # class names in index order; empty without a head
     weights: Path
@@ -44,8 +50,29 @@ class LoadedModel:
     origin: str | None = None  # repository of the Hub, with its commit
 
     @property
+    def module(self) -> Swin3D:
+        """The network with its weights.
+
+        Raises:
+            UsageError: it is an exported graph, which can be run and nothing else.
+        """
+        if isinstance(self.network, ExportedFile):
+            raise UsageError(
+                f"{self.weights} is an exported graph: it can be run, and nothing else",
+                hint="use the model or weight file that `videoswin export` read",
+            )
+        return self.network
+
+    @property
+    def exported(self) -> ExportedFile | None:
+        """The exported file that it is, if any."""
+        return self.network if isinstance(self.network, ExportedFile) else None
+
+    @property
     def summary(self) -> str:
         """Summary of what was loaded, for the user."""
+        if isinstance(self.network, ExportedFile):
+            return f"{self.network.summary}, from {self.origin or self.weights}"
         parameters = sum(p.numel() for p in self.network.parameters())
         head = f"{counted(len(self.labels), 'class')}" if self.labels else "no head, features only"
         first = (
@@ -68,6 +95,7 @@ class FoundModel:
     raw: RawCheckpoint | None
     weights_set: str | None
     origin: str | None = None  # repository of the Hub, with its commit
+    exported: ExportedFile | None = None  # in place of weights
 
     @property
     def spec(self) -> ModelSpec:
@@ -111,6 +139,8 @@ def find_model(
         hub = fetch_hub_model(model)
         model, origin = hub.model, hub.origin
         checkpoint = checkpoint or hub.checkpoint
+    if is_exported(model):
+        return _find_exported(model, checkpoint, labels, weights_set, with_head=with_head)
     published, own, raw = _read_model(model)
     weights = Path(model) if raw is not None else None
     if with_head and published.kind == "image":
@@ -159,6 +189,14 @@ def load_found(
         CheckpointError: the file is unsafe, unreadable or does not fit the model.
         FetchError: the weights are not here and could not be fetched.
     """
+    if found.exported is not None:
+        return LoadedModel(
+            network=found.exported,
+            spec=found.spec,
+            labels=found.labels,
+            weights=found.exported.path,
+            layout="videoswin",
+        )
     if found.network is None or found.raw is None or found.weights is None:
         weights = ensure(found.published)
         raw = read_checkpoint(weights)
@@ -205,8 +243,9 @@ def load(
 ) -> LoadedModel:
     """A model by name, by YAML, or from a videoswin weight file.
 
-    Arguments and errors are those of `find_model` and `load_found`.
+    Arguments and errors are those of `find_model` and `load_found`; an exported graph is refused.
     """
+    refuse_exported(model, what="this")
     found = find_model(
         model,
         checkpoint=checkpoint,
@@ -229,7 +268,7 @@ def save(path: Path, model: LoadedModel, *, training: Mapping[str, object] | Non
     description = Description(
         spec=model.spec, labels=model.labels, training=training or model.training
     )
-    write_safetensors(path, model.network.state_dict(), to_metadata(description))
+    write_safetensors(path, model.module.state_dict(), to_metadata(description))
 
 
 def check_finite(model: LoadedModel) -> None:
@@ -239,7 +278,7 @@ def check_finite(model: LoadedModel) -> None:
         CheckpointError: NaN or infinite numbers among them.
     """
     if names := model.not_finite:
-        dtype = str(next(model.network.parameters()).dtype).removeprefix("torch.")
+        dtype = str(next(model.module.parameters()).dtype).removeprefix("torch.")
         raise CheckpointError(
             f"{model.weights}: NaN or infinite numbers in {counted(len(names), 'tensor')}, in "
             f"{dtype}: "
@@ -292,6 +331,37 @@ def _read_model(model: str) -> tuple[ModelSpec, tuple[str, ...] | None, RawCheck
         hint=f"use --model {names[0] if names else 'NAME'} --checkpoint {path}"
         + (f"; it also fits {', '.join(names[1:4])}" if names[1:] else ""),
     )
+
+
+def _find_exported(
+    model: str,
+    checkpoint: str | Path | None,
+    labels: str | Path | None,
+    weights_set: str | None,
+    *,
+    with_head: bool,
+) -> FoundModel:
+    """Raises what `find_model` does."""
+    if checkpoint is not None or weights_set is not None:
+        raise UsageError(
+            f"{model} is an exported graph, which has its weights inside",
+            hint="leave out --checkpoint and --weights-set, or name the model itself",
+        )
+    exported = read_exported(model)
+    if with_head and not exported.spec.architecture.num_classes:
+        raise _headless(exported.spec)
+    found = FoundModel(
+        published=exported.spec,
+        own_labels=exported.labels,
+        label_file=None if labels is None else Path(labels),
+        weights=exported.path,
+        network=None,
+        raw=None,
+        weights_set=None,
+        exported=exported,
+    )
+    found.labels  # noqa: B018 - wrong ones are reported now
+    return found
 
 
 def _is_weight_file(model: str) -> bool:

@@ -138,16 +138,18 @@ class WindowAttention(nn.Module):
         qkv = self.qkv(windows).view(B, *grid, N, 3, self.heads, C // self.heads)
         qkv = qkv.permute(5, 0, 1, 2, 3, 6, 4, 7)  # (3, B, nt, nh, nw, heads, N, head_dim)
         bias = self.position_bias(N)
-        mixed = torch.empty_like(windows)
+        mixed = qkv.new_empty(B, *grid, N, self.heads, C // self.heads)
         for (ts, hs, ws), mask in window_groups(grid, window, shift, x.device):
-            q, k, v = qkv[:, :, ts, hs, ws].flatten(1, 4)
+            group = qkv[:, :, ts, hs, ws]
+            q, k, v = group.flatten(1, 4)
             # -100, not -inf, as the references do: it reaches 0 in the softmax all the same.
             masked_bias = bias if mask is None else bias + torch.where(mask, 0.0, -100.0).to(bias)
             out = F.scaled_dot_product_attention(q, k, v, attn_mask=masked_bias)
-            group = mixed[:, ts, hs, ws]
-            mixed[:, ts, hs, ws] = out.transpose(1, 2).reshape(group.shape)
+            # No reshape, whose kind depends on the strides of this kernel's output: exporters
+            # record what they met.
+            mixed[:, ts, hs, ws] = out.view(*group.shape[1:5], *out.shape[1:]).transpose(4, 5)
 
-        x = join_windows(self.proj(mixed), window)
+        x = join_windows(self.proj(mixed.flatten(5)), window)
         if any(shift):
             x = x.roll(shift, dims=(1, 2, 3))
         return x[:, :T, :H, :W]

@@ -10,7 +10,8 @@ _LIMITED = 0.2  # share of the time that the network waited which is worth a wor
 
 def benchmark_rows(found: Benchmark) -> Iterator[tuple[str, str]]:
     """Name and value of each row."""
-    yield "model", f"{found.model}, {found.views} views (clips x crops), random weights"
+    weights = "random" if found.against in (None, "torchvision") else "its own"
+    yield "model", f"{found.model}, {found.views} views (clips x crops), {weights} weights"
     threads = f", {counted(found.threads, 'thread')}" if found.device == "cpu" else ""
     yield "runs", f"{found.precision} on {found.device}{threads}, torch {found.torch}"
     parts = found.decode_seconds, found.preprocess_seconds, found.model_seconds

@@ -63,7 +63,7 @@ def assemble_trainer(job: Job, setup: TrainingSetup, world: World, reporter: Rep
     description = _describe(job, setup, start, world)
     if job.resume is not None:
         check_resumable(job.resume, description)  # before features are computed for nothing
-    network = start.model.network.to(runtime.device)
+    network = start.model.module.to(runtime.device)
     train_mode(network)
     optimizer = make_optimizer(network, group_parameters(network, recipe), recipe)
     inputs = _make_inputs(start, setup, loader, world, reporter)
@@ -89,7 +89,7 @@ def assemble_trainer(job: Job, setup: TrainingSetup, world: World, reporter: Rep
 def _make_inputs(
     start: Initialized, setup: TrainingSetup, loader: EvalLoader, world: World, reporter: Reporter
 ) -> Inputs:
-    examples, network = setup.examples, start.model.network
+    examples, network = setup.examples, start.model.module
     if setup.recipe.freeze == "backbone":
         return FeatureInputs(
             network,

@@ -10,6 +10,7 @@ from torch import nn
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import ModelSpec, Publication
+from videoswin_cli.model.exported.reading import refuse_exported
 from videoswin_cli.model.limits import find_problems
 from videoswin_cli.model.loading import LoadedModel, check_finite, find_model, load
 from videoswin_cli.model.network import build_network
@@ -35,6 +36,7 @@ def spec_for(
     Raises:
         UsageError: no such model, or a recipe that does not fit it.
     """
+    refuse_exported(model, what="a training")
     source = find_model(model).spec
     sizes, protocol = source.architecture, source.protocol
     stages = recipe.frozen_stages
@@ -113,7 +115,7 @@ def initialize_model(
     else:
         source = load(model, checkpoint=checkpoint, weights_set=weights_set)
         check_finite(source)
-        tensors = source.network.state_dict()
+        tensors = source.module.state_dict()
         image = tuple(tensors) if source.layout == "image2d" else ()
         done = transfer(
             tensors,

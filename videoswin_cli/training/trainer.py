@@ -52,7 +52,7 @@ class Trainer:
         recipe = setup.recipe
         self.progress = Progress()
         self.model = model
-        self.ema = EMA(model.network, recipe.ema) if recipe.ema else None
+        self.ema = EMA(model.module, recipe.ema) if recipe.ema else None
         self.examples = setup.examples
         self.plan = setup.plan
         self._inputs = inputs
@@ -172,7 +172,7 @@ class Trainer:
         )
         self._world.wait()  # the main process has written it
         reading = self._inputs.reading
-        network = load(str(self.folder / BEST)).network.to(reading.runtime.device).eval()
+        network = load(str(self.folder / BEST)).module.to(reading.runtime.device).eval()
         with catch_signals() as caught:
             return validate(
                 lambda clips: reading.outputs(clips, network, views=views),
@@ -194,7 +194,7 @@ class Trainer:
         failures = self._world.share(list(progress.failures.items()))
         progress.failures = dict(sorted(failures))
         tensors: dict[str, Any] = {
-            "network": self.model.network.state_dict(),
+            "network": self.model.module.state_dict(),
             "optimizer": self._stepper.optimizer.state_dict(),
             "scaler": self._stepper.scaler.state_dict(),
             "averaged": self.ema.tensors if self.ema else {},
@@ -212,7 +212,7 @@ class Trainer:
         self.progress, tensors = load_checkpoint(
             state, self._folder.description, steps=self.plan.steps
         )
-        network, stepper = self.model.network, self._stepper
+        network, stepper = self.model.module, self._stepper
         try:
             check_weights(tensors["network"], network.state_dict(), what="network")
             check_optimizer(tensors["optimizer"], stepper.optimizer)
@@ -264,7 +264,7 @@ class Trainer:
 
     def _averaged(self) -> AbstractContextManager[None]:
         """The averages as weights of the network, where there are any, for the block."""
-        return nullcontext() if self.ema is None else self.ema.applied(self.model.network)
+        return nullcontext() if self.ema is None else self.ema.applied(self.model.module)
 
     def _agree(self, *flags: bool) -> list[bool]:
         return agree(*flags, world=self._world, device=self._inputs.device)
@@ -294,7 +294,7 @@ class Trainer:
             if result.skipped:
                 check_scale(self._stepper.scaler.get_scale(), step, self._saved)
             elif self.ema is not None:
-                self.ema.update(self.model.network, progress.step)
+                self.ema.update(self.model.module, progress.step)
         progress.step += 1
         progress.losses.append(result.loss)
         for failure in result.failed:
@@ -357,7 +357,7 @@ class Trainer:
 
     def _tensors(self) -> Iterator[Tensor]:
         """All that a checkpoint holds of numbers."""
-        yield from self.model.network.state_dict().values()
+        yield from self.model.module.state_dict().values()
         for moments in self._stepper.optimizer.state.values():
             yield from (value for value in moments.values() if isinstance(value, Tensor))
         if self.ema is not None:

@@ -86,19 +86,24 @@ def check_pixels(shown: str, size: tuple[int, int], max_pixels: int) -> None:
 def _open(
     path: str | Path, options: "dict[str, str]", bytes_file: RangeFile | None = None
 ) -> "InputContainer":
-    import av
-
     # An absolute path is never taken for a protocol ("concat:...").
-    # Text in the metadata that is no UTF-8 stops PyAV unless told otherwise.
     file: Any = str(Path(path).absolute())
     if bytes_file is not None:
         bytes_file.seek(0)
         file = bytes_file
-    confined = confine()
-    return cast(
-        "InputContainer",
-        av.open(file, metadata_errors="ignore", options=options, container_options=confined),
-    )
+    return open_demuxer(file, options=options, container_options=confine())
+
+
+def open_demuxer(file: Any, **arguments: Any) -> "InputContainer":
+    """PyAV's `open` of an input whose metadata may be no UTF-8.
+
+    Such text stops PyAV before 19 unless told otherwise; from 19 on there is nothing to tell.
+    """
+    import av
+
+    if int(av.__version__.partition(".")[0]) < 19:
+        arguments["metadata_errors"] = "ignore"
+    return cast("InputContainer", av.open(file, **arguments))
 
 
 def _read_size(path: str | Path, stream: "VideoStream") -> tuple[int, int]:

@@ -14,6 +14,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from videoswin_cli.credentials import hide_credentials
 from videoswin_cli.data.decoding.container import decode_packet, name_codec
 from videoswin_cli.data.decoding.frame_index import index_frames
 from videoswin_cli.data.decoding.open import Video
@@ -69,7 +70,9 @@ def open_in_part(ref: str, options: OpenOptions) -> Iterator[Video]:
         index = index_frames(source)
         if index.lossy or index.clock.counted or index.clock.joins or index.clock.headless:
             raise WholeFileError("its packets are not in order")
-        yield Video(index, PyAvReader(index, source))
+        video = Video(index, PyAvReader(index, source))
+        video.path = hide_credentials(ref)
+        yield video
     if not is_web(ref) and look_up(ref) != stored:  # of a web server each answer said so
         raise WholeFileError("it was replaced meanwhile")
 

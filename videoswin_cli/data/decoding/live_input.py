@@ -12,6 +12,7 @@ from videoswin_cli.data.decoding.container import (
     choose_stream,
     decode_packet,
     open_container,
+    open_demuxer,
 )
 from videoswin_cli.data.decoding.playlists import confine
 from videoswin_cli.data.live.source import LiveSource
@@ -125,14 +126,13 @@ def _open(
         if source.kind == "camera":
             container = _open_camera(source.address, stall)
         elif source.kind == "rtsp":
-            container = av.open(source.address, options=_PROBE | _RTSP, timeout=stall)
+            container = open_demuxer(source.address, options=_PROBE | _RTSP, timeout=stall)
         else:
             bytes_ = stack.enter_context(_open_bytes(source, stall=stall, ended=ended))
             sized = bytes_.sized
             checked = _Checked(bytes_)
-            container = av.open(
+            container = open_demuxer(
                 checked,
-                metadata_errors="ignore",
                 buffer_size=_BYTES_AT_ONCE,
                 container_options=confine() | _PROBE,
             )

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, get_args
 
+from videoswin_cli.credentials import hide_credentials
 from videoswin_cli.data.decoding.animated_webp import is_animated_webp, open_animated_webp
 from videoswin_cli.data.decoding.array_file import is_array_file, open_array_file
 from videoswin_cli.data.decoding.container import check_file
@@ -280,7 +281,7 @@ def _named(ref: str, file: str, options: OpenOptions) -> Iterator[Video]:
     with ExitStack() as stack:
         try:
             video = stack.enter_context(open_as(file, options))
-            video.path = ref
+            video.path = hide_credentials(ref)
             yield video
         except VideoError as error:  # of opening it, or of whoever reads it
             raise type(error)(error.message.replace(file, ref), hint=error.hint) from error

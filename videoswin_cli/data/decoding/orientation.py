@@ -1,10 +1,12 @@
 """Rotation and mirroring of stored pictures for display: the display matrix of a file."""
 
 import struct
+from contextlib import suppress
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
     import numpy as np
     from av import VideoFrame
@@ -52,8 +54,8 @@ def read_orientation(frame: "VideoFrame") -> Orientation:
     from av.sidedata.sidedata import Type
 
     try:
-        side_data = cast("Iterable[Any]", frame.side_data)  # PyAV's hints take it for a mapping
-        found = next((data for data in side_data if data.type == Type.DISPLAYMATRIX), None)
+        entries = _side_data_of(frame)
+        found = next((data for data in entries if data.type == Type.DISPLAYMATRIX), None)
     except ValueError:  # PyAV meets a kind that it does not know (EXIF); what it sums up is a turn
         return _TURNS[round(frame.rotation / 90) % 4]
     if found is None:
@@ -63,3 +65,11 @@ def read_orientation(frame: "VideoFrame") -> Orientation:
     if straight >= across:
         return Orientation(False, d < 0, a < 0, exact=not across)
     return Orientation(True, b < 0, c < 0, exact=not straight)
+
+
+def _side_data_of(frame: "VideoFrame") -> "Iterator[Any]":
+    """Side data in their order. A number finds each; iteration gives kinds from PyAV 19 on."""
+    numbered = cast("Any", frame.side_data)
+    with suppress(IndexError):
+        for number in count():
+            yield numbered[number]

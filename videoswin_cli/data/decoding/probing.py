@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from videoswin_cli.data.decoding.animated_webp import is_animated_webp
-from videoswin_cli.data.decoding.container import open_container
+from videoswin_cli.data.decoding.container import open_container, open_demuxer
 from videoswin_cli.errors import VideoError
 
 # FFmpeg takes these by the name of the file alone, and films whatever is in it.
@@ -60,7 +60,7 @@ def _opens(path: Path) -> bool:
     import av
 
     try:
-        with av.open(str(path.absolute()), metadata_errors="ignore"):
+        with open_demuxer(str(path.absolute())):
             return True
     except av.error.FFmpegError:
         return False

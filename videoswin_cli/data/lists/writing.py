@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from videoswin_cli.data.lists.formats import HMDB51_FILE
 from videoswin_cli.data.lists.labels import number_labels
@@ -19,7 +20,7 @@ from videoswin_cli.records import Segment
 _QUOTINGS = (re.compile(r"""[\s"',;#]"""), re.compile(""), re.compile("(?!)"))
 
 Quoting = re.Pattern[str]
-Read = tuple[str, Segment | None, int]  # name, part and class of a row
+Read = tuple[str, Segment | None, str | None, int]  # name, part, split and class of a row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class NewRow:
     labels: tuple[int, ...]  # class indices, one or more
     segment: Segment | None = None
     frames: int | None = None  # of a frame folder
+    split: str | None = None  # train, val or test
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,18 +103,21 @@ def _to_frames(rows: Sequence[NewRow], labels: Labels, quoting: Quoting) -> str:
 def _to_csv(rows: Sequence[NewRow], labels: Labels, quoting: Quoting) -> str:
     parts = [row.segment for row in rows if row.segment is not None]
     columns = _time_columns(parts)
-    lines = [["path", "label", *columns]]
+    splits = ["split"] if any(row.split for row in rows) else []
+    lines = [["path", "label", *columns, *splits]]
     for row in rows:
         cells = [row.name, ";".join(labels.title(n) for n in row.labels)]
         if columns:
             cells += ["", ""] if row.segment is None else map(_number, _times(row.segment))
+        if splits:
+            cells.append(row.split or "")
         lines.append(cells)
     return "".join(",".join(_quote(cell, quoting) for cell in cells) + "\n" for cells in lines)
 
 
 def _to_json(rows: Sequence[NewRow], labels: Labels, quoting: Quoting) -> str:
     """As ActivityNet: annotations by the path of the video."""
-    database: dict[str, dict[str, list[object]]] = {}
+    database: dict[str, dict[str, Any]] = {}
     for row in rows:
         found = [labels.title(n) for n in row.labels]
         entry: dict[str, object] = {"label": found[0] if len(found) == 1 else found}
@@ -120,7 +125,10 @@ def _to_json(rows: Sequence[NewRow], labels: Labels, quoting: Quoting) -> str:
             entry["segment"] = _times(row.segment)
         elif row.segment is not None:
             entry |= dict(zip(_FRAME_COLUMNS, _times(row.segment), strict=True))
-        database.setdefault(row.name, {"annotations": []})["annotations"].append(entry)
+        video = database.setdefault(row.name, {"annotations": []})
+        video["annotations"].append(entry)
+        if row.split is not None:
+            video["subset"] = row.split
     return to_json({"database": database}, indent=1) + "\n"
 
 
@@ -138,6 +146,11 @@ def _without_parts(rows: Sequence[NewRow], form: ListForm) -> Sequence[NewRow]:
         raise DatasetError(
             f"the form {form} has no room for times: {cut.name}#{cut.segment}",
             hint="--form csv or json",
+        )
+    if part := next((row for row in rows if row.split is not None), None):
+        raise DatasetError(
+            f"the form {form} has no room for the parts of a data set, such as {part.split}",
+            hint="--form csv or json; or list each part by itself",
         )
     return rows
 
@@ -175,7 +188,7 @@ def _find_fault(
     draft: Path, path: Path, rows: Sequence[NewRow], labels: Labels, form: ListForm
 ) -> DatasetError | None:
     """Error of a list that its reader takes for other rows."""
-    wanted = [(row.name, row.segment, number) for row in _in_order(rows, form)
+    wanted = [(row.name, row.segment, row.split, number) for row in _in_order(rows, form)
               for number in row.labels]  # fmt: skip
     try:
         found = _read(draft, labels, several=any(len(row.labels) > 1 for row in rows))
@@ -209,4 +222,6 @@ def _read(draft: Path, labels: Labels, *, several: bool) -> list[Read]:
         found = [by_number.get(row.label, -1) for row in videos.rows]  # type: ignore[arg-type]
     else:
         found = number_labels(videos, labels.names)
-    return [(row.name, row.segment, n) for row, n in zip(videos.rows, found, strict=True)]
+    return [
+        (row.name, row.segment, row.split, n) for row, n in zip(videos.rows, found, strict=True)
+    ]

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from videoswin_cli.credentials import hide_credentials
 from videoswin_cli.data.decoding.frame_folder import is_folder
 from videoswin_cli.errors import MissingInputError, UsageError
-from videoswin_cli.io.visible import hide_credentials
 
 Kind = Literal["camera", "rtsp", "http", "tcp", "udp", "file"]
 

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,14 +18,21 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from videoswin_cli.data.view_dataset import FailedVideo
+from videoswin_cli.engine.forward import prepare
 from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.engine.runner import Runner, open_runner
 from videoswin_cli.engine.runtime import Runtime
-from videoswin_cli.errors import VideoError
+from videoswin_cli.errors import UsageError, VideoError
 from videoswin_cli.io.process_state import full_float32
 from videoswin_cli.model.catalog import ModelSpec
+from videoswin_cli.model.exported.reading import (
+    ExportedFile,
+    is_exported,
+    read_exported,
+    refuse_exported,
+)
 from videoswin_cli.model.layouts import to_canonical
-from videoswin_cli.model.loading import LoadedModel, find_model
+from videoswin_cli.model.loading import FoundModel, LoadedModel, find_model, load_found
 from videoswin_cli.model.network import build_network
 from videoswin_cli.options.run import RunOptions
 from videoswin_cli.records import Benchmark, VideoPart
@@ -35,7 +42,13 @@ _LONG_SECONDS = 0.1  # of a product that a larger one would not do faster
 
 
 def bench(
-    model: str, video: str, *, options: RunOptions, videos: int, against: bool, monitor: Monitor
+    model: str,
+    video: str,
+    *,
+    options: RunOptions,
+    videos: int,
+    against: str | None,
+    monitor: Monitor,
 ) -> Benchmark:
     """Compute a video several times, as `predict` and `eval` would.
 
@@ -45,16 +58,20 @@ def bench(
         options: of the run. Without workers decoding and network take turns, so that their times
             are apart.
         videos: how often the video is computed.
-        against: compare a view with torchvision's network, of the same weights, in turns.
+        against: compare a view with another network of the same weights, in turns: `torchvision`,
+            or an exported file, for which the model's own weights are loaded.
         monitor: of the run.
 
     Raises:
-        UsageError: an option does not fit the model; or torchvision has no such network.
+        UsageError: an option does not fit the model, torchvision has no such network, or the
+            exported file is of another one.
         VideoError: the video cannot be read.
     """
-    spec = find_model(model, with_head=True).spec
-    baseline = make_baseline(spec.architecture) if against else None
-    runner = open_runner(make_model(spec, baseline), options, reporter=monitor.reporter)
+    refuse_exported(model, what="bench (but for --against)")
+    found = find_model(model, with_head=True)
+    spec = found.spec
+    ready, rival = _choose_pair(found, against)
+    runner = open_runner(ready, options, reporter=monitor.reporter)
     views, runtime = runner.settings.views, runner.settings.runtime
     held = held_bytes(runtime)
     _compute(runner, [video], Monitor())
@@ -89,10 +106,53 @@ def bench(
         fraction_of_peak_matmul=2 * gmacs * view_count * videos / model_seconds / matmul,
         added_bytes=added,
     )
-    if baseline is None:
+    if rival is None:
         return result
-    monitor.notice("comparing one view with torchvision's network, in turns")
-    return _compare(result, runner, baseline, repeats=max(videos, 7))
+    monitor.notice(f"comparing one view with {against}, in turns")
+    return _compare(result, runner, _prepare_rival(rival, runtime), repeats=max(videos, 7))
+
+
+def _choose_pair(
+    found: FoundModel, against: str | None
+) -> tuple[LoadedModel, torch.nn.Module | ExportedFile | None]:
+    """The model, and a network of the same weights that it is compared with."""
+    if against in (None, "torchvision"):
+        baseline = make_baseline(found.spec.architecture) if against else None
+        return make_model(found.spec, baseline), baseline
+    return load_found(found, with_head=True), _find_rival(str(against), found.spec)
+
+
+def _prepare_rival(rival: torch.nn.Module | ExportedFile, runtime: Runtime) -> "_Rival":
+    if isinstance(rival, ExportedFile):
+        batch = rival.facts.batch
+        return _Rival(name=rival.path.name, network=prepare(rival, runtime), batch=batch)
+    return _Rival(name="torchvision", network=rival.to(runtime.device))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rival:
+    """The other network of a comparison, ready to compute float32 clips."""
+
+    name: str
+    network: Callable[[Tensor], Tensor]
+    batch: int | None = None  # views per call, where it takes no other number
+
+
+def _find_rival(against: str, spec: ModelSpec) -> ExportedFile:
+    """Raises UsageError for what is no exported file of a network of this kind."""
+    if not is_exported(against):
+        raise UsageError(
+            f"--against {against}: expected torchvision or an exported file",
+            hint="`videoswin export` writes .onnx, .xml and .pt2 files",
+        )
+    file = read_exported(against)
+    same = file.spec.architecture == spec.architecture
+    if not same or file.facts.frames != spec.protocol.clip_frames:
+        raise UsageError(
+            f"{against} is of {file.spec.name}, another network than {spec.name}",
+            hint="name the model that it was exported from with --model",
+        )
+    return file
 
 
 def count_gmacs(spec: ModelSpec) -> float:
@@ -134,21 +194,18 @@ def _compute(runner: Runner, videos: list[str], monitor: Monitor) -> None:
                 raise VideoError(f"{output.path}: {output.reason}")
 
 
-def _compare(
-    result: Benchmark, runner: Runner, baseline: torch.nn.Module, *, repeats: int
-) -> Benchmark:
+def _compare(result: Benchmark, runner: Runner, rival: _Rival, *, repeats: int) -> Benchmark:
     """The baseline runs as a user would have it: float32 on a CPU, autocast on a GPU."""
     protocol, runtime, network = runner.settings.protocol, runner.settings.runtime, runner.network
     side = protocol.crop_size
-    count = 1 if runtime.on_cpu else result.batch_size
+    count = rival.batch or (1 if runtime.on_cpu else result.batch_size)
     clips = torch.randn(count, 3, protocol.clip_frames, side, side, device=runtime.device)
     own_clips = clips.to(runtime.dtype)
-    baseline = baseline.to(runtime.device)
     mixed = not runtime.on_cpu and runtime.dtype != torch.float32
 
     def run_baseline() -> Tensor:
         with torch.autocast(runtime.device.type, runtime.dtype, enabled=mixed):
-            found: Tensor = baseline(clips)
+            found: Tensor = rival.network(clips)
         return found
 
     def run_own() -> Tensor:
@@ -165,7 +222,7 @@ def _compare(
     )
     return replace(
         result,
-        against="torchvision",
+        against=rival.name,
         baseline_seconds=baseline_seconds,
         seconds_per_view=seconds_per_view,
         ratio=statistics.median(baseline / own for own, baseline in pairs),

@@ -4,8 +4,10 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from videoswin_cli.data.decoding.coding import PLAIN, Coding
+from videoswin_cli.data.decoding.frame_folder import is_folder
 from videoswin_cli.data.decoding.open import Video, open_as
 from videoswin_cli.data.decoding.orientation import UPRIGHT, Orientation
+from videoswin_cli.data.decoding.picture_index import RATELESS_KINDS
 from videoswin_cli.data.failures import name_reason
 from videoswin_cli.data.fingerprints import take_fingerprint
 from videoswin_cli.data.rates import check_rate
@@ -72,6 +74,12 @@ def look_at_videos(
         fingerprints=options.near_duplicates,
         protocol=protocol,
     )
+    folders = sum(is_folder(video.file or "") for video in videos)
+    if folders and not options.deep:
+        reporter.notice(
+            f"of {counted(folders, 'frame folder')} the first, the middle and the last picture are "
+            "decoded; --deep decodes all"
+        )
     yield from load_in_workers(look, range(len(videos)), workers=workers, notice=reporter.notice)
 
 
@@ -144,16 +152,22 @@ def _is_short(video: Video, span: Span, protocol: InputProtocol | None) -> bool:
 
 
 def _find_damage(video: Video, span: Span, *, deep: bool) -> Failure | None:
-    """Frames that cannot be decoded: marked so by the container, or all of them tried."""
-    if deep:
-        missing = list(_decode(video, span))
-        return Failure(kind="damaged", text=video.describe_damage(missing)) if missing else None
+    """Frames that cannot be decoded: marked so by the container, or some or all of them tried."""
     index = video.index
+    if deep or index.codec in RATELESS_KINDS:  # pictures have no container that would tell
+        missing = list(_decode(video, span)) if deep else _try_some(video, span)
+        return Failure(kind="damaged", text=video.describe_damage(missing)) if missing else None
     marked = {number for packet in index.corrupt for number in index.spoiled_by(packet, packet)}
     count = len(marked.intersection(range(span.first, span.first + span.count)))
     frames = counted(count, "frame")
     text = f"a part of the file is damaged or missing, which spoils up to {frames}"
     return Failure(kind="damaged", text=text) if count else None
+
+
+def _try_some(video: Video, span: Span) -> list[int]:
+    """Numbers of the first, the middle and the last frame, as far as they cannot be decoded."""
+    last = span.first + span.count - 1
+    return video.read_whole_frames(sorted({span.first, (span.first + last) // 2, last}))[1]
 
 
 def _decode(video: Video, span: Span) -> Iterator[int]:

@@ -45,6 +45,7 @@ def explain_video(
         VideoError: the video cannot be read.
     """
     model = runner.model
+    network = model.module  # with gradients: raises for an exported graph
     stages = len(model.spec.architecture.depths)
     stage = options.stage or stages
     if stage > stages:
@@ -61,9 +62,9 @@ def explain_video(
     every = top_classes(probabilities, model.labels, k=len(model.labels))
     explained = next(each for each in every if chosen is None or each.index == chosen)
     behind = None if stage == stages else stage
-    compute = GradCam(network=model.network, index=explained.index, stage=behind)
+    compute = GradCam(network=network, index=explained.index, stage=behind)
     cells = _compute(runner, views, compute, monitor).outputs
-    maps = join_views(views, cells, runner, model.network.cell_size(behind))
+    maps = join_views(views, cells, runner, network.cell_size(behind))
     notes = list(predicted.notes)
     if not np.nanmax(maps) > 0:
         notes.append(f"nothing that it sees speaks for {explained.label}: the maps are 0")

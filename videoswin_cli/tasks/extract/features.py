@@ -74,6 +74,12 @@ def check_features(spec: ModelSpec, settings: Settings, options: FeatureOptions)
     Raises:
         UsageError: they do not fit it or each other.
     """
+    if settings.pooled_only and (options.stage is not None or options.pool != "avg"):
+        option = "--pool" if options.stage is None else "--stage"
+        raise UsageError(
+            f"{option}: an exported graph gives pooled features of the last stage alone",
+            hint="extract with the model itself",
+        )
     views = settings.views
     per, pool, stages = options.per, options.pool, len(spec.architecture.depths)
     if options.stage is not None and not 1 <= options.stage <= stages:

@@ -1,12 +1,13 @@
 """Labelled videos of a folder of classes or of a list: those that are there."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from videoswin_cli.class_names import sort_names
 from videoswin_cli.data.check import describe_broken
-from videoswin_cli.data.class_folders import read_class_folder
+from videoswin_cli.data.class_folders import PARTS, Parts, find_parts, name_of, read_class_folder
 from videoswin_cli.data.groups import video_path
 from videoswin_cli.data.inputs import cut
 from videoswin_cli.data.lists import VideoList, number_labels, question_labels, read_list
@@ -33,6 +34,7 @@ class Labelled:
     labels: Labels
     root: Path | str  # that their paths are relative to
     missing: tuple[ListedVideo, ...]  # of the list: not found
+    splits: Mapping[str, str] = field(default_factory=dict)  # of a folder in parts, by path
 
     def titles(self) -> tuple[str, ...]:
         """Name, or number, of each class."""
@@ -46,6 +48,7 @@ def read_labelled(
     given: Path | None,
     multi_label: bool,
     notice: Notice,
+    in_parts: bool = False,
 ) -> Labelled:
     """The videos of a folder with a folder per class, or of the list that `source` names.
 
@@ -55,6 +58,7 @@ def read_labelled(
         given: class names in index order; None: those of the data, sorted.
         multi_label: rows of the list may give a video several classes.
         notice: prints what was found and what was left out.
+        in_parts: the folder may have train, val and test parts of class folders.
 
     Raises:
         UsageError: no labels, or no video that is there.
@@ -65,7 +69,7 @@ def read_labelled(
     if folder is not None:
         if multi_label:
             raise UsageError("a class folder gives a video one class: --multi-label is for lists")
-        rows = read_class_folder(folder, all_files=source.all_files)
+        rows = _read_folder(folder, source, in_parts=in_parts, notice=notice)
     else:
         assert source.list_file is not None
         rows = _read_list(source.list_file, source, multi_label=multi_label, notice=notice)
@@ -87,7 +91,11 @@ def read_labelled(
     for text in describe_broken([(video.path, video.missing) for video in missing]):
         notice(text)
     return Labelled(
-        videos=tuple(cut(found, source)), labels=labels, root=root, missing=tuple(missing)
+        videos=tuple(cut(found, source)),
+        labels=labels,
+        root=root,
+        missing=tuple(missing),
+        splits={row.name: row.split for row in rows.rows if row.split and folder is not None},
     )
 
 
@@ -100,16 +108,46 @@ def find_labels(sources: Sources, source: SourceOptions, reporter: Reporter) -> 
             sources.folder, source, given=None, multi_label=False, notice=lambda text: None
         )
     except UsageError as error:
-        reporter.notice(f"no list is written, as the classes are not known: {error.message}")
+        reporter.notice(f"no classes are written, as they are not known: {error.message}")
         return None
 
 
-def new_rows(videos: Sequence[ListedVideo]) -> list[NewRow]:
+def new_rows(
+    videos: Sequence[ListedVideo], splits: Mapping[str, str] = MappingProxyType({})
+) -> list[NewRow]:
     """Rows of a new list of the same root."""
     return [
-        NewRow(name=video_path(video), labels=video.labels, segment=video.segment)
+        NewRow(name=name, labels=video.labels, segment=video.segment, split=splits.get(name))
         for video in videos
+        for name in [video_path(video)]
     ]
+
+
+def _read_folder(
+    folder: Path, source: SourceOptions, *, in_parts: bool, notice: Notice
+) -> VideoList:
+    """Class folders, or those of all parts, whose rows say which part they are of."""
+    parts = find_parts(folder) if in_parts and folder.is_dir() else Parts(folders={})
+    if len(parts.folders) < 2:
+        return read_class_folder(folder, all_files=source.all_files)
+    if parts.others:
+        notice(f"not listed: {name_some(parts.others)}")
+    lists = {
+        part: read_class_folder(place, all_files=source.all_files)
+        for part, place in sorted(parts.folders.items(), key=lambda each: PARTS.index(each[0]))
+    }
+    rows = [
+        replace(row, name=f"{name_of(parts.folders[part])}/{row.name}", split=part)
+        for part, videos in lists.items()
+        for row in videos.rows
+    ]
+    return VideoList(
+        source=str(folder),
+        format="folder",
+        rows=tuple(replace(row, line=number) for number, row in enumerate(rows, start=1)),
+        root=folder,
+        notices=tuple(text for videos in lists.values() for text in videos.notices),
+    )
 
 
 def _read_list(

@@ -59,9 +59,10 @@ def write_one_list(
         given=options.labels,
         multi_label=options.multi_label,
         notice=reporter.notice,
+        in_parts=True,
     )
     form = options.chosen_form
-    rows = new_rows(found.videos)
+    rows = new_rows(found.videos, found.splits)
     if form == "frames":
         rows = [_count_frames(row, video) for row, video in zip(rows, found.videos, strict=True)]
     named = found.labels.names if options.labels is None else None

@@ -86,6 +86,12 @@ def find_kind(source: Path) -> str:
     if source.is_dir():
         if (source / METRICS).exists():
             return "run"
+        if found := _find_timelines(source):
+            raise UsageError(
+                f"{source} is a folder of timelines, not of a run",
+                hint=f"name its files, such as {found[0]}; timeline --out FILE.json writes all "
+                "of them into one",
+            )
         raise UsageError(f"{source} is no folder of a run: it holds no {METRICS}", hint=hint)
     check_no_stream(source)
     if source.suffix == ".json" or (source.suffix == ".jsonl" and holds_timelines(source)):
@@ -93,3 +99,10 @@ def find_kind(source: Path) -> str:
     if source.suffix in _DUMPS:
         return "dump"
     raise UsageError(f"{source}: unknown kind of source {source.suffix!r}", hint=hint)
+
+
+def _find_timelines(folder: Path) -> list[Path]:
+    """Files of timelines in a folder that `timeline --out DIR/` wrote, index and all."""
+    if not (folder / "index.csv").is_file():
+        return []
+    return sorted(path for path in folder.rglob("*.json*") if path.suffix in (".json", ".jsonl"))

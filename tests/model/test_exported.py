@@ -1,0 +1,229 @@
+"""Exported files as `--model`: the answers of PyTorch, and what is refused."""
+
+import re
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from make_video import write_video
+from tiny import PROTOCOL
+
+from videoswin_cli import evaluate, extract, load_model, predict, timeline
+from videoswin_cli.errors import CheckpointError, MissingInputError, UsageError
+from videoswin_cli.model.checkpoint import read_checkpoint
+from videoswin_cli.model.description import Description, to_metadata
+from videoswin_cli.model.exported import reading
+from videoswin_cli.model.exported.facts import SUFFIXES, ExportFacts, ExportFormat
+from videoswin_cli.model.exported.program_scan import check_program
+from videoswin_cli.model.exported.writing import write_graph
+from videoswin_cli.model.loading import find_model, load
+from videoswin_cli.tasks.bench.bench import _find_rival
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # the exporters have many
+
+FORMATS: tuple[ExportFormat, ...] = ("torch", "onnx", "openvino")
+SHAPE = (3, PROTOCOL.clip_frames, PROTOCOL.crop_size, PROTOCOL.crop_size)
+
+
+def write(
+    folder: Path, tiny: str, form: ExportFormat, *, batch: int | None = None, pixels: bool = False
+) -> str:
+    """A file of one format, as `videoswin export` writes it."""
+    model = load(tiny)
+    facts = ExportFacts(
+        format=form,
+        precision="fp32",
+        batch=batch,
+        frames=PROTOCOL.clip_frames,
+        height=PROTOCOL.crop_size,
+        width=PROTOCOL.crop_size,
+        with_preprocess=pixels,
+        weights_sha256="0" * 64,
+        version="1",
+    )
+    said = Description(spec=model.spec, labels=model.labels, training=None)
+    name = f"{form}-{batch}-{pixels}{SUFFIXES[form]}"
+    files = write_graph(
+        folder, name, model.module, facts, protocol=PROTOCOL, metadata=to_metadata(said)
+    )
+    return str(files[0])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("exported")
+
+
+@pytest.fixture(scope="module", params=FORMATS)
+def exported(request: Any, folder: Path, tiny: str) -> str:
+    return write(folder, tiny, request.param)
+
+
+@pytest.fixture(scope="module")
+def program(folder: Path, tiny: str) -> str:
+    return write(folder, tiny, "torch", batch=2)
+
+
+@pytest.fixture(scope="module")
+def video(folder: Path) -> str:
+    for name in ("run", "jump"):
+        (folder / "data" / name).mkdir(parents=True)
+        write_video(folder / "data" / name / "a.mp4", frames=12)
+    return str(folder / "data" / "run" / "a.mp4")
+
+
+def test_every_task_answers_as_pytorch_does(exported: str, tiny: str, video: str) -> None:
+    model, own = load_model(exported, views="2x3"), load_model(tiny, views="2x3")
+    clips = torch.randn(3, *SHAPE)
+    assert (model(clips) - own(clips)).abs().max() < 1e-4
+    (found,), (wanted,) = (each.predict(video, topk=7) for each in (model, own))
+    assert [top.label for top in found.top] == [top.label for top in wanted.top]
+    for one, other in zip(found.top, wanted.top, strict=True):
+        assert one.prob == pytest.approx(other.prob, abs=1e-4)
+    features = [extract(video, model=each).features for each in (exported, tiny)]
+    assert np.allclose(features[0], features[1], atol=1e-4)
+    data = str(Path(video).parents[1])
+    scored = [evaluate(data, model=each).summary.accuracy for each in (exported, tiny)]
+    assert scored[0] == scored[1]
+    lines = [timeline(video, model=each) for each in (exported, tiny)]
+    assert len(lines[0][0].segments) == len(lines[1][0].segments)
+
+
+def test_the_programs_of_the_docs_run(
+    exported: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    suffix = Path(exported).suffix
+    programs = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (program,) = (each for each in programs if f'"model{suffix}"' in each)
+    assert program.count("\n") <= 15
+    exec(program.replace(f"model{suffix}", exported), {})
+    clips = torch.zeros(1, *SHAPE)
+    model = load_model(exported)
+    assert capsys.readouterr().out.strip() == model.labels[int(model(clips)[0].argmax())]
+
+
+def test_a_clip_does_not_depend_on_its_batch(exported: str) -> None:
+    model = load_model(exported)
+    clips = torch.randn(3, *SHAPE)
+    assert torch.equal(model(clips)[2:], model(clips[2:]))
+    assert model(clips[:0]).shape == (0, 7)
+
+
+def test_a_fixed_batch_is_filled_and_cut(program: str, tiny: str) -> None:
+    model = load_model(program)
+    clips = torch.randn(3, *SHAPE)
+    assert model(clips).shape == (3, 7)
+    assert (model(clips) - load_model(tiny)(clips)).abs().max() < 1e-4
+    assert model._runner.settings.batch_size == 2
+
+
+def test_frames_of_a_graph_that_normalizes_are_whole(folder: Path, tiny: str, video: str) -> None:
+    model = load_model(write(folder, tiny, "torch", pixels=True))
+    (found,), (wanted,) = model.predict(video), predict(video, model=tiny)
+    assert found.top[0].prob == pytest.approx(wanted.top[0].prob, abs=1e-5)
+    with pytest.raises(UsageError, match="whole pixels"):
+        model(torch.randn(1, *SHAPE))
+
+
+@pytest.mark.parametrize("options", [{"stage": 1}, {"pool": "none"}, {"pool": "time"}])
+def test_features_that_the_graph_has_not_are_refused(
+    program: str, video: str, options: dict[str, Any]
+) -> None:
+    with pytest.raises(UsageError, match="pooled features of the last stage alone"):
+        extract(video, model=program, **options)
+
+
+def test_what_does_not_fit_the_file_is_refused(program: str, tiny: str, video: str) -> None:
+    with pytest.raises(UsageError, match=r"bf16.* fp32 weights"):
+        load_model(program, precision="bf16")
+    with pytest.raises(UsageError, match="takes clips"):
+        load_model(program)(torch.randn(1, 3, 8, 32, 32))
+    with pytest.raises(UsageError, match="weights inside"):
+        load_model(program, checkpoint=tiny)
+    with pytest.raises(UsageError, match="can be run, and nothing else"):
+        load_model(program).explain(video)
+    with pytest.raises(UsageError, match="an exported graph"):
+        load(program)
+    with pytest.raises(UsageError, match="an exported graph"):
+        read_checkpoint(program)
+    assert _find_rival(program, find_model(tiny).spec).labels == find_model(tiny).labels
+    with pytest.raises(UsageError, match="another network"):
+        _find_rival(program, find_model("camera-motion").spec)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES.values())
+def test_files_that_are_missing_or_damaged_are_told(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"model{suffix}"
+    with pytest.raises(MissingInputError):
+        find_model(str(path))
+    path.write_bytes(b"PK no graph")
+    path.with_suffix(".bin").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="cannot be read as an exported graph"):
+        find_model(str(path))
+    path.with_suffix(".bin").unlink()
+    if suffix == ".xml":
+        with pytest.raises(CheckpointError, match=r"model\.bin are not beside it"):
+            find_model(str(path))
+
+
+def test_a_program_with_a_changed_weight_is_damaged(program: str, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.pt2"
+    content = bytearray(Path(program).read_bytes())
+    with zipfile.ZipFile(program) as archive:
+        (entry,) = (one for one in archive.infolist() if one.filename.endswith("/weight_0"))
+    content[entry.header_offset + entry.file_size] ^= 1
+    copy.write_bytes(content)
+    with pytest.raises(CheckpointError, match="another checksum"):
+        check_program(copy)
+
+
+def test_a_file_of_somebody_else_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "other.pt2"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("other/models/model.json", "{}")
+    with pytest.raises(CheckpointError, match="not written by `videoswin export`"):
+        find_model(str(path))
+
+
+@pytest.mark.parametrize(("form", "module"), [("onnx", "onnxruntime"), ("openvino", "openvino")])
+def test_a_missing_engine_names_its_extra(
+    monkeypatch: pytest.MonkeyPatch, form: ExportFormat, module: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UsageError) as caught:
+        reading.import_engine(form)
+    assert f"videoswin[{form}]" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("torch.ops.aten.gelu.default", "torch.os.system"),
+        ("torch.ops.aten.gelu.default", "torch.ops.aten.from_file.default"),
+        ('"guards_code": []', '"guards_code": ["print(1)"]'),
+        ('"use_pickle": false', '"use_pickle": true'),
+        ("Symbol(", "__import__('os').system("),
+    ],
+)
+def test_a_program_that_would_run_code_is_not_loaded(
+    exported: str, tmp_path: Path, old: str, new: str
+) -> None:
+    if not exported.endswith(".pt2"):
+        return
+    copy = tmp_path / "copy.pt2"
+    changed = 0
+    with zipfile.ZipFile(exported) as source, zipfile.ZipFile(copy, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if name.endswith(".json"):
+                changed += old.encode() in content
+                content = content.replace(old.encode(), new.encode())
+            target.writestr(name, content)
+    assert changed
+    with pytest.raises(CheckpointError, match="not loaded"):
+        check_program(copy)

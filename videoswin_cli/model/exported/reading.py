@@ -1,0 +1,172 @@
+"""Exported file by its name: what its metadata says, before any engine opens it."""
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from videoswin_cli.errors import CheckpointError, MissingInputError, UsageError
+from videoswin_cli.model.catalog import ModelSpec
+from videoswin_cli.model.description import read_description
+from videoswin_cli.model.exported.facts import SUFFIXES, ExportFacts, ExportFormat, read_facts
+
+_MAX_ENTRY = 100_000_000  # bytes of metadata
+_EXTRAS: dict[ExportFormat, tuple[str, str]] = {
+    "onnx": ("ONNX Runtime", "pip install 'videoswin[onnx]'"),
+    "openvino": ("OpenVINO", "pip install 'videoswin[openvino]'"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedFile:
+    """A network in a file of `videoswin export`, which an engine runs as it is."""
+
+    path: Path
+    facts: ExportFacts
+    spec: ModelSpec
+    labels: tuple[str, ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that its answers depend on."""
+        if self.facts.format == "openvino":
+            return self.path, self.path.with_suffix(".bin")
+        return (self.path,)
+
+    @property
+    def summary(self) -> str:
+        """Summary for the user."""
+        facts = self.facts
+        batch = "" if facts.batch is None else f", {facts.batch} views per call"
+        return f"{self.spec.name}: exported as {facts.format}, {facts.precision} weights{batch}"
+
+
+def is_exported(name: str) -> bool:
+    """Whether a name is that of an exported file, whatever the file holds."""
+    return Path(name).suffix in SUFFIXES.values()
+
+
+def refuse_exported(name: str, *, what: str) -> None:
+    """Raises UsageError where a name is that of an exported file: `what` needs weights."""
+    if is_exported(name):
+        raise UsageError(
+            f"{name} is an exported graph: {what} needs the weights that it was exported from",
+            hint="give the model or weight file that `videoswin export` read",
+        )
+
+
+def read_exported(name: str) -> ExportedFile:
+    """The facts and the description of an exported file.
+
+    Raises:
+        UsageError: no such file, or the package that reads it is missing.
+        CheckpointError: it is damaged, or not one of `videoswin export`.
+    """
+    path = Path(name)
+    if not path.is_file():
+        raise MissingInputError(
+            f"no such file: {path}", hint="--model takes a name, a YAML or a file"
+        )
+    form = next(form for form, suffix in SUFFIXES.items() if suffix == path.suffix)
+    metadata = _READERS[form](path)
+    facts, said = read_facts(metadata, path), read_description(metadata, path)
+    if facts is None or said is None:
+        raise CheckpointError(
+            f"{path} was not written by `videoswin export`: it does not say which model it is",
+            hint="export the model again with `videoswin export`",
+        )
+    protocol = said.spec.protocol
+    wanted = (protocol.clip_frames, protocol.crop_size, protocol.crop_size)
+    found = (facts.frames, facts.height, facts.width)
+    if facts.format != form or wanted != found:
+        raise CheckpointError(
+            f"{path}: a graph for {facts.format} and clips of {_shown(found)}, but the file is for "
+            f"{form} and its model takes {_shown(wanted)}",
+            hint="export the model again with `videoswin export`",
+        )
+    return ExportedFile(path=path, facts=facts, spec=said.spec, labels=said.labels)
+
+
+def import_engine(form: ExportFormat) -> Any:
+    """The package that runs a format.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        if form == "onnx":
+            import onnxruntime  # type: ignore[import-untyped,unused-ignore]
+
+            return onnxruntime
+        import openvino
+
+        return openvino
+    except ImportError as error:
+        package, hint = _EXTRAS[form]
+        raise UsageError(f"{package} cannot be imported: {error}", hint=hint) from error
+
+
+def damaged(path: Path, error: Exception) -> CheckpointError:
+    reason = " ".join(str(error).split())[:200]
+    return CheckpointError(
+        f"{path}: cannot be read as an exported graph: {reason}",
+        hint="export the model again with `videoswin export`",
+    )
+
+
+def open_openvino(path: Path) -> Any:
+    """The core of OpenVINO and the model of a file.
+
+    Raises:
+        CheckpointError: damaged, or without its weights.
+    """
+    openvino = import_engine("openvino")
+    weights = path.with_suffix(".bin")
+    if not weights.is_file():
+        raise CheckpointError(
+            f"{path}: its weights {weights.name} are not beside it",
+            hint="copy the .xml and the .bin of an export together",
+        )
+    core = openvino.Core()
+    try:
+        return core, core.read_model(path, weights)
+    except RuntimeError as error:
+        raise damaged(path, error) from error
+
+
+def _read_onnx(path: Path) -> Mapping[str, str]:
+    runtime = import_engine("onnx")
+    options = runtime.SessionOptions()
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    try:
+        session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise damaged(path, error) from error
+    found: dict[str, str] = session.get_modelmeta().custom_metadata_map
+    return found
+
+
+def _read_openvino(path: Path) -> Mapping[str, str]:
+    _, model = open_openvino(path)
+    return {key: model.get_rt_info(key).astype(str) for key in model.get_rt_info()}
+
+
+def _read_torch(path: Path) -> Mapping[str, str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {
+                entry.filename.rpartition("/extra/")[2]: archive.read(entry).decode("utf-8")
+                for entry in archive.infolist()
+                if "/extra/" in entry.filename and entry.file_size < _MAX_ENTRY
+            }
+    except (OSError, ValueError, zipfile.BadZipFile, RuntimeError) as error:
+        raise damaged(path, error) from error
+
+
+_READERS = {"onnx": _read_onnx, "openvino": _read_openvino, "torch": _read_torch}
+
+
+def _shown(sizes: tuple[int, int, int]) -> str:
+    return "{}x{}x{}".format(*sizes)

@@ -1,0 +1,156 @@
+"""A program becomes a file: torch.export's archive, ONNX, or OpenVINO's pair of files."""
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+
+from videoswin_cli.errors import UsageError
+from videoswin_cli.model.exported.facts import ExportFacts, ExportFormat, to_entry
+from videoswin_cli.model.exported.graph import input_name, output_names, trace
+from videoswin_cli.model.exported.reading import import_engine
+from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.records import InputProtocol
+
+OPSET = 18  # of ONNX, with IR 10: ONNX Runtime reads it from 1.18 on
+
+
+def check_exporter(format: ExportFormat) -> None:
+    """Raises UsageError where a package that writes or runs this format is missing."""
+    if format == "torch":
+        return
+    import_engine(format)
+    if format == "onnx":
+        try:
+            import onnx  # noqa: F401
+            import onnxscript  # type: ignore[import-untyped,unused-ignore]  # noqa: F401
+        except ImportError as error:
+            raise UsageError(
+                f"ONNX files cannot be written: {error}", hint="pip install 'videoswin[onnx]'"
+            ) from error
+
+
+def write_graph(
+    folder: Path,
+    name: str,
+    network: Swin3D,
+    facts: ExportFacts,
+    *,
+    protocol: InputProtocol,
+    metadata: Mapping[str, str],
+    opset: int = OPSET,
+) -> tuple[Path, ...]:
+    """Write a network as facts say, with its metadata inside.
+
+    Args:
+        folder: where to; what it holds when this fails is not complete.
+        name: of the file, with the suffix of its format.
+        network: float32 in eval mode, on the CPU.
+        facts: of the file.
+        protocol: of the model.
+        metadata: the model's description.
+        opset: of ONNX.
+
+    Returns:
+        All files that were written, the one to open first.
+
+    Raises:
+        UsageError: a package is missing, or the opset cannot be written.
+    """
+    check_exporter(facts.format)
+    entries = {**metadata, **to_entry(facts)}
+    with _quiet():
+        program = trace(network, facts, protocol)
+        return _WRITERS[facts.format](folder / name, program, network, facts, entries, opset)
+
+
+def _write_torch(
+    path: Path,
+    program: ExportedProgram,
+    network: Swin3D,
+    facts: ExportFacts,
+    entries: Mapping[str, str],
+    opset: int,
+) -> tuple[Path, ...]:
+    torch.export.save(program, path, extra_files=dict(entries))
+    return (path,)
+
+
+def _write_onnx(
+    path: Path,
+    program: ExportedProgram,
+    network: Swin3D,
+    facts: ExportFacts,
+    entries: Mapping[str, str],
+    opset: int,
+) -> tuple[Path, ...]:
+    with torch.no_grad():
+        written: Any = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=opset,
+            input_names=[input_name(facts)],
+            output_names=list(output_names(network)),
+            verbose=False,
+        )
+    found = written.model.opset_imports.get("")
+    if found != opset:
+        raise UsageError(
+            f"--opset {opset}: this network is written in opset {found}", hint=f"use {found}"
+        )
+    written.model.metadata_props.update(entries)
+    written.save(path)
+    return (path,)
+
+
+def _write_openvino(
+    path: Path,
+    program: ExportedProgram,
+    network: Swin3D,
+    facts: ExportFacts,
+    entries: Mapping[str, str],
+    opset: int,
+) -> tuple[Path, ...]:
+    openvino = import_engine("openvino")
+    shape = [facts.batch or -1, 3, facts.frames, facts.height, facts.width]
+    kind = openvino.Type.f32
+    if facts.with_preprocess:
+        shape, kind = [shape[0], *shape[2:], 3], openvino.Type.u8
+    model = openvino.convert_model(program, input=[(openvino.PartialShape(shape), kind)])
+    model.inputs[0].get_tensor().set_names({input_name(facts)})
+    for output, name in zip(model.outputs, output_names(network), strict=True):
+        output.get_tensor().set_names({name})
+    for key, text in entries.items():
+        model.set_rt_info(text, key)
+    # The weights have their dtype already; this would round the mean and the deviation, too.
+    openvino.save_model(model, path, compress_to_fp16=False)
+    return path, path.with_suffix(".bin")
+
+
+_Writer = Callable[
+    [Path, ExportedProgram, Swin3D, ExportFacts, Mapping[str, str], int], tuple[Path, ...]
+]
+_WRITERS: Mapping[ExportFormat, _Writer] = {
+    "torch": _write_torch,
+    "onnx": _write_onnx,
+    "openvino": _write_openvino,
+}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what exporters tell their own developers."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
