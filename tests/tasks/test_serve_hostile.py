@@ -164,7 +164,11 @@ def test_arrays_that_say_more_than_they_hold_are_refused(client: Client, frames:
 
 
 @pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "ftp://a/b", "s3://a/b", "http://[::1", "http://", "x", 5, None]
+    "url",
+    [
+        *("file:///etc/passwd", "ftp://a/b", "s3://a/b", "x", 5, None),
+        *("http://[::1", "http://", "http://a:99999/", "http://\ud800/", "http://a\0b/"),
+    ],
 )
 def test_other_than_web_addresses_are_refused(client: Client, url: object) -> None:
     reply = post(client, json={"url": url})

@@ -119,16 +119,12 @@ def fetch(
     Raises:
         FetchError: the file could not be had, written, or has another hash or more
             bytes than the limit; or it is missing and `offline` is set.
-        UsageError: `url` is neither http nor https.
+        UsageError: `url` is no address of http or https.
         ValueError: `sha256` is no hash.
     """
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{8,64}", sha256):
         raise ValueError(f"not the first 8 to 64 hex digits of a SHA-256: {sha256!r}")
-    try:
-        scheme = urlsplit(url).scheme
-    except ValueError:  # an opened bracket in its host
-        scheme = ""
-    if scheme not in ("http", "https"):
+    if not _is_web(url):
         raise UsageError(f"cannot fetch {url!r}", hint="Give an http:// or https:// address.")
     try:
         if path.is_dir():
@@ -388,8 +384,10 @@ def _read_wait(response: "Response") -> float:
 
 def _explain(error: "RequestException", url: str) -> _Failure:
     from requests import ConnectionError, Timeout
-    from requests.exceptions import ChunkedEncodingError
+    from requests.exceptions import ChunkedEncodingError, InvalidURL
 
+    if isinstance(error, InvalidURL):
+        return _Failure("refused", str(error))
     unreachable, text = web_errors.describe(error, url)
     if unreachable:
         return _Failure("unreachable", text)
@@ -428,8 +426,16 @@ def _write_version(part: Path, *, url: str, response: "Response", size: int | No
         _version_path(part).write_text(json.dumps(version))
 
 
+def _is_web(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # an open bracket in its host, or a port that is none
+        return False
+
+
 def _digest(url: str) -> str:
-    return hashlib.sha256(url.encode(errors="surrogateescape")).hexdigest()
+    return hashlib.sha256(url.encode(errors="surrogatepass")).hexdigest()
 
 
 def _discard(part: Path) -> None:

@@ -39,6 +39,7 @@ def describe(error: "RequestException", url: str) -> tuple[bool, str]:
     host = name_host(str(getattr(error.request, "url", None) or url))
     cause = error.args[0] if error.args else error
     cause = getattr(cause, "reason", cause)  # what MaxRetryError wraps
+    cause = cause if isinstance(cause, Exception) else error  # some hold a text only
     if isinstance(cause, NameResolutionError):
         return True, f"no host of the name {host} was found"
     if isinstance(error, ProxyError):
