@@ -13,11 +13,12 @@ from make_video import write_video
 from tiny import PROTOCOL
 
 from videoswin_cli import evaluate, extract, load_model, predict, timeline
+from videoswin_cli.data.transforms import normalize
 from videoswin_cli.errors import CheckpointError, MissingInputError, UsageError
 from videoswin_cli.model.checkpoint import read_checkpoint
 from videoswin_cli.model.description import Description, to_metadata
 from videoswin_cli.model.exported import reading
-from videoswin_cli.model.exported.facts import SUFFIXES, ExportFacts, ExportFormat
+from videoswin_cli.model.exported.facts import SUFFIXES, ExportFacts, ExportFormat, ExportPrecision
 from videoswin_cli.model.exported.program_scan import check_program
 from videoswin_cli.model.exported.writing import write_graph
 from videoswin_cli.model.loading import find_model, load
@@ -30,13 +31,19 @@ SHAPE = (3, PROTOCOL.clip_frames, PROTOCOL.crop_size, PROTOCOL.crop_size)
 
 
 def write(
-    folder: Path, tiny: str, form: ExportFormat, *, batch: int | None = None, pixels: bool = False
+    folder: Path,
+    tiny: str,
+    form: ExportFormat,
+    *,
+    batch: int | None = None,
+    pixels: bool = False,
+    precision: ExportPrecision = "fp32",
 ) -> str:
     """A file of one format, as `videoswin export` writes it."""
     model = load(tiny)
     facts = ExportFacts(
         format=form,
-        precision="fp32",
+        precision=precision,
         batch=batch,
         frames=PROTOCOL.clip_frames,
         height=PROTOCOL.crop_size,
@@ -46,7 +53,7 @@ def write(
         version="1",
     )
     said = Description(spec=model.spec, labels=model.labels, training=None)
-    name = f"{form}-{batch}-{pixels}{SUFFIXES[form]}"
+    name = f"{form}-{precision}-{batch}-{pixels}{SUFFIXES[form]}"
     files = write_graph(
         folder, name, model.module, facts, protocol=PROTOCOL, metadata=to_metadata(said)
     )
@@ -105,6 +112,17 @@ def test_the_programs_of_the_docs_run(
     clips = torch.zeros(1, *SHAPE)
     model = load_model(exported)
     assert capsys.readouterr().out.strip() == model.labels[int(model(clips)[0].argmax())]
+
+
+def test_half_weights_do_not_round_the_normalization(folder: Path, tiny: str) -> None:
+    """OpenVINO's own compression did: 123.675 became 123.7."""
+    answers = []
+    frames = torch.randint(256, (2, *SHAPE[1:], 3), generator=torch.Generator().manual_seed(0))
+    clips = normalize(frames, mean=PROTOCOL.mean, std=PROTOCOL.std, dtype=torch.float32)
+    for form in ("torch", "openvino"):
+        name = write(folder, tiny, form, batch=2, pixels=True, precision="fp16")
+        answers.append(load_model(name)(clips))
+    assert (answers[0] - answers[1]).abs().max() < 1e-5 * answers[0].std()
 
 
 def test_a_clip_does_not_depend_on_its_batch(exported: str) -> None:

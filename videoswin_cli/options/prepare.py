@@ -120,7 +120,7 @@ class ResizeOptions:
     )
     upscale: bool = option(False, "Enlarge smaller videos, too.")
     crf: int = option(
-        18, "Quality of H.264: 0 loses the least, 18 hardly to be told from it, 23 x264's own.",
+        18, "Quality of H.264: 0 is best, 18 is visually lossless, 23 is x264's default.",
         metavar="N", least=0, most=51,
     )  # fmt: skip
     workers: int | None = workers_option()

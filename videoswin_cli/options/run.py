@@ -18,6 +18,19 @@ MAX_BATCH_SIZE = 1024  # views or clips at once
 MAX_STREAM = 10_000
 
 
+def batch_size_option(help: str) -> Any:
+    """Views per forward pass; `serve` has them too."""
+    return option(
+        None,
+        help,
+        metavar="N",
+        flags=("--batch-size", "-b"),
+        least=1,
+        most=MAX_BATCH_SIZE,
+        shown_default="1 on a CPU, 8 on a GPU",
+    )
+
+
 def device_option() -> Any:
     """The device of a run; `finetune` has it too."""
     return option("auto", "Where to compute.", metavar="auto|cpu|cuda|cuda:N")
@@ -154,15 +167,7 @@ class RunOptions:
     )
     opening: OpenOptions = field(default_factory=OpenOptions)
     workers: int | None = workers_option()
-    batch_size: int | None = option(
-        None,
-        "Views per forward pass.",
-        metavar="N",
-        flags=("--batch-size", "-b"),
-        least=1,
-        most=MAX_BATCH_SIZE,
-        shown_default="1 on a CPU, 8 on a GPU",
-    )
+    batch_size: int | None = batch_size_option("Views per forward pass.")
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -6,11 +6,11 @@ from pathlib import Path
 from videoswin_cli.options.fields import check_options, option
 from videoswin_cli.options.parsers import parse_fps, parse_size
 from videoswin_cli.options.run import (
-    MAX_BATCH_SIZE,
     DecoderChoice,
     OpenOptions,
     PrecisionChoice,
     RunOptions,
+    batch_size_option,
     device_option,
     max_pixels_option,
 )
@@ -36,15 +36,7 @@ class ServedRunOptions:
     precision: PrecisionChoice = option("fp32", "auto: bf16 where it is fast and close.")
     decoder: DecoderChoice = option("auto", "auto: decord, and PyAV where decord cannot.")
     max_pixels: int = max_pixels_option()
-    batch_size: int | None = option(
-        None,
-        "Views per forward pass, of several requests.",
-        metavar="N",
-        flags=("--batch-size", "-b"),
-        least=1,
-        most=MAX_BATCH_SIZE,
-        shown_default="1 on a CPU, 8 on a GPU",
-    )
+    batch_size: int | None = batch_size_option("Views per forward pass, of several requests.")
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -154,7 +154,7 @@ def _add_flaws(frames: Tensor, times: NDArray[np.float64], rng: np.random.Genera
 
 
 def write_clip(path: Path, clip: SyntheticClip) -> None:
-    """Write it as H.264 in mp4: equal clips are equal bytes, on every CPU."""
+    """Write it as H.264 in mp4: equal clips are equal files."""
     import av
 
     with av.open(str(path), "w", format="mp4") as container:

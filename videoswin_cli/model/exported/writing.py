@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from videoswin_cli.model.exported.reading import import_engine
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.records import InputProtocol
 
-OPSET = 18  # of ONNX, with IR 10: ONNX Runtime reads it from 1.18 on
+OPSET = 18  # of ONNX, with IR 10: ONNX Runtime 1.20.1 of November 2024 reads it
 
 
 def check_exporter(format: ExportFormat) -> None:
@@ -63,39 +63,34 @@ def write_graph(
         UsageError: a package is missing, or the opset cannot be written.
     """
     check_exporter(facts.format)
-    entries = {**metadata, **to_entry(facts)}
+    path, entries, names = folder / name, {**metadata, **to_entry(facts)}, output_names(network)
     with _quiet():
         program = trace(network, facts, protocol)
-        return _WRITERS[facts.format](folder / name, program, network, facts, entries, opset)
-
-
-def _write_torch(
-    path: Path,
-    program: ExportedProgram,
-    network: Swin3D,
-    facts: ExportFacts,
-    entries: Mapping[str, str],
-    opset: int,
-) -> tuple[Path, ...]:
-    torch.export.save(program, path, extra_files=dict(entries))
+        if facts.format == "torch":
+            torch.export.save(program, path, extra_files=dict(entries))
+        elif facts.format == "onnx":
+            _write_onnx(path, program, names, facts, entries, opset)
+        else:
+            _write_openvino(path, program, names, facts, entries)
+            return path, path.with_suffix(".bin")
     return (path,)
 
 
 def _write_onnx(
     path: Path,
     program: ExportedProgram,
-    network: Swin3D,
+    names: Sequence[str],
     facts: ExportFacts,
     entries: Mapping[str, str],
     opset: int,
-) -> tuple[Path, ...]:
+) -> None:
     with torch.no_grad():
         written: Any = torch.onnx.export(
             program,
             dynamo=True,
             opset_version=opset,
             input_names=[input_name(facts)],
-            output_names=list(output_names(network)),
+            output_names=list(names),
             verbose=False,
         )
     found = written.model.opset_imports.get("")
@@ -105,17 +100,15 @@ def _write_onnx(
         )
     written.model.metadata_props.update(entries)
     written.save(path)
-    return (path,)
 
 
 def _write_openvino(
     path: Path,
     program: ExportedProgram,
-    network: Swin3D,
+    names: Sequence[str],
     facts: ExportFacts,
     entries: Mapping[str, str],
-    opset: int,
-) -> tuple[Path, ...]:
+) -> None:
     openvino = import_engine("openvino")
     shape = [facts.batch or -1, 3, facts.frames, facts.height, facts.width]
     kind = openvino.Type.f32
@@ -123,23 +116,12 @@ def _write_openvino(
         shape, kind = [shape[0], *shape[2:], 3], openvino.Type.u8
     model = openvino.convert_model(program, input=[(openvino.PartialShape(shape), kind)])
     model.inputs[0].get_tensor().set_names({input_name(facts)})
-    for output, name in zip(model.outputs, output_names(network), strict=True):
+    for output, name in zip(model.outputs, names, strict=True):
         output.get_tensor().set_names({name})
     for key, text in entries.items():
         model.set_rt_info(text, key)
     # The weights have their dtype already; this would round the mean and the deviation, too.
     openvino.save_model(model, path, compress_to_fp16=False)
-    return path, path.with_suffix(".bin")
-
-
-_Writer = Callable[
-    [Path, ExportedProgram, Swin3D, ExportFacts, Mapping[str, str], int], tuple[Path, ...]
-]
-_WRITERS: Mapping[ExportFormat, _Writer] = {
-    "torch": _write_torch,
-    "onnx": _write_onnx,
-    "openvino": _write_openvino,
-}
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from videoswin_cli.data.transforms import normalize
 from videoswin_cli.data.view_dataset import FailedVideo
 from videoswin_cli.engine.forward import prepare
 from videoswin_cli.engine.progress import Monitor
@@ -199,7 +200,9 @@ def _compare(result: Benchmark, runner: Runner, rival: _Rival, *, repeats: int) 
     protocol, runtime, network = runner.settings.protocol, runner.settings.runtime, runner.network
     side = protocol.crop_size
     count = rival.batch or (1 if runtime.on_cpu else result.batch_size)
-    clips = torch.randn(count, 3, protocol.clip_frames, side, side, device=runtime.device)
+    # Whole pixels, as a graph that normalizes takes no others.
+    frames = torch.randint(256, (count, protocol.clip_frames, side, side, 3)).to(runtime.device)
+    clips = normalize(frames, mean=protocol.mean, std=protocol.std, dtype=torch.float32)
     own_clips = clips.to(runtime.dtype)
     mixed = not runtime.on_cpu and runtime.dtype != torch.float32
 

@@ -16,9 +16,9 @@ from videoswin_cli.errors import ExpectationError, VideoError
 from videoswin_cli.io.atomic import write_error
 from videoswin_cli.io.fetch import hash_file
 from videoswin_cli.model.description import Description, to_metadata
-from videoswin_cli.model.exported.engines import open_exported
+from videoswin_cli.model.exported.engines import ExportedNetwork, open_exported
 from videoswin_cli.model.exported.facts import ExportFacts
-from videoswin_cli.model.exported.reading import ExportedFile, read_exported
+from videoswin_cli.model.exported.reading import read_exported
 from videoswin_cli.model.exported.writing import check_exporter, write_graph
 from videoswin_cli.model.loading import FoundModel, LoadedModel, check_finite, load_found
 from videoswin_cli.options.export import ExportOptions
@@ -98,9 +98,9 @@ def export_model(
                 metadata=to_metadata(description),
                 opset=options.opset,
             )
-            written = read_exported(str(files[0]))
+            exported = open_exported(read_exported(str(files[0])), torch.device("cpu"))
             parity = tuple(
-                _compare(name, frames, loaded, written) for name, frames in inputs.items()
+                _compare(name, frames, loaded, exported) for name, frames in inputs.items()
             )
             _check(parity, options)
             return Export(files=_put(files, out.parent), parity=parity, summary=loaded.summary)
@@ -113,7 +113,7 @@ def _put(files: Sequence[Path], folder: Path) -> tuple[Path, ...]:
     places = tuple(folder / file.name for file in files)
     if len(files) > 1:
         places[0].unlink(missing_ok=True)
-    for file, place in reversed(list(zip(files, places, strict=True))):
+    for file, place in zip(files[::-1], places[::-1], strict=True):
         file.replace(place)
     return places
 
@@ -142,11 +142,11 @@ def _read_view(path: Path, protocol: InputProtocol) -> Tensor:
 
 
 @torch.no_grad()
-def _compare(name: str, frames: Tensor, model: LoadedModel, written: ExportedFile) -> Parity:
+def _compare(name: str, frames: Tensor, model: LoadedModel, exported: ExportedNetwork) -> Parity:
     protocol = model.spec.protocol
     clips = normalize(frames, mean=protocol.mean, std=protocol.std, dtype=torch.float32)
     clips = clips.contiguous()
-    network, exported = model.module, open_exported(written, torch.device("cpu"))
+    network = model.module
     features, own_features = network.pool(clips), exported.pool(clips)
     if network.head is None:
         expected, found = features, own_features
