@@ -59,8 +59,7 @@ def export(
     for path in (out, out.with_suffix(".bin")) if suffix == ".xml" else (out,):
         check_writable(path, inputs=inputs)
     found = find_model(model, checkpoint=checkpoint, labels=labels, weights_set=weights_set)
-    done = export_model(found, out, options, clip=clip)
-    notice(done.summary)
+    done = export_model(found, out, options, clip=clip, notice=notice)
     kind = "logit" if found.spec.architecture.num_classes else "feature"
     for each in done.parity:
         top = (

@@ -29,16 +29,12 @@ class Engine(Protocol):
 
 
 class ExportedNetwork:
-    """A `VideoNetwork` of an exported graph: logits and pooled features, nothing between.
+    """A `VideoNetwork` of an exported graph: logits and pooled features, nothing between."""
 
-    On a CPU clips are computed one after the other, and those of a fixed batch in full batches, so
-    a clip's numbers do not depend on what it travels with.
-    """
-
-    def __init__(self, file: ExportedFile, engine: Engine, *, on_cpu: bool) -> None:
+    def __init__(self, file: ExportedFile, engine: Engine, *, one_by_one: bool) -> None:
         self.file = file
         self._engine = engine
-        self._size = file.facts.batch or (1 if on_cpu else None)
+        self._size = file.facts.batch or (1 if one_by_one else None)
         self._head = nn.Identity() if file.spec.architecture.num_classes else None
 
     @property
@@ -102,8 +98,16 @@ def has_gpu(file: ExportedFile) -> bool:
     return file.facts.format == "torch"
 
 
-def open_exported(file: ExportedFile, device: torch.device) -> ExportedNetwork:
+def open_exported(
+    file: ExportedFile, device: torch.device, *, one_by_one: bool | None = None
+) -> ExportedNetwork:
     """Open a file with its engine, which takes as many threads as torch has.
+
+    Args:
+        file: what to open.
+        device: where it computes.
+        one_by_one: a graph for any number of views takes one per call, as by default on a CPU: so
+            a view's numbers do not depend on what it travels with. (A fixed batch is filled.)
 
     Raises:
         UsageError: the engine is not installed, or does not know the device.
@@ -121,7 +125,9 @@ def open_exported(file: ExportedFile, device: torch.device) -> ExportedNetwork:
         "torch": _TorchEngine,
     }
     engine = makers[file.facts.format](file, device)
-    return ExportedNetwork(file, engine, on_cpu=device.type == "cpu")
+    if one_by_one is None:
+        one_by_one = device.type == "cpu"
+    return ExportedNetwork(file, engine, one_by_one=one_by_one)
 
 
 class _OnnxEngine:

@@ -1,6 +1,6 @@
 """Export of a model as a graph, which is held against PyTorch before it takes its place."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -48,11 +48,15 @@ class Export:
 
     files: tuple[Path, ...]  # that to open first
     parity: tuple[Parity, ...]
-    summary: str
 
 
 def export_model(
-    found: FoundModel, out: Path, options: ExportOptions, *, clip: Path | None = None
+    found: FoundModel,
+    out: Path,
+    options: ExportOptions,
+    *,
+    clip: Path | None = None,
+    notice: Callable[[str], None] = lambda text: None,
 ) -> Export:
     """Write a model as a graph; a file that answers otherwise than PyTorch is not left behind.
 
@@ -61,6 +65,7 @@ def export_model(
         out: the file; of OpenVINO the .xml, beside which goes a .bin.
         options: format, precision, inputs and tolerance.
         clip: video on which they are compared too; without one a rendered one.
+        notice: takes a line per step, as those of a large model take minutes.
 
     Raises:
         UsageError: a package is missing, or it is an exported model already.
@@ -73,6 +78,7 @@ def export_model(
     loaded = load_found(found)
     network = loaded.module
     check_finite(loaded)
+    notice(loaded.summary)
     protocol = loaded.spec.protocol
     inputs = {"noise": _draw_noise(protocol), **_read_clip(clip, protocol)}
     facts = ExportFacts(
@@ -89,6 +95,7 @@ def export_model(
     description = Description(spec=loaded.spec, labels=loaded.labels, training=loaded.training)
     try:
         with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
+            notice(f"writing the {options.format} graph ...")
             files = write_graph(
                 Path(folder),
                 out.name,
@@ -98,12 +105,15 @@ def export_model(
                 metadata=to_metadata(description),
                 opset=options.opset,
             )
-            exported = open_exported(read_exported(str(files[0])), torch.device("cpu"))
+            notice("comparing its answers with those of PyTorch ...")
+            # In one call, to prove that a graph for any number of views takes two.
+            file, cpu = read_exported(str(files[0])), torch.device("cpu")
+            exported = open_exported(file, cpu, one_by_one=False)
             parity = tuple(
                 _compare(name, frames, loaded, exported) for name, frames in inputs.items()
             )
             _check(parity, options)
-            return Export(files=_put(files, out.parent), parity=parity, summary=loaded.summary)
+            return Export(files=_put(files, out.parent), parity=parity)
     except OSError as error:
         raise write_error(out, error) from error
 
