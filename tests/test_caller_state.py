@@ -36,7 +36,7 @@ def descriptors():
     if not folder.is_dir():
         return None
     found = {n: os.readlink(folder / n) for n in os.listdir(folder) if (folder / n).exists()}
-    # matplotlib keeps the fonts that it has drawn with open, whoever draws.
+    # Fonts that were drawn with stay open.
     return {n: file for n, file in found.items() if not file.endswith(".ttf")}
 
 def state():

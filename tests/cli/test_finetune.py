@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -80,6 +81,19 @@ def test_two_runs_give_the_same_weights(run: Run, tiny: str, data: Path, tmp_pat
     )
     assert other.exit_code == 0
     assert (tmp_path / "1/splits.csv").read_bytes() != (tmp_path / "3/splits.csv").read_bytes()
+
+
+def test_without_matplotlib_a_run_has_no_pictures_and_says_so(
+    run: Run, tiny: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr("videoswin_cli.report.curves.find_spec", lambda name: None)
+    out = tmp_path / "o"
+    result = run("finetune", data, "--model", tiny, "--out", out, "--workers", 0, "--epochs", 1)
+    assert result.exit_code == 0, result.output
+    assert "pip install 'videoswin[plots]'" in result.stderr
+    assert (out / "confusion.csv").exists()
+    assert not list(out.glob("*.png"))
 
 
 def test_curves_for_tensorboard_are_those_of_the_table(

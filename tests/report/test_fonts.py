@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import matplotlib as mpl
 import pytest
+from matplotlib.ft2font import FT2Font
 
 from videoswin_cli.report import fonts
 
-OWN = fonts._folder()
-PLAIN, SYMBOLS = str(OWN / "DejaVuSans.ttf"), str(OWN / "STIXGeneral.ttf")
+OTHERS = Path(mpl.get_data_path(), "fonts", "ttf")
+PLAIN, SYMBOLS = fonts.PLAIN, str(OTHERS / "STIXGeneral.ttf")
 ANGLE = "\u29a8"  # measured angle: in STIX and not in DejaVu Sans
 
 
@@ -25,9 +27,24 @@ def test_a_file_that_is_no_font_has_no_characters(tmp_path: Path) -> None:
     assert fonts.choose_font("größer", [str(tmp_path / "broken.ttf"), PLAIN]) == PLAIN
 
 
-def test_the_font_of_boxes_for_everything_is_never_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", list)
-    files = list(fonts._find_fonts())
-    assert files[0] == PLAIN
-    assert SYMBOLS in files
-    assert not [file for file in files if "LastResort" in file]
+def test_fonts_of_the_system_come_behind_the_plain_one_and_not_that_of_boxes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "fonts" / "more").mkdir(parents=True)
+    for name in ("LastResort.otf", "Symbols.ttf", "more/Sans.ttc", "notes.txt"):
+        (tmp_path / "fonts" / name).touch()
+    monkeypatch.setenv("XDG_DATA_DIRS", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    fonts._list_fonts.cache_clear()
+    found = [file for file in fonts._list_fonts() if file.startswith((PLAIN, str(tmp_path)))]
+    fonts._list_fonts.cache_clear()
+    folder = tmp_path / "fonts"
+    assert found == [PLAIN, str(folder / "more" / "Sans.ttc"), str(folder / "Symbols.ttf")]
+
+
+def test_coverage_is_that_of_the_character_map() -> None:
+    characters = {chr(code) for code in range(0x21, 0x2FFF) if chr(code).isprintable()}
+    for font in (PLAIN, SYMBOLS):
+        lacking = {ord(char) for char in characters} - set(FT2Font(font).get_charmap())
+        assert fonts._count_lacking(font, characters) == len(lacking)

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MANY = 40  # classes whose names still fit
+
+
+def can_draw() -> bool:
+    """Whether the package that draws, of the extra `plots`, is installed."""
+    return find_spec("matplotlib") is not None
 
 
 def draw_curves(

@@ -1,39 +1,40 @@
 """Fonts for text on pictures: one of those here that has the characters of a text."""
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
-_PLAIN = "DejaVuSans.ttf"  # of matplotlib: Latin, Greek, Cyrillic, Arabic and many signs
+# Latin, Greek, Cyrillic, Arabic and many signs.
+PLAIN = str(Path(__file__).with_name("DejaVuSans.ttf"))
 _LAST = "LastResort"  # has a box for every character there is
 _UNDRAWN = {"\u200b", "\u200c", "\u200d", "\ufe0f"}  # joiners and the like
+_NO_CHARACTER = "\uffff"  # drawn as all those that a font lacks
 
 
 @lru_cache(maxsize=256)
 def find_font(text: str, size: int) -> "FreeTypeFont":
     """The font for a text, `size` px high.
 
-    matplotlib's DejaVu Sans where it has all characters, else the font of matplotlib or of the
-    system that has most of them. A character that the font lacks is shown as a box.
+    DejaVu Sans where it has all characters, else the font of the system that has most of them. A
+    character that the font lacks is shown as a box.
     """
     from PIL import ImageFont
 
-    plain = text.isascii()
-    file = str(_folder() / _PLAIN) if plain else choose_font(text, _list_fonts())
+    file = PLAIN if text.isascii() else choose_font(text, _list_fonts())
     return ImageFont.truetype(file, size)
 
 
 def choose_font(text: str, fonts: Sequence[str]) -> str:
     """The first of the files in `fonts` that lacks fewest characters of a text."""
-    wanted = {ord(char) for char in text if not char.isspace() and char not in _UNDRAWN}
+    wanted = {char for char in text if not char.isspace() and char not in _UNDRAWN}
     best, fewest = fonts[0], len(wanted) + 1
     for font in fonts:
-        lacking = len(wanted - _characters(font))
+        lacking = _count_lacking(font, wanted)
         if lacking < fewest:
             best, fewest = font, lacking
         if not fewest:
@@ -44,35 +45,36 @@ def choose_font(text: str, fonts: Sequence[str]) -> str:
 @lru_cache(maxsize=1)
 def _list_fonts() -> tuple[str, ...]:
     """Files, the plain one first, sans serif before others."""
-    return tuple(dict.fromkeys(_find_fonts()))
-
-
-def _find_fonts() -> Iterator[str]:
-    yield str(_folder() / _PLAIN)
-    from matplotlib.font_manager import findSystemFonts
-
+    found = {
+        str(file)
+        for folder in _find_folders()
+        for kind in ("ttf", "otf", "ttc")
+        for file in folder.rglob(f"*.{kind}")
+        if _LAST not in file.name
+    }
     # Sorted: the system gives them in any order, and pictures shall be the same each time.
-    others = sorted(findSystemFonts(), key=lambda file: ("Sans" not in Path(file).name, file))
-    yield from others
-    yield from (str(file) for file in sorted(_folder().glob("*.ttf")) if _LAST not in file.name)
+    return PLAIN, *sorted(found, key=lambda file: ("Sans" not in Path(file).name, file))
 
 
-def _folder() -> Path:
-    """Fonts of matplotlib, whose import would take half a second."""
-    found = find_spec("matplotlib")
-    assert found is not None
-    assert found.origin is not None
-    return Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
+def _find_folders() -> Iterator[Path]:
+    """Folders of fonts, of Linux, macOS and Windows."""
+    home = Path.home()
+    shared = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
+    yield from (Path(folder) / "fonts" for folder in shared.split(":") if folder)
+    yield from (home / ".local/share/fonts", home / ".fonts")
+    yield from (Path("/Library/Fonts"), Path("/System/Library/Fonts"), home / "Library/Fonts")
+    if windows := os.environ.get("WINDIR"):
+        yield Path(windows) / "Fonts"
 
 
-@lru_cache(maxsize=1024)
-def _characters(font: str) -> frozenset[int]:
-    """Code points that a font has; none where it cannot be read or drawn with."""
-    from matplotlib.ft2font import FT2Font
+def _count_lacking(font: str, characters: set[str]) -> int:
+    """How many of the characters a font lacks; all where it cannot be read or drawn with."""
     from PIL import ImageFont
 
     try:
-        ImageFont.truetype(font, 16)  # not so of pictures of one size, as of emoji
-        return frozenset(FT2Font(font).get_charmap())
-    except (OSError, RuntimeError, ValueError):
-        return frozenset()
+        # Not so of pictures of one size, as of emoji.
+        opened = ImageFont.truetype(font, 16, layout_engine=ImageFont.Layout.BASIC)
+        box = bytes(opened.getmask(_NO_CHARACTER))
+        return sum(bytes(opened.getmask(char)) == box for char in characters)
+    except (OSError, ValueError):
+        return len(characters)

@@ -20,6 +20,7 @@ from videoswin_cli.io.process_state import (
 from videoswin_cli.io.visible import counted
 from videoswin_cli.options.fields import set_signature, split_keywords
 from videoswin_cli.options.training import FinetuneOptions
+from videoswin_cli.report.curves import can_draw
 from videoswin_cli.training.assemble import assemble_trainer
 from videoswin_cli.training.job import Job, resolve_options
 from videoswin_cli.training.preparation import prepare
@@ -89,6 +90,8 @@ def _run(job: Job, log: TrainLog, world: World) -> FinetuneResult:
     with lock_folder(job.out, world), closing(trainer):
         if world.is_main:
             log.open(job.out / "train.log")
+            if not can_draw():
+                log.notice("no curves.png, no confusion.png: pip install 'videoswin[plots]'")
         if job.resume is not None:
             trainer.restore(job.resume)
         trainer.write_files()

@@ -11,7 +11,7 @@ from typing import Any
 from videoswin_cli.engine.metrics import confusions
 from videoswin_cli.io.atomic import atomic_write, to_json
 from videoswin_cli.records import METRIC_NAMES, Views
-from videoswin_cli.report.curves import draw_confusion, draw_curves
+from videoswin_cli.report.curves import can_draw, draw_confusion, draw_curves
 from videoswin_cli.report.evaluation import write_confusions
 from videoswin_cli.report.failures import write_failures
 from videoswin_cli.report.training import TrainingOutcome, describe_outcome
@@ -89,15 +89,20 @@ class FinetuneResult:
     def write(self, folder: Path) -> None:
         """Write curves, confusions, clips that failed, and result.json.
 
+        Pictures only where the extra `plots` is installed.
+
         Raises:
             VideoSwinError: a file cannot be written.
         """
         titles = {key: title for key, title in METRIC_NAMES.items() if key in self.epochs[0]}
-        draw_curves(folder / "curves.png", self.losses, self.epochs, titles)
+        pictures = can_draw()
+        if pictures:
+            draw_curves(folder / "curves.png", self.losses, self.epochs, titles)
         if not self.recipe.multi_label:
             cells = self.confusions if self.test is None else self.test.confusions
             counts = {(true, predicted): clips for true, predicted, clips in cells}
-            draw_confusion(folder / "confusion.png", counts, self.classes)
+            if pictures:
+                draw_confusion(folder / "confusion.png", counts, self.classes)
             write_confusions(folder / "confusion.csv", counts, self.classes)
         if self.failed:
             write_failures(folder / FAILED, self.failed)

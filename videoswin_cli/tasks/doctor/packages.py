@@ -12,7 +12,7 @@ from pathlib import Path
 from videoswin_cli.records import HealthRow
 from videoswin_cli.version import __version__
 
-_PACKAGES = ("torch", "numpy", "av", "decord", "torchcodec", "pillow", "matplotlib", "typer")
+_PACKAGES = ("torch", "numpy", "av", "decord", "torchcodec", "pillow", "typer")
 _OPTIONAL = ("decord", "torchcodec")
 _NOT_FOR_USERS = ("dev", "docs", "all")
 _EXTRA = re.compile(r"""^([A-Za-z0-9._-]+).*;.*\bextra\s*==\s*['"]([\w-]+)['"]""")
