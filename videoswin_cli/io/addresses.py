@@ -415,11 +415,14 @@ def _may_pass(error: Exception) -> bool:
 
 def _lacks_credentials(error: BaseException) -> bool:
     name = type(error).__name__
-    return "Credential" in name or name in ("RefreshError", "TokenRetrievalError", "LoginRequired")
+    if "Credential" in name or name in ("RefreshError", "TokenRetrievalError", "LoginRequired"):
+        return True
+    return isinstance(error, ValueError) and "with credentials" in str(error)  # adlfs
 
 
 def _is_unreachable(error: BaseException) -> bool:
-    return any(type(cause).__name__ in _UNREACHABLE for cause in _chain(error))
+    kinds = (kind for cause in _chain(error) for kind in type(cause).__mro__)
+    return any(kind.__name__ in _UNREACHABLE for kind in kinds)
 
 
 def _name_service(error: BaseException) -> str:
