@@ -116,6 +116,11 @@ class ExpectationError(VideoSwinError):
     exit_code = 5
 
 
+def install_extra(extra: str) -> str:
+    """Hint where a package of an extra is missing; double quotes suit every shell."""
+    return f'pip install "videoswin[{extra}]"'
+
+
 @contextmanager
 def raised_as(kind: type[UsageError]) -> Iterator[None]:
     """Errors of shared readers as those of the caller's subject: a plain `UsageError` as `kind`.

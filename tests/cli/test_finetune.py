@@ -91,7 +91,7 @@ def test_without_matplotlib_a_run_has_no_pictures_and_says_so(
     out = tmp_path / "o"
     result = run("finetune", data, "--model", tiny, "--out", out, "--workers", 0, "--epochs", 1)
     assert result.exit_code == 0, result.output
-    assert "pip install 'videoswin[plots]'" in result.stderr
+    assert 'pip install "videoswin[plots]"' in result.stderr
     assert (out / "confusion.csv").exists()
     assert not list(out.glob("*.png"))
 

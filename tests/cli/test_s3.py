@@ -196,7 +196,7 @@ def test_without_the_package_the_error_names_it(monkeypatch: pytest.MonkeyPatch)
     found = run("predict", "s3://data/a.mp4", "--model", "camera-motion")
     assert found.exit_code == 2
     assert "s3:// needs the package s3fs, which is not installed" in found.stderr
-    assert "pip install 'videoswin[remote]'" in found.stderr
+    assert 'pip install "videoswin[remote]"' in found.stderr
 
 
 def test_a_bucket_that_is_not_there_is_told_before_the_work(clips: Path, tiny: str) -> None:

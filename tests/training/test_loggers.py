@@ -38,7 +38,7 @@ def test_a_logger_that_is_not_installed_is_refused_before_anything_is_read(
     monkeypatch.setattr(loggers, "find_spec", only())
     with pytest.raises(UsageError, match="--log wandb: wandb is not installed") as refused:
         finetune(tmp_path / "nowhere", out=tmp_path / "o", log=("wandb",))
-    assert refused.value.hint.startswith("pip install wandb")
+    assert refused.value.hint.startswith('pip install "videoswin[wandb]"')
 
 
 @pytest.mark.parametrize("text", ["", "wand", "wandb,", "none,wandb", "wandb wandb"])

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from videoswin_cli.cli.console import ProgressBar, notice
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import UsageError, install_extra
 from videoswin_cli.options.run import ClassifierOptions
 from videoswin_cli.options.serve import ServedRunOptions, ServeOptions
 from videoswin_cli.options.tasks import PredictOptions
@@ -38,10 +38,7 @@ def serve(
     Ctrl-C or SIGTERM ends it with exit code 0, once what runs is finished; also while it loads.
     """
     if missing := [name for module, name in _PACKAGES.items() if find_spec(module) is None]:
-        raise UsageError(
-            f"serve needs {', '.join(missing)}, which is not installed",
-            hint='pip install "videoswin[serve]"',
-        )
+        raise UsageError(f"serve: not installed: {', '.join(missing)}", hint=install_extra("serve"))
 
     with _until_signal():
         from videoswin_cli.model.loading import find_chosen

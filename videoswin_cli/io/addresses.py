@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from videoswin_cli.credentials import hide_credentials
-from videoswin_cli.errors import FetchError, OfflineError, UsageError, VideoSwinError
+from videoswin_cli.errors import FetchError, OfflineError, UsageError, VideoSwinError, install_extra
 from videoswin_cli.io.paths import hub_offline, offline
 from videoswin_cli.io.visible import visible
 from videoswin_cli.io.web_errors import HINT, name_host
@@ -34,7 +34,6 @@ PACKAGES = {  # scheme: the package that fsspec needs for it
     "hf": "huggingface_hub",
 }
 _BUCKETS = ("s3", "gs", "gcs", "az", "abfs", "abfss")
-EXTRA = "pip install 'videoswin[remote]'"
 TRIES = 5
 FIRST_WAIT = 0.5  # seconds before the second try; doubled before each further one
 CONNECT_SECONDS, READ_SECONDS = 10, 30
@@ -370,7 +369,7 @@ def _connect(address: str) -> tuple[Any, str]:
     except ImportError as error:
         raise UsageError(
             f"{scheme}:// needs the package {PACKAGES[scheme] or 'fsspec'}, which is not installed",
-            hint=EXTRA,
+            hint=install_extra("remote"),
         ) from error
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from videoswin_cli.errors import FetchError, OfflineError, UsageError
-from videoswin_cli.io.addresses import EXTRA, forbid, is_hub_model, is_out_of_reach, try_again
+from videoswin_cli.errors import FetchError, OfflineError, UsageError, install_extra
+from videoswin_cli.io.addresses import forbid, is_hub_model, is_out_of_reach, try_again
 from videoswin_cli.io.web_errors import name_host
 
 _MAIN = "main"
@@ -139,7 +139,8 @@ def _import() -> Any:
         from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
     except ImportError as error:
         raise UsageError(
-            "hf:// needs the package huggingface_hub, which is not installed", hint=EXTRA
+            "hf:// needs the package huggingface_hub, which is not installed",
+            hint=install_extra("remote"),
         ) from error
     disable_progress_bars()
     return huggingface_hub

@@ -36,7 +36,7 @@ def write_card(facts: ModelFacts) -> str:
         f"trained with videoswin {__version__}"
         + (f" from {_plain(_start(facts))}" if facts.training.get("start") else "")
         + ".",
-        "## How to use\n\n```\npip install 'videoswin[remote]'\n"
+        '## How to use\n\n```\npip install "videoswin[remote]"\n'
         f"videoswin predict clip.mp4 --model hf://{facts.repository}\n```\n\n"
         f"```python\nfrom videoswin_cli import load_model\n\n"
         f'model = load_model("hf://{facts.repository}")\nmodel.predict("clip.mp4")\n```',

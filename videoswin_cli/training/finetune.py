@@ -11,7 +11,7 @@ from videoswin_cli.data.in_memory import Data, list_labelled
 from videoswin_cli.engine.distributed import World, find_world, process_group
 from videoswin_cli.engine.places import reaching
 from videoswin_cli.engine.progress import Reporter, Silent
-from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.errors import VideoSwinError, install_extra
 from videoswin_cli.io.process_state import (
     deterministic_algorithms,
     full_float32,
@@ -91,7 +91,7 @@ def _run(job: Job, log: TrainLog, world: World) -> FinetuneResult:
         if world.is_main:
             log.open(job.out / "train.log")
             if not can_draw():
-                log.notice("no curves.png, no confusion.png: pip install 'videoswin[plots]'")
+                log.notice(f"no curves.png, no confusion.png: {install_extra('plots')}")
         if job.resume is not None:
             trainer.restore(job.resume)
         trainer.write_files()

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
-from videoswin_cli.errors import UsageError, VideoSwinError
+from videoswin_cli.errors import UsageError, VideoSwinError, install_extra
 from videoswin_cli.io.atomic import atomic_write
 from videoswin_cli.options.parsers import Logger
 
@@ -137,7 +137,7 @@ def choose_loggers(asked: Sequence[Logger] | None) -> tuple[Logger, ...]:
         if find_spec(name) is None:
             raise UsageError(
                 f"--log {name}: {name} is not installed",
-                hint=f"pip install {name}, or leave it out of --log",
+                hint=f"{install_extra(name)}, or leave it out of --log",
             )
     return tuple(name for name in get_args(Logger) if name in asked)
 

@@ -105,7 +105,7 @@ def explain() -> str:
 def test_it_is_not_installed(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     forget_torchcodec(monkeypatch)
     monkeypatch.setitem(sys.modules, "torchcodec", None)
-    assert explain() == "torchcodec is not installed: pip install torchcodec"
+    assert explain() == 'torchcodec is not installed: pip install "videoswin[torchcodec]"'
     # Before the file and before the run: what is missing is missing for every file.
     with (
         pytest.raises(UsageError, match="torchcodec is not installed"),

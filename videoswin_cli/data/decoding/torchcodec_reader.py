@@ -16,7 +16,7 @@ from videoswin_cli.data.decoding.frame_index import FrameIndex
 from videoswin_cli.data.decoding.packets import PacketSource
 from videoswin_cli.data.decoding.pyav_reader import PyAvReader
 from videoswin_cli.data.decoding.trust import ReaderFailedError, find_shared_obstacle, heard
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import UsageError, install_extra
 from videoswin_cli.io.process_state import environment_kept
 from videoswin_cli.records import DecoderName
 
@@ -51,7 +51,7 @@ def _explain(error: Exception) -> str:
     import torch
 
     if isinstance(error, ModuleNotFoundError) and "torchcodec" in (error.name or ""):
-        return "is not installed: pip install torchcodec"
+        return f"is not installed: {install_extra('torchcodec')}"
     # It tries one library for each version of FFmpeg and reports what each of them misses.
     text = str(error).strip()
     found = re.findall(r"^(?:OSError|ImportError): (?!Could not load)(.+)$", text, re.M)

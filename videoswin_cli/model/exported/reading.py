@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from videoswin_cli.errors import CheckpointError, MissingInputError, UsageError
+from videoswin_cli.errors import CheckpointError, MissingInputError, UsageError, install_extra
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.description import read_description
 from videoswin_cli.model.exported.facts import SUFFIXES, ExportFacts, ExportFormat, read_facts
 
 _MAX_ENTRY = 100_000_000  # bytes of metadata
-_EXTRAS: dict[ExportFormat, tuple[str, str]] = {
-    "onnx": ("ONNX Runtime", "pip install 'videoswin[onnx]'"),
-    "openvino": ("OpenVINO", "pip install 'videoswin[openvino]'"),
-}
+_ENGINES: dict[ExportFormat, str] = {"onnx": "ONNX Runtime", "openvino": "OpenVINO"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +100,9 @@ def import_engine(form: ExportFormat) -> Any:
 
         return openvino
     except ImportError as error:
-        package, hint = _EXTRAS[form]
-        raise UsageError(f"{package} cannot be imported: {error}", hint=hint) from error
+        raise UsageError(
+            f"{_ENGINES[form]} cannot be imported: {error}", hint=install_extra(form)
+        ) from error
 
 
 def damaged(path: Path, error: Exception) -> CheckpointError:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import UsageError, install_extra
 from videoswin_cli.model.exported.facts import ExportFacts, ExportFormat, to_entry
 from videoswin_cli.model.exported.graph import input_name, output_names, trace
 from videoswin_cli.model.exported.reading import import_engine
@@ -31,7 +31,7 @@ def check_exporter(format: ExportFormat) -> None:
             import onnxscript  # type: ignore[import-untyped,unused-ignore]  # noqa: F401
         except ImportError as error:
             raise UsageError(
-                f"ONNX files cannot be written: {error}", hint="pip install 'videoswin[onnx]'"
+                f"ONNX files cannot be written: {error}", hint=install_extra("onnx")
             ) from error
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
+from videoswin_cli.errors import install_extra
 from videoswin_cli.records import HealthRow
 from videoswin_cli.version import __version__
 
@@ -91,5 +92,5 @@ def _check_extra(extra: str, packages: list[str]) -> HealthRow:
             missing.append(package)
     value = "installed"
     if missing:
-        value = f'missing {", ".join(missing)}: pip install "videoswin[{extra}]"'
+        value = f"missing {', '.join(missing)}: {install_extra(extra)}"
     return HealthRow(part="extras", name=extra, value=value)
