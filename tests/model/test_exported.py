@@ -11,6 +11,7 @@ import pytest
 import torch
 from make_video import write_video
 from tiny import PROTOCOL
+from torch.torch_version import TorchVersion
 
 from videoswin_cli import evaluate, extract, load_model, predict, timeline
 from videoswin_cli.data.transforms import normalize
@@ -24,7 +25,10 @@ from videoswin_cli.model.exported.writing import write_graph
 from videoswin_cli.model.loading import find_model, load
 from videoswin_cli.tasks.bench.bench import _find_rival
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # the exporters have many
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # the exporters have many
+    pytest.mark.skipif(torch.__version__ < "2.9", reason="export needs torch 2.9"),
+]
 
 FORMATS: tuple[ExportFormat, ...] = ("torch", "onnx", "openvino")
 SHAPE = (3, PROTOCOL.clip_frames, PROTOCOL.crop_size, PROTOCOL.crop_size)
@@ -216,6 +220,15 @@ def test_a_missing_engine_names_its_extra(
     with pytest.raises(UsageError) as caught:
         reading.import_engine(form)
     assert f"videoswin[{form}]" in caught.value.hint
+
+
+def test_an_old_torch_is_told(
+    program: str, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "__version__", TorchVersion("2.8.0+cpu"))
+    for act in (lambda: find_model(program), lambda: write(tmp_path, tiny, "onnx")):
+        with pytest.raises(UsageError, match=r"needs torch 2\.9 or newer, found 2\.8\.0"):
+            act()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,10 @@ from videoswin_cli.model.loading import find_model
 from videoswin_cli.options.export import ExportOptions
 from videoswin_cli.tasks.export.export import export_model
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # the exporters have many
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # the exporters have many
+    pytest.mark.skipif(torch.__version__ < "2.9", reason="export needs torch 2.9"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.description import read_description
 from videoswin_cli.model.exported.facts import SUFFIXES, ExportFacts, ExportFormat, read_facts
 
+_OLDEST_TORCH = "2.9"  # 2.6 to 2.8 write other archives
 _MAX_ENTRY = 100_000_000  # bytes of metadata
 _ENGINES: dict[ExportFormat, str] = {"onnx": "ONNX Runtime", "openvino": "OpenVINO"}
 
@@ -61,6 +62,8 @@ def read_exported(name: str) -> ExportedFile:
         CheckpointError: it is damaged, or not one of `videoswin export`.
     """
     path = Path(name)
+    if path.suffix == SUFFIXES["torch"]:
+        check_torch(f"{name}: a program of torch.export")
     if not path.is_file():
         raise MissingInputError(
             f"no such file: {path}", hint="--model takes a name, a YAML or a file"
@@ -83,6 +86,17 @@ def read_exported(name: str) -> ExportedFile:
             hint="export the model again with `videoswin export`",
         )
     return ExportedFile(path=path, facts=facts, spec=said.spec, labels=said.labels)
+
+
+def check_torch(what: str) -> None:
+    """Raises UsageError where torch is too old to write graphs and to read its own."""
+    import torch
+
+    if torch.__version__ < _OLDEST_TORCH:
+        raise UsageError(
+            f"{what} needs torch {_OLDEST_TORCH} or newer, found {torch.__version__}",
+            hint=f'pip install "torch>={_OLDEST_TORCH}"',
+        )
 
 
 def import_engine(form: ExportFormat) -> Any:

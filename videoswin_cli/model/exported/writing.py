@@ -13,7 +13,7 @@ from torch.export import ExportedProgram
 from videoswin_cli.errors import UsageError, install_extra
 from videoswin_cli.model.exported.facts import ExportFacts, ExportFormat, to_entry
 from videoswin_cli.model.exported.graph import input_name, output_names, trace
-from videoswin_cli.model.exported.reading import import_engine
+from videoswin_cli.model.exported.reading import check_torch, import_engine
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.records import InputProtocol
 
@@ -21,7 +21,8 @@ OPSET = 18  # of ONNX, with IR 10: ONNX Runtime 1.20.1 of November 2024 reads it
 
 
 def check_exporter(format: ExportFormat) -> None:
-    """Raises UsageError where a package that writes or runs this format is missing."""
+    """Raises UsageError where a package that writes or runs this format is missing or too old."""
+    check_torch("export")
     if format == "torch":
         return
     import_engine(format)
