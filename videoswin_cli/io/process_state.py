@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -229,10 +230,13 @@ def _full_float32() -> Iterator[None]:
     operations = [operation for operation in operations if hasattr(operation, "fp32_precision")]
     precisions = [operation.fp32_precision for operation in operations]
     matmul = convolutions_in_tf32 = None
-    with suppress(RuntimeError):
-        matmul = torch.get_float32_matmul_precision()
-    with suppress(RuntimeError):
-        convolutions_in_tf32 = backends.cudnn.allow_tf32
+    with warnings.catch_warnings():
+        # torch 2.9 tells once of the newer switches, which are set too.
+        warnings.filterwarnings("ignore", "Please use the new API")
+        with suppress(RuntimeError):
+            matmul = torch.get_float32_matmul_precision()
+        with suppress(RuntimeError):
+            convolutions_in_tf32 = backends.cudnn.allow_tf32
     try:
         if matmul is not None:
             torch.set_float32_matmul_precision("highest")
