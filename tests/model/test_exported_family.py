@@ -19,10 +19,11 @@ from videoswin_cli.model.swin3d import Swin3D
 pytestmark = [
     pytest.mark.slow,  # minutes per case: tracing and converting networks of full size
     pytest.mark.filterwarnings("ignore"),  # the exporters have many
+    pytest.mark.skipif(torch.__version__ < "2.9", reason="export needs torch 2.9"),
 ]
 
 # Model, frames, side in px, views per call (None: any number). 20 frames and 200 px are padded by
-# every stage; image weights have a head of other classes; weights of images alone have none.
+# every stage; a model of image weights has no head.
 CASES = {
     "tiny": ("swin-tiny-k400", 32, 224, None),
     "tiny, 16 frames": ("swin-tiny-k400", 16, 224, None),
@@ -80,5 +81,7 @@ def test_an_architecture_answers_as_pytorch_does(
     expected, found = network.pool(clips), exported.pool(clips)
     if network.head is not None:
         expected, found = network.head(expected), exported(clips)
+    for file in tmp_path.iterdir():
+        file.unlink()  # up to 0.8 GB, which pytest would keep
     limit = 0.02 if pixels else 1e-5
     assert (expected - found).abs().max() < limit * expected.std()

@@ -95,7 +95,7 @@ def _write_onnx(
             input_names=[input_name(facts)],
             output_names=list(names),
             verbose=False,
-            optimize=False,  # its rewriting takes 10 minutes of Swin-B and speeds up nothing
+            optimize=False,  # its rewriting takes minutes; Swin-T ran no faster with it
         )
     found = written.model.opset_imports.get("")
     if found != opset:
