@@ -69,6 +69,22 @@ def test_a_long_clip_has_a_timeline_over_its_player(page: Any, tmp_path: Path) -
     wait_for(page, "!document.getElementById('player').paused")
 
 
+def test_a_clip_is_dropped_on_the_page(page: Any, tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "dragged.webm", codec="libvpx", frames=20)
+    box = page.locator("#drop").bounding_box()
+    middle = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    dragged = {"items": [], "files": [str(clip)], "dragOperationsMask": 1}
+    mouse = page.context.new_cdp_session(page)  # playwright itself drags no files
+    for kind in ("dragEnter", "dragOver"):
+        mouse.send("Input.dispatchDragEvent", {"type": kind, **middle, "data": dragged})
+    wait_for(page, "document.getElementById('drop').classList.contains('over')")
+    mouse.send("Input.dispatchDragEvent", {"type": "drop", **middle, "data": dragged})
+    wait_for(page, _DONE)
+    assert page.locator("#name").inner_text() == "dragged.webm"
+    assert page.locator("#classes li").count() == 5
+    assert page.evaluate("!document.getElementById('drop').classList.contains('over')")
+
+
 def test_the_camera_is_recorded(page: Any) -> None:
     page.locator("#camera").focus()
     page.keyboard.press("Enter")

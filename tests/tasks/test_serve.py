@@ -111,6 +111,17 @@ def test_long_videos_are_refused(client: Client, tmp_path: Path) -> None:
         assert reply.json()["error"] == "it lasts 6 s; the limit is 5 s (--max-duration)"
 
 
+def test_more_views_than_allowed_are_refused(tiny_model: Path, clip: Path) -> None:
+    client = Client(tiny_model, max_views=3)
+    try:
+        many, few = (client.send("timeline", clip, stride=stride) for stride in ("1f", "10f"))
+    finally:
+        client.close()
+    assert (many.status_code, few.status_code) == (422, 200)
+    said = "views; the limit is 3 (--max-views): a longer stride gives fewer"
+    assert said in many.json()["error"]
+
+
 def chunks() -> Iterator[bytes]:
     for _ in range(3):
         yield bytes(1_000_000)
@@ -208,15 +219,54 @@ def test_a_full_queue_says_when_to_come_again(
     monkeypatch.setattr(Computer, "compute", slowly)
     try:
         with ThreadPoolExecutor(20) as pool:
-            replies = [pool.submit(client.send, "predict", clip) for _ in range(20)]
-            while sum(reply.done() for reply in replies) < 18:
-                time.sleep(0.01)
+            taken = [pool.submit(client.send, "predict", clip) for _ in range(2)]
+            wait_for(client, "videoswin_requests_running 2.0")
+            refused = list(pool.map(lambda _: client.send("predict", clip), range(18)))
             held.set()
-        found = [reply.result() for reply in replies]
-        assert sorted(reply.status_code for reply in found) == [200] * 2 + [503] * 18
-        assert {reply.headers.get("Retry-After") for reply in found} == {None, "1"}
+        assert [reply.result().status_code for reply in taken] == [200] * 2
+        assert {reply.status_code for reply in refused} == {503}
+        assert {reply.headers["Retry-After"] for reply in refused} == {"1"}
         assert client.send("predict", clip).status_code == 200
     finally:
+        held.set()
+        client.close()
+
+
+def test_an_upload_that_has_come_is_never_refused(
+    tiny_model: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client(tiny_model, queue=1, uploads=8)
+    held, compute = threading.Event(), Computer.compute
+
+    def slowly(*args: Any) -> Any:
+        held.wait()
+        return compute(*args)
+
+    def upload() -> Iterator[bytes]:
+        yield b"x"
+        all_begun.wait()
+
+    all_begun = threading.Event()
+    kind = {"Content-Type": "application/x-npy"}
+    monkeypatch.setattr(Computer, "compute", slowly)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            replies = [
+                pool.submit(
+                    requests.post, f"{client.url}/predict", data=upload(), headers=kind, timeout=60
+                )
+                for _ in range(8)
+            ]
+            wait_for(client, "videoswin_requests_receiving 8.0")
+            all_begun.set()
+            wait_for(client, "videoswin_requests_running 1.0")
+            assert client.send("predict", clip).status_code == 503  # before its body
+            held.set()
+        assert {reply.result().status_code for reply in replies} == {422}  # one byte is no video
+        wait_for(client, "videoswin_requests_running 0.0")
+        assert client.send("predict", clip).status_code == 200
+    finally:
+        all_begun.set()
         held.set()
         client.close()
 

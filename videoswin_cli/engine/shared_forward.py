@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 
 from videoswin_cli.data.view_dataset import FailedVideo, VideoViews
@@ -20,6 +20,25 @@ Decoded = VideoViews | FailedVideo
 Output = ViewOutputs | FailedVideo
 
 _WAIT_SECONDS = 0.004  # that the first view of a batch waits for others
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoLimits:
+    """Limits of one video."""
+
+    seconds: float
+    views: int
+
+    def find_excess(self, video: VideoViews) -> str | None:
+        """The limit that a video is beyond, from its first piece."""
+        seconds = video.info.frames / video.info.fps
+        if seconds > self.seconds:
+            return f"it lasts {seconds:.0f} s; the limit is {self.seconds:g} s (--max-duration)"
+        views = len(video) + video.unread * len(video.corners)
+        if views > self.views:
+            why = f"it has {views} views; the limit is {self.views} (--max-views)"
+            return f"{why}: a longer stride gives fewer"
+        return None
 
 
 class SharedForward:
@@ -99,13 +118,13 @@ class SharedRunner(Runner):
     """
 
     def __init__(
-        self, runner: Runner, shared: SharedForward, opening: OpenOptions, *, max_duration: float
+        self, runner: Runner, shared: SharedForward, opening: OpenOptions, limits: VideoLimits
     ) -> None:
-        """Videos of more than `max_duration` seconds fail."""
+        """Videos beyond the limits fail."""
         settings = replace(runner.settings, opening=opening, workers=0)
         super().__init__(runner.model, runner.network, settings)
         self._shared = shared
-        self._max_duration = max_duration
+        self._limits = limits
 
     def forward(
         self,
@@ -128,8 +147,5 @@ class SharedRunner(Runner):
     def _checked(self, video: Decoded) -> Decoded:
         if isinstance(video, FailedVideo):
             return video
-        seconds = video.info.frames / video.info.fps
-        if seconds <= self._max_duration:
-            return video
-        reason = f"it lasts {seconds:.0f} s; the limit is {self._max_duration:g} s (--max-duration)"
-        return FailedVideo(path=video.info.path, reason=reason)
+        reason = self._limits.find_excess(video)
+        return video if reason is None else FailedVideo(path=video.info.path, reason=reason)

@@ -81,17 +81,24 @@ class ServeOptions:
     max_duration: float = option(
         600.0, "Refuse longer videos.", metavar="SECONDS", least=0.1, most=10**6
     )
+    max_views: int = option(
+        2000,
+        "Refuse videos of more views: windows of a timeline times crops.",
+        metavar="N",
+        least=1,
+        most=10**6,
+    )
     queue: int = option(
         64,
-        "Videos that are computed or wait for it; further ones are answered 503 and may come "
-        "again.",
+        "Videos that are computed; while there are so many, requests are answered 503 and may "
+        "come again.",
         metavar="N",
         least=1,
         most=10_000,
     )
     uploads: int = option(
         128,
-        "Videos on their way at once; further ones are answered 503.",
+        "Videos on their way, or waiting for a place in the queue; further ones are answered 503.",
         metavar="N",
         least=1,
         most=10_000,

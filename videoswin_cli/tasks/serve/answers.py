@@ -11,7 +11,7 @@ from videoswin_cli.engine.batch_job import Worker
 from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.engine.runner import Runner
 from videoswin_cli.engine.settings import Settings
-from videoswin_cli.engine.shared_forward import SharedForward, SharedRunner
+from videoswin_cli.engine.shared_forward import SharedForward, SharedRunner, VideoLimits
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.options.fields import Option, fill, list_options
@@ -83,7 +83,7 @@ class Computer:
 
     runner: Runner
     shared: SharedForward
-    max_duration: float  # s
+    limits: VideoLimits
 
     def compute(self, answer: Answer, wish: Wish, upload: Upload) -> Any:
         """The result of one video.
@@ -97,7 +97,7 @@ class Computer:
         opening = settings.opening
         if wish.frames_fps is not None:
             opening = replace(opening, frames_fps=wish.frames_fps, fps_for_both=False)
-        runner = SharedRunner(self.runner, self.shared, opening, max_duration=self.max_duration)
+        runner = SharedRunner(self.runner, self.shared, opening, self.limits)
         video = ListedVideo(path=upload.name, file=str(upload.file), label=None, line=1)
         with closing(answer.worker(wish.options).compute(runner, [video], Monitor())) as results:
             return next(results)

@@ -20,7 +20,6 @@ from videoswin_cli.options.serve import ServeOptions
 from videoswin_cli.report.pages.service import render_api_page, render_service_page
 from videoswin_cli.tasks.serve.answers import Answer, Computer, read_wish
 from videoswin_cli.tasks.serve.description import describe_answer
-from videoswin_cli.tasks.serve.gate import Gate
 from videoswin_cli.tasks.serve.intake import IntakeRules, received
 from videoswin_cli.tasks.serve.measures import Measures
 from videoswin_cli.tasks.serve.refusals import RefusedError, refuse
@@ -38,7 +37,6 @@ class Service:
     options: ServeOptions
     token: str | None
     intake: IntakeRules
-    computing: Gate  # of videos that are there
     pool: ThreadPoolExecutor  # decodes, and waits for the network
     measures: Measures
 
@@ -102,12 +100,11 @@ def _add_answer(app: FastAPI, service: Service, name: str, answer: Answer) -> No
     async def respond(request: Request) -> Response:
         _check_token(service, request)
         wish = read_wish(answer, request.query_params.multi_items())
-        service.computing.check()  # before a body comes in vain
+        service.intake.computing.check()  # before a body comes in vain
         async with received(request, service.intake) as upload:
-            with service.computing.entered():
-                result = await asyncio.get_running_loop().run_in_executor(
-                    service.pool, service.computer.compute, answer, wish, upload
-                )
+            result = await asyncio.get_running_loop().run_in_executor(
+                service.pool, service.computer.compute, answer, wish, upload
+            )
         status = 200 if result.error is None else 422
         return Response(answer.to_json(result), status_code=status, media_type=_JSON)
 
@@ -163,6 +160,7 @@ def _describe_model(service: Service) -> dict[str, Any]:
         "multi_label": service.model.spec.multi_label,
         "max_body": service.options.max_body,
         "max_duration": service.options.max_duration,
+        "max_views": service.options.max_views,
         "allow_urls": service.options.allow_urls,
         "labels": list(service.model.labels),
     }

@@ -1,7 +1,8 @@
 """Bounds on what a server does at once."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from videoswin_cli.tasks.serve.refusals import RefusedError
 
@@ -12,26 +13,31 @@ class Gate:
     def __init__(self, most: int, work: str) -> None:
         """`work` is in the plural."""
         self.taken = 0
-        self._most = most
         self._work = work
+        self._places = asyncio.Semaphore(most)
 
     def check(self) -> None:
-        """Raise RefusedError where no place is free."""
-        if self.taken >= self._most:
+        """Raise RefusedError where no place is free, or others wait for one."""
+        if self._places.locked():
             raise RefusedError(
                 503, f"too many {self._work} at once", hint="ask again a little later"
             )
 
-    @contextmanager
-    def entered(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def entered(self, *, waits: bool = False) -> AsyncIterator[None]:
         """A place until the block ends.
 
+        Args:
+            waits: until one is free.
+
         Raises:
-            RefusedError: none is free.
+            RefusedError: none is free, and it does not wait.
         """
-        self.check()
-        self.taken += 1
-        try:
-            yield
-        finally:
-            self.taken -= 1
+        if not waits:
+            self.check()
+        async with self._places:
+            self.taken += 1
+            try:
+                yield
+            finally:
+                self.taken -= 1

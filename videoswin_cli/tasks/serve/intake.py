@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -45,13 +45,16 @@ class IntakeRules:
 
     max_body: int  # bytes
     allow_urls: bool
-    receiving: Gate  # of bodies on their way
+    receiving: Gate  # of bodies on their way, and of those that wait to be computed
     fetching: Gate  # of addresses among them, each of which holds a thread
+    computing: Gate  # of videos that are there
 
 
 @asynccontextmanager
 async def received(request: Request, rules: IntakeRules) -> AsyncIterator[Upload]:
     """The video of a request, in a folder that is removed when the block ends.
+
+    It has its place among those that are computed, for which it waits where it was received.
 
     Raises:
         RefusedError: too large, too slow, too many, or nothing that is taken.
@@ -60,18 +63,22 @@ async def received(request: Request, rules: IntakeRules) -> AsyncIterator[Upload
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     _check_length(request, rules.max_body)
     with TemporaryDirectory(prefix="videoswin-") as name:
-        folder = Path(name)
-        try:
-            with rules.receiving.entered():
-                work = _receive(request, kind, folder, rules)
-                upload = await asyncio.wait_for(work, UPLOAD_SECONDS)
-        except asyncio.TimeoutError as error:
-            raise RefusedError(408, f"the video took more than {UPLOAD_SECONDS:.0f} s") from error
-        except ClientDisconnect as error:
-            raise RefusedError(400, "the upload ended in its middle") from error
-        except OSError as error:
-            raise RefusedError(507, f"the video cannot be stored: {error.strerror}") from error
-        yield upload
+        async with AsyncExitStack() as computed:
+            async with rules.receiving.entered():
+                upload = await _receive_in_time(request, kind, Path(name), rules)
+                await computed.enter_async_context(rules.computing.entered(waits=True))
+            yield upload
+
+
+async def _receive_in_time(request: Request, kind: str, folder: Path, rules: IntakeRules) -> Upload:
+    try:
+        return await asyncio.wait_for(_receive(request, kind, folder, rules), UPLOAD_SECONDS)
+    except asyncio.TimeoutError as error:
+        raise RefusedError(408, f"the video took more than {UPLOAD_SECONDS:.0f} s") from error
+    except ClientDisconnect as error:
+        raise RefusedError(400, "the upload ended in its middle") from error
+    except OSError as error:
+        raise RefusedError(507, f"the video cannot be stored: {error.strerror}") from error
 
 
 def _check_length(request: Request, limit: int) -> None:
@@ -157,7 +164,7 @@ async def _receive_address(request: Request, folder: Path, rules: IntakeRules) -
     )
     file = _place(folder, url.partition("?")[0].partition("#")[0])
     try:
-        with rules.fetching.entered():
+        async with rules.fetching.entered():
             await run_in_threadpool(fetch, url, file, limits=limits, offline=offline())
     except FetchError as error:  # its hint names our file
         raise FetchError(error.message.replace(str(file), "the video")) from error

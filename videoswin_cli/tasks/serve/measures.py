@@ -14,7 +14,7 @@ _BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # s
 class Measures:
     """Counts and times of requests."""
 
-    def __init__(self, monitor: Monitor, *, receiving: Gate, computing: Gate) -> None:
+    def __init__(self, monitor: Monitor, receiving: Gate, computing: Gate) -> None:
         """`monitor` is that of the forward loop."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -31,8 +31,15 @@ class Measures:
             buckets=_BUCKETS,
             registry=self.registry,
         )
-        self._show("requests_receiving", "Requests whose video is on its way.", receiving, "taken")
-        self._show("requests_running", "Requests whose video is there.", computing, "taken")
+        self._show(
+            "requests_receiving", "Requests whose video is on its way or waits.", receiving, "taken"
+        )
+        self._show(
+            "requests_running",
+            "Requests whose video is computed or about to be.",
+            computing,
+            "taken",
+        )
         for name, text in (
             ("decode_seconds", "Seconds spent decoding, added up over the threads."),
             ("model_seconds", "Seconds spent in the network."),

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from videoswin_cli.engine.progress import Monitor, Reporter
 from videoswin_cli.engine.runner import open_runner
-from videoswin_cli.engine.shared_forward import SharedForward
+from videoswin_cli.engine.shared_forward import SharedForward, VideoLimits
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.loading import FoundModel
 from videoswin_cli.options.run import RunOptions
@@ -87,24 +87,24 @@ def open_service(
     # Enough that decoding goes on while a batch fills.
     threads = min(32, (os.cpu_count() or 1) + runner.settings.batch_size)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-    computing = Gate(options.queue, "requests")
     intake = IntakeRules(
         max_body=options.max_body,
         allow_urls=options.allow_urls,
         receiving=Gate(options.uploads, "uploads"),
         fetching=Gate(FETCHES, "addresses"),
+        computing=Gate(options.queue, "requests"),
     )
+    limits = VideoLimits(seconds=options.max_duration, views=options.max_views)
     try:
         yield make_app(
             Service(
-                computer=Computer(runner=runner, shared=shared, max_duration=options.max_duration),
+                computer=Computer(runner=runner, shared=shared, limits=limits),
                 answers=answers,
                 options=options,
                 token=token,
                 intake=intake,
-                computing=computing,
                 pool=pool,
-                measures=Measures(monitor, receiving=intake.receiving, computing=computing),
+                measures=Measures(monitor, intake.receiving, intake.computing),
             )
         )
     finally:
