@@ -9,7 +9,7 @@
     │   ├── ConfigError         2  a model YAML, a recipe, or a key or value in one of them
     │   ├── OutputExistsError   2  the output exists and would be overwritten
     │   ├── ResumeError         2  existing results of a different run, or damaged ones
-    │   ├── DeviceError         2  a device or precision that this machine does not offer
+    │   ├── DeviceError         2  a device, precision or engine that this machine does not offer
     │   └── CheckpointError     2  an unsafe or unreadable weight file, or of another model
     ├── MachineError            1  the machine lacks open files, disk or processes
     ├── FetchError              4  a file cannot be downloaded, or its hash is wrong

@@ -55,14 +55,14 @@ class InferencePlan:
 
     @torch.no_grad()
     def __call__(self, clips: Tensor) -> Tensor:
-        return _one_by_one(self._classify, clips)
+        return one_by_one(self._classify, clips)
 
     def pool(self, clips: Tensor) -> Tensor:
         return self.forward_features(clips).mean(dim=(2, 3, 4))
 
     @torch.no_grad()
     def forward_features(self, clips: Tensor, *, stage: int | None = None) -> Tensor:
-        return _one_by_one(partial(self._compute_features, stage=stage), clips)
+        return one_by_one(partial(self._compute_features, stage=stage), clips)
 
     def _classify(self, clip: Tensor) -> Tensor:
         if self.network.head is None:
@@ -84,7 +84,7 @@ class InferencePlan:
         return x.permute(0, 4, 1, 2, 3)
 
 
-def _one_by_one(compute: Callable[[Tensor], Tensor], clips: Tensor) -> Tensor:
+def one_by_one(compute: Callable[[Tensor], Tensor], clips: Tensor) -> Tensor:
     if clips.dim() != 5 or len(clips) == 1:
         return compute(clips)
     if not len(clips):

@@ -71,7 +71,7 @@ def plan_block(attention: WindowAttention, size: Triple, threads: int) -> BlockP
 def _plan_windows(
     size: Triple, window_size: Triple, shift: Triple, width: int, n_chunks: int
 ) -> BlockPlan:
-    shapes, bias_rows = _gather_windows(size, window_size, shift)
+    shapes, bias_rows = gather_windows(size, window_size, shift)
     return BlockPlan(
         chunks=tuple(_deal_windows(shapes, math.prod(size), width, n_chunks)),
         bias_rows=bias_rows,
@@ -112,7 +112,7 @@ def _make_chunk(parts: list[_Shape], n_tokens: int) -> Chunk:
     )
 
 
-def _gather_windows(
+def gather_windows(
     size: Triple, window_size: Triple, shift: Triple
 ) -> tuple[list[_Shape], tuple[Tensor, ...]]:
     """All windows, those of one shape and bias together, the largest first.

@@ -1,0 +1,165 @@
+"""OpenVINO as an engine: the numbers of the official code, whatever comes first or beside."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from formula import formula_input
+from golden_forward import CASES, formula_network, random_network, read_golden, worst
+from torch import Tensor
+
+from videoswin_cli.errors import DeviceError
+from videoswin_cli.model.inference_plan import InferencePlan
+from videoswin_cli.model.openvino import network as engine
+from videoswin_cli.model.openvino.network import OpenVinoNetwork, has_openvino
+from videoswin_cli.model.swin3d import Swin3D
+
+pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, np.ndarray]:
+    return read_golden()
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDEOSWIN_HOME", str(tmp_path / "home"))
+
+
+def graphs(home: Path) -> list[Path]:
+    return sorted((home / "home" / "graphs").glob("*.graph"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_equals_the_official_code(case: str, golden: dict[str, np.ndarray]) -> None:
+    entry = CASES[case]
+    network = OpenVinoNetwork(formula_network(entry["architecture"], torch.float32), "fp32")
+    clips = formula_input(entry["input_shape"])
+    assert worst(network(clips), golden[f"{case}/logits_f32"]) < 5e-5
+    at = golden[f"{case}/features_idx"].astype(np.int64)
+    found = network.forward_features(clips)
+    assert worst(found.flatten()[at], golden[f"{case}/features_f64"]) < 1e-4
+    torch.testing.assert_close(network.pool(clips), found.mean(dim=(2, 3, 4)), rtol=0, atol=1e-5)
+    stage = network.forward_features(clips, stage=2)
+    at = golden[f"{case}/stage1_idx"].astype(np.int64)
+    assert worst(stage.flatten()[at], golden[f"{case}/stage1_f32"]) < 1e-4
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bf16_stays_within_a_tenth_of_the_spread(case: str, golden: dict[str, np.ndarray]) -> None:
+    if not has_openvino("bf16"):
+        pytest.skip("OpenVINO computes in bf16 where the processor has instructions for it")
+    entry = CASES[case]
+    network = OpenVinoNetwork(formula_network(entry["architecture"], torch.bfloat16), "bf16")
+    expected = golden[f"{case}/logits_f64"]
+    found = network(formula_input(entry["input_shape"]).bfloat16())
+    assert worst(found, expected) < 0.1 * expected.std()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"patch_norm": False}, {"qkv_bias": False}, {"num_classes": 0}),
+        {"window_size": (2, 3, 3)},
+    ],
+    ids=str,
+)
+def test_parts_that_an_architecture_may_lack(changes: dict[str, object]) -> None:
+    network = random_network(**changes)
+    ours, clips = OpenVinoNetwork(network, "fp32"), torch.randn(1, 3, 5, 35, 29)
+    expected = InferencePlan(network)
+    pairs = [(ours.pool(clips), expected.pool(clips))]
+    pairs += [(ours.forward_features(clips), expected.forward_features(clips))]
+    if network.head is not None:
+        pairs += [(ours(clips), expected(clips))]
+    else:
+        with pytest.raises(RuntimeError, match="no head"):
+            ours(clips)
+    for found, wanted in pairs:
+        assert found.shape == wanted.shape
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
+
+
+@pytest.fixture(params=[1, 2], ids=["one thread", "two threads"])
+def _threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(before)
+
+
+def compute(network: Swin3D, clips: Tensor) -> Tensor:
+    return OpenVinoNetwork(network, "fp32")(clips)
+
+
+@pytest.mark.usefixtures("_threads")
+def test_bits_depend_on_the_clip_alone(tmp_path: Path) -> None:
+    network, clips = random_network(), torch.randn(3, 3, 8, 56, 56)
+    torch.set_num_threads(1)
+    alone = torch.cat([compute(network, clip[None]) for clip in clips])
+    assert len(graphs(tmp_path)) == 1
+    assert torch.equal(compute(network, clips), alone)
+    assert torch.equal(compute(network, clips.flip(0)), alone.flip(0))
+    assert len(compute(network, clips[:0])) == 0
+
+
+def test_a_graph_of_the_cache_is_read_and_gives_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, clips = random_network(), torch.randn(1, 3, 8, 56, 56)
+    built = compute(network, clips)
+    (file,) = graphs(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "build_graph", None)  # calling it would fail
+        assert torch.equal(compute(network, clips), built)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    assert torch.equal(compute(network, clips), built)
+    assert file.read_bytes() != bytes(content)  # written anew
+
+
+def test_other_weights_sizes_and_answers_have_graphs_of_their_own(tmp_path: Path) -> None:
+    network, clips = random_network(), torch.randn(1, 3, 8, 56, 56)
+    first = compute(network, clips)
+    with torch.no_grad():
+        network.layers[0].blocks[0].mlp.fc1.weight[0, 0] += 1  # type: ignore[union-attr]
+    assert not torch.equal(compute(network, clips), first)
+    torch.testing.assert_close(
+        compute(network, clips), InferencePlan(network)(clips), rtol=0, atol=1e-5
+    )
+    compute(network, clips[..., :40])
+    OpenVinoNetwork(network, "fp32").forward_features(clips, stage=1)
+    assert len(graphs(tmp_path)) == 4
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("VIDEOSWIN_HOME", str(tmp_path / "file"))
+    network, clips = random_network(), torch.randn(1, 3, 8, 56, 56)
+    torch.testing.assert_close(
+        compute(network, clips), InferencePlan(network)(clips), rtol=0, atol=1e-5
+    )
+
+
+def test_what_it_cannot_compute_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = OpenVinoNetwork(random_network(), "fp8")
+    with pytest.raises(DeviceError, match="OpenVINO has no fp8 on this processor"):
+        network.open((8, 56, 56))
+
+    def fail(*args: object) -> None:
+        raise RuntimeError("no memory\nfor this")
+
+    monkeypatch.setattr(engine, "build_graph", fail)
+    with pytest.raises(DeviceError, match=r"for clips of \(8, 56, 56\): no memory for this"):
+        OpenVinoNetwork(random_network(), "fp32").open((8, 56, 56))
+
+
+def test_clips_of_other_dimensions_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected clips"):
+        OpenVinoNetwork(random_network(), "fp32")(torch.randn(1, 1, 8, 56, 56))

@@ -1,0 +1,109 @@
+"""Compiled OpenVINO graphs on the disk, and how fast they were measured to be.
+
+A file is named after all that its content depends on: the weights and the structure of the network,
+the input size, the answer, the precision, OpenVINO's version and the processor.
+"""
+
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor
+
+from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.io.atomic import atomic_write, to_json
+from videoswin_cli.io.paths import cache_dir
+from videoswin_cli.model.openvino.graph import Answer
+from videoswin_cli.model.swin3d import Swin3D, Triple
+
+KIND = "graphs"  # folder of the cache
+_LAYOUT = 1  # of graphs: another number for another arithmetic
+_DIGEST_BYTES = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """Speed of a compiled graph on this machine."""
+
+    times_as_fast: float  # as the inference plan
+
+
+def name_graph(
+    network: Swin3D, size: Triple, answer: Answer, *, precision: str, processor: str, version: str
+) -> str:
+    """Name of the files of a graph, without a suffix."""
+    about = [_LAYOUT, _digest(network), size, answer, precision, processor, version]
+    return sha256(json.dumps(about).encode()).hexdigest()
+
+
+def read_graph(name: str) -> bytes | None:
+    """A compiled graph; None where there is none, or a damaged one."""
+    if (file := _path(name, "graph")) is None:
+        return None
+    try:
+        content = file.read_bytes()
+    except OSError:
+        return None
+    digest, graph = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+    return graph if sha256(graph).digest() == digest else None
+
+
+def has_graph(name: str) -> bool:
+    file = _path(name, "graph")
+    return file is not None and file.is_file()
+
+
+def keep_graph(name: str, graph: bytes) -> None:
+    """Write a compiled graph; where the cache cannot be written to, it is made again."""
+    _write(_path(name, "graph"), sha256(graph).digest() + graph)
+
+
+def read_speed(name: str) -> Speed | None:
+    if (file := _path(name, "json")) is None:
+        return None
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Speed)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def keep_speed(name: str, speed: Speed) -> None:
+    _write(_path(name, "json"), (to_json(asdict(speed)) + "\n").encode())
+
+
+def _path(name: str, suffix: str) -> Path | None:
+    try:
+        return cache_dir() / KIND / f"{name}.{suffix}"
+    except RuntimeError:  # no home directory
+        return None
+
+
+def _write(file: Path | None, content: bytes) -> None:
+    if file is None:
+        return
+    with suppress(OSError, VideoSwinError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(file) as part:
+            part.write_bytes(content)
+
+
+def _digest(network: Swin3D) -> str:
+    """SHA-256 of all that the answers of a network depend on."""
+    digest = sha256(repr(network).encode())
+    for stage in network.layers:
+        for block in stage.blocks:  # type: ignore[union-attr]
+            attention: Any = block.attn
+            digest.update(repr((attention.heads, attention.window_size, attention.shift)).encode())
+    for key, tensor in network.state_dict().items():
+        digest.update(f"{key} {tuple(tensor.shape)}".encode())
+        digest.update(_to_bytes(tensor))
+    return digest.hexdigest()
+
+
+def _to_bytes(tensor: Tensor) -> memoryview:
+    return memoryview(tensor.detach().contiguous().view(torch.uint8).numpy())  # type: ignore[arg-type]
