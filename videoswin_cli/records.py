@@ -343,6 +343,7 @@ class EvalSummary:
     published_views: str | None
     timing: Timing | None
     frame_rate: float | Literal["source"] | None = None  # None: the model's own, or not known
+    engine: str | None = None  # torch, or what else computed; None: not said
     noted: int = 0  # of the listed: with something to note
     interval: ConfidenceInterval | None = None  # of top-1, where it was requested
     warnings: tuple[str, ...] = ()
@@ -356,8 +357,9 @@ class Benchmark:
     model: str
     views: str  # CLIPSxCROPS
     precision: str
+    engine: str  # torch, openvino
     device: str
-    threads: int  # of torch's operations on a CPU
+    threads: int  # of an operation on a CPU
     batch_size: int  # views per forward pass
     workers: int  # decoding processes; 0: decoding and network take turns
     torch: str  # version

@@ -16,7 +16,7 @@ from make_video import write_video
 from typer.testing import Result
 
 from videoswin_cli import extract
-from videoswin_cli.engine import precision
+from videoswin_cli.engine import numerics, precision
 from videoswin_cli.model.checkpoint import read_checkpoint
 from videoswin_cli.model.cpu.profile import Machine
 from videoswin_cli.tasks.extract.tables import read_table
@@ -459,10 +459,10 @@ def test_shards_that_start_together_agree(
 ) -> None:
     """The second shard decides and begins while the first one is still trying bf16."""
     command = ("extract", folder, "--out", tmp_path / "f.npy", "--model", tiny)
-    attempt = precision._try_bf16
+    attempt = precision.try_bf16
 
     def slowly(*args: Any) -> Any:
-        monkeypatch.setattr(precision, "_try_bf16", attempt)
+        monkeypatch.setattr(numerics, "try_bf16", attempt)
         machines(1.0)
         assert (
             "computing on cpu in fp32\n"
@@ -472,7 +472,7 @@ def test_shards_that_start_together_agree(
         return attempt(*args)
 
     machines(9.0)
-    monkeypatch.setattr(precision, "_try_bf16", slowly)
+    monkeypatch.setattr(numerics, "try_bf16", slowly)
     result = run(*command, "--precision", "auto", "--shard", "1/2")
     assert "computing on cpu in fp32: as the output was begun" in result.stderr, result.output
     assert result.stdout == f"{tmp_path / 'f.npy'}\n"

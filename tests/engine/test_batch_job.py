@@ -12,7 +12,7 @@ from videoswin_cli.engine import batch_job
 from videoswin_cli.engine.batch_job import Job, run_job
 from videoswin_cli.engine.distributed import Item, World
 from videoswin_cli.engine.file_stamps import FileStamps
-from videoswin_cli.engine.precision import NO_RECORD, Record
+from videoswin_cli.engine.numerics import NO_RECORD, Record
 from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.engine.runner import Runner
 from videoswin_cli.options.run import RunOptions

@@ -16,9 +16,9 @@ from videoswin_cli import extract, predict
 from videoswin_cli.cli.splice import splice
 from videoswin_cli.engine import precision
 from videoswin_cli.engine.distributed import Item, World
-from videoswin_cli.engine.precision import Record
+from videoswin_cli.engine.numerics import Decision, Record
 from videoswin_cli.engine.runner import open_runner
-from videoswin_cli.engine.runtime import choose_runtime
+from videoswin_cli.engine.runtime import Numerics, choose_runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.paths import configs_dir
 from videoswin_cli.io.process_state import full_float32
@@ -139,7 +139,7 @@ def test_what_an_output_says_is_taken(
     begun: Precision, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(precision, "_change_in_bf16", refuse)
-    record = Record(read=lambda: begun, keep=refuse)
+    record = Record(read=lambda: Numerics(precision=begun), keep=refuse)
     told = f"computing on cpu in {begun}: as the output was begun"
     assert resolve(model, record=record) == (begun, told)
 
@@ -147,7 +147,9 @@ def test_what_an_output_says_is_taken(
 @pytest.mark.usefixtures("fast")
 def test_who_writes_an_output_first_decides(model: LoadedModel) -> None:
     kept = []
-    record = Record(keep=lambda _, run: kept.append(run.runtime.precision) or "fp32")
+    record = Record(
+        keep=lambda _, run: kept.append(run.runtime.precision) or Numerics(precision="fp32")
+    )
     assert resolve(model, record=record)[0] == "fp32"
     assert kept == ["bf16"]
 
@@ -171,7 +173,7 @@ class Apart(World):
 @pytest.mark.usefixtures("fast")
 def test_the_first_process_decides(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "_change_in_bf16", refuse)
-    decided = precision.Decision(precision="fp16")
+    decided = Decision(numerics=Numerics(precision="fp16"))
     world = Apart(rank=1, size=2, decided=decided)
     assert resolve(model, world=world, record=Record(read=refuse))[0] == "fp16"
 
@@ -186,7 +188,7 @@ def test_what_cannot_be_computed_here_is_an_error(
     with pytest.raises(UsageError, match=r"cannot compute in bf16 on cpu: .* not implemented"):
         resolve(model, "bf16")
     with pytest.raises(UsageError, match="the run was begun in bf16: cannot compute in bf16"):
-        resolve(model, record=Record(read=lambda: "bf16"))
+        resolve(model, record=Record(read=lambda: Numerics(precision="bf16")))
 
 
 @pytest.mark.usefixtures("fast")

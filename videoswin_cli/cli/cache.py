@@ -16,7 +16,7 @@ from videoswin_cli.options.parsers import parse_size
 
 def cache(
     clear: Annotated[
-        Literal["checkpoints", "videos", "staged", "crashes"] | None,
+        Literal["checkpoints", "videos", "graphs", "staged", "crashes"] | None,
         typer.Option("--clear", help="Remove all files of this kind."),
     ] = None,
     trim: Annotated[
@@ -31,7 +31,8 @@ def cache(
 ) -> None:
     """Show, clear or trim the cache folder.
 
-    It holds checkpoints, videos behind URLs, and reports of crashes. VIDEOSWIN_HOME moves it.
+    It holds checkpoints, videos behind URLs, graphs for OpenVINO, and reports of crashes.
+    VIDEOSWIN_HOME moves it.
 
     videoswin cache --trim 5GB
     """

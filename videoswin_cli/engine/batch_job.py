@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from videoswin_cli.engine.distributed import World, process_group
 from videoswin_cli.engine.file_stamps import FileStamps
-from videoswin_cli.engine.precision import Record
+from videoswin_cli.engine.numerics import Record
 from videoswin_cli.engine.progress import Monitor, Silent
 from videoswin_cli.engine.runner import Runner, open_runner
 from videoswin_cli.engine.settings import Settings
@@ -78,6 +78,9 @@ class Sink(Protocol[Kept, Result_co]):
         ...
 
 
+_WINDOWS = 20  # of a usual video: ten seconds at half a window
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job(Generic[Kept, Result]):
     """A long run over videos."""
@@ -88,6 +91,7 @@ class Job(Generic[Kept, Result]):
     worker: Worker[Kept]
     sink: Sink[Kept, Result]
     shard: Shard = field(default_factory=Shard)  # of the videos that are computed by this run
+    windows: bool = False  # every window of a video is computed
     # Raises UsageError for options that do not fit the model, before its weights are fetched.
     check: Callable[[ModelSpec, Settings], None] = lambda spec, settings: None
 
@@ -120,6 +124,7 @@ def run_job(
             job.model,
             job.options,
             with_head=job.with_head,
+            videos=_count_work(job, listed, world),
             world=world,
             record=job.sink.record,
             reporter=monitor.reporter,
@@ -129,6 +134,12 @@ def run_job(
         with closing(job.sink):
             result = _work(job, runner, listed, world, monitor)
         return world.broadcast(result)
+
+
+def _count_work(job: Job[Any, Any], listed: Sequence[ListedVideo], world: World) -> int:
+    """Videos of this process, about; one of which every window is computed counts as several."""
+    each = _WINDOWS if job.windows else 1
+    return each * len(listed) // (job.shard.count * world.size)
 
 
 def _begin(job: Job[Any, Any], runner: Runner, world: World) -> None:

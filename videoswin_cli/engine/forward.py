@@ -20,6 +20,7 @@ from videoswin_cli.io.visible import counted
 from videoswin_cli.model.exported.engines import open_exported
 from videoswin_cli.model.exported.reading import ExportedFile
 from videoswin_cli.model.network import TrainableNetwork, VideoNetwork, plan_on_cpu
+from videoswin_cli.model.openvino.network import open_openvino
 from videoswin_cli.records import InputProtocol, VideoInfo
 
 _NOT_FINITE = "the network answers with NaN or infinity: broken weights, or too much for fp16"
@@ -46,13 +47,18 @@ class ViewOutputs:
 
 
 def prepare(network: TrainableNetwork | ExportedFile, runtime: Runtime) -> VideoNetwork:
-    """The network as it shall compute: where, how precisely, and on a CPU by its plan.
+    """The network as it shall compute: where, how precisely, by which engine.
 
-    An exported file is opened by its engine. A network is copied where device or dtype are others;
-    that of the caller stays as it is.
+    On a CPU torch follows its plan. An exported file is opened by its engine. A network is copied
+    where torch shall compute with it in another place or dtype; that of the caller stays as it is.
+
+    Raises:
+        DeviceError: the engine cannot compute it.
     """
     if isinstance(network, ExportedFile):
         return open_exported(network, runtime.device)
+    if runtime.engine == "openvino":
+        return open_openvino(network, runtime.precision)
     here, ready = next(network.parameters()), network
     if (here.device, here.dtype) != (runtime.device, runtime.dtype):
         ready = deepcopy(network).to(device=runtime.device, dtype=runtime.dtype)

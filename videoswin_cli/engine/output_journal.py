@@ -15,18 +15,18 @@ from videoswin_cli.engine.journal import (
     kept_description,
     read_journals,
 )
-from videoswin_cli.engine.precision import Record
+from videoswin_cli.engine.numerics import Record
 from videoswin_cli.engine.provenance import (
     Description,
     check_equal,
     read_description,
-    read_precision,
+    read_numerics,
     write_description,
 )
+from videoswin_cli.engine.runtime import Numerics
 from videoswin_cli.engine.settings import Settings
 from videoswin_cli.io.atomic import write_error
 from videoswin_cli.model.loading import LoadedModel
-from videoswin_cli.options.run import Precision
 
 Describe = Callable[[LoadedModel, Settings], Description]
 
@@ -75,15 +75,15 @@ class OutputJournal:
             check_equal(recorded, description, where=str(self.out))
 
     def record(self, describe: Describe, *, resume: bool) -> Record:
-        """Precision that the output was begun in, for `--precision auto`."""
+        """Precision and engine that the output was begun in, for what is `auto`."""
 
-        def read() -> Precision | None:
-            return read_precision(self.recorded()) if resume else None
+        def read() -> Numerics | None:
+            return read_numerics(self.recorded()) if resume else None
 
-        def keep(model: LoadedModel, settings: Settings) -> Precision:
+        def keep(model: LoadedModel, settings: Settings) -> Numerics:
             with self.guarded():
                 kept = keep_description(self.folder, describe(model, settings))
-            return read_precision(kept) or settings.runtime.precision
+            return read_numerics(kept) or settings.runtime.numerics
 
         return Record(read=read, keep=keep)
 

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from videoswin_cli.engine.runtime import DTYPES
+from videoswin_cli.engine.runtime import DTYPES, ENGINES, Numerics
 from videoswin_cli.engine.settings import Settings
 from videoswin_cli.errors import ResumeError
 from videoswin_cli.io.atomic import atomic_write, to_json
@@ -18,10 +18,20 @@ from videoswin_cli.version import __version__
 
 Description = dict[str, Any]
 
+_ENGINE = "torch"  # of descriptions from before there was another
 _MAY_DIFFER = ("version", "weights_origin")
 _OPTIONS = frozenset(  # keys of descriptions that users know as options
     (
-        *("views", "weights_set", "precision", "decoder", "stream", "allow_truncated", "average"),
+        *(
+            "views",
+            "weights_set",
+            "precision",
+            "engine",
+            "decoder",
+            "stream",
+            "allow_truncated",
+            "average",
+        ),
         *("topk", "logits", "stride", "threshold", "smooth", "min_duration", "windows", "per"),
         *("stage", "pool", "dtype"),
     )
@@ -42,6 +52,7 @@ def describe_settings(model: LoadedModel, settings: Settings, **more: Any) -> De
         **({"weights_origin": model.origin} if model.origin else {}),
         "views": str(settings.views),
         "precision": settings.runtime.precision,
+        "engine": settings.runtime.engine,
         "decoder": opening.decoder,
         "stream": opening.stream,
         "allow_truncated": opening.allow_truncated,
@@ -104,6 +115,15 @@ def read_precision(description: Description | None) -> Precision | None:
     return next((name for name in DTYPES if name == found), None)
 
 
+def read_numerics(description: Description | None) -> Numerics | None:
+    """Those of a run; None where they are not said, or are none that we know."""
+    precision = read_precision(description)
+    engine = (description or {}).get("engine", _ENGINE)
+    if precision is None or engine not in ENGINES:
+        return None
+    return Numerics(precision=precision, engine=engine)
+
+
 def read_rates(descriptions: Iterable[Description]) -> set[float | None]:
     """Frame rates of runs, None for that of each video; without the runs that do not say it."""
     protocols = [description.get("protocol") for description in descriptions]
@@ -123,14 +143,15 @@ def check_equal(
     hint: str = _HINT,
 ) -> None:
     """As `check_description`, with the description at hand."""
-    found, wanted = _join_stride(found), _join_stride(wanted)
+    found = {"engine": _ENGINE, **_join_stride(found)}
+    wanted = _join_stride(wanted)
     keys = [key for key in wanted if key not in _MAY_DIFFER and found.get(key) != wanted[key]]
     if not keys:
         return
     there, here = found.get(keys[0]), wanted[keys[0]]
     told = map(_as_given, (there, here)) if keys[0] in _OPTIONS else _tell_apart(there, here)
-    if keys == ["precision"] and read_precision(dict(found)) is not None:
-        hint = f"--precision {found['precision']} or auto resumes it; or {hint}"
+    if keys[0] in ("precision", "engine") and len(keys) == 1 and read_numerics(found) is not None:
+        hint = f"--{keys[0]} {found[keys[0]]} or auto resumes it; or {hint}"
     name, *others = (f"--{key.replace('_', '-')}" if key in _OPTIONS else key for key in keys)
     verb = "differs" if len(others) == 1 else "differ"
     raise ResumeError(

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from videoswin_cli.engine.file_stamps import FileStamps
 from videoswin_cli.engine.journal import Entry
+from videoswin_cli.engine.numerics import NO_RECORD, Record
 from videoswin_cli.engine.output_journal import Describe, OutputJournal, description_of
-from videoswin_cli.engine.precision import NO_RECORD, Record
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.engine.provenance import Description, read_description
 from videoswin_cli.engine.runner import Runner

@@ -8,17 +8,18 @@ from videoswin_cli.data.window_dataset import Begun, WindowDataset, read_windows
 from videoswin_cli.data.workers import count_workers, load_in_workers
 from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.forward import Compute, Flush, ViewOutputs, forward_videos, prepare
-from videoswin_cli.engine.precision import NO_RECORD, Record, decide_precision
+from videoswin_cli.engine.numerics import NO_RECORD, Record, decide_numerics
 from videoswin_cli.engine.progress import Monitor, Reporter, Silent
-from videoswin_cli.engine.runtime import DTYPES, choose_runtime
+from videoswin_cli.engine.runtime import DTYPES, Runtime, choose_runtime
 from videoswin_cli.engine.settings import Settings, settle
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import DeviceError, UsageError
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.exported.engines import has_gpu
 from videoswin_cli.model.exported.reading import ExportedFile
 from videoswin_cli.model.loading import FoundModel, LoadedModel, load_found
 from videoswin_cli.model.network import VideoNetwork
-from videoswin_cli.options.run import RunOptions
+from videoswin_cli.model.openvino.network import OpenVinoNetwork
+from videoswin_cli.options.run import Engine, RunOptions
 from videoswin_cli.records import Stride, VideoPart
 
 _ALONE = World()
@@ -107,6 +108,7 @@ class Runner:
         for name, wanted, here in (
             ("device", options.device, str(runtime.device)),
             ("precision", options.precision, runtime.precision),
+            ("engine", options.engine, runtime.engine),
         ):
             if wanted not in ("auto", here):
                 raise UsageError(
@@ -133,6 +135,7 @@ def open_runner(
     options: RunOptions,
     *,
     with_head: bool = False,
+    videos: int = 1,
     world: World = _ALONE,
     record: Record = NO_RECORD,
     reporter: Reporter | None = None,
@@ -144,7 +147,8 @@ def open_runner(
         model: found, whose weights become the runner's own; or loaded, which stays as it is.
         options: of the run.
         with_head: refuse a model without classes.
-        world: whose main process decides the precision for all.
+        videos: that are to be computed, about: by it `--engine auto` is chosen.
+        world: whose main process decides precision and engine for all.
         record: of the output that the run writes.
         reporter: of what was loaded and how it computes.
         check: raises UsageError for what does not fit the model, before its weights are fetched.
@@ -158,28 +162,63 @@ def open_runner(
     facts = None if exported is None else exported.facts
     if exported is not None:
         options = _fit_exported(options, exported)
-    asked = "fp32" if options.precision == "auto" else options.precision
-    runtime = choose_runtime(device=world.device(options.device), precision=asked)
+    runtime = _choose_runtime(options, world)
     settings = settle(model.spec.protocol, options, runtime, facts)
     check(model.spec, settings)
     own = isinstance(model, FoundModel)
     loaded = load_found(model, with_head=with_head) if isinstance(model, FoundModel) else model
     if own:
         reporter.notice(loaded.summary)
-    decision = decide_precision(options.precision, loaded, settings, world, record)
-    runtime = replace(runtime, dtype=DTYPES[decision.precision])
-    settings = replace(settings, runtime=runtime)
-    reporter.notice(f"computing on {runtime.device} in {runtime.precision}{decision.reason}")
-    if own and exported is None:  # nobody else holds it: no copy
+    decision = decide_numerics(options, loaded, settings, videos=videos, world=world, record=record)
+    numerics = decision.numerics
+    runtime = replace(runtime, dtype=DTYPES[numerics.precision], engine=numerics.engine)
+    network, runtime = _open_network(loaded, runtime, settings, reporter, own=own)
+    by = " by OpenVINO" if runtime.engine == "openvino" else ""
+    reporter.notice(f"computing on {runtime.device} in {runtime.precision}{by}{decision.reason}")
+    return Runner(loaded, network, replace(settings, runtime=runtime))
+
+
+def _choose_runtime(options: RunOptions, world: World) -> Runtime:
+    device = options.device
+    if options.engine == "openvino":
+        if device not in ("auto", "cpu"):
+            raise DeviceError(
+                f"--engine openvino computes on the CPU, not on {device}",
+                hint="use --device cpu or --engine torch",
+            )
+        device = "cpu"
+    asked = "fp32" if options.precision == "auto" else options.precision
+    runtime = choose_runtime(device=world.device(device), precision=asked)
+    engine: Engine = "torch" if options.engine == "auto" else options.engine
+    return replace(runtime, engine=engine)
+
+
+def _open_network(
+    loaded: LoadedModel, runtime: Runtime, settings: Settings, reporter: Reporter, *, own: bool
+) -> tuple[VideoNetwork, Runtime]:
+    """The network ready to compute, and the runtime that it computes in.
+
+    Where OpenVINO cannot compute it torch does, and a notice says so.
+    """
+    if runtime.engine == "openvino" and loaded.exported is None:
+        try:
+            network = prepare(loaded.network, runtime)
+            assert isinstance(network, OpenVinoNetwork)
+            network.open(settings.clip_size)
+            return network, runtime
+        except DeviceError as error:
+            reporter.notice(f"{error.message}: torch computes")
+            runtime = replace(runtime, engine="torch")
+    if own and loaded.exported is None:  # nobody else holds it: no copy
         loaded.module.to(device=runtime.device, dtype=runtime.dtype)
-    return Runner(loaded, prepare(loaded.network, runtime), settings)
+    return prepare(loaded.network, runtime), runtime
 
 
 def _fit_exported(options: RunOptions, exported: ExportedFile) -> RunOptions:
     """The options as an exported file takes them.
 
     Raises:
-        UsageError: another precision than the file's.
+        UsageError: another precision or engine than the file's.
     """
     stored = exported.facts.precision
     if options.precision not in ("auto", "fp32", stored):
@@ -188,5 +227,11 @@ def _fit_exported(options: RunOptions, exported: ExportedFile) -> RunOptions:
             "in fp32",
             hint="use --precision auto, or export the model in another precision",
         )
+    if options.engine not in ("auto", exported.facts.format):
+        raise UsageError(
+            f"--engine {options.engine}: {exported.path} is a graph for {exported.facts.format}",
+            hint="use --engine auto, or the model that it was exported from",
+        )
     on_cpu = options.device == "auto" and not has_gpu(exported)
-    return replace(options, precision="fp32", device="cpu" if on_cpu else options.device)
+    device = "cpu" if on_cpu else options.device
+    return replace(options, precision="fp32", engine="auto", device=device)

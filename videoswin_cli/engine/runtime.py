@@ -2,11 +2,12 @@
 
 import re
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 
 from videoswin_cli.errors import DeviceError, UsageError
-from videoswin_cli.options.run import Precision
+from videoswin_cli.options.run import Engine, Precision
 
 DTYPES: dict[Precision, torch.dtype] = {
     "fp32": torch.float32,
@@ -15,12 +16,24 @@ DTYPES: dict[Precision, torch.dtype] = {
 }
 
 
+ENGINES: tuple[Engine, ...] = get_args(Engine)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numerics:
+    """Precision and engine of a run, on which the last digits of its results depend."""
+
+    precision: Precision
+    engine: Engine = "torch"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """Device and dtype of a run."""
+    """Device, dtype and engine of a run."""
 
     device: torch.device
     dtype: torch.dtype = torch.float32
+    engine: Engine = "torch"
 
     @property
     def good_batch_size(self) -> int:
@@ -34,6 +47,10 @@ class Runtime:
     @property
     def precision(self) -> Precision:
         return next(name for name, dtype in DTYPES.items() if dtype == self.dtype)
+
+    @property
+    def numerics(self) -> Numerics:
+        return Numerics(precision=self.precision, engine=self.engine)
 
 
 def choose_runtime(*, device: str = "auto", precision: Precision = "fp32") -> Runtime:

@@ -23,6 +23,11 @@ class Settings:
     batch_size: int  # views per forward pass
     pooled_only: bool = False  # an exported graph: it has no features but the pooled ones
 
+    @property
+    def clip_size(self) -> tuple[int, int, int]:
+        """Frames, pixels, pixels of what the network takes."""
+        return self.protocol.clip_frames, self.protocol.crop_size, self.protocol.crop_size
+
 
 def settle(
     protocol: InputProtocol,

@@ -1,4 +1,4 @@
-"""Contents of the cache folder: checkpoints, videos behind URLs, measured speeds, crash reports."""
+"""Contents of the cache folder: checkpoints, videos behind URLs, compiled graphs, crash reports."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -8,7 +8,7 @@ from pathlib import Path
 from videoswin_cli.io.paths import cache_dir
 from videoswin_cli.io.video_cache import make_room
 
-KINDS = ("checkpoints", "videos", "staged", "crashes")
+KINDS = ("checkpoints", "videos", "graphs", "staged", "crashes")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,8 @@ from videoswin_cli.options.parsers import parse_fps, parse_rate, parse_size, par
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
+Engine = Literal["torch", "openvino", "onnx"]  # onnx: of exported files
+EngineChoice = Literal["auto", "torch", "openvino"]
 DecoderChoice = Literal["auto", "decord", "pyav", "torchcodec"]
 
 DEFAULT_MODEL = "swin-tiny-k400"
@@ -34,6 +36,11 @@ def batch_size_option(help: str) -> Any:
 def device_option() -> Any:
     """The device of a run; `finetune` has it too."""
     return option("auto", "Where to compute.", metavar="auto|cpu|cuda|cuda:N")
+
+
+def engine_option() -> Any:
+    """The engine of a run that has no end; `serve` and `watch` have it."""
+    return option("torch", "What computes; OpenVINO does on a CPU, with the extra [openvino].")
 
 
 def stream_option() -> Any:
@@ -164,6 +171,11 @@ class RunOptions:
     device: str = device_option()
     precision: PrecisionChoice = option(
         "fp32", "auto: that of a resumed output, else bf16 where it is fast and close."
+    )
+    engine: EngineChoice = option(
+        "torch",
+        "auto: that of a resumed output, else OpenVINO on a CPU where it is installed, faster, and "
+        "worth its start.",
     )
     opening: OpenOptions = field(default_factory=OpenOptions)
     workers: int | None = workers_option()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from videoswin_cli.options.fields import check_options, option
 from videoswin_cli.options.parsers import parse_fps, parse_size
@@ -12,6 +13,7 @@ from videoswin_cli.options.run import (
     RunOptions,
     batch_size_option,
     device_option,
+    engine_option,
     max_pixels_option,
 )
 
@@ -34,6 +36,7 @@ class ServedRunOptions:
     )
     device: str = device_option()
     precision: PrecisionChoice = option("fp32", "auto: bf16 where it is fast and close.")
+    engine: Literal["torch", "openvino"] = engine_option()
     decoder: DecoderChoice = option("auto", "auto: decord, and PyAV where decord cannot.")
     max_pixels: int = max_pixels_option()
     batch_size: int | None = batch_size_option("Views per forward pass, of several requests.")
@@ -49,6 +52,7 @@ class ServedRunOptions:
             fps=self.fps,  # type: ignore[arg-type]  # parsed: a number or "source"
             device=self.device,
             precision=self.precision,
+            engine=self.engine,
             opening=OpenOptions(decoder=self.decoder, max_pixels=self.max_pixels),
             workers=0,
             batch_size=self.batch_size,

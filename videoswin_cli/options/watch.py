@@ -12,6 +12,7 @@ from videoswin_cli.options.run import (
     PrecisionChoice,
     RunOptions,
     device_option,
+    engine_option,
     max_pixels_option,
     stream_option,
 )
@@ -45,6 +46,7 @@ class StreamOptions:
     )
     device: str = device_option()
     precision: PrecisionChoice = option("fp32", "auto: bf16 where it is fast and close.")
+    engine: Literal["torch", "openvino"] = engine_option()
     stream: int | None = stream_option()
     max_pixels: int = max_pixels_option()
 
@@ -65,6 +67,7 @@ class StreamOptions:
             fps=self.fps,
             device=self.device,
             precision=self.precision,
+            engine=self.engine,
             opening=opening,
         )
 

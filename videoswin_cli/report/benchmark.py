@@ -13,7 +13,8 @@ def benchmark_rows(found: Benchmark) -> Iterator[tuple[str, str]]:
     weights = "random" if found.against in (None, "torchvision") else "its own"
     yield "model", f"{found.model}, {found.views} views (clips x crops), {weights} weights"
     threads = f", {counted(found.threads, 'thread')}" if found.device == "cpu" else ""
-    yield "runs", f"{found.precision} on {found.device}{threads}, torch {found.torch}"
+    by = "" if found.engine == "torch" else f" by {found.engine}"
+    yield "runs", f"{found.precision}{by} on {found.device}{threads}, torch {found.torch}"
     parts = found.decode_seconds, found.preprocess_seconds, found.model_seconds
     whole = sum(parts)
     for name, seconds in zip(("decode", "preprocess", "network"), parts, strict=True):

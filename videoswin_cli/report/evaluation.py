@@ -91,7 +91,8 @@ def summary_rows(summary: EvalSummary) -> Iterable[tuple[str, str]]:
         rate = _rate_text(summary.frame_rate)
         yield "protocol", f"{summary.views} views (clips x crops){rate}, mean of their {what}"
         device = f" on {summary.device}" if summary.device else ""
-        yield "precision", f"{summary.precision}{device}"
+        by = "" if summary.engine in (None, "torch") else f" by {summary.engine}"
+        yield "precision", f"{summary.precision}{by}{device}"
     if summary.decoders:
         yield "decoder", ", ".join(f"{name} {count}" for name, count in summary.decoders.items())
     if summary.timing is not None:

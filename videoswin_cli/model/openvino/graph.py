@@ -142,7 +142,7 @@ class _Builder:
         for part, (count, tokens, bias) in zip(parts.outputs(), windows, strict=True):
             qkv = ops.reshape(part, _ints([count, tokens, 3, heads, depth]), False)
             qkv = ops.split(ops.transpose(qkv, _ints([2, 0, 3, 1, 4])), _ints(0), 3)
-            # OpenVINO 2026.4 mistakes heads for tokens where there are as many of both: 5 axes then.
+            # OpenVINO 2026.4 mixes up heads and tokens where there are as many of both: 5 axes.
             axes = [0] if heads != tokens else []
             q, k, v = (ops.squeeze(each, _ints(axes)) if axes else each for each in qkv.outputs())
             scaled = ops.multiply(q, ops.constant(np.float32(depth**-0.5)))

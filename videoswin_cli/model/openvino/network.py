@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from videoswin_cli.errors import DeviceError, install_extra
-from videoswin_cli.model.inference_plan import one_by_one
+from videoswin_cli.model.inference_plan import InferencePlan, one_by_one
 from videoswin_cli.model.openvino.graph import Answer, build_graph
 from videoswin_cli.model.openvino.store import keep_graph, name_graph, read_graph
 from videoswin_cli.model.swin3d import Swin3D, Triple
@@ -21,7 +21,7 @@ class OpenVinoNetwork:
     so a clip's numbers do not depend on what it travels with.
 
     Args:
-        network: in evaluation mode, float32 or bfloat16, on the CPU.
+        network: in evaluation mode, float32, on the CPU.
         precision: "fp32", or "bf16" for products and attention in bfloat16.
     """
 
@@ -37,14 +37,14 @@ class OpenVinoNetwork:
     def __call__(self, clips: Tensor) -> Tensor:
         if self.network.head is None:
             raise RuntimeError("this network has no head: call forward_features")
-        return one_by_one(lambda clip: self._infer(clip, "classes")[1], clips)
+        return one_by_one(lambda clip: self._answer(clip, "classes")[1], clips)
 
     def pool(self, clips: Tensor) -> Tensor:
-        return one_by_one(lambda clip: self._infer(clip, "classes")[0], clips)
+        return one_by_one(lambda clip: self._answer(clip, "classes")[0], clips)
 
     def forward_features(self, clips: Tensor, *, stage: int | None = None) -> Tensor:
         answer: Answer = "features" if stage is None else stage
-        tokens = one_by_one(lambda clip: self._infer(clip, answer)[0][None], clips)
+        tokens = one_by_one(lambda clip: self._answer(clip, answer)[0][None], clips)
         return tokens.permute(0, 4, 1, 2, 3)
 
     def open(self, size: Triple, answer: Answer = "classes") -> None:
@@ -94,19 +94,46 @@ class OpenVinoNetwork:
             except RuntimeError:  # it is sound, but OpenVINO does not take it: made anew
                 pass
         compiled = core.compile_model(build_graph(self.network, size, answer), "CPU", options)
+        request = compiled.create_infer_request()
+        self._prove(request, size, answer)
         keep_graph(name, compiled.export_model().getvalue())
-        return compiled.create_infer_request()
+        return request
 
-    def _infer(self, clip: Tensor, answer: Answer) -> list[Tensor]:
+    def _prove(self, request: Any, size: Triple, answer: Answer) -> None:
+        """Raise DeviceError where a new graph gives other numbers than torch: engines have faults.
+
+        OpenVINO 2026.4 mixed up axes of equal size, and said nothing.
+        """
+        noise = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
+        plan, found = InferencePlan(self.network), _infer(request, noise)[-1]
+        if answer == "classes":
+            expected = plan.pool(noise) if self.head is None else plan(noise)
+        else:
+            stage = None if answer == "features" else answer
+            expected = plan.forward_features(noise, stage=stage)[0].permute(1, 2, 3, 0)
+        apart = float((found - expected).abs().max() / expected.abs().max())
+        if not apart <= _FURTHEST[self.precision]:
+            raise DeviceError(
+                f"OpenVINO gives other numbers than torch for clips of {size}: {apart:.1e} of the "
+                "largest apart",
+                hint="use --engine torch",
+            )
+
+    def _answer(self, clip: Tensor, answer: Answer) -> list[Tensor]:
         if clip.dim() != 5 or clip.shape[1] != 3:
             raise ValueError(f"expected clips (B, 3, T, H, W), found {tuple(clip.shape)}")
         size: Triple = tuple(clip.shape[2:])  # type: ignore[assignment]
         self.open(size, answer)
-        found = self._requests[size, answer].infer([clip.float().numpy(), _ZERO])
-        return [torch.from_numpy(found[n].copy()) for n in range(len(found))]
+        return _infer(self._requests[size, answer], clip)
+
+
+def _infer(request: Any, clip: Tensor) -> list[Tensor]:
+    found = request.infer([clip.float().numpy(), _ZERO])
+    return [torch.from_numpy(found[n].copy()) for n in range(len(found))]
 
 
 _ZERO = torch.zeros((), dtype=torch.int32).numpy()
+_FURTHEST = {"fp32": 1e-4, "bf16": 0.1}  # of the largest number of an answer
 
 
 @lru_cache(maxsize=1)
@@ -119,6 +146,21 @@ def _open_core() -> tuple[Any, Any]:
         raise DeviceError(
             f"OpenVINO cannot be used: {error}", hint=install_extra("openvino")
         ) from error
+
+
+def open_openvino(network: object, precision: str) -> OpenVinoNetwork:
+    """OpenVINO for a network.
+
+    Raises:
+        DeviceError: it is not installed, or the network is of another family than `Swin3D`.
+    """
+    _open_core()
+    if type(network) is not Swin3D:  # a subclass may compute something else
+        raise DeviceError(
+            f"OpenVINO computes Swin3D networks, found {type(network).__name__}",
+            hint="use --engine torch",
+        )
+    return OpenVinoNetwork(network, precision)
 
 
 def has_openvino(precision: str) -> bool:

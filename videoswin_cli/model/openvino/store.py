@@ -6,7 +6,6 @@ the input size, the answer, the precision, OpenVINO's version and the processor.
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,6 @@ from videoswin_cli.model.swin3d import Swin3D, Triple
 KIND = "graphs"  # folder of the cache
 _LAYOUT = 1  # of graphs: another number for another arithmetic
 _DIGEST_BYTES = 32
-
-
-@dataclass(frozen=True, kw_only=True)
-class Speed:
-    """Speed of a compiled graph on this machine."""
-
-    times_as_fast: float  # as the inference plan
 
 
 def name_graph(
@@ -53,27 +45,27 @@ def read_graph(name: str) -> bytes | None:
     return graph if sha256(graph).digest() == digest else None
 
 
-def has_graph(name: str) -> bool:
-    file = _path(name, "graph")
-    return file is not None and file.is_file()
-
-
 def keep_graph(name: str, graph: bytes) -> None:
     """Write a compiled graph; where the cache cannot be written to, it is made again."""
     _write(_path(name, "graph"), sha256(graph).digest() + graph)
 
 
-def read_speed(name: str) -> Speed | None:
+def read_speed(name: str) -> float | None:
+    """How many times as fast as the inference plan a graph was measured to be on this machine."""
     if (file := _path(name, "json")) is None:
         return None
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Speed)
+        return msgspec.json.decode(file.read_bytes(), type=_Speed).times_as_fast
     except (OSError, msgspec.MsgspecError):
         return None
 
 
-def keep_speed(name: str, speed: Speed) -> None:
-    _write(_path(name, "json"), (to_json(asdict(speed)) + "\n").encode())
+def keep_speed(name: str, speed: float) -> None:
+    _write(_path(name, "json"), (to_json({"times_as_fast": speed}) + "\n").encode())
+
+
+class _Speed(msgspec.Struct):
+    times_as_fast: float
 
 
 def _path(name: str, suffix: str) -> Path | None:

@@ -88,6 +88,7 @@ def bench(
         model=spec.name,
         views=str(views),
         precision=runtime.precision,
+        engine=runtime.engine,
         device=str(runtime.device),
         threads=torch.get_num_threads(),
         batch_size=runner.settings.batch_size,

@@ -110,6 +110,7 @@ def _conclude(
             views=str(settings.views),
             average=options.average,
             precision=settings.runtime.precision,
+            engine=settings.runtime.engine,
             device=str(settings.runtime.device),
             timing=timing,
         ),

@@ -112,6 +112,7 @@ def _describe(summary: EvalSummary, files: Sequence[Path]) -> EvalSummary:
         views=known.get("views"),
         average=known.get("average"),
         precision=known.get("precision"),
+        engine=known.get("engine"),
         warnings=(*summary.warnings, *_warn_of_mixing(files)),
     )
 

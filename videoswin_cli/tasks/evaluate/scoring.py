@@ -19,8 +19,8 @@ from videoswin_cli.engine.file_stamps import FileStamps
 from videoswin_cli.engine.forward import ViewOutputs
 from videoswin_cli.engine.journal import Entry
 from videoswin_cli.engine.metrics import ScoredVideo, rank_scores
+from videoswin_cli.engine.numerics import NO_RECORD, Record
 from videoswin_cli.engine.output_journal import OutputJournal
-from videoswin_cli.engine.precision import NO_RECORD, Record
 from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.engine.provenance import Description, describe_settings
 from videoswin_cli.engine.runner import Runner

@@ -63,6 +63,7 @@ def extract_to_files(
         sink=sink,
         shard=job.shard,
         check=lambda spec, settings: check_features(spec, settings, options),
+        windows=options.per == "window",
     )
     return run_job(work, listed, world=find_world(), monitor=Monitor(reporter=reporter))
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from videoswin_cli.data.window_dataset import Begun
 from videoswin_cli.engine.file_stamps import FileStamps, read_state
 from videoswin_cli.engine.journal import guarded, keep_description
-from videoswin_cli.engine.precision import NO_RECORD, Record
-from videoswin_cli.engine.provenance import Description, describe_settings, read_precision
+from videoswin_cli.engine.numerics import NO_RECORD, Record
+from videoswin_cli.engine.provenance import Description, describe_settings, read_numerics
 from videoswin_cli.engine.runner import Runner
+from videoswin_cli.engine.runtime import Numerics
 from videoswin_cli.engine.settings import Settings
 from videoswin_cli.model.loading import LoadedModel
-from videoswin_cli.options.run import Precision
 from videoswin_cli.options.tasks import FeatureOptions
 from videoswin_cli.records import ListedVideo, Timing
 from videoswin_cli.tasks.extract.features import Plan, Rows, plan_features
@@ -80,7 +80,7 @@ class FeatureSink:
     def record(self) -> Record:
         if self._overwrite:
             return NO_RECORD
-        return Record(read=self._read_precision, keep=self._keep_description)
+        return Record(read=self._read_numerics, keep=self._keep_description)
 
     def check(self) -> None:
         look_at_output(self.output, resume=self._resume, overwrite=self._overwrite)
@@ -157,16 +157,16 @@ class FeatureSink:
         self._plan = plan_features(runner.model.spec, runner.settings, self._options)
         self._description = describe_features(runner.model, runner.settings, self._options)
 
-    def _read_precision(self) -> Precision | None:
-        return read_precision(recorded_description(self.output))
+    def _read_numerics(self) -> Numerics | None:
+        return read_numerics(recorded_description(self.output))
 
-    def _keep_description(self, model: LoadedModel, settings: Settings) -> Precision:
+    def _keep_description(self, model: LoadedModel, settings: Settings) -> Numerics:
         """What shards that start at the same time on different machines agree on."""
         description = describe_features(model, settings, self._options)
         with guarded(self.output.part):
             settle(self.output)
             kept = keep_description(self.output.part, description)
-        return read_precision(kept) or settings.runtime.precision
+        return read_numerics(kept) or settings.runtime.numerics
 
 
 def describe_features(

@@ -156,6 +156,7 @@ def _describe_model(service: Service) -> dict[str, Any]:
         "clip_frames": settings.protocol.clip_frames,
         "device": str(settings.runtime.device),
         "precision": settings.runtime.precision,
+        "engine": settings.runtime.engine,
         "batch_size": settings.batch_size,
         "multi_label": service.model.spec.multi_label,
         "max_body": service.options.max_body,

@@ -77,6 +77,7 @@ def see_videos(
         sink=sink,
         shard=job.shard,
         check=check_windows,
+        windows=True,
     )
     return run_job(work, listed, world=find_world(), monitor=Monitor(reporter=reporter))
 

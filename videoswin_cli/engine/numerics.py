@@ -1,0 +1,123 @@
+"""Precision and engine of a run: decided once, the same in all processes and after a resume."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from videoswin_cli.engine.distributed import World
+from videoswin_cli.engine.engine_choice import choose_engine, is_worth_compiling, is_worth_reading
+from videoswin_cli.engine.precision import is_fast_in_bf16, try_bf16
+from videoswin_cli.engine.runtime import DTYPES, Numerics, choose_runtime
+from videoswin_cli.engine.settings import Settings
+from videoswin_cli.errors import ResumeError, UsageError
+from videoswin_cli.model.loading import LoadedModel
+from videoswin_cli.options.run import RunOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """Numerics in the description of an output, for other shards and for a resume."""
+
+    read: Callable[[], Numerics | None] = lambda: None  # None: it says nothing yet
+    # Write down a run as decided; gives the numerics that another run wrote first.
+    keep: Callable[[LoadedModel, Settings], Numerics] = lambda _, run: run.runtime.numerics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Numerics, and what to say about them behind their names."""
+
+    numerics: Numerics
+    reason: str = ""
+
+
+NO_RECORD = Record()
+
+
+def decide_numerics(
+    options: RunOptions,
+    model: LoadedModel,
+    settings: Settings,
+    *,
+    videos: int,
+    world: World,
+    record: Record,
+) -> Decision:
+    """The numerics of a run, the same in all processes.
+
+    What is `auto` is as the output was begun; where there is none yet, see `try_bf16` and
+    `choose_engine`.
+
+    Args:
+        options: of the run.
+        model: that is to run.
+        settings: of the run, in fp32 and by torch where the choice is `auto`.
+        videos: that are to be computed, about.
+        world: its main process decides for all.
+        record: of the output; only the main process uses it.
+
+    Raises:
+        UsageError: the device cannot compute so.
+    """
+    device = settings.runtime.device
+    if model.exported is not None:
+        facts = model.exported.facts
+        numerics = Numerics(precision="fp32", engine=facts.format)
+        return Decision(numerics=numerics, reason=f", {facts.format}, {facts.precision} weights")
+    if options.engine == "auto" and not is_worth_reading(model.network, settings, videos):
+        options = replace(options, engine="torch")
+    if "auto" not in (options.precision, options.engine):
+        return Decision(numerics=settings.runtime.numerics, reason=_advise(model, settings, videos))
+    decided = [_decide(options, model, settings, videos, record)] if world.is_main else []
+    (decision,) = world.share(decided)
+    if options.precision == "auto":
+        _check_possible(decision.numerics, str(device))
+    return decision
+
+
+def _decide(
+    options: RunOptions, model: LoadedModel, settings: Settings, videos: int, record: Record
+) -> Decision:
+    found = record.read()
+    if found is not None:
+        return Decision(numerics=_as_asked(found, options), reason=": as the output was begun")
+    runtime, reason = settings.runtime, ""
+    if options.precision == "auto":
+        precision, reason = try_bf16(model, runtime.device)
+        runtime = replace(runtime, dtype=DTYPES[precision])
+    else:
+        reason = _advise(model, settings, videos)
+    if options.engine == "auto":
+        engine, why = choose_engine(model.network, replace(settings, runtime=runtime), videos)
+        runtime, reason = replace(runtime, engine=engine), why + reason
+    decided = runtime.numerics
+    kept = _as_asked(record.keep(model, replace(settings, runtime=runtime)), options)
+    if kept == decided:
+        return Decision(numerics=decided, reason=reason)
+    return Decision(numerics=kept, reason=": as the output was begun")
+
+
+def _as_asked(found: Numerics, options: RunOptions) -> Numerics:
+    """What an output was begun in, but for what this run does not leave open."""
+    if options.precision != "auto":
+        found = replace(found, precision=options.precision)
+    return found if options.engine == "auto" else replace(found, engine=options.engine)
+
+
+def _advise(model: LoadedModel, settings: Settings, videos: int) -> str:
+    runtime = settings.runtime
+    if runtime.precision == "fp32" and is_fast_in_bf16(runtime.device):
+        return "; bf16 is faster on this machine: --precision auto tries it"
+    if runtime.engine == "torch" and is_worth_compiling(model.network, settings, videos):
+        return "; OpenVINO is installed: --engine auto tries it"
+    return ""
+
+
+def _check_possible(numerics: Numerics, device: str) -> None:
+    """Raises UsageError where this device cannot do what was decided elsewhere."""
+    try:
+        choose_runtime(device=device, precision=numerics.precision)
+    except UsageError as error:
+        raise ResumeError(
+            f"the run was begun in {numerics.precision}: {error.message}",
+            hint="choose another output or --device",
+        ) from error
