@@ -69,7 +69,7 @@ def choose_engine(network: Network, settings: Settings, videos: int) -> tuple[En
 
 @torch.inference_mode()
 def measure_speed(network: Swin3D, fast: OpenVinoNetwork, size: Triple) -> float:
-    """How many times as fast as torch one view is: the median of several, in turns.
+    """Speed of OpenVINO for one view, torch being 1: the median of several, in turns.
 
     Raises:
         DeviceError: OpenVINO cannot compute it, or not these numbers.

@@ -51,7 +51,7 @@ def keep_graph(name: str, graph: bytes) -> None:
 
 
 def read_speed(name: str) -> float | None:
-    """How many times as fast as the inference plan a graph was measured to be on this machine."""
+    """Speed of a graph on this machine as it was measured, that of the inference plan being 1."""
     if (file := _path(name, "json")) is None:
         return None
     try:
