@@ -36,6 +36,18 @@ def test_the_changelog_knows_the_version() -> None:
     assert "## Unreleased" in changelog or f"## {videoswin_cli.__version__}" in changelog
 
 
+def test_the_end_does_not_look_for_garbage() -> None:
+    program = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 0))"
+    command = "from videoswin_cli.cli.app import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}; {command}", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "True"
+
+
 def test_runs_as_a_module() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "videoswin_cli", "--version"], capture_output=True, check=True
