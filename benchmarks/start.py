@@ -2,9 +2,9 @@
 
     python benchmarks/start.py VIDEO [--repeats 7]
 
-The second is `import torch` and one forward pass of Swin-T on a view in memory, in a process of its
-own. `predict` reads weights (random ones, written here), decodes, and computes one view. All take
-turns; medians are compared.
+The former is compared with a program of two commands in Typer and rich. The latter cannot do
+without `import torch`, the view that it decodes, and the first forward pass of Swin-T; these two
+are timed in a process of their own, with random weights. All take turns; medians are compared.
 """
 
 import argparse
@@ -20,12 +20,28 @@ from pathlib import Path
 MODEL = "swin-tiny-k400"
 ONE_VIEW = """
 import sys, time, torch
+from videoswin_cli.data.view_dataset import ViewDataset
 from videoswin_cli.model.inference_plan import InferencePlan
 from videoswin_cli.model.loading import load
-network = InferencePlan(load("{model}", checkpoint=sys.argv[1]).network)
+from videoswin_cli.data.views import resolve_views
+from videoswin_cli.records import VideoPart
+model = load("{model}", checkpoint=sys.argv[1])
+network = InferencePlan(model.module)
+protocol, parts = model.spec.protocol, [VideoPart(path=sys.argv[2])]
 begun = time.perf_counter()
+ViewDataset(parts, protocol=protocol, views=resolve_views("1x1", protocol))[0]
+decoded = time.perf_counter()
 network(torch.randn(1, 3, 32, 224, 224))
-print(time.perf_counter() - begun)
+print(decoded - begun, time.perf_counter() - decoded)
+"""
+BARE = """
+import typer
+app = typer.Typer()
+@app.command()
+def one(count: int = 1) -> None: "The first."
+@app.command()
+def two(count: int = 1) -> None: "The second."
+app()
 """
 
 
@@ -48,6 +64,7 @@ def main() -> None:
         lines = {
             "python -c pass": [sys.executable, "-c", "pass"],
             "videoswin --help": [*videoswin, "--help"],
+            "bare Typer --help": [sys.executable, "-c", BARE, "--help"],
             "import torch": [sys.executable, "-c", "import torch"],
             "predict": [*videoswin, "predict", options.video, "--checkpoint", str(weights)],
         }
@@ -55,14 +72,18 @@ def main() -> None:
         for _ in range(options.repeats):
             for name, line in lines.items():
                 seconds[name].append(seconds_of(line, environment))
-            one = [sys.executable, "-c", ONE_VIEW.format(model=MODEL), str(weights)]
+            one = [sys.executable, "-c", ONE_VIEW.format(model=MODEL), str(weights), options.video]
             done = subprocess.run(one, check=True, capture_output=True, env=environment)
-            seconds["first view"].append(float(done.stdout))
+            decode, view = map(float, done.stdout.split())
+            seconds["decode"].append(decode)
+            seconds["first view"].append(view)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     for name, value in medians.items():
         print(f"{name:<18} {value * 1e3:7.0f} ms")
-    needed = medians["import torch"] + medians["first view"]
-    print(f"predict takes {medians['predict'] / needed:.2f} times `import torch` and one view")
+    needed = medians["import torch"] + medians["decode"] + medians["first view"]
+    print(f"predict takes {medians['predict'] / needed:.2f} times torch, decoding and one view")
+    ratio = medians["videoswin --help"] / medians["bare Typer --help"]
+    print(f"videoswin --help takes {ratio:.2f} times that of the bare program")
 
 
 def write_weights(path: Path) -> None:
