@@ -144,7 +144,7 @@ def main() -> None:
     network = make_baseline(load_spec(MODEL).architecture)
     print(
         f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
-        f"{options.precision} by {options.engine}, {Path(options.folder).name}: {len(found)} videos"
+        f"{options.precision} by {options.engine}, {len(found)} different videos"
     )
     print(
         "views  videos  videos/s ours  plain  ratio  share of decoding ours  plain  busy ours  plain"
