@@ -147,7 +147,8 @@ def main() -> None:
         f"{options.precision} by {options.engine}, {len(found)} different videos"
     )
     print(
-        "views  videos  videos/s ours  plain  ratio  share of decoding ours  plain  busy ours  plain"
+        "views  videos  videos/s ours  plain  ratio  share of decoding ours  plain  "
+        "busy ours  plain"
     )
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "swin3d_t.pth"

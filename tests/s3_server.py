@@ -126,14 +126,20 @@ class Bucket:
         return sorted(key for key in self.store.buckets["data"].keys if key.startswith(prefix))
 
 
+def forget_connections() -> None:
+    """Clients are kept, and hold the address of the server that they were made for."""
+    from s3fs import S3FileSystem
+
+    S3FileSystem.clear_instance_cache()
+
+
 @contextmanager
 def serve_s3() -> Iterator[Bucket]:
     """A bucket of a server that runs for the length of the block."""
     import moto.s3.models as s3
     from moto.server import ThreadedMotoServer
-    from s3fs import S3FileSystem
 
-    S3FileSystem.clear_instance_cache()  # they hold the address of another module's server
+    forget_connections()
     server: Any = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     _, port = server.get_host_and_port()

@@ -1,6 +1,7 @@
 """The page of the server in a real Chromium: a clip, a long clip, the camera, a broken file."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def test_a_clip_gets_its_classes_with_bars(page: Any, client: Client, tmp_path: 
     shares = [f"{100 * each['prob']:.2f} %" for each in top]
     assert page.locator("#classes .share").all_inner_texts() == shares
     assert page.locator("#name").inner_text() == _HOSTILE
+    assert page.locator("#seen").inner_text() == "From the middle of the clip"
     assert page.locator("#lanes").is_hidden()
 
 
@@ -64,6 +66,8 @@ def test_a_long_clip_has_a_timeline_over_its_player(page: Any, tmp_path: Path) -
     segment = page.locator("#lanes button.segment").last
     length = float(page.evaluate("document.getElementById('lanes').dataset.length"))
     assert length == pytest.approx(10, abs=0.2)
+    times = [each.bounding_box() for each in page.locator(".axis .track span:visible").all()]
+    assert all(one["x"] + one["width"] < other["x"] for one, other in pairwise(times))
     segment.focus()
     page.keyboard.press("Enter")
     wait_for(page, "!document.getElementById('player').paused")

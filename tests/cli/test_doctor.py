@@ -15,6 +15,8 @@ from typer.testing import Result
 from videoswin_cli.data.encoding import codec_samples
 from videoswin_cli.data.encoding.codec_samples import ENCODERS, find_encoder, write_sample
 from videoswin_cli.io.reach import find_obstacle
+from videoswin_cli.model.catalog import load_spec
+from videoswin_cli.model.weights import cached_path
 from videoswin_cli.records import HealthRow
 from videoswin_cli.report.doctor import health_lines
 from videoswin_cli.tasks.doctor import decoding, packages
@@ -102,6 +104,36 @@ def test_a_cache_below_a_file_is_a_problem(tmp_path: Path, monkeypatch: pytest.M
     row = next(look_at_storage())
     assert (row.state, row.name) == ("problem", "cache folder")
     assert "VIDEOSWIN_HOME" in row.advice
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"broken", "no weight file, 6 bytes"),
+        (b"PK\x03\x04 cut", "8 bytes, 900 when it was fetched"),
+    ],
+)
+def test_a_damaged_checkpoint_of_the_cache_is_a_problem(
+    content: bytes, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDEOSWIN_HOME", str(tmp_path))
+    path = cached_path(load_spec("swin-tiny-k400"))
+    path.parent.mkdir()
+    path.write_bytes(content)
+    record = {"sha256": "0" * 64, "size": 900, "mtime_ns": 0}
+    path.with_name(f"{path.name}.sha256.json").write_text(json.dumps(record))
+    (row,) = (row for row in look_at_storage() if row.state == "problem")
+    assert row.value == f"{path}: {said}"
+    assert row.advice == "videoswin download swin-tiny-k400 --force"
+
+
+def test_a_folder_that_leads_nowhere_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDEOSWIN_HOME", str(tmp_path))
+    (tmp_path / "videos").symlink_to(tmp_path / "gone")
+    (row,) = (row for row in look_at_storage() if row.state == "problem")
+    assert (row.name, row.value) == ("videos", f"{tmp_path / 'videos'}: a link to nothing")
 
 
 def test_a_missing_extra_is_one_line_with_its_pip_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -261,7 +261,7 @@ def test_a_dump_is_not_overwritten_nor_mixed(
     (tmp_path / "d.npz.meta.json").unlink()
     unknown = run(*command, *dump, "--resume")
     assert unknown.exit_code == 2
-    assert "cannot tell which run" in unknown.stderr
+    assert f"there is no {tmp_path / 'd.npz.meta.json'} that says it" in unknown.stderr
 
 
 @pytest.mark.parametrize("order", ["this version", "an older version"])

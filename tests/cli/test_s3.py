@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from make_video import write_video
-from s3_server import Bucket, Fault, serve_s3
+from s3_server import Bucket, Fault, forget_connections, serve_s3
 from tars import write_tar
 from typer.testing import CliRunner, Result
 
@@ -204,6 +204,18 @@ def test_a_bucket_that_is_not_there_is_told_before_the_work(clips: Path, tiny: s
     assert done.exit_code == 4
     assert "cannot write s3://nowhere/x.jsonl: there is no such bucket" in done.stderr
     assert "layout" not in done.stderr  # no model was loaded
+
+
+def test_a_server_that_is_not_there_is_no_missing_bucket(
+    clips: Path, tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    forget_connections()
+    done = run("predict", clips, "--model", tiny, "--out", "s3://nowhere/x.jsonl")
+    forget_connections()
+    assert done.exit_code == 4
+    assert "cannot write s3://nowhere/x.jsonl: " in done.stderr
+    assert "no such bucket" not in done.stderr
 
 
 def test_a_list_of_inputs_and_copies_without_a_network(

@@ -46,6 +46,12 @@ def test_a_signal_while_it_loads_stops_it(
     assert raised == [TerminatedError]  # Python dies of a KeyboardInterrupt out of an import
 
 
+def test_a_size_that_is_none_names_its_option(tiny: str) -> None:
+    done = CliRunner().invoke(app, ["serve", "--model", tiny, "--max-body", "5XB"])
+    assert done.exit_code == 2
+    assert "--max-body '5XB': expected" in done.stderr
+
+
 def listens(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port)).close()

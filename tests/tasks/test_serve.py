@@ -23,7 +23,7 @@ from videoswin_cli.errors import UsageError
 from videoswin_cli.tasks.serve.answers import Computer
 from videoswin_cli.tasks.serve.serve import listening, read_token
 
-TOKEN = "long-and-random"
+TOKEN = "long-and-ränдom"
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +86,20 @@ def test_frames_have_the_rate_that_the_request_says(client: Client) -> None:
     )
     found = reply.json()
     assert (reply.status_code, found["path"], found["fps"]) == (200, "frames.npy", 10)
+
+
+def test_messages_name_parameters_not_options(client: Client, clip: Path) -> None:
+    file = io.BytesIO()
+    np.save(file, np.zeros((20, 48, 64, 3), dtype=np.uint8))
+    without_rate = client.send("timeline", file.getvalue(), name="a.npy")
+    stride = client.send("timeline", clip, stride=0)
+    for reply, name in ((without_rate, "frames_fps"), (stride, "stride")):
+        assert reply.status_code == 422
+        assert name in reply.text
+        assert "--" not in reply.text
+    paths = get(client, "openapi.json").json()["paths"]
+    documented = set(paths["/predict"]["post"]["responses"])
+    assert documented == {"200", *map(str, (400, 401, 403, 408, 413, 415, 422, 503, 507))}
 
 
 def test_a_request_sets_options_of_the_answer(client: Client, clip: Path) -> None:
@@ -271,17 +285,18 @@ def test_an_upload_that_has_come_is_never_refused(
         client.close()
 
 
-def get(client: Client, route: str, headers: Mapping[str, str] | None = None) -> Any:
+def get(client: Client, route: str, headers: Mapping[str, str | bytes] | None = None) -> Any:
     return requests.get(f"{client.url}/{route}", headers=headers, timeout=60)
 
 
 def test_a_token_and_addresses(tiny_model: Path, clip: Path) -> None:
     client = Client(tiny_model, token=TOKEN, allow_urls=True)
     try:
-        right = {"Authorization": f"Bearer {TOKEN}"}
+        right = {"Authorization": f"Bearer {TOKEN}".encode()}  # as curl sends it
         for route in ("models", "metrics"):
             assert get(client, route).status_code == 401
-            assert get(client, route, {"Authorization": "Bearer wrong"}).status_code == 401
+            wrong = get(client, route, {"Authorization": "Bearer wrong"})
+            assert (wrong.status_code, wrong.json()["error"]) == (401, "the token is wrong")
             assert get(client, route, right).status_code == 200
         assert client.send("predict", clip).status_code == 401
         for page in ("", "health", "openapi.json"):

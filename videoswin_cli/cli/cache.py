@@ -37,7 +37,7 @@ def cache(
     videoswin cache --trim 5GB
     """
     if trim is not None:
-        removed = trim_videos(parse_size(trim))
+        removed = trim_videos(parse_size("--trim", trim))
         notice(f"{counted(removed.files, 'video')} removed, {removed.bytes / 2**20:.1f} MiB")
     if clear is not None:
         removed = clear_cache(clear)

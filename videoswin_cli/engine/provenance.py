@@ -102,6 +102,11 @@ def read_description(file: Path) -> Description:
     try:
         found: Description = json.loads(file.read_text(encoding="utf-8"))
         return dict(found)
+    except FileNotFoundError as error:
+        raise ResumeError(
+            f"cannot tell which run the results are of: there is no {file} that says it",
+            hint="choose another output, or remove that one; a run with --resume keeps such a file",
+        ) from error
     except (OSError, ValueError, TypeError) as error:
         raise ResumeError(
             f"cannot tell which run the results are of: {file} cannot be read",

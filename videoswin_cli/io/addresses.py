@@ -196,10 +196,15 @@ def check_bucket(address: str) -> None:
         return
 
     def is_there(files: Any, path: str) -> bool:
+        bucket = path.strip("/").partition("/")[0]
         try:
-            return bool(files.exists(path.strip("/").partition("/")[0]))
+            if not files.exists(bucket):  # or nobody could be asked
+                files.info(bucket)
+        except FileNotFoundError:
+            return False
         except PermissionError:  # who may write need not be allowed to list
-            return True
+            pass
+        return True
 
     if not patiently(address, is_there, what="write"):
         raise FetchError(

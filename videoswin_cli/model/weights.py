@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from videoswin_cli.model.catalog import ModelSpec
 
 
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"  # how published checkpoints begin
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Record:
     sha256: str  # all 64 hex digits
@@ -45,6 +48,24 @@ def cached_path(spec: "ModelSpec", *, directory: Path | None = None) -> Path:
 def is_cached(spec: "ModelSpec", *, directory: Path | None = None) -> bool:
     """Tell whether the checkpoint is there; its hash is not looked at."""
     return cached_path(spec, directory=directory).is_file()
+
+
+def find_damage(spec: "ModelSpec") -> str | None:
+    """Damage of a checkpoint in the cache that shows without reading all of it; None: none does."""
+    path = cached_path(spec)
+    if spec.publication.bundled or not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(_ZIP))
+        size, record = path.stat().st_size, _read_record(path)
+    except OSError as error:
+        return f"{path}: cannot be read: {error.strerror}"
+    if not begin.startswith((_ZIP, _PICKLE)):
+        return f"{path}: no weight file, {size} bytes"
+    if record is not None and record.size != size:
+        return f"{path}: {size} bytes, {record.size} when it was fetched"
+    return None
 
 
 def ensure(
@@ -96,8 +117,8 @@ def _fetch(spec: "ModelSpec", path: Path, *, force: bool, without_network: bool)
     except FetchError as error:
         raise type(error)(
             f"no checkpoint for {spec.name}: {error.message}",
-            hint=f"{error.hint} Run `videoswin download {spec.name}` on a connected machine, "
-            "or give another file with --checkpoint FILE. What works without a network: "
+            hint=f"{error.hint.rstrip('.')}. Run `videoswin download {spec.name}` on a connected "
+            "machine, or give another file with --checkpoint FILE. What works without a network: "
             "`--model camera-motion`, which comes with the package and classifies camera motion.",
         ) from error
 

@@ -187,12 +187,12 @@ def split_template(text: str) -> Template:
     return Template(prefix=before, width=widths[0], suffix=behind)
 
 
-def parse_size(text: str) -> int:
-    """Bytes of `500MB` or `20GB`; raises UsageError."""
+def parse_size(name: str, text: str) -> int:
+    """Bytes of `500MB` or `20GB`, given as the option `name`; raises UsageError."""
     try:
         return parse_bytes(text)
     except ValueError as error:
-        raise UsageError(f"--cache-size {shown(text)}: {error}") from error
+        raise UsageError(f"{name} {shown(text)}: {error}") from error
 
 
 def parse_topk(text: str) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Options of every run over videos: which model, how it sees them, and how it computes."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -144,7 +145,7 @@ class OpenOptions:
         None,
         "Fetched videos to keep; the one that was not read for the longest time goes first.",
         metavar="SIZE",
-        parse=parse_size,
+        parse=partial(parse_size, "--cache-size"),
         shown_default="VIDEOSWIN_CACHE_SIZE, else 20GB",
     )
 

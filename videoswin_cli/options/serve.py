@@ -1,6 +1,7 @@
 """Options of `videoswin serve`."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -79,7 +80,7 @@ class ServeOptions:
         256_000_000,
         "Refuse larger uploads.",
         metavar="SIZE",
-        parse=parse_size,
+        parse=partial(parse_size, "--max-body"),
         shown_default="256MB",
     )
     max_duration: float = option(

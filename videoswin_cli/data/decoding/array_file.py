@@ -35,7 +35,9 @@ def open_array_file(path: str, options: OpenOptions) -> "tuple[FrameIndex, Array
     try:
         frames = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, OverflowError) as error:
-        raise VideoError(f"{path}: not a readable .npy file: {error}") from error
+        # NumPy's advice is to trust the file.
+        reason = "it holds no plain array" if "pickle" in str(error) else error
+        raise VideoError(f"{path}: not a readable .npy file: {reason}") from error
     if not isinstance(frames, np.ndarray):  # an archive of several
         raise VideoError(f"{path}: expected one array, found {type(frames).__name__}")
     if (problem := find_problem(frames)) is not None:

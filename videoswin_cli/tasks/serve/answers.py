@@ -1,5 +1,6 @@
 """Answers of a server: which worker gives each, with which options of a request."""
 
+import re
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -37,6 +38,16 @@ class Answer:
         """Options that a request may set, that of how files are opened last."""
         own = [each for each in list_options(self.options) if each.name in self.parameters]
         return own + [each for each in list_options(OpenOptions()) if each.name == "frames_fps"]
+
+    def name_parameters(self, text: str) -> str:
+        """Text for a client, in which its parameters are not called as on a command line."""
+        known = {each.name for each in self.list_parameters()}
+
+        def rename(found: re.Match[str]) -> str:
+            name = found[1].replace("-", "_")
+            return name if name in known else found[0]
+
+        return re.sub(r"--([a-z]+(?:-[a-z]+)*)", rename, text)
 
 
 @dataclass(frozen=True, kw_only=True)

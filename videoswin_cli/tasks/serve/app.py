@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,12 +14,12 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from videoswin_cli.errors import VideoSwinError
+from videoswin_cli.errors import UsageError, VideoSwinError
 from videoswin_cli.model.loading import LoadedModel
 from videoswin_cli.options.serve import ServeOptions
 from videoswin_cli.report.pages.service import render_api_page, render_service_page
 from videoswin_cli.tasks.serve.answers import Answer, Computer, read_wish
-from videoswin_cli.tasks.serve.description import describe_answer
+from videoswin_cli.tasks.serve.description import UNAUTHORIZED, describe_answer
 from videoswin_cli.tasks.serve.intake import IntakeRules, received
 from videoswin_cli.tasks.serve.measures import Measures
 from videoswin_cli.tasks.serve.refusals import RefusedError, refuse
@@ -99,14 +99,23 @@ class _HeadAsGet:
 def _add_answer(app: FastAPI, service: Service, name: str, answer: Answer) -> None:
     async def respond(request: Request) -> Response:
         _check_token(service, request)
+        try:
+            result = await compute(request)
+        except UsageError as error:
+            message, hint = map(answer.name_parameters, (error.message, error.hint))
+            raise type(error)(message, hint=hint) from error
+        if result.error is not None:
+            result = replace(result, error=answer.name_parameters(result.error))
+        status = 200 if result.error is None else 422
+        return Response(answer.to_json(result), status_code=status, media_type=_JSON)
+
+    async def compute(request: Request) -> Any:
         wish = read_wish(answer, request.query_params.multi_items())
         service.intake.computing.check()  # before a body comes in vain
         async with received(request, service.intake) as upload:
-            result = await asyncio.get_running_loop().run_in_executor(
+            return await asyncio.get_running_loop().run_in_executor(
                 service.pool, service.computer.compute, answer, wish, upload
             )
-        status = 200 if result.error is None else 422
-        return Response(answer.to_json(result), status_code=status, media_type=_JSON)
 
     @app.post(f"/{name}", summary=answer.summary, **describe_answer(answer))
     async def handle(request: Request) -> Response:
@@ -127,13 +136,15 @@ def _check_token(service: Service, request: Request) -> None:
     if service.token is None:
         return
     kind, _, given = request.headers.get("authorization", "").partition(" ")
-    right = secrets.compare_digest(given.strip().encode(), service.token.encode())
-    if kind.lower() != "bearer" or not right:
+    if kind.lower() != "bearer" or not given.strip():
         raise RefusedError(401, "a token is needed", hint="Authorization: Bearer TOKEN")
+    sent = given.strip().encode("latin-1")  # the bytes, which were decoded so
+    if not secrets.compare_digest(sent, service.token.encode()):
+        raise RefusedError(401, "the token is wrong", hint="--token-file of the server has it")
 
 
 def _add_facts(app: FastAPI, service: Service) -> None:
-    @app.get("/models", summary="The model that answers, and its classes.")
+    @app.get("/models", summary="The model that answers, and its classes.", responses=UNAUTHORIZED)
     async def models(request: Request) -> JSONResponse:
         _check_token(service, request)
         return JSONResponse([_describe_model(service)])
@@ -142,7 +153,12 @@ def _add_facts(app: FastAPI, service: Service) -> None:
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/metrics", summary="Figures for Prometheus.", response_class=Response)
+    @app.get(
+        "/metrics",
+        summary="Figures for Prometheus.",
+        response_class=Response,
+        responses=UNAUTHORIZED,
+    )
     async def metrics(request: Request) -> Response:
         _check_token(service, request)
         return Response(service.measures.text(), media_type="text/plain; version=0.0.4")

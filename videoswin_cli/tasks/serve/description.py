@@ -6,12 +6,18 @@ from videoswin_cli.options.fields import Option
 from videoswin_cli.tasks.serve.answers import Answer
 from videoswin_cli.tasks.serve.intake import ARRAY_TYPE
 
+UNAUTHORIZED: dict[int | str, dict[str, Any]] = {
+    401: {"description": "The token is missing or wrong."}
+}
 _STATES = {
-    401: "The token is missing or wrong.",
+    400: "The upload ended in its middle.",
+    403: "An address, which this server does not fetch.",
+    408: "The body is too slow.",
     413: "The body is too large.",
     415: "A body of another type.",
     422: "The video cannot be read, is too long, or a parameter is wrong.",
     503: "Too many requests or uploads at once; Retry-After says when to ask again.",
+    507: "There is no room for the upload.",
 }
 
 
@@ -31,10 +37,11 @@ def describe_answer(answer: Answer) -> dict[str, Any]:
         "response_class": _json_response(),
         "responses": {
             200: {"model": answer.record},
+            **UNAUTHORIZED,
             **{status: {"description": text} for status, text in _STATES.items()},
         },
         "openapi_extra": {
-            "parameters": [_describe(each) for each in answer.list_parameters()],
+            "parameters": [_describe(answer, each) for each in answer.list_parameters()],
             "requestBody": {"required": True, "content": content},
         },
     }
@@ -46,12 +53,13 @@ def _json_response() -> Any:
     return JSONResponse
 
 
-def _describe(option: Option) -> dict[str, Any]:
+def _describe(answer: Answer, option: Option) -> dict[str, Any]:
     default = option.about.shown_default or option.default
+    text = f"{option.about.help} Default: {default}."
     return {
         "name": option.name,
         "in": "query",
         "required": False,
-        "description": f"{option.about.help} Default: {default}.",
+        "description": answer.name_parameters(text),
         "schema": {"type": "string"},
     }

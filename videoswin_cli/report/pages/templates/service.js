@@ -38,6 +38,7 @@ async function ask(route, file) {
 // --- results --------------------------------------------------------------------------------------
 
 function showClasses(found) {
+  at("seen").textContent = found.views === "1x1" ? "From the middle of the clip" : `From ${found.views} views of the clip`;
   at("classes").replaceChildren();
   for (const each of found.top) {
     const row = add(at("classes"), "li", "");
