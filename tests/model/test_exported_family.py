@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from exports import write_export
 from formula import architecture_shapes, formula_input, official_tensors
 
 from videoswin_cli.model.catalog import ModelSpec, load_spec
-from videoswin_cli.model.description import Description, to_metadata
 from videoswin_cli.model.exported.engines import open_exported
-from videoswin_cli.model.exported.facts import SUFFIXES, ExportFacts, ExportFormat
+from videoswin_cli.model.exported.facts import SUFFIXES, ExportFormat, ExportPrecision
 from videoswin_cli.model.exported.reading import read_exported
-from videoswin_cli.model.exported.writing import write_graph
 from videoswin_cli.model.layouts import to_canonical
 from videoswin_cli.model.swin3d import Swin3D
 
@@ -56,25 +55,14 @@ def test_an_architecture_answers_as_pytorch_does(
 ) -> None:
     spec, network, batch = case
     protocol = spec.protocol
-    facts = ExportFacts(
-        format=form,
-        precision="fp16" if pixels else "fp32",
-        batch=batch,
-        frames=protocol.clip_frames,
-        height=protocol.crop_size,
-        width=protocol.crop_size,
-        with_preprocess=pixels,
-        weights_sha256="0" * 64,
-        version="1",
-    )
     classes = tuple(map(str, range(spec.architecture.num_classes)))
-    description = Description(spec=spec, labels=classes, training=None)
-    metadata = to_metadata(description)
-    path, *_ = write_graph(
-        tmp_path, f"m{SUFFIXES[form]}", network, facts, protocol=protocol, metadata=metadata
-    )
+    path = tmp_path / f"m{SUFFIXES[form]}"
+    precision: ExportPrecision = "fp16" if pixels else "fp32"
+    write_export(path, network, spec, classes, batch=batch, pixels=pixels, precision=precision)
     exported = open_exported(read_exported(str(path)), torch.device("cpu"))
-    clips = formula_input((batch or 1, 3, facts.frames, facts.height, facts.width))
+    clips = formula_input(
+        (batch or 1, 3, protocol.clip_frames, protocol.crop_size, protocol.crop_size)
+    )
     if pixels:
         mean, std = (torch.tensor(each).view(3, 1, 1, 1) for each in (protocol.mean, protocol.std))
         clips = ((clips * std + mean).round().clamp(0, 255) - mean) / std

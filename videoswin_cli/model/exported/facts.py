@@ -17,6 +17,11 @@ SUFFIXES: dict[ExportFormat, str] = {"torch": ".pt2", "onnx": ".onnx", "openvino
 _KEY = "videoswin-export"
 
 
+def list_files(path: Path) -> tuple[Path, ...]:
+    """All files of an export, by the one to open; OpenVINO has its weights in a second one."""
+    return (path, path.with_suffix(".bin")) if path.suffix == SUFFIXES["openvino"] else (path,)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExportFacts:
     """Inputs of one exported graph, and where its weights came from."""

@@ -9,7 +9,14 @@ from typing import Any
 from videoswin_cli.errors import CheckpointError, MissingInputError, UsageError, install_extra
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.description import read_description
-from videoswin_cli.model.exported.facts import SUFFIXES, ExportFacts, ExportFormat, read_facts
+from videoswin_cli.model.exported.facts import (
+    SUFFIXES,
+    ExportFacts,
+    ExportFormat,
+    list_files,
+    read_facts,
+)
+from videoswin_cli.model.exported.seal import check_seal
 
 _OLDEST_TORCH = "2.9"  # 2.6 to 2.8 write other archives
 _MAX_ENTRY = 100_000_000  # bytes of metadata
@@ -28,9 +35,7 @@ class ExportedFile:
     @property
     def files(self) -> tuple[Path, ...]:
         """All files that its answers depend on."""
-        if self.facts.format == "openvino":
-            return self.path, self.path.with_suffix(".bin")
-        return (self.path,)
+        return list_files(self.path)
 
     @property
     def summary(self) -> str:
@@ -59,7 +64,7 @@ def read_exported(name: str) -> ExportedFile:
 
     Raises:
         UsageError: no such file, or the package that reads it is missing.
-        CheckpointError: it is damaged, or not one of `videoswin export`.
+        CheckpointError: it is damaged, without its weights, or not one of `videoswin export`.
     """
     path = Path(name)
     if path.suffix == SUFFIXES["torch"]:
@@ -69,6 +74,13 @@ def read_exported(name: str) -> ExportedFile:
             f"no such file: {path}", hint="--model takes a name, a YAML or a file"
         )
     form = next(form for form, suffix in SUFFIXES.items() if suffix == path.suffix)
+    try:
+        if not path.stat().st_size:
+            raise ValueError("it is empty")
+        if form != "torch":
+            check_seal(list_files(path))
+    except (OSError, ValueError) as error:
+        raise damaged(path, error) from error
     metadata = _READERS[form](path)
     facts, said = read_facts(metadata, path), read_description(metadata, path)
     if facts is None or said is None:
@@ -131,18 +143,12 @@ def open_openvino(path: Path) -> Any:
     """The core of OpenVINO and the model of a file.
 
     Raises:
-        CheckpointError: damaged, or without its weights.
+        CheckpointError: damaged.
     """
     openvino = import_engine("openvino")
-    weights = path.with_suffix(".bin")
-    if not weights.is_file():
-        raise CheckpointError(
-            f"{path}: its weights {weights.name} are not beside it",
-            hint="copy the .xml and the .bin of an export together",
-        )
     core = openvino.Core()
     try:
-        return core, core.read_model(path, weights)
+        return core, core.read_model(*list_files(path))
     except RuntimeError as error:
         raise damaged(path, error) from error
 

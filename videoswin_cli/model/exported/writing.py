@@ -11,9 +11,10 @@ import torch
 from torch.export import ExportedProgram
 
 from videoswin_cli.errors import UsageError, install_extra
-from videoswin_cli.model.exported.facts import ExportFacts, ExportFormat, to_entry
+from videoswin_cli.model.exported.facts import ExportFacts, ExportFormat, list_files, to_entry
 from videoswin_cli.model.exported.graph import input_name, output_names, trace
 from videoswin_cli.model.exported.reading import check_torch, import_engine
+from videoswin_cli.model.exported.seal import BLANK, KEY, seal
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.records import InputProtocol
 
@@ -65,16 +66,19 @@ def write_graph(
     """
     check_exporter(facts.format)
     path, entries, names = folder / name, {**metadata, **to_entry(facts)}, output_names(network)
+    files = list_files(path)
     with _quiet():
         program = trace(network, facts, protocol)
         if facts.format == "torch":
             torch.export.save(program, path, extra_files=dict(entries))
-        elif facts.format == "onnx":
+            return files
+        entries[KEY] = BLANK
+        if facts.format == "onnx":
             _write_onnx(path, program, names, facts, entries, opset)
         else:
             _write_openvino(path, program, names, facts, entries)
-            return path, path.with_suffix(".bin")
-    return (path,)
+    seal(files)
+    return files
 
 
 def _write_onnx(
