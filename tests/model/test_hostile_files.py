@@ -346,9 +346,11 @@ def test_a_description_that_cannot_be_is_told(
 
 
 def test_classes_that_are_claimed_are_compared_first(tiny: str, tmp_path: Path) -> None:
-    path = described(
-        tiny, tmp_path / "w.safetensors", lambda d: d["spec"].update(num_classes=90_000)
-    )
+    def claim(description: dict[str, Any]) -> None:
+        description["spec"].update(num_classes=90_000)
+        description.update(labels=list(map(str, range(90_000))))
+
+    path = described(tiny, tmp_path / "w.safetensors", claim)
     found = find_model(path)
     spec, labels = found.spec, found.labels
     assert spec.architecture.num_classes == len(labels) == 7

@@ -651,6 +651,23 @@ def test_a_description_that_makes_no_sense_is_told(
         load(str(path))
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (LABELS[:-1], "holds 15 class names, the model has 16 classes"),
+        ((*LABELS, "more"), "holds 17 class names, the model has 16 classes"),
+        ((), "holds 0 class names, the model has 16 classes"),
+        ((*LABELS[:-1], LABELS[0]), "occurs 2 times"),
+    ],
+)
+def test_a_description_whose_labels_do_not_fit_is_told(
+    tmp_path: Path, nano: str, nano_file: Path, names: tuple[str, ...], message: str
+) -> None:
+    path = tmp_path / "own.safetensors"
+    save(path, replace(load(nano, checkpoint=nano_file), labels=names))
+    assert message in refused(str(path)).message
+
+
 def test_safetensors_of_somebody_else_do_not_say_what_they_are(
     tmp_path: Path, nano: str, nano_values: dict[str, Tensor]
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from videoswin_cli.errors import CheckpointError, UsageError
 from videoswin_cli.io.typed_records import to_record
 from videoswin_cli.model.catalog import ModelSpec, flatten_spec, parse_spec
+from videoswin_cli.model.label_files import check_names
 
 _FORMAT = "videoswin-1"  # key of our entry
 
@@ -43,11 +44,12 @@ def read_description(metadata: Mapping[str, str], path: Path) -> Description | N
             raise UsageError(f"{path}: expected an object, found {type(data).__name__}")
         entry = to_record(_Entry, data, source=str(path))
         spec = parse_spec(entry.spec, source=str(path), folder=None)
+        check_names(entry.labels, path, num_classes=spec.architecture.num_classes)
     except (UsageError, ValueError, RecursionError) as error:
         reason = str(error).removeprefix(f"{path}: ")[:300]
         raise CheckpointError(
             f"{path}: its description {_FORMAT!r} cannot be read: {reason}",
-            hint="Write the file again with `videoswin convert`.",
+            hint="Write the file again with `videoswin convert` or `export`.",
         ) from error
     return Description(spec=spec, labels=entry.labels, training=entry.training)
 

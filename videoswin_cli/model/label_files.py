@@ -77,12 +77,21 @@ def read_labels(path: Path, *, num_classes: int) -> tuple[str, ...]:
         LabelError: also where there are not `num_classes` names.
     """
     names = _read_names(path)
-    if names and len(names) != num_classes:
+    return check_names(names, path, num_classes=num_classes) if names else _check(names, path)
+
+
+def check_names(names: Sequence[str], path: Path, *, num_classes: int) -> tuple[str, ...]:
+    """Class names of a file, if they are those of so many classes.
+
+    Raises:
+        LabelError: there are more or fewer, or one is empty or there twice.
+    """
+    if len(names) != num_classes:
         raise LabelError(
             f"{path} holds {len(names)} class names, the model has {num_classes} classes",
             hint="give the label file of the data set that the model was trained on (--labels)",
         )
-    return _check(names, path)
+    return _check(names, path) if names else ()
 
 
 def _check(names: Sequence[str], path: Path) -> tuple[str, ...]:
