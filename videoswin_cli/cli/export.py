@@ -22,7 +22,16 @@ def export(
         ),
         READ,
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="File to write."), WRITE],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="File to write: .pt2, .onnx, or .xml with its .bin beside it.",
+        ),
+        WRITE,
+    ],
     options: ExportOptions = ExportOptions(),
     checkpoint: Annotated[Path | None, option_of(ModelOptions(), "checkpoint"), READ] = None,
     weights_set: Annotated[str | None, option_of(ModelOptions(), "weights_set")] = None,
@@ -46,7 +55,7 @@ def export(
 
     videoswin predict clip.mp4 --model swin-t.onnx
     """
-    from videoswin_cli.model.exported.facts import SUFFIXES
+    from videoswin_cli.model.exported.facts import SUFFIXES, list_files
     from videoswin_cli.model.loading import find_model
     from videoswin_cli.tasks.export.export import export_model
 
@@ -56,7 +65,7 @@ def export(
             f"--out {out}: expected a name that ends in {suffix}, for --format {options.format}"
         )
     inputs = [model, checkpoint, labels, clip]
-    for path in (out, out.with_suffix(".bin")) if suffix == ".xml" else (out,):
+    for path in list_files(out):
         check_writable(path, inputs=inputs)
     found = find_model(model, checkpoint=checkpoint, labels=labels, weights_set=weights_set)
     done = export_model(found, out, options, clip=clip, notice=notice)

@@ -18,8 +18,6 @@ from videoswin_cli.model.exported.seal import BLANK, KEY, seal
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.records import InputProtocol
 
-OPSET = 18  # of ONNX, with IR 10: ONNX Runtime 1.20.1 of November 2024 reads it
-
 
 def check_exporter(format: ExportFormat) -> None:
     """Raises UsageError where a package that writes or runs this format is missing or too old."""
@@ -45,7 +43,7 @@ def write_graph(
     *,
     protocol: InputProtocol,
     metadata: Mapping[str, str],
-    opset: int = OPSET,
+    opset: int = 18,
 ) -> tuple[Path, ...]:
     """Write a network as facts say, with its metadata inside.
 
@@ -104,7 +102,8 @@ def _write_onnx(
     found = written.model.opset_imports.get("")
     if found != opset:
         raise UsageError(
-            f"--opset {opset}: this network is written in opset {found}", hint=f"use {found}"
+            f"--opset {opset}: these versions of torch and onnxscript write opset {found}",
+            hint=f"leave it out, or use {found}",
         )
     optimizer.fold_constants(written.model)
     optimizer.remove_unused_nodes(written.model)

@@ -12,13 +12,14 @@ from torch import Tensor
 from videoswin_cli.data.transforms import normalize
 from videoswin_cli.data.view_dataset import FailedVideo, ViewDataset
 from videoswin_cli.data.views import resolve_views
-from videoswin_cli.errors import ExpectationError, VideoError
+from videoswin_cli.errors import ExpectationError, MissingInputError, OutputExistsError, UsageError
 from videoswin_cli.io.atomic import write_error
 from videoswin_cli.io.fetch import hash_file
 from videoswin_cli.model.description import Description, to_metadata
 from videoswin_cli.model.exported.engines import ExportedNetwork, open_exported
-from videoswin_cli.model.exported.facts import ExportFacts
+from videoswin_cli.model.exported.facts import ExportFacts, list_files
 from videoswin_cli.model.exported.reading import read_exported
+from videoswin_cli.model.exported.seal import is_sealed
 from videoswin_cli.model.exported.writing import check_exporter, write_graph
 from videoswin_cli.model.loading import FoundModel, LoadedModel, check_finite, load_found
 from videoswin_cli.options.export import ExportOptions
@@ -68,13 +69,17 @@ def export_model(
         notice: takes a line per step, as those of a large model take minutes.
 
     Raises:
-        UsageError: a package is missing, or it is an exported model already.
+        UsageError: a package is missing, it is an exported model already, or the clip cannot be
+            read.
+        OutputExistsError: the .bin beside `out` is of something else.
         CheckpointError: weights with NaN or infinite numbers.
-        VideoError: the clip cannot be read.
         ExpectationError: the file's answers are too far from PyTorch's.
         VideoSwinError: the file cannot be written.
     """
     check_exporter(options.format)
+    _check_others(out)
+    if clip is not None and not clip.exists():
+        raise MissingInputError(f"no such file: {clip}", hint="--clip takes a video")
     loaded = load_found(found)
     network = loaded.module
     check_finite(loaded)
@@ -103,7 +108,7 @@ def export_model(
                 facts,
                 protocol=protocol,
                 metadata=to_metadata(description),
-                opset=options.opset,
+                opset=options.chosen_opset,
             )
             notice("comparing its answers with those of PyTorch ...")
             # In one call, to prove that a graph for any number of views takes two.
@@ -118,12 +123,22 @@ def export_model(
         raise write_error(out, error) from error
 
 
+def _check_others(out: Path) -> None:
+    """Raises OutputExistsError for a file beside `out` that nobody named, unless it is of `out`."""
+    for file in list_files(out)[1:]:
+        if file.exists() and not is_sealed(out):
+            raise OutputExistsError(
+                f"{file} exists, and would be written beside {out}",
+                hint="choose another --out, or remove it by hand",
+            )
+
+
 def _put(files: Sequence[Path], folder: Path) -> tuple[Path, ...]:
-    """Files in their place; the one that is opened first comes last, so that no pair is mixed."""
+    """Files in their place. A kill never leaves a mixed pair, nor one without the first file."""
     places = tuple(folder / file.name for file in files)
-    if len(files) > 1:
-        places[0].unlink(missing_ok=True)
-    for file, place in zip(files[::-1], places[::-1], strict=True):
+    for place in places[1:]:
+        place.unlink(missing_ok=True)
+    for file, place in zip(files, places, strict=True):
         file.replace(place)
     return places
 
@@ -147,7 +162,7 @@ def _read_view(path: Path, protocol: InputProtocol) -> Tensor:
     part = VideoPart(path=str(path))
     video = ViewDataset([part], protocol=protocol, views=resolve_views("1x1", protocol))[0]
     if isinstance(video, FailedVideo):
-        raise VideoError(f"{path}: {video.reason}")
+        raise UsageError(f"{path}: {video.reason}", hint="--clip takes a video that can be read")
     return video.view(0)[None]
 
 
