@@ -10,7 +10,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core: threads would be in
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
-from plain_machine import make_home
+from plain_machine import make_home, plain_machine
 from tiny import write_model
 
 from videoswin_cli.io.atomic import atomic_write
@@ -52,10 +52,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _plain_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What this process and those that it starts know of the machine."""
-    from videoswin_cli.model.cpu.profile import Machine, this_machine
+    from videoswin_cli.model.cpu.profile import this_machine
 
     os.environ["VIDEOSWIN_HOME"] = str(make_home(tmp_path_factory.mktemp("machine") / "home"))
-    assert this_machine() == Machine(convolution=1.0, bf16=1.0)
+    assert this_machine() == plain_machine()
 
 
 @pytest.fixture(scope="session")

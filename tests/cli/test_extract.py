@@ -13,12 +13,12 @@ import pytest
 import sixty
 import torch
 from make_video import write_video
+from plain_machine import plain_machine
 from typer.testing import Result
 
 from videoswin_cli import extract
 from videoswin_cli.engine import numerics, precision
 from videoswin_cli.model.checkpoint import read_checkpoint
-from videoswin_cli.model.cpu.profile import Machine
 from videoswin_cli.tasks.extract.tables import read_table
 
 Run = Callable[..., Result]
@@ -411,7 +411,7 @@ def test_overwriting_a_folder_leaves_no_empty_ones(
 def machines(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Go to a machine that is so many times as fast with bf16."""
     return lambda bf16: monkeypatch.setattr(
-        precision, "this_machine", lambda: Machine(convolution=1.0, bf16=bf16)
+        precision, "this_machine", lambda: plain_machine(bf16=bf16)
     )
 
 

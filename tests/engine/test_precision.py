@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from notices import Notices
+from plain_machine import plain_machine
 from tiny import write_model
 
 from videoswin_cli import extract, predict
@@ -22,7 +23,6 @@ from videoswin_cli.engine.runtime import Numerics, choose_runtime
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.paths import configs_dir
 from videoswin_cli.io.process_state import full_float32
-from videoswin_cli.model.cpu.profile import Machine
 from videoswin_cli.model.loading import LoadedModel, load
 from videoswin_cli.options.run import Precision, PrecisionChoice, RunOptions
 from videoswin_cli.training.recipe import read_recipe
@@ -37,7 +37,7 @@ def model(tmp_path: Path) -> LoadedModel:
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """A CPU that is fast with bf16."""
-    machine = Machine(convolution=1.0, bf16=3.0)
+    machine = plain_machine(bf16=3.0)
     monkeypatch.setattr(precision, "this_machine", lambda: machine)
 
 

@@ -1,23 +1,27 @@
-"""Speeds of this machine, and the product that may be faster on it."""
+"""Speeds of this machine, measured once."""
 
 import errno
+import itertools
 import json
 import math
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
+from plain_machine import plain_machine
 
 from videoswin_cli.model.cpu import profile
-from videoswin_cli.model.cpu.linear import convolve
+from videoswin_cli.model.cpu.linear import has_fused_products
 from videoswin_cli.model.cpu.profile import Machine
 
-SOME = Machine(convolution=1.5, bf16=2.5)
+SOME = plain_machine(convolution=1.5, bf16=2.5)
 
 
 @pytest.fixture
@@ -35,35 +39,34 @@ def refuse() -> Machine:
     raise AssertionError("it was measured again")
 
 
-@pytest.mark.parametrize("rows", [1, 7, 800])
-@pytest.mark.parametrize("biased", [True, False])
-def test_a_convolution_is_the_same_product(rows: int, biased: bool) -> None:
-    torch.manual_seed(0)
-    x, weight, bias = torch.randn(rows, 24), torch.randn(40, 24), torch.randn(40)
-    found = convolve(x, weight, bias if biased else None)
-    assert found.is_contiguous()
-    torch.testing.assert_close(
-        found, F.linear(x, weight, bias if biased else None), rtol=1e-5, atol=1e-5
-    )
-
-
-@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
-def test_a_convolution_is_another_library_even_in_one_thread() -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    x, weight = torch.randn(400, 96), torch.randn(40, 96)
-    with torch.inference_mode(), torch.profiler.profile() as found:
-        convolve(x, weight, None)
-    torch.set_num_threads(before)
-    assert "aten::mkldnn_convolution" in {row.key for row in found.key_averages()}
-
-
 def test_speeds_are_measured_and_plausible(file: Path) -> None:
     found = know()
     assert 0 < found.convolution < math.inf  # how fast is the processor's affair
     assert 0 < found.bf16 < math.inf
-    (kept,) = json.loads(file.read_text()).values()
+    assert 0 <= found.fused < math.inf
+    assert 0 <= found.fused_bf16 < math.inf
+    assert 0 < found.attention_bf16 < math.inf
+    assert (found.fused > 0) == has_fused_products(torch.float32)
+    assert (found.fused_bf16 > 0) == has_fused_products(torch.bfloat16)
+    (kept,) = json.loads(file.read_text())["machines"].values()
     assert Machine(**kept) == found
+
+
+def test_only_the_time_of_the_thread_behind_the_first_use_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "thread_time", lambda: now[0])
+
+    def kernel(first: float, later: float) -> Callable[[], Any]:
+        seconds = itertools.chain([first], itertools.repeat(later))
+
+        def run() -> None:
+            now[0] += next(seconds)
+
+        return run
+
+    assert profile._compare(kernel(100.0, 2.0), kernel(1.0, 4.0)) == 0.5
 
 
 def test_they_are_measured_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,25 +77,43 @@ def test_they_are_measured_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_several_machines_share_a_home(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = Machine(convolution=3.0, bf16=1.0)
+    other = plain_machine(convolution=3.0)
     for name, speeds in (("a", SOME), ("b", other)):
         monkeypatch.setattr(profile, "_name_machine", lambda name=name: name)
         monkeypatch.setattr(profile, "_measure", lambda speeds=speeds: speeds)
         assert know() == speeds
-    assert json.loads(file.read_text()).keys() == {"a", "b"}
+    assert json.loads(file.read_text())["machines"].keys() == {"a", "b"}
+
+
+OTHER = asdict(plain_machine(convolution=3.0))
+WITHOUT = [{name: OTHER[name] for name in OTHER if name != left_out} for left_out in OTHER]
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"a": 1}', '{"a": {"bf16": 1.0}}', '{"a": {"bf16": "x"}}']
+    "content",
+    [
+        *("", "{", "[]", '{"a": 1}', '{"version": 2}'),
+        {"a": OTHER},  # of before there were versions
+        {"machines": {"a": OTHER}},
+        {"version": 1, "machines": {"a": OTHER}},
+        {"version": 99, "machines": {"a": OTHER | {"more": 1.0}}},
+        {"version": profile._VERSION, "machines": {"a": OTHER | {"bf16": "x"}}},
+        *({"version": profile._VERSION, "machines": {"a": speeds}} for speeds in WITHOUT),
+    ],
+    ids=str,
 )
-def test_a_damaged_file_is_measured_again(
-    text: str, file: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_damaged_or_foreign_file_is_measured_again(
+    content: str | dict[str, Any], file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(profile, "_name_machine", lambda: "a")
     file.parent.mkdir()
-    file.write_text(text)
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
     monkeypatch.setattr(profile, "_measure", lambda: SOME)
     assert know() == SOME
-    assert len(json.loads(file.read_text())) == 1
+    kept = {"version": profile._VERSION, "machines": {"a": asdict(SOME)}}
+    assert json.loads(file.read_text()) == kept
+    monkeypatch.setattr(profile, "_measure", refuse)
+    assert know() == SOME
 
 
 def test_a_home_that_cannot_be_written_is_no_hindrance(

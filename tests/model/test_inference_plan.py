@@ -1,7 +1,10 @@
 """The plan against the numbers of the official code, and against the network that it is of."""
 
+import gc
+from collections import Counter
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 import torch
 from formula import formula_input
 from golden_forward import CASES, formula_network, random_network, read_golden, worst
+from plain_machine import plain_machine
 
 from videoswin_cli.model import inference_plan
 from videoswin_cli.model.cpu import chunks, linear
@@ -17,8 +21,15 @@ from videoswin_cli.model.inference_plan import InferencePlan
 from videoswin_cli.model.network import plan_on_cpu
 from videoswin_cli.model.swin3d import MLP, Swin3D, WindowAttention
 
-PLAIN = Machine(convolution=1.0, bf16=1.0)
-FAST_CONVOLUTION = Machine(convolution=9.0, bf16=1.0)
+PLAIN = plain_machine()
+CONVOLUTION = plain_machine(convolution=9.0)
+FUSED = plain_machine(fused=9.0, fused_bf16=9.0)
+ALL = plain_machine(convolution=9.0, fused=9.0, fused_bf16=9.0, attention_bf16=9.0)
+FLOAT32 = {"torch": PLAIN, "convolution": CONVOLUTION, "fused": FUSED}
+BFLOAT16 = {"torch": PLAIN, "fused": FUSED, "attention by products, too": ALL}
+
+every_float32 = pytest.mark.parametrize("machine", FLOAT32.values(), ids=FLOAT32)
+every_bfloat16 = pytest.mark.parametrize("machine", BFLOAT16.values(), ids=BFLOAT16)
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +52,48 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "_FEWEST_ROWS", 1)
 
 
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each kernel was taken that is not torch's."""
+    for dtype in (torch.float32, torch.bfloat16):
+        linear.has_fused_products(dtype)  # which takes them itself, once
+    calls: Counter[str] = Counter()
+
+    def count(module: Any, name: str) -> None:
+        kernel = getattr(module, name)
+
+        def counted(*args: Any, **named: Any) -> Any:
+            calls[name] += 1
+            return kernel(*args, **named)
+
+        monkeypatch.setattr(module, name, counted)
+
+    count(linear, "convolve")
+    count(linear, "fuse")
+    count(inference_plan, "attend_by_products")
+    return calls
+
+
+def kernels_of(machine: Machine, dtype: torch.dtype) -> set[str]:
+    """Those that are not torch's and that a network of this type takes on a machine."""
+    kernels = set()
+    fused = {torch.float32: machine.fused, torch.bfloat16: machine.fused_bf16}.get(dtype, 0)
+    if fused > 1 and linear.has_fused_products(dtype):
+        kernels.add("fuse")
+    elif dtype == torch.float32 and machine.convolution > 1:
+        kernels.add("convolve")
+    if dtype == torch.bfloat16 and machine.attention_bf16 > 1:
+        kernels.add("attend_by_products")
+    return kernels
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_plan_equals_the_official_code(case: str, golden: dict[str, np.ndarray]) -> None:
+@pytest.mark.parametrize("machine", [PLAIN, FUSED], ids=["torch", "fused"])
+def test_plan_equals_the_official_code(
+    case: str, machine: Machine, golden: dict[str, np.ndarray]
+) -> None:
     entry = CASES[case]
-    plan = InferencePlan(formula_network(entry["architecture"], torch.float32))
+    plan = InferencePlan(formula_network(entry["architecture"], torch.float32), machine)
     clips = formula_input(entry["input_shape"])
     assert worst(plan(clips), golden[f"{case}/logits_f32"]) < 5e-5
     at = golden[f"{case}/features_idx"].astype(np.int64)
@@ -55,31 +104,38 @@ def test_plan_equals_the_official_code(case: str, golden: dict[str, np.ndarray])
 
 
 @pytest.mark.parametrize("case", ["nano_w877__2x3x20x120x80", "nano_w1677__1x3x12x75x64"])
+@every_float32
 @pytest.mark.usefixtures("small_chunks")
-def test_plan_by_convolution_equals_the_official_code(
-    case: str, threads: int, golden: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+def test_every_kernel_in_many_chunks_equals_the_official_code(
+    case: str,
+    machine: Machine,
+    threads: int,
+    golden: dict[str, np.ndarray],
+    taken: Counter[str],
 ) -> None:
-    calls, convolve = [], linear.convolve
-    monkeypatch.setattr(linear, "convolve", lambda *args: calls.append(1) or convolve(*args))
-    network = formula_network(CASES[case]["architecture"], torch.float32)
-    plan = InferencePlan(network, FAST_CONVOLUTION)
-    assert (
-        worst(plan(formula_input(CASES[case]["input_shape"])), golden[f"{case}/logits_f32"]) < 5e-5
-    )
-    assert calls
+    plan = InferencePlan(formula_network(CASES[case]["architecture"], torch.float32), machine)
+    found = plan(formula_input(CASES[case]["input_shape"]))
+    assert worst(found, golden[f"{case}/logits_f32"]) < 5e-5
+    assert set(taken) == kernels_of(machine, torch.float32)
+    assert torch.get_num_threads() == threads
 
 
 @pytest.mark.parametrize(
     "case",
     ["nano_w877__1x3x5x64x64", "nano_w877__2x3x20x120x80", "nano_w1677__1x3x12x75x64"],
 )
-def test_bf16_stays_within_a_tenth_of_the_spread(case: str, golden: dict[str, np.ndarray]) -> None:
+@every_bfloat16
+def test_bf16_stays_within_a_tenth_of_the_spread(
+    case: str, machine: Machine, golden: dict[str, np.ndarray], taken: Counter[str]
+) -> None:
     """The worst logit of the golden cases is off by 0.05 to 0.07 of it, as the processor rounds.
 
     Classes are the same where the best logit is ahead by more than two errors of that size.
     """
     network = formula_network(CASES[case]["architecture"], torch.float32).to(torch.bfloat16)
-    logits = InferencePlan(network)(formula_input(CASES[case]["input_shape"]).bfloat16()).float()
+    clips = formula_input(CASES[case]["input_shape"]).bfloat16()
+    logits = InferencePlan(network, machine)(clips).float()
+    assert set(taken) == kernels_of(machine, torch.bfloat16)
     expected = golden[f"{case}/logits_f64"]
     allowed = 0.1 * expected.std()
     assert worst(logits, expected) < allowed
@@ -95,10 +151,12 @@ def test_bf16_stays_within_a_tenth_of_the_spread(case: str, golden: dict[str, np
     ids=["whole windows", "padded everywhere", "one window", "longer than high"],
 )
 @pytest.mark.usefixtures("small_chunks")
-def test_plan_equals_the_network_in_float64(shape: tuple[int, ...], threads: int) -> None:
+def test_plan_equals_the_network_in_float64(
+    shape: tuple[int, ...], threads: int, taken: Counter[str]
+) -> None:
     network = random_network().double()
     clips = formula_input(shape).double()
-    plan = InferencePlan(network)
+    plan = InferencePlan(network, ALL)
     with torch.inference_mode():
         torch.testing.assert_close(plan(clips), network(clips), rtol=0, atol=1e-12)
         torch.testing.assert_close(
@@ -108,23 +166,34 @@ def test_plan_equals_the_network_in_float64(shape: tuple[int, ...], threads: int
             atol=1e-12,
         )
     assert torch.get_num_threads() == threads
+    assert set(taken) == kernels_of(ALL, torch.float64)
 
 
 @pytest.mark.parametrize("changes", [{"patch_norm": False}, {"qkv_bias": False}], ids=str)
-def test_parts_that_an_architecture_may_lack(changes: dict[str, Any]) -> None:
-    network = random_network(**changes).double()
-    clips = formula_input((1, 3, 8, 48, 48)).double()
+@every_float32
+def test_parts_that_an_architecture_may_lack(changes: dict[str, Any], machine: Machine) -> None:
+    network = random_network(**changes)
+    clips = formula_input((1, 3, 8, 48, 48))
     with torch.inference_mode():
         torch.testing.assert_close(
-            InferencePlan(network)(clips), network(clips), rtol=0, atol=1e-12
+            InferencePlan(network, machine)(clips), network(clips), rtol=0, atol=1e-5
         )
 
 
 @pytest.mark.usefixtures("small_chunks")
-@pytest.mark.parametrize("machine", [PLAIN, FAST_CONVOLUTION], ids=["linear", "convolution"])
-def test_a_clip_does_not_depend_on_its_batch_nor_on_the_threads(machine: Machine) -> None:
-    plan = InferencePlan(random_network(), machine)
-    clips = formula_input((5, 3, 8, 48, 48))
+@pytest.mark.parametrize(
+    ("dtype", "machine"),
+    [
+        *((torch.float32, machine) for machine in FLOAT32.values()),
+        *((torch.bfloat16, machine) for machine in BFLOAT16.values()),
+    ],
+    ids=[*(f"fp32 {name}" for name in FLOAT32), *(f"bf16 {name}" for name in BFLOAT16)],
+)
+def test_a_clip_does_not_depend_on_its_batch_nor_on_the_threads(
+    dtype: torch.dtype, machine: Machine
+) -> None:
+    plan = InferencePlan(random_network().to(dtype), machine)
+    clips = formula_input((3, 3, 8, 48, 48)).to(dtype)
     before = torch.get_num_threads()
     found = []
     for threads in (1, 2, 3):
@@ -135,20 +204,74 @@ def test_a_clip_does_not_depend_on_its_batch_nor_on_the_threads(machine: Machine
     assert all(torch.equal(found[0], other) for other in found[1:])
 
 
-def test_the_plan_follows_weights_and_sizes() -> None:
-    network = random_network().double()
-    plan = InferencePlan(network)
+@pytest.mark.parametrize(
+    ("dtype", "machine", "allowed"),
+    [
+        (torch.float64, PLAIN, 1e-12),
+        (torch.float32, CONVOLUTION, 1e-5),
+        (torch.float32, FUSED, 1e-5),
+    ],
+    ids=["torch", "convolution", "fused"],
+)
+def test_the_plan_follows_weights_and_sizes(
+    dtype: torch.dtype, machine: Machine, allowed: float
+) -> None:
+    network = random_network().to(dtype)
+    plan = InferencePlan(network, machine)
     for side in (24, 48, 36, 24):
-        clips = formula_input((1, 3, 4, side, side)).double()
+        clips = formula_input((1, 3, 4, side, side)).to(dtype)
         with torch.no_grad():
             for module in network.modules():
                 if isinstance(module, WindowAttention):
                     module.relative_position_bias_table.add_(side)
-                    module.proj.weight.mul_(1.1)
+                if type(module) is torch.nn.Linear:
+                    module.weight.mul_(1.1)
         with torch.inference_mode():
-            torch.testing.assert_close(plan(clips), network(clips), rtol=0, atol=1e-12)
-    network.float()
+            torch.testing.assert_close(plan(clips), network(clips), rtol=0, atol=allowed)
+    network.double().float()
     assert plan(clips.float()).dtype == torch.float32
+
+
+def test_packed_weights_live_as_long_as_the_pass_of_their_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Others would double the memory of the weights, and be those of yesterday."""
+
+    def living() -> int:
+        return sum(type(one) is linear.Fused for one in gc.get_objects())
+
+    blocks = 4 * linear.has_fused_products(torch.float32)
+    counts, fuse = [], linear.fuse
+    monkeypatch.setattr(linear, "fuse", lambda *args: counts.append(living()) or fuse(*args))
+    InferencePlan(random_network(), FUSED)(formula_input((1, 3, 8, 48, 48)))
+    assert living() == 0
+    assert counts == [0, 1, 2, 3] * blocks
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("sound", [True, False], ids=["sound", "not sound"])
+def test_products_are_fused_where_they_are_fast_for_the_type_and_sound(
+    dtype: torch.dtype, sound: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On every processor: torch stands in for the operators."""
+    calls = []
+
+    def stand_in(weight: torch.Tensor, bias: torch.Tensor | None) -> linear.Product:
+        calls.append(weight.dtype)
+        return linear.Separate(partial(torch.nn.functional.linear, weight=weight, bias=bias))
+
+    monkeypatch.setattr(linear, "fuse", stand_in)
+    monkeypatch.setattr(inference_plan, "has_fused_products", lambda _: sound)
+    network = random_network().to(dtype)
+    clips = formula_input((1, 3, 4, 24, 24)).to(dtype)
+    expected = InferencePlan(network, PLAIN)(clips)
+    assert calls == []
+    name, other = ("fused", "fused_bf16") if dtype == torch.float32 else ("fused_bf16", "fused")
+    for machine in (plain_machine(**{name: 9.0}), plain_machine(**{other: 9.0})):
+        assert torch.equal(InferencePlan(network, machine)(clips), expected)
+        assert calls == [dtype] * 16 * sound  # four layers of four blocks
+        calls.clear()
+        sound = False
 
 
 def test_tables_that_take_the_place_of_others_are_noticed() -> None:
@@ -167,14 +290,15 @@ def test_tables_that_take_the_place_of_others_are_noticed() -> None:
 
 
 @pytest.mark.usefixtures("small_chunks")
-def test_autocast_reaches_every_thread(threads: int) -> None:
+def test_autocast_reaches_every_thread(threads: int, taken: Counter[str]) -> None:
     network = random_network()
     clips = formula_input((1, 3, 8, 48, 48))
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        found, expected = InferencePlan(network)(clips), network(clips)
+        found, expected = InferencePlan(network, ALL)(clips), network(clips)
     assert found.dtype == expected.dtype == torch.bfloat16
     assert torch.get_num_threads() == threads
     torch.testing.assert_close(found, expected, rtol=0, atol=0.1 * float(expected.float().std()))
+    assert not taken  # it is torch's affair
 
 
 def test_an_empty_batch_and_wrong_shapes() -> None:
@@ -249,7 +373,7 @@ REPLACEMENTS: list[Callable[[Swin3D], None]] = [
 
 
 @pytest.mark.parametrize("replace", REPLACEMENTS)
-@pytest.mark.parametrize("machine", [PLAIN, FAST_CONVOLUTION], ids=["linear", "convolution"])
+@every_float32
 def test_a_module_that_is_replaced_counts_from_the_next_call(
     replace: Callable[[Swin3D], None], machine: Machine
 ) -> None:

@@ -7,7 +7,9 @@ Only the blocks are computed otherwise than `swin3d` says:
 - A chunk of windows goes through the whole block, attention and MLP, while it is in the cache.
 - Chunks are dealt to threads, each with a core to itself. Where there are too few chunks for that
   (late stages, many cores) all rows are one chunk, and torch's own threads share each operation.
-- Linear layers are computed by oneDNN where it is faster than MKL, as on some AMD processors.
+- Linear layers are computed by oneDNN where it is faster than MKL, as on some AMD processors: by a
+  convolution, or with a packed weight and what follows in the same pass (`cpu.linear`).
+- Attention in bfloat16 is two products of matrices where that is faster (`cpu.attention`).
 - Clips of a batch are computed one after the other: on a CPU that is as fast and holds less memory,
   and a clip's numbers do not depend on what it travels with.
 """
@@ -15,20 +17,36 @@ Only the blocks are computed otherwise than `swin3d` says:
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache, partial
+from itertools import repeat
 from typing import TypeGuard
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videoswin_cli.io.process_state import torch_threads
+from videoswin_cli.model.cpu.attention import (
+    Attend,
+    attend_by_products,
+    attend_by_torch,
+    attend_windows,
+    make_bias,
+)
 from videoswin_cli.model.cpu.chunks import Chunk, plan_block
-from videoswin_cli.model.cpu.linear import Project, project, project_by_convolution
+from videoswin_cli.model.cpu.linear import (
+    Prepare,
+    Product,
+    by_convolution,
+    by_fusing,
+    by_torch,
+    has_fused_products,
+)
 from videoswin_cli.model.cpu.profile import Machine, this_machine
 from videoswin_cli.model.swin3d import MLP, Block, Stage, Swin3D, Triple, WindowAttention
 
-_WORTH = 1.5  # times as fast must another product be: less may be noise
+_WORTH = 1.1  # times as fast must another kernel be: less may be noise
+_CONVOLUTION_WORTH = 1.5
 
 
 class InferencePlan:
@@ -74,11 +92,10 @@ class InferencePlan:
         network = self.network
         if clip.dim() != 5 or clip.shape[1] != 3:
             raise ValueError(f"expected clips (B, 3, T, H, W), found {tuple(clip.shape)}")
-        self._machine = self._machine or this_machine()  # before threads want to know
-        fast = self._machine.convolution > _WORTH
+        self._machine = self._machine or this_machine()
         x: Tensor = network.patch_embed(clip)
         for layer in list(network.layers)[:stage]:
-            x = _run_stage(layer, x, project_by_convolution if fast else project)
+            x = _run_stage(layer, x, self._machine)
         if stage is None:
             x = network.norm(x)
         return x.permute(0, 4, 1, 2, 3)
@@ -92,12 +109,12 @@ def one_by_one(compute: Callable[[Tensor], Tensor], clips: Tensor) -> Tensor:
     return torch.cat([compute(clip) for clip in torch.split(clips, 1)])
 
 
-def _run_stage(stage: nn.Module, x: Tensor, project: Project) -> Tensor:
+def _run_stage(stage: nn.Module, x: Tensor, machine: Machine) -> Tensor:
     """Tokens (1, T, H, W, C), which are overwritten -> those of the next stage."""
     if type(stage) is not Stage:
         return stage(x)  # type: ignore[no-any-return]
     for block in stage.blocks:
-        x = _run_block(block, x.contiguous(), project) if _is_plain(block) else block(x)
+        x = _run_block(block, x.contiguous(), machine) if _is_plain(block) else block(x)
     return stage.downsample(x)  # type: ignore[no-any-return]
 
 
@@ -106,7 +123,23 @@ def _is_plain(block: nn.Module) -> TypeGuard[Block]:
     return type(block) is Block and type(block.attn) is WindowAttention and type(block.mlp) is MLP
 
 
-def _run_block(block: Block, x: Tensor, project: Project) -> Tensor:
+@dataclass(frozen=True, kw_only=True)
+class _Ready:
+    """Parts of a block in the form in which all chunks use them, for one pass and no longer.
+
+    Weights may change before the next pass, and with packed ones kept there would be all of them
+    twice.
+    """
+
+    qkv: Product
+    proj: Product
+    fc1: Product
+    fc2: Product
+    attend: Attend
+    biases: list[Tensor]
+
+
+def _run_block(block: Block, x: Tensor, machine: Machine) -> Tensor:
     """Tokens (1, T, H, W, C) through a block, in place."""
     tokens = x.view(-1, x.shape[4])
     threads = torch.get_num_threads() if _SET_PER_THREAD else 1
@@ -115,11 +148,37 @@ def _run_block(block: Block, x: Tensor, project: Project) -> Tensor:
     shared = threads > 1 and len(plan.chunks) > 1
     map_fn = _make_pool(threads).map if shared else map
     table = block.attn.relative_position_bias_table.t().contiguous()
-    biases = list(map_fn(partial(_make_bias, table), plan.bias_rows))
-    run_chunk = _with_autocast(partial(_run_chunk, block, project, tokens, biases))
+    layers = block.attn.qkv, block.attn.proj, block.mlp.fc1, block.mlp.fc2
+    prepare = _choose_product(machine, x.dtype)
+    qkv, proj, fc1, fc2 = map_fn(prepare, layers, repeat(x.dtype))
+    ready = _Ready(
+        qkv=qkv,
+        proj=proj,
+        fc1=fc1,
+        fc2=fc2,
+        attend=_choose_attention(machine, x.dtype),
+        biases=list(map_fn(partial(make_bias, table), plan.bias_rows)),
+    )
+    run_chunk = _with_autocast(partial(_run_chunk, block, ready, tokens))
     for _ in map_fn(run_chunk, plan.chunks):
         pass
     return x
+
+
+def _choose_product(machine: Machine, dtype: torch.dtype) -> Prepare:
+    """The kind of product for tokens of this type."""
+    if torch.is_autocast_enabled("cpu"):  # which decides on types itself
+        return by_torch
+    fused = {torch.float32: machine.fused, torch.bfloat16: machine.fused_bf16}
+    if fused.get(dtype, 0) > _WORTH and has_fused_products(dtype):
+        return by_fusing
+    return by_convolution if machine.convolution > _CONVOLUTION_WORTH else by_torch
+
+
+def _choose_attention(machine: Machine, dtype: torch.dtype) -> Attend:
+    """The kernel for tokens of this type."""
+    plain = dtype != torch.bfloat16 or torch.is_autocast_enabled("cpu")
+    return attend_by_torch if plain or machine.attention_bf16 <= _WORTH else attend_by_products
 
 
 def _with_autocast(work: Callable[[Chunk], None]) -> Callable[[Chunk], None]:
@@ -136,45 +195,20 @@ def _with_autocast(work: Callable[[Chunk], None]) -> Callable[[Chunk], None]:
 
 
 @torch.inference_mode()
-def _make_bias(table: Tensor, rows: Tensor) -> Tensor:
-    """(heads, rows of the table) -> (1, heads, N, N)."""
-    return table.index_select(1, rows.flatten()).view(1, -1, *rows.shape)
-
-
-@torch.inference_mode()
-def _run_chunk(
-    block: Block, project: Project, tokens: Tensor, biases: list[Tensor], chunk: Chunk
-) -> None:
+def _run_chunk(block: Block, ready: _Ready, tokens: Tensor, chunk: Chunk) -> None:
     """Rows of a chunk of the tokens (tokens, C) through a block, written back in place."""
     x, rows = tokens.index_select(0, chunk.rows), chunk.rows
     normed = block.norm1(x)
     if chunk.padding is not None:
         # As the references do: padding comes after the norm, and is attended to.
         normed.index_fill_(0, chunk.padding, 0.0)
-    mixed = _attend(block.attn, project, normed, biases, chunk)
+    qkv = ready.qkv(normed)
+    mixed = attend_windows(ready.attend, qkv, block.attn.heads, chunk.windows, ready.biases)
     if chunk.real is not None:
         x, rows, mixed = (part.index_select(0, chunk.real) for part in (x, rows, mixed))
-    x += project(block.attn.proj, mixed)
-    hidden = F.gelu(project(block.mlp.fc1, block.norm2(x)))
-    x += project(block.mlp.fc2, hidden)
+    x = ready.proj.add(mixed, x)
+    x = ready.fc2.add(ready.fc1.gelu(block.norm2(x)), x)
     tokens.index_copy_(0, rows, x)
-
-
-def _attend(
-    attention: WindowAttention, project: Project, x: Tensor, biases: list[Tensor], chunk: Chunk
-) -> Tensor:
-    """Attention of rows (M, C) within their windows: (M, C), before the output projection."""
-    heads, width = attention.heads, x.shape[1]
-    lengths = [windows.count * windows.tokens for windows in chunk.windows]
-    parts = torch.split(project(attention.qkv, x), lengths)
-    mixed = []
-    for windows, qkv in zip(chunk.windows, parts, strict=True):
-        qkv = qkv.view(windows.count, windows.tokens, 3, heads, width // heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (count, heads, tokens, head_dim)
-        bias = biases[windows.bias][..., : windows.tokens, : windows.tokens]
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        mixed.append(out.transpose(1, 2).reshape(-1, width))
-    return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
 
 
 # With OpenMP each thread sets for itself how many threads its operations use.
