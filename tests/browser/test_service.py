@@ -89,6 +89,28 @@ def test_a_clip_is_dropped_on_the_page(page: Any, tmp_path: Path) -> None:
     assert page.evaluate("!document.getElementById('drop').classList.contains('over')")
 
 
+def test_a_token_of_any_letters_opens_the_door(
+    browser: Any, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    model = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    write_model(model)
+    client = Client(model, token="sécret-€à")
+    try:
+        page = browser.new_page()
+        page.goto(client.url)
+        clip = str(write_video(tmp_path / "a.webm", codec="libvpx", frames=20))
+        page.locator("#token").fill("secret")
+        page.locator("#file").set_input_files(clip)
+        wait_for(page, "!document.getElementById('problem').hidden")
+        assert "the token is wrong" in page.locator("#problem").inner_text()
+        page.locator("#token").fill("sécret-€à")
+        page.locator("#file").set_input_files(clip)
+        wait_for(page, _DONE)
+        page.close()
+    finally:
+        client.close()
+
+
 def test_the_camera_is_recorded(page: Any) -> None:
     page.locator("#camera").focus()
     page.keyboard.press("Enter")

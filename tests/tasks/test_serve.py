@@ -23,7 +23,7 @@ from videoswin_cli.errors import UsageError
 from videoswin_cli.tasks.serve.answers import Computer
 from videoswin_cli.tasks.serve.serve import listening, read_token
 
-TOKEN = "long-and-ränдom"
+TOKEN = "lòng-and-ränd€à"  # whose last byte is a blank in Latin-1
 
 
 @pytest.fixture(scope="module")
@@ -361,8 +361,12 @@ def test_addresses_and_tokens_that_cannot_be(
         listening("127.0.0.1", taken.getsockname()[1]),
     ):
         pass
-    monkeypatch.setenv("VIDEOSWIN_TOKEN", TOKEN)
+    monkeypatch.setenv("VIDEOSWIN_TOKEN", f" {TOKEN}\n")
     assert read_token(None) == TOKEN
+    monkeypatch.setenv("VIDEOSWIN_TOKEN", "\udcff")  # a byte that is no UTF-8
+    with pytest.raises(UsageError, match="VIDEOSWIN_TOKEN is no UTF-8"):
+        read_token(None)
+    monkeypatch.delenv("VIDEOSWIN_TOKEN")
     empty = tmp_path / "token"
     empty.write_text("\n")
     with pytest.raises(UsageError, match="empty"):

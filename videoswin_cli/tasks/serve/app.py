@@ -135,12 +135,12 @@ def _add_answer(app: FastAPI, service: Service, name: str, answer: Answer) -> No
 def _check_token(service: Service, request: Request) -> None:
     if service.token is None:
         return
-    kind, _, given = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() != "bearer" or not given.strip():
+    header = request.headers.get("authorization", "").encode("latin-1")  # which decoded its bytes
+    kind, _, given = header.partition(b" ")
+    if kind.lower() != b"bearer" or not given.strip():
         raise RefusedError(401, "a token is needed", hint="Authorization: Bearer TOKEN")
-    sent = given.strip().encode("latin-1")  # the bytes, which were decoded so
-    if not secrets.compare_digest(sent, service.token.encode()):
-        raise RefusedError(401, "the token is wrong", hint="--token-file of the server has it")
+    if not secrets.compare_digest(given.strip(), service.token.encode()):
+        raise RefusedError(401, "the token is wrong", hint="ask whoever runs this server for it")
 
 
 def _add_facts(app: FastAPI, service: Service) -> None:

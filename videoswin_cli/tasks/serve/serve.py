@@ -136,10 +136,13 @@ def read_token(file: Path | None) -> str | None:
     """The token that requests must have; None: they need none.
 
     Raises:
-        UsageError: the file cannot be read, or there is nothing in it.
+        UsageError: it cannot be read as UTF-8, or there is nothing in the file.
     """
     if file is None:
-        return os.environ.get(TOKEN_VARIABLE) or None
+        try:
+            return os.environ.get(TOKEN_VARIABLE, "").strip().encode().decode() or None
+        except UnicodeError as error:
+            raise UsageError(f"{TOKEN_VARIABLE} is no UTF-8") from error
     try:
         token = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeError) as error:

@@ -28,7 +28,10 @@ function clock(seconds) {
 async function ask(route, file) {
   const form = new FormData();
   form.append("file", file, file.name);
-  const headers = at("token") && at("token").value ? { Authorization: `Bearer ${at("token").value}` } : {};
+  const token = at("token") ? at("token").value.trim() : "";
+  // A header takes characters of one byte each: those of the token's UTF-8.
+  const bytes = String.fromCharCode(...new TextEncoder().encode(token));
+  const headers = token ? { Authorization: `Bearer ${bytes}` } : {};
   const reply = await fetch(route, { method: "POST", body: form, headers });
   const found = await reply.json();
   if (!reply.ok) throw new Error(found.hint ? `${found.error} (${found.hint})` : found.error);
@@ -174,7 +177,9 @@ async function record() {
 // --- choosing -------------------------------------------------------------------------------------
 
 at("file").addEventListener("change", (event) => {
-  if (event.target.files.length) send(event.target.files[0]);
+  const [file] = event.target.files;
+  event.target.value = ""; // the same file may be chosen again
+  if (file) send(file);
 });
 at("camera").addEventListener("click", record);
 at("player").addEventListener("timeupdate", movePlayhead);
