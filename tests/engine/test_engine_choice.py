@@ -185,6 +185,8 @@ def test_a_gpu_and_an_exported_file_have_engines_of_their_own(model: LoadedModel
     )
     with pytest.raises(UsageError, match=r"--engine openvino: m\.onnx is a graph for onnx"):
         runner._fit_exported(RunOptions(engine="openvino"), exported)
+    fitted = runner._fit_exported(RunOptions(device="cpu"), exported)
+    assert fitted.engine == "auto"  # its own
 
 
 def test_a_loaded_model_stays_with_its_engine(file: str, clips: Path) -> None:

@@ -104,7 +104,9 @@ class Runner:
             UsageError: an option does not fit the model, or asks for another device or precision
                 than the network is in.
         """
-        runtime = self.settings.runtime
+        runtime, exported = self.settings.runtime, self.model.exported
+        if exported is not None:
+            options = _fit_exported(options, exported)
         for name, wanted, here in (
             ("device", options.device, str(runtime.device)),
             ("precision", options.precision, runtime.precision),
@@ -115,7 +117,6 @@ class Runner:
                     f"{name} {wanted}: the model is loaded in {here}",
                     hint=f"load it with {name}={wanted!r}",
                 )
-        exported = self.model.exported
         facts = None if exported is None else exported.facts
         settings = settle(self.model.spec.protocol, options, runtime, facts)
         return Runner(self.model, self.network, settings)
@@ -227,7 +228,7 @@ def _fit_exported(options: RunOptions, exported: ExportedFile) -> RunOptions:
             "in fp32",
             hint="use --precision auto, or export the model in another precision",
         )
-    if options.engine not in ("auto", exported.facts.format):
+    if options.engine == "openvino" != exported.facts.format:  # torch may be the default
         raise UsageError(
             f"--engine {options.engine}: {exported.path} is a graph for {exported.facts.format}",
             hint="use --engine auto, or the model that it was exported from",
