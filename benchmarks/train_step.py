@@ -13,57 +13,65 @@ above what it held before the network was made (on a GPU: what torch had allocat
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 
+from videoswin_cli.engine.runtime import DTYPES, Runtime
 from videoswin_cli.io.malloc import keep_freed_memory
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.options.run import Precision
+from videoswin_cli.records import Architecture
+from videoswin_cli.tasks.bench.bench import held_bytes, peak_bytes
 from videoswin_cli.tasks.bench.torchvision_baseline import make_baseline
 
 KINDS = ("torchvision", "ours", "ours, plain malloc", "ours, checkpointing")
-DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def make(kind: str) -> torch.nn.Module:
+def make(kind: str, architecture: Architecture) -> torch.nn.Module:
     if kind == "torchvision":
-        network = make_baseline(load_spec("swin-tiny-k400").architecture)
-        for module in network.modules():
-            if type(module).__name__ in ("StochasticDepth", "Dropout"):
-                module.p = 0.0  # type: ignore[assignment]
-        return network
-    ours = Swin3D(load_spec("swin-tiny-k400").architecture)
+        return without_drops(make_baseline(architecture))
+    if kind != "ours, plain malloc":
+        keep_freed_memory()
+    ours = Swin3D(architecture)
     ours.recompute(kind == "ours, checkpointing")
     return ours
 
 
-def peak(device: torch.device) -> int:
-    """Bytes."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def without_drops(network: torch.nn.Module) -> torch.nn.Module:
+    """Torchvision's network without drop path and dropout."""
+    for module in network.modules():
+        if type(module).__name__ in ("StochasticDepth", "Dropout"):
+            module.p = 0.0  # type: ignore[assignment]
+    return network
 
 
-def measure(kind: str, batch: int, steps: int, precision: str, device: torch.device) -> None:
-    """Print seconds a step and the peak of memory in bytes as JSON."""
-    if kind != "ours, plain malloc" and kind != "torchvision":
-        keep_freed_memory()
+def measure(
+    make_network: Callable[[], torch.nn.Module],
+    size: Sequence[int],
+    steps: int,
+    precision: Precision,
+    device: torch.device,
+) -> tuple[list[float], int]:
+    """Seconds of each step but the first on clips of `size`, and bytes that were added at most."""
     torch.manual_seed(0)
-    clips = torch.randn(batch, 3, 32, 224, 224, device=device)
-    labels = torch.randint(400, (batch,), device=device)
-    before = peak(device)
-    network = make(kind).to(device).train()
+    clips = torch.randn(*size, device=device)
+    labels = torch.randint(400, (size[0],), device=device)
+    runtime = Runtime(device=device)
+    held = held_bytes(runtime)
+    network = make_network().to(device).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5)
-    dtype = DTYPES[precision]
-    mixed = nullcontext() if dtype is None else torch.autocast(device.type, dtype)
+    full = precision == "fp32"
+    mixed = nullcontext() if full else torch.autocast(device.type, DTYPES[precision])
     seconds = []
     for _ in range(steps + 1):
         begun = time.perf_counter()
@@ -76,7 +84,7 @@ def measure(kind: str, batch: int, steps: int, precision: str, device: torch.dev
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - begun)
-    print(json.dumps({"seconds": seconds[1:], "bytes": peak(device) - before}))
+    return seconds[1:], peak_bytes(runtime) - held
 
 
 def main() -> None:
@@ -90,7 +98,10 @@ def main() -> None:
     options = parser.parse_args()
     device = torch.device(options.device)
     if options.kind:
-        measure(options.kind, options.batches[0], options.steps, options.precision, device)
+        size = options.batches[0], 3, 32, 224, 224
+        network = partial(make, options.kind, load_spec("swin-tiny-k400").architecture)
+        found = measure(network, size, options.steps, options.precision, device)
+        print(json.dumps(found))
         return
     place = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     print(f"{place}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
@@ -106,9 +117,9 @@ def main() -> None:
                 done = subprocess.run(
                     [*line, "--device", options.device], check=True, capture_output=True, text=True
                 )
-                found = json.loads(done.stdout.splitlines()[-1])
-                seconds[kind] += found["seconds"]
-                peaks[kind].append(found["bytes"])
+                times, added = json.loads(done.stdout.splitlines()[-1])
+                seconds[kind] += times
+                peaks[kind].append(added)
         theirs = statistics.median(seconds["torchvision"])
         for kind in KINDS:
             own = statistics.median(seconds[kind])

@@ -124,7 +124,7 @@ def test_tasks_import_no_tasks(module: str) -> None:
 
 def test_benchmarks_import_no_command() -> None:
     assert BENCHMARKS.is_dir()
-    for path in BENCHMARKS.glob("*.py"):
+    for path in BENCHMARKS.rglob("*.py"):
         found = imports(path.read_text(encoding="utf-8"))
         names = [module_of(name) for _, name in found if name.startswith("videoswin_cli")]
         assert [name for name in names if layer(name) > LAYERS["tasks"]] == [], path.name
