@@ -1,4 +1,4 @@
-"""Everything that a GPU is to be measured for, as one JSON file and a table: see `benchmarks/gpu.sh`.
+"""Measurements of a GPU as one JSON file and a table: see `benchmarks/gpu.sh`.
 
 Each section is a process of its own with a limit of time, and writes its rows as it goes: one that
 crashes, hangs or lacks something costs the others nothing. `report.py` has the form of the file.

@@ -1,7 +1,7 @@
 """Attention with bias in the windows of each stage of Swin-T: torch's kernels and FlexAttention.
 
-"bias": one (1, heads, N, N) for all windows, as in blocks that are not shifted. "masks": one for each
-window, (windows, heads, N, N). All in bf16 on the windows of one video, against float32.
+"bias": one (1, heads, N, N) for all windows, as in blocks that are not shifted. "masks": one for
+each window, (windows, heads, N, N). All in bf16 on the windows of one video, against float32.
 """
 
 from collections.abc import Callable

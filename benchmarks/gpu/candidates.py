@@ -37,12 +37,13 @@ class OneCall(WindowAttention):
         if any(shift):
             x = x.roll([-s for s in shift], dims=(1, 2, 3))
         windows = split_windows(x, window)
-        grid, N = windows.shape[1:4], windows.shape[4]
+        grid: Triple = (windows.shape[1], windows.shape[2], windows.shape[3])
+        N = windows.shape[4]
         qkv = self.qkv(windows).view(B, prod(grid), N, 3, self.heads, C // self.heads)
         qkv = qkv.permute(3, 0, 1, 4, 2, 5)  # (3, B, windows, heads, N, head_dim)
         # One bias for all windows where there is no mask: windows count as clips then.
         q, k, v = qkv.flatten(2, 3) if any(shift) else qkv.flatten(1, 2)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=self.biases(tuple(grid), window))
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=self.biases(grid, window))
         mixed = out.reshape(qkv.shape[1:]).transpose(2, 3).reshape(windows.shape)
         x = join_windows(self.proj(mixed), window)
         if any(shift):
@@ -77,7 +78,7 @@ def in_one_call(network: Swin3D) -> Swin3D:
 
 
 def capture(compute: Callable[[Tensor], Tensor], clips: Tensor) -> Callable[[], Tensor]:
-    """A CUDA graph of a call. It reads `clips` where they lie; each replay fills the same output."""
+    """A CUDA graph of a call, which reads `clips` where they lie and fills the same output."""
     beside = torch.cuda.Stream()
     beside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(beside):  # what is made at first calls must not be recorded

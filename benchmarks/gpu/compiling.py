@@ -1,4 +1,4 @@
-"""`torch.compile` of the network and of its blocks on the views of a video, alone and in a graph."""
+"""`torch.compile` of the network and its blocks on the views of a video, alone and in a graph."""
 
 import time
 from copy import deepcopy

@@ -23,7 +23,6 @@ def measure(bench: Bench) -> None:
         network = plain.to(DTYPES[precision])
         for views in (1, bench.many):
             clips = bench.clips(views, DTYPES[precision])
-            what = f"{precision} views {views}"
             one = in_one_call(network)
             for name, other, graph in (
                 ("one call", one, False),

@@ -1,4 +1,4 @@
-"""A training step in bf16 against torchvision's network: `benchmarks/train_step.py` in one process."""
+"""A training step in bf16 against torchvision's network, by `benchmarks/train_step.py`."""
 
 import statistics
 from functools import partial

@@ -1,0 +1,46 @@
+"""Rehearsal of `benchmarks/gpu.sh` on a CPU: every section gives rows, and none fails."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def rehearse(out: Path, *more: str) -> object:
+    environment = os.environ | {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
+    line = ["bash", "benchmarks/gpu.sh", "--device", "cpu", "--tiny", "--out", str(out), *more]
+    subprocess.run(line, check=True, cwd=ROOT, env=environment, capture_output=True)
+    return json.loads(out.read_text(encoding="utf-8"))
+
+
+def check(found: object, sections: int) -> None:
+    sys.path.insert(0, str(ROOT))
+    try:
+        form = importlib.import_module("benchmarks.gpu.report")
+    finally:
+        sys.path.remove(str(ROOT))
+    report = msgspec.convert(found, form.Report)  # the documented form
+    assert [section.ended for section in report.sections] == ["done"] * sections
+    assert {row.section for row in report.rows} == {section.name for section in report.sections}
+    assert [row for row in report.rows if row.error is not None] == []
+    for row in report.rows:
+        assert (row.values is None) == (row.needs in ("CUDA", "torchvision")), row
+        if row.section == "parity":
+            assert row.values["holds"] is True, row
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the script is for bash")
+def test_a_section_writes_the_documented_form(tmp_path: Path) -> None:
+    check(rehearse(tmp_path / "gpu.json", "--sections", "parity"), 1)
+
+
+@pytest.mark.slow  # a minute: nine processes, each of which imports torch and makes networks
+def test_every_section_gives_rows_and_none_fails(tmp_path: Path) -> None:
+    check(rehearse(tmp_path / "gpu.json"), 9)
