@@ -15,11 +15,12 @@ from videoswin_cli.model.network import build_network
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.options.run import Precision
 
+PRECISIONS: tuple[Precision, ...] = ("bf16", "fp32")
+
 
 def measure(bench: Bench) -> None:
     plain = build_network(bench.spec().architecture).eval().to(bench.device)
-    precisions: tuple[Precision, ...] = ("bf16", "fp32")
-    for precision in precisions:
+    for precision in PRECISIONS:
         network = plain.to(DTYPES[precision])
         for views in (1, bench.many):
             clips = bench.clips(views, DTYPES[precision])

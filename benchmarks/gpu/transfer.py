@@ -36,16 +36,17 @@ def measure(bench: Bench) -> None:
     bench.row("resize as cv2", partial(hold_resize, bench, frames, "cv2"))
     bench.row("resize as torchvision", partial(hold_resize, bench, frames, "torchvision"))
     network = make_ours(bench.spec(), bench.runtime("bf16"))
-    for name, pipeline in (
-        ("pageable", send_crops),
-        ("pinned", send_crops),
-        ("frames", send_frames),
+    for what, compute, pinned, stream in (
+        ("crops pageable", send_crops, False, False),  # as the package does
+        ("crops pinned", send_crops, True, False),
+        ("crops pinned, copy stream", send_crops, True, True),
+        ("frames pinned", send_frames, True, False),
+        ("frames pinned, copy stream", send_frames, True, True),
     ):
-        for stream in (False, True)[: 1 if name == "pageable" else 2]:
-            what = f"{'frames pinned' if name == 'frames' else f'crops {name}'}"
-            bench.row(f"pipeline, {what}{', copy stream' * stream}",
-                      partial(run_pipeline, bench, frames, network, pipeline, name != "pageable",
-                              stream))  # fmt: skip
+        bench.row(
+            f"pipeline, {what}",
+            partial(run_pipeline, bench, frames, network, compute, pinned, stream),
+        )
 
 
 def send(bench: Bench, frames: Tensor) -> dict[str, Value]:

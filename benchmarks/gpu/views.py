@@ -23,6 +23,7 @@ from videoswin_cli.tasks.bench.bench import count_gmacs, held_bytes, measure_mat
 
 PRECISIONS: tuple[Precision, ...] = ("bf16", "fp32", "fp16")
 
+Works = dict[str, Callable[[], Tensor]]
 matmul_gflops = cache(measure_matmul)
 
 
@@ -46,7 +47,7 @@ def compare(bench: Bench, model: str, precision: Precision, views: int) -> dict[
         theirs, missing = None, str(error)
     ours = make_ours(spec, runtime, theirs)
     clips = bench.clips(views, runtime.dtype)
-    works: dict[str, Callable[[], Tensor]] = {"ours": lambda: ours(clips)}
+    works: Works = {"ours": lambda: ours(clips)}
     if theirs is not None:
         peer, full_clips = theirs.to(bench.device), clips.float()
         works["torchvision_fp32"] = lambda: peer(full_clips)
