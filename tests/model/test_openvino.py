@@ -35,7 +35,7 @@ def graphs(home: Path) -> list[Path]:
 
 
 # Compiling and checking the graphs of the others takes up to half a minute of one core.
-SMALL = [case for case in CASES if math.prod(map(int, case.split("x")[1:])) <= 400_000]
+SMALL = [case for case in CASES if math.prod(map(int, case.split("x")[1:])) <= 300_000]
 LARGE = [pytest.param(case, marks=pytest.mark.slow) for case in CASES if case not in SMALL]
 
 
