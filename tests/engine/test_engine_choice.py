@@ -189,6 +189,15 @@ def test_a_gpu_and_an_exported_file_have_engines_of_their_own(model: LoadedModel
     assert fitted.engine == "auto"  # its own
 
 
+def test_without_the_package_the_error_says_how_to_get_it(
+    model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="the package openvino is not installed") as raised:
+        resolve(model, "openvino")
+    assert raised.value.hint == 'pip install "videoswin[openvino]"'
+
+
 def test_a_loaded_model_stays_with_its_engine(file: str, clips: Path) -> None:
     loaded = load_model(file, engine="openvino")
     with pytest.raises(UsageError, match="engine torch: the model is loaded in openvino"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 
 from videoswin_cli.data.view_dataset import FailedVideo, VideoViews, ViewDataset
 from videoswin_cli.data.window_dataset import Begun, WindowDataset, read_windows
@@ -12,7 +13,7 @@ from videoswin_cli.engine.numerics import NO_RECORD, Record, decide_numerics
 from videoswin_cli.engine.progress import Monitor, Reporter, Silent
 from videoswin_cli.engine.runtime import DTYPES, Runtime, choose_runtime
 from videoswin_cli.engine.settings import Settings, settle
-from videoswin_cli.errors import DeviceError, UsageError
+from videoswin_cli.errors import DeviceError, UsageError, install_extra
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.exported.engines import has_gpu
 from videoswin_cli.model.exported.reading import ExportedFile
@@ -186,6 +187,11 @@ def _choose_runtime(options: RunOptions, world: World) -> Runtime:
             raise DeviceError(
                 f"--engine openvino computes on the CPU, not on {device}",
                 hint="use --device cpu or --engine torch",
+            )
+        if find_spec("openvino") is None:
+            raise UsageError(
+                "--engine openvino: the package openvino is not installed",
+                hint=install_extra("openvino"),
             )
         device = "cpu"
     asked = "fp32" if options.precision == "auto" else options.precision
