@@ -74,6 +74,7 @@ class _Builder:
         self.zero = self.ops.parameter([], np.int32, "zero")
 
     def build(self, network: Swin3D, size: Triple, answer: Answer) -> Any:
+        """See `build_graph`."""
         import openvino
 
         clip = self.ops.parameter([1, 3, *size], np.float32, "clip")
@@ -96,6 +97,7 @@ class _Builder:
         return openvino.Model([self.ops.result(x) for x in outputs], [clip, self.zero], "swin3d")
 
     def embed(self, embedding: PatchEmbed, clip: Node, size: Triple) -> _Tokens:
+        """A clip (1, 3, *size) as tokens in the order of the grid."""
         patch, layer = embedding.patch_size, embedding.proj
         missing = [-extent % p for extent, p in zip(size, patch, strict=True)]
         if any(missing):
@@ -111,6 +113,7 @@ class _Builder:
         return _Tokens(node=x, size=grid, order=np.arange(count))
 
     def run_block(self, block: Block, tokens: _Tokens) -> _Tokens:
+        """Tokens through a block, in the order of its windows."""
         attention, count = block.attn, len(tokens.order)
         shapes, bias_rows = gather_windows(tokens.size, attention.window_size, attention.shift)
         rows = torch.cat([rows.flatten() for rows, _ in shapes]).numpy()  # `count`: padding
@@ -162,6 +165,7 @@ class _Builder:
         return self.ops.unsqueeze(bias, _ints(0))
 
     def merge(self, merging: PatchMerging, tokens: _Tokens) -> _Tokens:
+        """Four tokens in one of twice the channels, in the order of the smaller grid."""
         (t, h, w), count = tokens.size, len(tokens.order)
         grid = np.arange(count).reshape(tokens.size)
         grid = np.pad(grid, ((0, 0), (0, h % 2), (0, w % 2)), constant_values=count)
