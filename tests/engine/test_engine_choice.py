@@ -146,6 +146,7 @@ def test_auto_measures_what_it_says(model: LoadedModel) -> None:
     engine, (told,) = resolve(model, "auto", videos=LONG)
     assert engine in ("torch", "openvino")
     assert ("times as fast as torch here" in told) == (engine == "openvino")
+    assert "tries it" not in told  # it did
 
 
 def test_who_writes_an_output_first_decides(

@@ -220,10 +220,8 @@ def test_slow_uploads_have_places_of_their_own(tiny_model: Path, clip: Path) -> 
         client.close()
 
 
-def test_a_full_queue_says_when_to_come_again(
-    tiny_model: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client = Client(tiny_model, queue=2)
+def hold_computing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Nothing is computed until the event is set."""
     held, compute = threading.Event(), Computer.compute
 
     def slowly(*args: Any) -> Any:
@@ -231,6 +229,14 @@ def test_a_full_queue_says_when_to_come_again(
         return compute(*args)
 
     monkeypatch.setattr(Computer, "compute", slowly)
+    return held
+
+
+def test_a_full_queue_says_when_to_come_again(
+    tiny_model: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client(tiny_model, queue=2)
+    held = hold_computing(monkeypatch)
     try:
         with ThreadPoolExecutor(20) as pool:
             taken = [pool.submit(client.send, "predict", clip) for _ in range(2)]
@@ -250,11 +256,7 @@ def test_an_upload_that_has_come_is_never_refused(
     tiny_model: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = Client(tiny_model, queue=1, uploads=8)
-    held, compute = threading.Event(), Computer.compute
-
-    def slowly(*args: Any) -> Any:
-        held.wait()
-        return compute(*args)
+    held = hold_computing(monkeypatch)
 
     def upload() -> Iterator[bytes]:
         yield b"x"
@@ -262,7 +264,6 @@ def test_an_upload_that_has_come_is_never_refused(
 
     all_begun = threading.Event()
     kind = {"Content-Type": "application/x-npy"}
-    monkeypatch.setattr(Computer, "compute", slowly)
     try:
         with ThreadPoolExecutor(8) as pool:
             replies = [

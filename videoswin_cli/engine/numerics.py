@@ -66,7 +66,8 @@ def decide_numerics(
     if options.engine == "auto" and not is_worth_reading(model.network, settings, videos):
         options = replace(options, engine="torch")
     if "auto" not in (options.precision, options.engine):
-        return Decision(numerics=settings.runtime.numerics, reason=_advise(model, settings, videos))
+        reason = _advise(options, model, settings, videos)
+        return Decision(numerics=settings.runtime.numerics, reason=reason)
     decided = [_decide(options, model, settings, videos, record)] if world.is_main else []
     (decision,) = world.share(decided)
     if options.precision == "auto":
@@ -85,7 +86,7 @@ def _decide(
         precision, reason = try_bf16(model, runtime.device)
         runtime = replace(runtime, dtype=DTYPES[precision])
     else:
-        reason = _advise(model, settings, videos)
+        reason = _advise(options, model, settings, videos)
     if options.engine == "auto":
         engine, why = choose_engine(model.network, replace(settings, runtime=runtime), videos)
         runtime, reason = replace(runtime, engine=engine), why + reason
@@ -103,11 +104,12 @@ def _as_asked(found: Numerics, options: RunOptions) -> Numerics:
     return found if options.engine == "auto" else replace(found, engine=options.engine)
 
 
-def _advise(model: LoadedModel, settings: Settings, videos: int) -> str:
+def _advise(options: RunOptions, model: LoadedModel, settings: Settings, videos: int) -> str:
+    """What the user may try, of what was not left open."""
     runtime = settings.runtime
     if runtime.precision == "fp32" and is_fast_in_bf16(runtime.device):
         return "; bf16 is faster on this machine: --precision auto tries it"
-    if runtime.engine == "torch" and is_worth_compiling(model.network, settings, videos):
+    if options.engine == "torch" and is_worth_compiling(model.network, settings, videos):
         return "; OpenVINO is installed: --engine auto tries it"
     return ""
 

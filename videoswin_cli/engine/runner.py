@@ -176,7 +176,8 @@ def open_runner(
     runtime = replace(runtime, dtype=DTYPES[numerics.precision], engine=numerics.engine)
     network, runtime = _open_network(loaded, runtime, settings, reporter, own=own)
     by = " by OpenVINO" if runtime.engine == "openvino" else ""
-    reporter.notice(f"computing on {runtime.device} in {runtime.precision}{by}{decision.reason}")
+    reason = decision.reason if runtime.numerics == numerics else ""
+    reporter.notice(f"computing on {runtime.device} in {runtime.precision}{by}{reason}")
     return Runner(loaded, network, replace(settings, runtime=runtime))
 
 

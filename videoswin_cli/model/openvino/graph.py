@@ -146,13 +146,13 @@ class _Builder:
             qkv = ops.reshape(part, _ints([count, tokens, 3, heads, depth]), False)
             qkv = ops.split(ops.transpose(qkv, _ints([2, 0, 3, 1, 4])), _ints(0), 3)
             # OpenVINO 2026.4 mixes up heads and tokens where there are as many of both: 5 axes.
-            axes = [0] if heads != tokens else []
-            q, k, v = (ops.squeeze(each, _ints(axes)) if axes else each for each in qkv.outputs())
+            ambiguous = heads == tokens
+            q, k, v = (x if ambiguous else ops.squeeze(x, _ints(0)) for x in qkv.outputs())
             scaled = ops.multiply(q, ops.constant(np.float32(depth**-0.5)))
             # Not the operation for attention: the processor's plugin is faster with its parts.
             scores = ops.add(ops.matmul(scaled, k, False, True), _corner(ops, bias, tokens))
             out = ops.matmul(ops.softmax(scores, -1), v, False, False)
-            out = ops.transpose(out, _ints([0, 2, 1, 3] if axes else [0, 1, 3, 2, 4]))
+            out = ops.transpose(out, _ints([0, 1, 3, 2, 4] if ambiguous else [0, 2, 1, 3]))
             mixed.append(ops.reshape(out, _ints([count * tokens, width]), False))
         return ops.concat(mixed, 0)
 
