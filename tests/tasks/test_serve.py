@@ -2,12 +2,12 @@
 
 import io
 import json
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
@@ -173,14 +173,15 @@ def test_other_bodies_are_refused(client: Client, kind: str, body: bytes, status
     assert reply.json()["error"]
 
 
-def test_nothing_is_left_of_uploads(client: Client, clip: Path) -> None:
-    def left() -> set[str]:
-        return {path.name for path in Path(gettempdir()).glob("videoswin-*") if path.is_dir()}
-
-    before = left()
+def test_nothing_is_left_of_uploads(
+    client: Client, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # not that of other processes
+    begun = tmp_path.stat().st_mtime_ns
     client.send("predict", clip)
     client.send("predict", b"broken")
-    assert left() <= before
+    assert list(tmp_path.iterdir()) == []
+    assert tmp_path.stat().st_mtime_ns > begun  # something was there
 
 
 def wait_for(client: Client, line: str) -> None:
