@@ -26,7 +26,8 @@ THOROUGH = {
 LONGEST = (  # files that take more than half a minute
     *("tasks/test_kills.py", "data/test_workers.py", "cli/test_extract.py", "cli/test_eval.py"),
     *("cli/test_finetune.py", "training/test_stops.py", "cli/test_predict.py"),
-    *("model/test_swin3d.py", "test_end_to_end.py", "cli/test_finetune_resumed.py"),
+    *("model/test_swin3d.py", "test_end_to_end.py", "model/test_exported.py"),
+    "tasks/test_feature_files.py",
 )
 VIDEOS = ("demo.mp4", "test.avi", "test.mp4", "example.avi")
 

@@ -86,6 +86,8 @@ def test_clips_that_are_easily_read_wrong(name: str, motion: str) -> None:
     assert answer.top[0].label == motion
 
 
+# Clips of every class, drawn anew.
+@pytest.mark.slow
 def test_clips_that_it_was_not_trained_on(tmp_path: Path) -> None:
     for _ in make_camera_motion(tmp_path, clips_per_class=2, seed=77, workers=2, notice=print):
         pass

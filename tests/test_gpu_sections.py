@@ -30,8 +30,9 @@ def module(name: str) -> Any:
     return importlib.import_module(f"benchmarks.gpu.{name}")
 
 
+MORE = ("batches", "graphs", "transfer", "attention")
 # The quick ones, each in this process; all of them as the script runs them: test_gpu_benchmark.py.
-SECTIONS = ("parity", "batches", "graphs", "transfer", "attention")
+SECTIONS = ("parity", *(pytest.param(name, marks=pytest.mark.slow) for name in MORE))
 
 
 @pytest.mark.parametrize("section", SECTIONS)

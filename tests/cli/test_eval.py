@@ -429,6 +429,8 @@ def test_broken_videos_are_rows(undisturbed: Path) -> None:
     assert [json.loads(row)["path"] for row in rows] == [sixty.NAMES[n] for n in sixty.BROKEN]
 
 
+# Slurm starts two in the default run.
+@pytest.mark.slow
 def test_three_processes(videos: Path, tiny: str, undisturbed: Path, tmp_path: Path) -> None:
     done = sixty.run(sixty.torchrun(3, *options(videos, tiny, tmp_path)), tmp_path)
     # torchrun's own exit code is 1 whatever its processes' were.
@@ -517,6 +519,8 @@ def test_dumps_of_different_precisions_are_warned_of(
     assert told in " ".join(mixed.stderr.split())
 
 
+# As two tasks of Slurm, which are in the default run, but by hand.
+@pytest.mark.slow
 def test_two_shards(videos: Path, tiny: str, undisturbed: Path, tmp_path: Path) -> None:
     expected = json.loads((undisturbed / "summary.json").read_text())
     dumps = []

@@ -96,6 +96,8 @@ def test_without_matplotlib_a_run_has_no_pictures_and_says_so(
     assert not list(out.glob("*.png"))
 
 
+# Imports TensorBoard.
+@pytest.mark.slow
 def test_curves_for_tensorboard_are_those_of_the_table(
     run: Run, tiny: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,6 +207,8 @@ def test_a_linear_probe_runs_the_backbone_once(
     assert progress["losses"] == pytest.approx(losses, abs=1e-6)
 
 
+# Draws all pictures; the multi-label loss has tests of its own.
+@pytest.mark.slow
 @pytest.mark.pictures
 def test_clips_of_several_classes(run: Run, tiny: str, data: Path, tmp_path: Path) -> None:
     """Every red clip is warm as well, every green one cold, and the blue ones have one class."""

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from colors import CLASSES
 from typer.testing import Result
 
@@ -21,6 +22,8 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+# Three trainings; class names that are numbers have tests in tests/data.
+@pytest.mark.slow
 def test_what_is_trained_as_10_is_answered_10(
     run: Run, tiny: str, data: Path, tmp_path: Path
 ) -> None:

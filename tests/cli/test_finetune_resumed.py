@@ -125,8 +125,8 @@ def test_a_run_that_was_ended_goes_on_inside_the_epoch(
 @pytest.mark.parametrize(
     "freeze",
     [
-        "none",
-        pytest.param("backbone", marks=pytest.mark.slow),  # twenty seconds for a rare pair
+        pytest.param("none", marks=pytest.mark.slow),  # half a minute; test_step.py has the mean
+        pytest.param("backbone", marks=pytest.mark.slow),
     ],
 )
 def test_two_processes_learn_what_one_learns(

@@ -132,6 +132,8 @@ def test_two_runs_do_not_share_a_folder(run: Run, tiny: str, data: Path, tmp_pat
     assert [path.name for path in out.iterdir()] == [".lock"]
 
 
+# A run of its own for a disk of its own.
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_state_before(
     run: Run, tiny: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

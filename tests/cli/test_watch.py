@@ -40,7 +40,9 @@ def test_a_file_is_watched_to_its_end(
     assert decode_numbers(tmp_path / "copy.mkv", "pyav")[1] == list(range(20))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_signals_end_it_cleanly(number: signal.Signals, tiny: str, tmp_path: Path) -> None:
     data = write_stream(tmp_path / "s.ts")
     environment = {k: v for k, v in os.environ.items() if k != "VIDEOSWIN_OFFLINE"}
@@ -62,6 +64,8 @@ def test_signals_end_it_cleanly(number: signal.Signals, tiny: str, tmp_path: Pat
     assert [path.name for path in tmp_path.glob("day*")] == ["day.ts"]
 
 
+# Waits for a stream that is lost and comes again.
+@pytest.mark.slow
 def test_a_terminal_gets_a_table_and_messages_above_it(tiny: str, tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if k != "VIDEOSWIN_OFFLINE"}
     leader, follower = pty.openpty()

@@ -30,7 +30,6 @@ pytestmark = [
     pytest.mark.skipif(torch.__version__ < "2.9", reason="export needs torch 2.9"),
 ]
 
-FORMATS: tuple[ExportFormat, ...] = ("torch", "onnx", "openvino")
 SHAPE = (3, PROTOCOL.clip_frames, PROTOCOL.crop_size, PROTOCOL.crop_size)
 
 
@@ -61,7 +60,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("exported")
 
 
-@pytest.fixture(scope="module", params=FORMATS)
+@pytest.fixture(
+    scope="module",
+    # tests/tasks/test_export.py writes and reads ONNX in the default run.
+    params=["torch", pytest.param("onnx", marks=pytest.mark.slow), "openvino"],
+)
 def exported(request: Any, folder: Path, tiny: str) -> str:
     return write(folder, tiny, request.param)
 
@@ -110,6 +113,8 @@ def test_the_programs_of_the_docs_run(
     assert capsys.readouterr().out.strip() == model.labels[int(model(clips)[0].argmax())]
 
 
+# Two exports more.
+@pytest.mark.slow
 def test_half_weights_do_not_round_the_normalization(folder: Path, tiny: str) -> None:
     """OpenVINO's own compression did: 123.675 became 123.7."""
     answers = []
@@ -136,6 +141,8 @@ def test_a_fixed_batch_is_filled_and_cut(program: str, tiny: str) -> None:
     assert model._runner.settings.batch_size == 2
 
 
+# An export more.
+@pytest.mark.slow
 def test_frames_of_a_graph_that_normalizes_are_whole(folder: Path, tiny: str, video: str) -> None:
     model = load_model(write(folder, tiny, "torch", pixels=True))
     (found,), (wanted,) = model.predict(video), predict(video, model=tiny)
@@ -144,12 +151,12 @@ def test_frames_of_a_graph_that_normalizes_are_whole(folder: Path, tiny: str, vi
         model(torch.randn(1, *SHAPE))
 
 
-@pytest.mark.parametrize("options", [{"stage": 1}, {"pool": "none"}, {"pool": "time"}])
-def test_features_that_the_graph_has_not_are_refused(
-    program: str, video: str, options: dict[str, Any]
-) -> None:
-    with pytest.raises(UsageError, match="pooled features of the last stage alone"):
-        extract(video, model=program, **options)
+def test_features_that_the_graph_has_not_are_refused(program: str, video: str) -> None:
+    model = load_model(program)
+    refused: list[dict[str, Any]] = [{"stage": 1}, {"pool": "none"}, {"pool": "time"}]
+    for options in refused:
+        with pytest.raises(UsageError, match="pooled features of the last stage alone"):
+            model.extract(video, **options)
 
 
 def test_what_does_not_fit_the_file_is_refused(program: str, tiny: str, video: str) -> None:

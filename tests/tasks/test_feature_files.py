@@ -376,8 +376,16 @@ def run_windows(
     return notices
 
 
-@pytest.mark.parametrize("out", ["f.npy", "f/"])
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("out", "workers"),
+    [
+        ("f.npy", 2),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in (("f.npy", 0), ("f/", 0), ("f/", 2))
+        ),
+    ],
+)
 def test_a_long_video_is_resumed_within(
     workers: int, out: str, tiny: str, long: list[ListedVideo], tmp_path: Path
 ) -> None:

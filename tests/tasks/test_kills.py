@@ -155,7 +155,7 @@ def test_an_extraction_that_tries_failed_videos_again(
 
 
 @pytest.mark.usefixtures("stubs")
-@pytest.mark.parametrize("out", ["f.npy", pytest.param("f/", marks=slow)])
+@pytest.mark.parametrize("out", [pytest.param("f.npy", marks=slow), pytest.param("f/", marks=slow)])
 def test_an_extraction_over_an_old_one(out: str, videos: Path, tiny: str, tmp_path: Path) -> None:
     old = before(extract(videos, tiny, out, "--dtype", "fp16"))
     action = extract(videos, tiny, out, "--overwrite")

@@ -103,6 +103,8 @@ def kills(few: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, li
     return out, copies
 
 
+# Half a minute: a run from each of its states. Stops anywhere are in the default run.
+@pytest.mark.slow
 def test_a_kill_before_any_rename_loses_nothing(few: Path, kills: tuple[Path, list[Path]]) -> None:
     done, copies = kills
     scalars = read_scalars(done)
