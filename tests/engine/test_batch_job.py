@@ -9,9 +9,10 @@ import pytest
 from notices import Notices
 
 from videoswin_cli.engine import batch_job
-from videoswin_cli.engine.batch_job import Job, run_job
+from videoswin_cli.engine.batch_job import run_job
 from videoswin_cli.engine.distributed import Item, World
 from videoswin_cli.engine.file_stamps import FileStamps
+from videoswin_cli.engine.job import Job
 from videoswin_cli.engine.numerics import NO_RECORD, Record
 from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.engine.runner import Runner

@@ -1,99 +1,22 @@
-"""The skeleton of a long run over videos: who does what, in which order, whatever is computed.
+"""The skeleton of a long run over videos: who does what, in which order, whatever is computed."""
 
-A `Worker` says what is computed of a video, a `Sink` where results are kept and what they make in
-the end. Neither knows of processes, so that another engine can drive them.
-"""
-
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
+from videoswin_cli.engine.cluster.ray_cluster import ray_cluster
 from videoswin_cli.engine.distributed import World, process_group
 from videoswin_cli.engine.file_stamps import FileStamps
-from videoswin_cli.engine.numerics import Record
+from videoswin_cli.engine.job import Job, Kept, Result
 from videoswin_cli.engine.progress import Monitor, Silent
 from videoswin_cli.engine.runner import Runner, open_runner
-from videoswin_cli.engine.settings import Settings
+from videoswin_cli.errors import UsageError
 from videoswin_cli.io.visible import counted
-from videoswin_cli.model.catalog import ModelSpec
-from videoswin_cli.model.loading import FoundModel, LoadedModel
-from videoswin_cli.options.run import RunOptions
-from videoswin_cli.records import ListedVideo, Shard, Timing
-
-Kept = TypeVar("Kept")
-Result = TypeVar("Result")
-Kept_co = TypeVar("Kept_co", covariant=True)
-Result_co = TypeVar("Result_co", covariant=True)
-
-
-class Worker(Protocol[Kept_co]):
-    """Computation of results from videos."""
-
-    def compute(
-        self, runner: Runner, videos: Sequence[ListedVideo], monitor: Monitor
-    ) -> Generator[Kept_co, None, None]:
-        """Results, in the order of the videos; its processes end with it."""
-        ...
-
-
-class Sink(Protocol[Kept, Result_co]):
-    """Keeper of results, which makes the output of them in the end."""
-
-    in_order: bool  # each result goes to the main process at once; else it stays where it is made
-
-    @property
-    def record(self) -> Record:
-        """Precision that an output was begun in."""
-        ...
-
-    def check(self) -> None:
-        """Notice before anything slow happens that the output must not be written."""
-
-    def begin(self, runner: Runner, part: str) -> bool:
-        """Begin the output or continue it. Returns whether anything is left to do."""
-        ...
-
-    def join(self, runner: Runner, part: str) -> None:
-        """Take part in an output that was begun by another process."""
-
-    def finished(self) -> Mapping[str, str]:
-        """Videos that need not be computed again: path -> stamp of the file then."""
-        ...
-
-    def keep(self, result: Kept, stamps: FileStamps) -> Kept | None:
-        """Keep a result; it is safe when this returns.
-
-        Returns:
-            What this process alone has of it, for the one that finishes; None: nothing.
-        """
-        ...
-
-    def close(self) -> None:
-        """End of this process's part."""
-
-    def finish(self, collected: Sequence[Kept], timing: Timing) -> Result_co:
-        """The whole result, once all processes are done."""
-        ...
-
+from videoswin_cli.records import ListedVideo
 
 _WINDOWS = 20  # of a usual video: ten seconds at half a window
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job(Generic[Kept, Result]):
-    """A long run over videos."""
-
-    model: FoundModel | LoadedModel
-    options: RunOptions
-    with_head: bool
-    worker: Worker[Kept]
-    sink: Sink[Kept, Result]
-    shard: Shard = field(default_factory=Shard)  # of the videos that are computed by this run
-    windows: bool = False  # every window of a video is computed
-    # Raises UsageError for options that do not fit the model, before its weights are fetched.
-    check: Callable[[ModelSpec, Settings], None] = lambda spec, settings: None
 
 
 def run_job(
@@ -116,24 +39,67 @@ def run_job(
     """
     if not world.is_main:
         monitor = Monitor(reporter=Silent())
-    with process_group(world):
+    with process_group(world), _find_computer(job, world, monitor) as computer:
         if world.is_main:
             job.sink.check()
         world.wait()
-        runner = open_runner(
+        runner = computer.open(job, _count_work(job, listed, world), monitor)
+        _begin(job, runner, world)
+        with closing(job.sink):
+            result = _work(job, runner, computer, listed, world, monitor)
+        return world.broadcast(result)
+
+
+class _Computer(Protocol):
+    """Those who compute a job: the processes that were started, or a cluster."""
+
+    def open(self, job: Job[Any, Any], videos: int, monitor: Monitor) -> Runner:
+        """The runner of this process, in the precision and engine of all."""
+        ...
+
+    def compute(
+        self, job: Job[Kept, Any], runner: Runner, videos: Sequence[ListedVideo], monitor: Monitor
+    ) -> Generator[Kept, None, None]:
+        """Results of videos, in their order where the sink wants them so."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Processes:
+    """The processes that were started."""
+
+    world: World
+
+    def open(self, job: Job[Any, Any], videos: int, monitor: Monitor) -> Runner:
+        return open_runner(
             job.model,
             job.options,
             with_head=job.with_head,
-            videos=_count_work(job, listed, world),
-            world=world,
+            videos=videos,
+            world=self.world,
             record=job.sink.record,
             reporter=monitor.reporter,
             check=job.check,
         )
-        _begin(job, runner, world)
-        with closing(job.sink):
-            result = _work(job, runner, listed, world, monitor)
-        return world.broadcast(result)
+
+    def compute(
+        self, job: Job[Kept, Any], runner: Runner, videos: Sequence[ListedVideo], monitor: Monitor
+    ) -> Generator[Kept, None, None]:
+        return job.worker.compute(runner, videos, monitor)
+
+
+def _find_computer(
+    job: Job[Any, Any], world: World, monitor: Monitor
+) -> AbstractContextManager[_Computer]:
+    if not job.cluster.ray:
+        return nullcontext(_Processes(world=world))
+    if world.size > 1 or job.shard.count > 1:
+        found = "--shard" if world.size == 1 else f"{world.size} processes"
+        raise UsageError(
+            f"--cluster ray deals the videos itself: found {found}",
+            hint="start one process, without --shard",
+        )
+    return ray_cluster(job.cluster, monitor.reporter)
 
 
 def _count_work(job: Job[Any, Any], listed: Sequence[ListedVideo], world: World) -> int:
@@ -152,6 +118,7 @@ def _begin(job: Job[Any, Any], runner: Runner, world: World) -> None:
 def _work(
     job: Job[Kept, Result],
     runner: Runner,
+    computer: _Computer,
     listed: Sequence[ListedVideo],
     world: World,
     monitor: Monitor,
@@ -174,7 +141,7 @@ def _work(
     for video in own:
         stamps[video.path]  # before any is read: one that is replaced later is seen to be another
     own_results: list[Kept] = []
-    with closing(job.worker.compute(runner, own, monitor)) as results:
+    with closing(computer.compute(job, runner, own, monitor)) as results:
         for result in _in_order(results, len(mine), world) if sink.in_order else results:
             if (left := sink.keep(result, stamps)) is not None:
                 own_results.append(left)

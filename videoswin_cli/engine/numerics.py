@@ -80,7 +80,7 @@ def _decide(
 ) -> Decision:
     found = record.read()
     if found is not None:
-        return Decision(numerics=_as_asked(found, options), reason=": as the output was begun")
+        return Decision(numerics=as_asked(found, options), reason=": as the output was begun")
     runtime, reason = settings.runtime, ""
     if options.precision == "auto":
         precision, reason = try_bf16(model, runtime.device)
@@ -91,13 +91,13 @@ def _decide(
         engine, why = choose_engine(model.network, replace(settings, runtime=runtime), videos)
         runtime, reason = replace(runtime, engine=engine), why + reason
     decided = runtime.numerics
-    kept = _as_asked(record.keep(model, replace(settings, runtime=runtime)), options)
+    kept = as_asked(record.keep(model, replace(settings, runtime=runtime)), options)
     if kept == decided:
         return Decision(numerics=decided, reason=reason)
     return Decision(numerics=kept, reason=": as the output was begun")
 
 
-def _as_asked(found: Numerics, options: RunOptions) -> Numerics:
+def as_asked(found: Numerics, options: RunOptions) -> Numerics:
     """What an output was begun in, but for what this run does not leave open."""
     if options.precision != "auto":
         found = replace(found, precision=options.precision)

@@ -66,6 +66,7 @@ class Monitor:
     videos: int = 0  # of them that are done
     noted: int = 0  # of them with something to note
     seen_seconds: float = 0.0  # of video, whose windows were computed
+    status: str = ""  # shown beside the progress, in place of how many failed
     _begun: float = field(default_factory=time.perf_counter)
 
     def begin(self, total: int) -> None:
@@ -80,7 +81,7 @@ class Monitor:
     def advance(self, *, failed: bool) -> None:
         """One more video is done."""
         self.videos += 1
-        self.reporter.advance(failed=failed)
+        self.reporter.advance(failed=failed, status=self.status)
 
     def watch(self, path: str, position: float, end: float, *, seconds: float) -> None:
         """So many seconds more of a video were seen, up to a position; both ends in video time."""

@@ -1,12 +1,13 @@
 """A model that is ready to run: loaded once, with all its options resolved."""
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from typing import Protocol
 
 from videoswin_cli.data.view_dataset import FailedVideo, VideoViews, ViewDataset
 from videoswin_cli.data.window_dataset import Begun, WindowDataset, read_windows
-from videoswin_cli.data.workers import count_workers, load_in_workers
+from videoswin_cli.data.workers import Notice, count_workers, load_in_workers
 from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.forward import Compute, Flush, ViewOutputs, forward_videos, prepare
 from videoswin_cli.engine.numerics import NO_RECORD, Record, decide_numerics
@@ -26,6 +27,41 @@ from videoswin_cli.records import Stride, VideoPart
 _ALONE = World()
 
 
+class Reading(Protocol):
+    """Way in which the videos of a run are decoded."""
+
+    def views(
+        self, dataset: ViewDataset, *, workers: int, notice: Notice
+    ) -> Generator[VideoViews | FailedVideo, None, None]:
+        """Views of all videos, in order."""
+        ...
+
+    def windows(
+        self, dataset: WindowDataset, *, workers: int, notice: Notice
+    ) -> Generator[VideoViews | FailedVideo, None, None]:
+        """Pieces of all videos, in order; the last one of each has nothing `unread`."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalReading:
+    """Decoding by processes of this machine."""
+
+    def views(
+        self, dataset: ViewDataset, *, workers: int, notice: Notice
+    ) -> Generator[VideoViews | FailedVideo, None, None]:
+        numbers = range(len(dataset.parts))
+        return load_in_workers(dataset, numbers, workers=workers, notice=notice)
+
+    def windows(
+        self, dataset: WindowDataset, *, workers: int, notice: Notice
+    ) -> Generator[VideoViews | FailedVideo, None, None]:
+        return read_windows(dataset, workers=workers, notice=notice)
+
+
+_LOCAL = LocalReading()
+
+
 class Runner:
     """A loaded model, its prepared network and the settings of a run.
 
@@ -34,10 +70,17 @@ class Runner:
     those with its own: whoever leaves one before its end closes it.
     """
 
-    def __init__(self, model: LoadedModel, network: VideoNetwork, settings: Settings) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        network: VideoNetwork,
+        settings: Settings,
+        reading: Reading = _LOCAL,
+    ) -> None:
         self.model = model
         self.network = network
         self.settings = settings
+        self._reading = reading
 
     def views(
         self, parts: Sequence[VideoPart], monitor: Monitor
@@ -46,7 +89,7 @@ class Runner:
         run = self.settings
         dataset = ViewDataset(parts, protocol=run.protocol, views=run.views, opening=run.opening)
         workers = self._count_workers(len(parts))
-        return load_in_workers(dataset, range(len(parts)), workers=workers, notice=monitor.notice)
+        return self._reading.views(dataset, workers=workers, notice=monitor.notice)
 
     def windows(
         self,
@@ -77,7 +120,7 @@ class Runner:
         workers = self._count_workers(len(parts))
         if beside and run.workers is None:
             workers = max(workers, 1)
-        return read_windows(dataset, workers=workers, notice=monitor.notice)
+        return self._reading.windows(dataset, workers=workers, notice=monitor.notice)
 
     def forward(
         self,
@@ -120,7 +163,7 @@ class Runner:
                 )
         facts = None if exported is None else exported.facts
         settings = settle(self.model.spec.protocol, options, runtime, facts)
-        return Runner(self.model, self.network, settings)
+        return Runner(self.model, self.network, settings, self._reading)
 
     def close(self) -> None:
         """Free the network; the runner cannot be used any more."""

@@ -1,10 +1,11 @@
 """Options of the videos of a run, and of its share of the work."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from videoswin_cli.errors import UsageError
+from videoswin_cli.options.cluster import ClusterOptions
 from videoswin_cli.options.fields import check_options, option
 from videoswin_cli.options.parsers import parse_end, parse_shard, parse_start
 from videoswin_cli.records import Shard
@@ -95,6 +96,7 @@ class JobOptions:
         shown_default="1/1",
         in_python=False,
     )
+    cluster: ClusterOptions = field(default_factory=ClusterOptions)
     resume: bool = option(
         False,
         "Continue an earlier run with the same output: finished videos are not computed again.",

@@ -11,9 +11,10 @@ from videoswin_cli.data.lists.splits import describe_splits
 from videoswin_cli.data.lists.webdataset import read_shards
 from videoswin_cli.data.locating import locate
 from videoswin_cli.data.shards import find_labelled_shards
-from videoswin_cli.engine.batch_job import Job, run_job
+from videoswin_cli.engine.batch_job import run_job
 from videoswin_cli.engine.distributed import find_world
 from videoswin_cli.engine.dumps import dump_format
+from videoswin_cli.engine.job import Job
 from videoswin_cli.engine.metrics import ScoredVideo
 from videoswin_cli.engine.progress import Monitor, Reporter, Silent
 from videoswin_cli.engine.runner import Runner
@@ -86,6 +87,7 @@ def evaluate_videos(
         with_head=True,
         worker=ScoreWorker(options=options),
         sink=ScoreSink(listed, options, resume=job.resume, end=end),
+        cluster=job.cluster,
     )
     return run_job(work, listed, world=world, monitor=Monitor(reporter=reporter))
 

@@ -1,11 +1,13 @@
 """Features of many videos, written to files: what `videoswin extract` runs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from videoswin_cli.data.encoding.shards import make_key, same_key
-from videoswin_cli.engine.batch_job import Job, run_job
+from videoswin_cli.engine.batch_job import run_job
 from videoswin_cli.engine.distributed import find_world
+from videoswin_cli.engine.job import Job
 from videoswin_cli.engine.progress import Monitor, Reporter
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.loading import FoundModel
@@ -55,13 +57,15 @@ def extract_to_files(
     """
     _check_names(listed, output)
     sink = FeatureSink(listed, output, options, resume=job.resume, overwrite=overwrite)
+    worker = FeatureWorker(options=options, output=output)
     work = Job(
         model=model,
         options=run,
         with_head=False,
-        worker=FeatureWorker(sink=sink),
+        worker=worker if job.cluster.ray else replace(worker, earlier=sink),
         sink=sink,
         shard=job.shard,
+        cluster=job.cluster,
         check=lambda spec, settings: check_features(spec, settings, options),
         windows=options.per == "window",
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from videoswin_cli.data.window_dataset import Begun
 from videoswin_cli.engine.file_stamps import FileStamps, read_state
@@ -26,7 +27,9 @@ from videoswin_cli.tasks.extract.files import (
 )
 from videoswin_cli.tasks.extract.output import Output
 from videoswin_cli.tasks.extract.tables import StoredVideo
-from videoswin_cli.tasks.extract.writer import FeatureWriter, find_refusal
+
+if TYPE_CHECKING:
+    from videoswin_cli.tasks.extract.writer import FeatureWriter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,10 +138,6 @@ class FeatureSink:
             complete=complete,
             timing=timing,
         )
-
-    def refusal(self, video: ListedVideo) -> str | None:
-        """Reason against a video's own file, as far as can be seen before there is one."""
-        return find_refusal(self.output, video.path)
 
     def begun(self, video: ListedVideo) -> Begun | None:
         """Windows of a video that an earlier run left; None where it left none."""

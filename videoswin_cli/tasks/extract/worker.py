@@ -2,8 +2,8 @@
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,34 +16,58 @@ from videoswin_cli.engine.runner import Runner
 from videoswin_cli.options.tasks import FeatureOptions
 from videoswin_cli.records import ListedVideo
 from videoswin_cli.tasks.extract.features import Plan, Rows, compute_rows, plan_features
-from videoswin_cli.tasks.extract.sink import FeatureSink, Piece, describe_features
+from videoswin_cli.tasks.extract.output import Output
+from videoswin_cli.tasks.extract.sink import Piece, describe_features
 from videoswin_cli.tasks.extract.tables import FeatureTable, StoredVideo, make_table
+from videoswin_cli.tasks.extract.writer import find_refusal
+
+
+class Earlier(Protocol):
+    """Rows that an earlier run left of the video that it was at."""
+
+    def begun(self, video: ListedVideo) -> Begun | None:
+        """Windows that are there; None where there are none."""
+
+    def forget(self) -> None:
+        """Drop them."""
+
+
+class Nothing:
+    """Rows of no earlier run."""
+
+    def begun(self, video: ListedVideo) -> Begun | None:
+        return None
+
+    def forget(self) -> None:
+        pass
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureWorker:
     """Features of each video, in pieces where it has many."""
 
-    sink: FeatureSink  # says what an earlier run left
+    options: FeatureOptions
+    output: Output
+    earlier: Earlier = field(default_factory=Nothing)
 
     def compute(
         self, runner: Runner, videos: Sequence[ListedVideo], monitor: Monitor
     ) -> Generator[Piece, None, None]:
         """Pieces of all videos; a video that an earlier run did not end comes first."""
-        refused = {video.path: self.sink.refusal(video) for video in videos}
+        refused = {video.path: find_refusal(self.output, video.path) for video in videos}
         readable = [v for v in videos if v.file is not None and refused[v.path] is None]
         begun = Begun()
         for video in readable:
-            if (found := self.sink.begun(video)) is not None:
+            if (found := self.earlier.begun(video)) is not None:
                 begun = found
                 monitor.notice(f"{video.path}: {begun.windows} windows were done before: skipped")
                 videos = [video, *(other for other in videos if other is not video)]
                 readable = [video, *(other for other in readable if other is not video)]
                 break
         else:
-            self.sink.forget()
+            self.earlier.forget()
         parts = [video.part for video in readable]
-        plan = self.sink.plan
+        plan = plan_features(runner.model.spec, runner.settings, self.options)
         with closing(compute_rows(runner, parts, plan, monitor=monitor, begun=begun)) as rows:
             for video in videos:
                 reason = video.missing if video.file is None else refused[video.path]

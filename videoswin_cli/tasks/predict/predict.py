@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from videoswin_cli.engine.batch_job import Job, run_job
+from videoswin_cli.engine.batch_job import run_job
 from videoswin_cli.engine.distributed import find_world
+from videoswin_cli.engine.job import Job
 from videoswin_cli.engine.progress import Monitor, Reporter
 from videoswin_cli.engine.video_files import describe_others, name_files
 from videoswin_cli.errors import UsageError

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from videoswin_cli.engine.batch_job import Worker
+from videoswin_cli.engine.job import Worker
 from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.engine.runner import Runner
 from videoswin_cli.engine.settings import Settings

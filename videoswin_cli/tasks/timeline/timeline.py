@@ -1,9 +1,11 @@
 """Timelines of many videos: what `videoswin timeline` runs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from videoswin_cli.engine.batch_job import Job, run_job
+from videoswin_cli.engine.batch_job import run_job
 from videoswin_cli.engine.distributed import find_world
+from videoswin_cli.engine.job import Job
 from videoswin_cli.engine.progress import Monitor, Reporter
 from videoswin_cli.engine.result_sinks import FileSink, PrintSink
 from videoswin_cli.engine.settings import Settings
@@ -57,6 +59,11 @@ def see_videos(
     out = output.file
     if job.resume and (out is None or is_stream(out)):
         raise UsageError("--resume needs --out: that is where finished windows are kept")
+    if job.cluster.ray and output.beside:
+        raise UsageError(
+            "--annotate and --html write where a video is read, which --cluster ray does anywhere",
+            hint="write them for the videos of interest, without --cluster",
+        )
     sink: PrintSink[Timeline] | FileSink[Timeline]
     if out is None or is_stream(out):
         report = open_timelines(choose_form(output, options), out)
@@ -66,9 +73,9 @@ def see_videos(
         # The shards of one output find each other's work there.
         kept = write_timelines(output, options, listed, resume=job.resume or job.shard.count > 1)
         sink = kept
-        worker = TimelineWorker(
-            options=options, output=output, open_log=lambda: WindowLog(kept.part_file(".windows"))
-        )
+        worker = TimelineWorker(options=options, output=output)
+        if not job.cluster.ray:
+            worker = replace(worker, open_log=lambda: WindowLog(kept.part_file(".windows")))
     work = Job(
         model=model,
         options=run,
@@ -76,6 +83,7 @@ def see_videos(
         worker=worker,
         sink=sink,
         shard=job.shard,
+        cluster=job.cluster,
         check=check_windows,
         windows=True,
     )
