@@ -84,8 +84,13 @@ class Shard:
     index: int = 0  # from 0
     count: int = 1
 
-    def select(self, items: Sequence[Item]) -> Sequence[Item]:
-        return items[self.index :: self.count]
+    def select(self, items: Sequence[Item], unit: int = 1) -> Sequence[Item]:
+        """Every `count`-th item, or every `count`-th run of `unit` items."""
+        if unit == 1:
+            return items[self.index :: self.count]
+        step = self.count * unit
+        firsts = range(self.index * unit, len(items), step)
+        return [item for first in firsts for item in items[first : first + unit]]
 
     def __str__(self) -> str:
         return f"{self.index + 1}-of-{self.count}"

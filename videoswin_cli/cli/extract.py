@@ -57,11 +57,17 @@ def extract(
 
     from videoswin_cli.model.loading import find_chosen
     from videoswin_cli.tasks.extract.extract import extract_to_files
-    from videoswin_cli.tasks.extract.output import parse_output
+    from videoswin_cli.tasks.extract.output import Output, parse_output
+    from videoswin_cli.tasks.extract.parts import PartsOutput, open_parts
 
-    out = parse_output(output.out)
-    if out.kind != "folder":
-        check_writable(out.path, inputs=[source.list_file, model.model, model.checkpoint])
+    out: Output | PartsOutput
+    if output.output_format is not None:
+        size = job.cluster.part_size
+        out = open_parts(output.out, output.output_format, size, options, len(found.listed))
+    else:
+        out = parse_output(output.out)
+        if out.kind != "folder":
+            check_writable(out.path, inputs=[source.list_file, model.model, model.checkpoint])
     with ProgressBar(silent=not world.is_main) as bar:
         for text in found.notices:
             bar.notice(text)

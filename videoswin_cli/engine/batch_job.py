@@ -127,7 +127,8 @@ def _work(
     sink, stamps = job.sink, FileStamps(listed)
     finished = sink.finished()
     world.wait()  # nobody writes before all have looked
-    mine = job.shard.select(listed)
+    unit = job.part_size or 1
+    mine = job.shard.select(listed, unit)
     before = {video.path: finished[video.path] for video in mine if video.path in finished}
     for text in stamps.describe(before):
         monitor.notice(text)
@@ -136,7 +137,7 @@ def _work(
         verb = "was" if len(mine) == 1 else "were"
         of_mine = f"{len(done)} of {counted(len(mine), 'video')}"
         monitor.notice(f"{of_mine} {verb} done before: skipped")
-    own = [video for video in world.shard.select(mine) if video.path not in done]
+    own = [video for video in world.shard.select(mine, unit) if video.path not in done]
     monitor.begin(len(own))
     for video in own:
         stamps[video.path]  # before any is read: one that is replaced later is seen to be another

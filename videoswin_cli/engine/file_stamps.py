@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
@@ -78,10 +78,15 @@ class FileStamps:
         """Whether what was computed of a file with `stamp` still holds, as far as can be known."""
         return not stamp or not self[path] or stamp == self[path]
 
+    def read(self, paths: Iterable[str]) -> None:
+        """Read the stamps of many videos at once: of a storage service each is a request."""
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for _ in pool.map(self.__getitem__, paths):
+                pass
+
     def describe(self, done: Mapping[str, str]) -> list[str]:
         """Sentences on the videos of `done`, path -> stamp, that are not as they were."""
-        with ThreadPoolExecutor(_THREADS) as pool:  # of a storage service each is a request
-            list(pool.map(self.__getitem__, done))
+        self.read(done)
         changed = sum(not self.is_current(path, stamp) for path, stamp in done.items())
         unknown = sum(not stamp and bool(self[path]) for path, stamp in done.items())
         texts = []

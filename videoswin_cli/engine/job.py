@@ -86,6 +86,7 @@ class Job(Generic[Kept, Result]):
     sink: Sink[Kept, Result]
     shard: Shard = field(default_factory=Shard)  # of the videos that are computed by this run
     windows: bool = False  # every window of a video is computed
+    part_size: int | None = None  # consecutive videos that one process computes; None: any
     cluster: ClusterOptions = field(default_factory=ClusterOptions)
     # Raises UsageError for options that do not fit the model, before its weights are fetched.
     check: Callable[[ModelSpec, Settings], None] = lambda spec, settings: None

@@ -53,6 +53,8 @@ def local_places(
     """
     outputs: list[StagedOutput] = []
     local = dict(values)
+    if values.get("output_format") is not None:  # its parts go up one by one
+        places = {name: place for name, place in places.items() if name != "out"}
     if not any(is_address(each) for name in places for each in _each(values.get(name))):
         yield local
         return

@@ -33,7 +33,7 @@ _OPTIONS = frozenset(  # keys of descriptions that users know as options
             "average",
         ),
         *("topk", "logits", "stride", "threshold", "smooth", "min_duration", "windows", "per"),
-        *("stage", "pool", "dtype"),
+        *("stage", "pool", "dtype", "output_format", "part_size"),
     )
 )
 _HINT = "choose another output, or remove that one (extract: --overwrite)"

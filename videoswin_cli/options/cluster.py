@@ -66,11 +66,12 @@ class ClusterOptions:
     )
     part_size: int | None = option(
         None,
-        "Videos that a worker gets at once, and that are lost with it.",
+        "Videos that a worker gets at once, and that are lost with it; of --output-format those of "
+        "a file.",
         metavar="N",
         least=1,
         most=1_000_000,
-        shown_default="16; 1 where every window counts",
+        shown_default="by the list, up to 64",
         in_python=False,
     )
 

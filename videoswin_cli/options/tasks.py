@@ -17,6 +17,7 @@ OnError = Literal["wrong", "skip", "fail"]
 Per = Literal["video", "clip", "window"]
 Pool = Literal["avg", "time", "none"]
 FloatType = Literal["fp32", "fp16"]
+PartFormat = Literal["parquet", "webdataset", "npy"]
 
 MAX_CLASSES = 100_000  # of a model; ImageNet-22k has 21,841
 FORMAT_OF_SUFFIX: dict[str, TableFormat] = {
@@ -284,5 +285,10 @@ class OutputOptions:
         flags=("--out", "-o"),
         required=True,
         place="write",
+    )
+    output_format: PartFormat | None = option(
+        None,
+        "Write the folder --out as parts of many videos each, and a manifest last. Each part is "
+        "there when it is whole, also behind an address.",
     )
     overwrite: bool = option(False, "Remove what --out holds first.")

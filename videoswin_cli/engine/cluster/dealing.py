@@ -19,6 +19,16 @@ class Part:
     kills: int = 0  # workers that died with it
 
 
+def default_part_size(videos: int, *, windows: bool) -> int:
+    """Videos of a part: a short list has some dozens of parts, so that no worker is idle.
+
+    Args:
+        videos: of the list.
+        windows: every window of a video is computed, which takes long.
+    """
+    return max(1, min(8 if windows else 64, videos // 32))
+
+
 class Dealer:
     """Parts that wait for a worker, in the order of the list; lost ones come first."""
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from videoswin_cli.engine.cluster.crew import Crew
-from videoswin_cli.engine.cluster.dealing import Dealer, Part
+from videoswin_cli.engine.cluster.dealing import Dealer, Part, default_part_size
 from videoswin_cli.engine.cluster.worker import Computed, Equipment
 from videoswin_cli.engine.job import Job
 from videoswin_cli.engine.numerics import as_asked
@@ -34,7 +34,6 @@ from videoswin_cli.records import ListedVideo
 if TYPE_CHECKING:
     from videoswin_cli.model.network import VideoNetwork
 
-_PART_VIDEOS = 16
 _DECODERS = 4  # videos decoded at once for a worker with a GPU; a CPU is busy enough with one
 
 
@@ -155,7 +154,8 @@ class RayCluster:
         self, job: Job[Any, Any], runner: Runner, videos: Sequence[ListedVideo], monitor: Monitor
     ) -> "Generator[tuple[Part, list[Any]], None, None]":
         """Parts with their results, as they end."""
-        dealer = Dealer(videos, self._options.part_size or (1 if job.windows else _PART_VIDEOS))
+        size = job.part_size or self._options.part_size
+        dealer = Dealer(videos, size or default_part_size(len(videos), windows=job.windows))
         status = Status(monitor)
         with closing(self._hire(job.options, videos, monitor)) as crew:
             while dealer or crew.busy:

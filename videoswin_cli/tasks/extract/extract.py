@@ -17,6 +17,8 @@ from videoswin_cli.options.tasks import FeatureOptions
 from videoswin_cli.records import ListedVideo
 from videoswin_cli.tasks.extract.features import check_features
 from videoswin_cli.tasks.extract.output import Output
+from videoswin_cli.tasks.extract.part_files import check_format
+from videoswin_cli.tasks.extract.parts import PartSink, PartsOutput
 from videoswin_cli.tasks.extract.sink import Extraction, FeatureSink
 from videoswin_cli.tasks.extract.worker import FeatureWorker
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 def extract_to_files(
     listed: Sequence[ListedVideo],
-    output: Output,
+    output: Output | PartsOutput,
     model: FoundModel,
     run: RunOptions,
     options: FeatureOptions,
@@ -55,17 +57,27 @@ def extract_to_files(
         UsageError: options that do not fit, or an output of another run.
         VideoSwinError: the disk is full.
     """
-    _check_names(listed, output)
-    sink = FeatureSink(listed, output, options, resume=job.resume, overwrite=overwrite)
-    worker = FeatureWorker(options=options, output=output)
+    sink: FeatureSink | PartSink
+    if isinstance(output, PartsOutput):
+        check_format(output.format)
+        worker, part_size = FeatureWorker(options=options), output.size
+        sink = PartSink(listed, output, options, resume=job.resume, overwrite=overwrite)
+    else:
+        _check_names(listed, output)
+        part_size = None
+        sink = FeatureSink(listed, output, options, resume=job.resume, overwrite=overwrite)
+        worker = FeatureWorker(options=options, output=output)
+        if not job.cluster.ray:
+            worker = replace(worker, earlier=sink)
     work = Job(
         model=model,
         options=run,
         with_head=False,
-        worker=worker if job.cluster.ray else replace(worker, earlier=sink),
+        worker=worker,
         sink=sink,
         shard=job.shard,
         cluster=job.cluster,
+        part_size=part_size,
         check=lambda spec, settings: check_features(spec, settings, options),
         windows=options.per == "window",
     )

@@ -28,7 +28,7 @@ def pack(output: Output, videos: Sequence[StoredVideo]) -> None:
     names = output.shard_names
     for left in names.existing(output.part):  # by a run that was killed here
         left.unlink()
-    samples = _make_samples(videos, _find_features(output))
+    samples = make_samples(videos, _find_features(output))
     names = replace(names, folder=output.part)
     write_shards(samples, names, most_samples=_SAMPLES, most_bytes=sys.maxsize)
 
@@ -53,7 +53,7 @@ def _find_features(output: Output) -> dict[str, Path]:
     return {name: shard for shard in shards for name in index_tar(str(shard)).members}
 
 
-def _make_samples(videos: Sequence[StoredVideo], stored: Mapping[str, Path]) -> Iterator[Sample]:
+def make_samples(videos: Sequence[StoredVideo], stored: Mapping[str, Path]) -> Iterator[Sample]:
     for video in videos:
         files: dict[str, bytes | Path] = {}
         if video.error is None:

@@ -15,7 +15,7 @@ from videoswin_cli.errors import OutputExistsError, UsageError
 from videoswin_cli.io.atomic import read_csv, write_csv
 from videoswin_cli.io.csv_text import join_notes, split_notes
 from videoswin_cli.model.checkpoint import read_checkpoint
-from videoswin_cli.tasks.extract.features import Plan, Times
+from videoswin_cli.tasks.extract.features import Plan, Rows, Times
 
 INDEX_COLUMNS = ("row", "path", "start", "end", "status", "decoder", "notes", "file_stamp")
 
@@ -34,6 +34,24 @@ class StoredVideo:
     notes: tuple[str, ...] = ()  # what is odd about it
     file_stamp: str = ""  # size and time of the file that was read, where they are known
     features: NDArray[Any] | None = None  # (rows, ...), mapped; None in a folder
+
+
+def join_rows(path: str, pieces: Sequence[Rows], stamp: str) -> StoredVideo:
+    """A video from all its rows, piece by piece."""
+    gaps: dict[int, str] = {}
+    count = 0
+    for piece in pieces:
+        gaps |= {count + row: reason for row, reason in piece.gaps.items()}
+        count += len(piece.times)
+    return StoredVideo(
+        path=path,
+        times=tuple(time for piece in pieces for time in piece.times),
+        decoder=pieces[-1].decoder,
+        gaps=gaps,
+        notes=tuple(note for piece in pieces for note in piece.notes),
+        file_stamp=stamp,
+        features=np.concatenate([piece.features for piece in pieces]),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +98,7 @@ def make_table(
     videos: Iterable[StoredVideo], features: NDArray[Any], description: Description, plan: Plan
 ) -> FeatureTable:
     """Columns of all rows of `videos`, whose features are at hand."""
-    rows = [row for video in videos for row in _index_rows(video, plan)]
+    rows = [row for video in videos for row in index_rows(video, plan)]
     columns = zip(*rows, strict=True) if rows else ((),) * 7
     paths, start, end, status, decoder, notes, stamps = columns
     return FeatureTable(
@@ -129,7 +147,7 @@ def _reserve(file: Path) -> None:
             os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
 
 
-def _index_rows(
+def index_rows(
     video: StoredVideo, plan: Plan
 ) -> list[tuple[str, float, float, str, str, str, str]]:
     notes = join_notes(video.notes)
@@ -154,7 +172,7 @@ def _number_rows(
     row = 0
     for video in videos:
         row = 0 if each_alone else row
-        for path, start, end, *others in _index_rows(video, plan):
+        for path, start, end, *others in index_rows(video, plan):
             seconds = ("", "") if np.isnan(start) else (repr(start), repr(end))
             place = "" if each_alone and video.error is not None else row
             yield (place, path, *seconds, *others)

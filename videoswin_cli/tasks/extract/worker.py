@@ -3,10 +3,9 @@
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from videoswin_cli.data.view_dataset import FailedVideo
 from videoswin_cli.data.window_dataset import Begun
@@ -15,10 +14,16 @@ from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.engine.runner import Runner
 from videoswin_cli.options.tasks import FeatureOptions
 from videoswin_cli.records import ListedVideo
-from videoswin_cli.tasks.extract.features import Plan, Rows, compute_rows, plan_features
+from videoswin_cli.tasks.extract.features import Rows, compute_rows, plan_features
 from videoswin_cli.tasks.extract.output import Output
 from videoswin_cli.tasks.extract.sink import Piece, describe_features
-from videoswin_cli.tasks.extract.tables import FeatureTable, StoredVideo, make_table
+from videoswin_cli.tasks.extract.tables import (
+    FeatureTable,
+    StoredVideo,
+    all_rows,
+    join_rows,
+    make_table,
+)
 from videoswin_cli.tasks.extract.writer import find_refusal
 
 
@@ -47,14 +52,17 @@ class FeatureWorker:
     """Features of each video, in pieces where it has many."""
 
     options: FeatureOptions
-    output: Output
+    output: Output | None = None  # with files of single videos, which a name may not allow
     earlier: Earlier = field(default_factory=Nothing)
 
     def compute(
         self, runner: Runner, videos: Sequence[ListedVideo], monitor: Monitor
     ) -> Generator[Piece, None, None]:
         """Pieces of all videos; a video that an earlier run did not end comes first."""
-        refused = {video.path: find_refusal(self.output, video.path) for video in videos}
+        refused = {
+            video.path: None if self.output is None else find_refusal(self.output, video.path)
+            for video in videos
+        }
         readable = [v for v in videos if v.file is not None and refused[v.path] is None]
         begun = Begun()
         for video in readable:
@@ -91,40 +99,20 @@ def compute_table(
     plan = plan_features(runner.model.spec, runner.settings, options)
     stamps = {video.path: read_stamp(video.file) for video in listed}
     named = [video.part for video in listed]
-    videos, parts = [], []
     with closing(compute_rows(runner, named, plan, monitor=Monitor())) as rows:
-        for video in listed:
-            pieces = list(_rows_of_one(rows))
-            stored, features = _join_pieces(video.path, pieces, plan, stamps[video.path])
-            videos.append(stored)
-            parts += features
+        videos = [
+            _join_pieces(video.path, list(_rows_of_one(rows)), stamps[video.path])
+            for video in listed
+        ]
     description = describe_features(runner.model, runner.settings, options)
-    return make_table(videos, np.concatenate(parts), description, plan)
+    return make_table(videos, np.concatenate(all_rows(videos, plan)), description, plan)
 
 
-def _join_pieces(
-    path: str, pieces: Sequence[Rows | FailedVideo], plan: Plan, stamp: str
-) -> tuple[StoredVideo, list[NDArray[Any]]]:
-    """A video and its rows; NaN where it could not be read to its end."""
+def _join_pieces(path: str, pieces: Sequence[Rows | FailedVideo], stamp: str) -> StoredVideo:
     last = pieces[-1]
     if isinstance(last, FailedVideo):
-        nothing = np.full((plan.failed_rows, *plan.shape), np.nan, dtype=plan.dtype)
-        return StoredVideo(path=path, error=last.reason, file_stamp=stamp), [nothing]
-    good = [piece for piece in pieces if isinstance(piece, Rows)]
-    gaps: dict[int, str] = {}
-    count = 0
-    for piece in good:
-        gaps |= {count + row: reason for row, reason in piece.gaps.items()}
-        count += len(piece.times)
-    video = StoredVideo(
-        path=path,
-        times=tuple(time for piece in good for time in piece.times),
-        decoder=last.decoder,
-        gaps=gaps,
-        notes=tuple(note for piece in good for note in piece.notes),
-        file_stamp=stamp,
-    )
-    return video, [piece.features for piece in good]
+        return StoredVideo(path=path, error=last.reason, file_stamp=stamp)
+    return join_rows(path, [piece for piece in pieces if isinstance(piece, Rows)], stamp)
 
 
 def _rows_of_one(rows: Iterator[Rows | FailedVideo]) -> Iterator[Rows | FailedVideo]:
