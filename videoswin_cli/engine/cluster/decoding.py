@@ -55,8 +55,8 @@ class DecodingTasks:
                 yield from _receive(dataset, number, items)
                 open_tasks.popleft()
         finally:
-            for _, items in open_tasks:
-                ray.cancel(items, force=True)
+            for _, items in open_tasks:  # gently: `force` would end processes that others need
+                ray.cancel(items)
 
 
 def _decode(dataset: ViewDataset | WindowDataset, number: int) -> Iterator[Decoded]:

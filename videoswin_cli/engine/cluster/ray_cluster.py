@@ -69,7 +69,10 @@ def ray_cluster(options: ClusterOptions, reporter: Reporter) -> "Iterator[RayClu
 
 def _connect(address: str) -> None:
     import ray
+    from ray._private import worker
 
+    # It would print on stdout what becomes of workers, which the run itself tells on stderr.
+    worker.print_to_stdstream = lambda *_, **__: None
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError, RuntimeError) as error:
