@@ -5,6 +5,8 @@ The process that was started is the driver. It alone writes, so a lost worker or
 parts that it had, and a lost driver those that were under way.
 """
 
+import re
+import socket
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -34,6 +36,7 @@ from videoswin_cli.records import ListedVideo
 if TYPE_CHECKING:
     from videoswin_cli.model.network import VideoNetwork
 
+_PORT_SECONDS = 10.0
 _DECODERS = 4  # videos decoded at once for a worker with a GPU; a CPU is busy enough with one
 
 
@@ -71,16 +74,32 @@ def _connect(address: str) -> None:
     import ray
     from ray._private import worker
 
+    _check_port(address)
     # It would print on stdout what becomes of workers, which the run itself tells on stderr.
     worker.print_to_stdstream = lambda *_, **__: None
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise UsageError(
-            f"--ray-address {address}: no Ray cluster answers: {reason}",
-            hint="start one with `ray start --head`, or use --ray-address local",
-        ) from error
+        raise _no_cluster(address, reason) from error
+
+
+def _check_port(address: str) -> None:
+    """Raises UsageError where nothing listens at HOST:PORT: Ray would try for ten minutes."""
+    match = re.fullmatch(r"(?:ray://)?\[?([^/\[\]]+)\]?:([0-9]{1,5})", address)
+    if match is None:
+        return
+    try:
+        socket.create_connection((match[1], int(match[2])), timeout=_PORT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, str(error)) from error
+
+
+def _no_cluster(address: str, reason: str) -> UsageError:
+    return UsageError(
+        f"--ray-address {address}: no Ray cluster answers: {reason}",
+        hint="start one with `ray start --head`, or use --ray-address local",
+    )
 
 
 def _dashboard() -> str:
