@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from tiny import write_model
 
 from videoswin_cli.engine.batch_job import run_job
 from videoswin_cli.engine.cluster import crew
+from videoswin_cli.engine.cluster.versions import library_versions
 from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.job import Job
 from videoswin_cli.engine.progress import Monitor
@@ -132,9 +134,9 @@ def test_torchrun_writes_the_same_bytes(
     videos: Path, model: Path, tmp_path: Path, plain: dict[str, bytes]
 ) -> None:
     out = tmp_path / "feats"
-    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--no-python",
-                sys.executable)  # fmt: skip
-    process = start(out, videos, model, program=torchrun)
+    torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--no-python")
+    program = (sys.executable, *torchrun, sys.executable)
+    process = start(out, videos, model, program=program)
     process.communicate(timeout=300)
     assert contents(out) == plain
 
@@ -162,19 +164,18 @@ class Victims:
             self.cluster.add_node(**NODE)
         else:
             title = b"ray::ClusterWorker" if kind == "worker" else b"ray::_decode"
-            pids = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if
-                    title in read_title(pid)]  # fmt: skip
+            pids = sorted(find_processes(title))
             if pids:
-                os.kill(self._random.choice(sorted(pids)), signal.SIGKILL)
+                os.kill(self._random.choice(pids), signal.SIGKILL)
             else:
                 self.chosen[-1] = "nobody"
 
 
-def read_title(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
+def find_processes(title: bytes) -> Iterator[int]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if title in (folder / "cmdline").read_bytes():
+                yield int(folder.name)
 
 
 @pytest.mark.parametrize("place", ["folder", "s3"])
@@ -202,7 +203,6 @@ def test_kills_at_random_moments_lose_nothing(
         else:
             found = contents(Path(out))
         assert found == plain, victims.chosen
-    print(victims.chosen, runs)
 
 
 def wait_or_end(process: subprocess.Popen[str], seconds: float) -> bool:
@@ -260,8 +260,8 @@ def test_other_versions_are_refused_with_both_named(
     cluster: Cluster, listed: list[ListedVideo], model: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    real: Callable[[], dict[str, str]] = crew.library_versions
-    monkeypatch.setattr(crew, "library_versions", lambda: real() | {"torch": "0.1"})
+    real = library_versions()
+    monkeypatch.setattr(crew, "library_versions", lambda: real | {"torch": "0.1"})
     with pytest.raises(UsageError, match=r"other versions: torch [0-9.]+ there and 0\.1 here"):
         extract(listed, tmp_path / "f", model, cluster.address, [])
 
@@ -271,7 +271,7 @@ def test_a_folder_that_nodes_do_not_share_is_refused(
 ) -> None:
     gone = Path(str(listed[0].file)).rename(tmp_path / "elsewhere.mp4")
     try:
-        with pytest.raises(UsageError, match="does not see .*expected a folder that all nodes"):
+        with pytest.raises(UsageError, match=r"does not see .*expected a folder that all nodes"):
             extract(listed, tmp_path / "f", model, cluster.address, [])
     finally:
         gone.rename(str(listed[0].file))
