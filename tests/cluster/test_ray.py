@@ -123,7 +123,7 @@ def test_any_number_of_workers_writes_the_same_bytes(
     plain: dict[str, bytes],
 ) -> None:  # fmt: skip
     out = tmp_path / "feats"
-    more = ("--cluster", "ray", "--ray-address", cluster.address, "--max-workers", workers,
+    more = ("--engine", "ray", "--ray-address", cluster.address, "--max-workers", workers,
             "--min-workers", workers, "--workers", decoders)  # fmt: skip
     messages = end(start(out, videos, model, *more), out)
     assert "2 nodes, 4 CPUs" in messages
@@ -188,7 +188,7 @@ def test_kills_at_random_moments_lose_nothing(
         runs += 1
         out = f"s3://data/{tmp_path.name}-{runs}" if place == "s3" else tmp_path / f"run{runs}"
         while True:
-            driver = start(out, videos, model, "--cluster", "ray", "--ray-address", cluster.address)
+            driver = start(out, videos, model, "--engine", "ray", "--ray-address", cluster.address)
             while left and wait_or_end(driver, victims.wait()):
                 victims.kill(driver)
                 left -= victims.chosen[-1] != "nobody"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from videoswin_cli.cli.cluster import choose_cluster, submit
 from videoswin_cli.cli.console import ProgressBar, notice, result
 from videoswin_cli.cli.options import AllowPrivateRedirects
 from videoswin_cli.data.lists import check_list
@@ -50,6 +51,11 @@ def eval(
     Failed videos are listed in DUMP.failed.jsonl beside the dump, or in the folder of --out.
     Several processes under torchrun or srun share the work.
     """
+    run, job = choose_cluster(run, job)
+    if job.cluster.cluster == "slurm":
+        submit(job.cluster)
+        return
+
     from videoswin_cli.data.class_folders import to_place
 
     folders = list(map(to_place, folder or []))

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from videoswin_cli.cli.cluster import choose_cluster, submit
 from videoswin_cli.cli.console import ProgressBar, notice, result
 from videoswin_cli.cli.options import AllowPrivateRedirects, Inputs
 from videoswin_cli.cli.stdin import stdin_paths
@@ -43,6 +44,10 @@ def extract(
     or srun share the work, and so do --shard 1/4 to 4/4 with the same --out: the one that ends last
     writes it.
     """
+    run, job = choose_cluster(run, job)
+    if job.cluster.cluster == "slurm":
+        submit(job.cluster)
+        return
     if output.overwrite and job.shard.count > 1:
         raise UsageError(
             "--overwrite with --shard would remove what the other shards wrote",

@@ -6,7 +6,7 @@ from videoswin_cli.cli.results import check_out, end_run
 from videoswin_cli.cli.stdin import stdin_paths
 from videoswin_cli.data.inputs import find_inputs
 from videoswin_cli.options.run import ClassifierOptions, RunOptions
-from videoswin_cli.options.source import JobOptions, SourceOptions
+from videoswin_cli.options.source import ShardOptions, SourceOptions
 from videoswin_cli.options.tasks import PredictOptions
 
 
@@ -16,7 +16,7 @@ def predict(
     model: ClassifierOptions = ClassifierOptions(),
     run: RunOptions = RunOptions(),
     options: PredictOptions = PredictOptions(),
-    job: JobOptions = JobOptions(),
+    job: ShardOptions = ShardOptions(),
     allow_private_redirects: AllowPrivateRedirects = False,
 ) -> None:
     """Recognize the actions in videos.

@@ -1,5 +1,6 @@
 """`videoswin timeline`: what is seen when in these videos?"""
 
+from videoswin_cli.cli.cluster import choose_cluster, submit
 from videoswin_cli.cli.console import ProgressBar
 from videoswin_cli.cli.options import AllowPrivateRedirects, Inputs
 from videoswin_cli.cli.results import check_out, end_run
@@ -32,6 +33,10 @@ def timeline(
     Windows of the model slide over each video; neighboring ones of one class become a segment.
     """
     output.check(videos=1, windows=options.windows)
+    run, job = choose_cluster(run, job)
+    if job.cluster.cluster == "slurm":
+        submit(job.cluster)
+        return
 
     from videoswin_cli.engine.distributed import check_stdin, find_world
 

@@ -96,7 +96,7 @@ def _find_computer(
     if world.size > 1 or job.shard.count > 1:
         found = "--shard" if world.size == 1 else f"{world.size} processes"
         raise UsageError(
-            f"--cluster ray deals the videos itself: found {found}",
+            f"--engine ray deals the videos itself: found {found}",
             hint="start one process, without --shard",
         )
     return ray_cluster(job.cluster, monitor.reporter)

@@ -63,9 +63,9 @@ def decide_numerics(
         facts = model.exported.facts
         numerics = Numerics(precision="fp32", engine=facts.format)
         return Decision(numerics=numerics, reason=f", {facts.format}, {facts.precision} weights")
-    if options.engine == "auto" and not is_worth_reading(model.network, settings, videos):
+    if options.computes == "auto" and not is_worth_reading(model.network, settings, videos):
         options = replace(options, engine="torch")
-    if "auto" not in (options.precision, options.engine):
+    if "auto" not in (options.precision, options.computes):
         reason = _advise(options, model, settings, videos)
         return Decision(numerics=settings.runtime.numerics, reason=reason)
     decided = [_decide(options, model, settings, videos, record)] if world.is_main else []
@@ -87,7 +87,7 @@ def _decide(
         runtime = replace(runtime, dtype=DTYPES[precision])
     else:
         reason = _advise(options, model, settings, videos)
-    if options.engine == "auto":
+    if options.computes == "auto":
         engine, why = choose_engine(model.network, replace(settings, runtime=runtime), videos)
         runtime, reason = replace(runtime, engine=engine), why + reason
     decided = runtime.numerics
@@ -101,7 +101,7 @@ def as_asked(found: Numerics, options: RunOptions) -> Numerics:
     """What an output was begun in, but for what this run does not leave open."""
     if options.precision != "auto":
         found = replace(found, precision=options.precision)
-    return found if options.engine == "auto" else replace(found, engine=options.engine)
+    return found if options.computes == "auto" else replace(found, engine=options.computes)
 
 
 def _advise(options: RunOptions, model: LoadedModel, settings: Settings, videos: int) -> str:
@@ -109,7 +109,7 @@ def _advise(options: RunOptions, model: LoadedModel, settings: Settings, videos:
     runtime = settings.runtime
     if runtime.precision == "fp32" and is_fast_in_bf16(runtime.device):
         return "; bf16 is faster on this machine: --precision auto tries it"
-    if options.engine == "torch" and is_worth_compiling(model.network, settings, videos):
+    if options.computes == "torch" and is_worth_compiling(model.network, settings, videos):
         return "; OpenVINO is installed: --engine auto tries it"
     return ""
 

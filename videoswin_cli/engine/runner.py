@@ -154,7 +154,7 @@ class Runner:
         for name, wanted, here in (
             ("device", options.device, str(runtime.device)),
             ("precision", options.precision, runtime.precision),
-            ("engine", options.engine, runtime.engine),
+            ("engine", options.computes, runtime.engine),
         ):
             if wanted not in ("auto", here):
                 raise UsageError(
@@ -226,7 +226,7 @@ def open_runner(
 
 def _choose_runtime(options: RunOptions, world: World) -> Runtime:
     device = options.device
-    if options.engine == "openvino":
+    if options.computes == "openvino":
         if device not in ("auto", "cpu"):
             raise DeviceError(
                 f"--engine openvino computes on the CPU, not on {device}",
@@ -240,7 +240,7 @@ def _choose_runtime(options: RunOptions, world: World) -> Runtime:
         device = "cpu"
     asked = "fp32" if options.precision == "auto" else options.precision
     runtime = choose_runtime(device=world.device(device), precision=asked)
-    engine: Engine = "torch" if options.engine == "auto" else options.engine
+    engine: Engine = "torch" if options.computes == "auto" else options.computes
     return replace(runtime, engine=engine)
 
 
@@ -278,9 +278,9 @@ def _fit_exported(options: RunOptions, exported: ExportedFile) -> RunOptions:
             "in fp32",
             hint="use --precision auto, or export the model in another precision",
         )
-    if options.engine == "openvino" != exported.facts.format:  # torch may be the default
+    if options.computes == "openvino" != exported.facts.format:  # torch may be the default
         raise UsageError(
-            f"--engine {options.engine}: {exported.path} is a graph for {exported.facts.format}",
+            f"--engine {options.computes}: {exported.path} is a graph for {exported.facts.format}",
             hint="use --engine auto, or the model that it was exported from",
         )
     on_cpu = options.device == "auto" and not has_gpu(exported)

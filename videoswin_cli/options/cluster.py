@@ -1,10 +1,11 @@
 """Options of runs on a cluster: where it is, and how much of it a run takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.options.fields import check_options, option
+from videoswin_cli.options.run import EngineChoice, EngineOrCluster
 
 Cluster = Literal["ray", "slurm"]
 
@@ -15,10 +16,11 @@ MAX_WORKERS = 100_000
 class ClusterOptions:
     """The cluster of a run, and its share of it."""
 
-    cluster: Cluster | None = option(
+    cluster: Cluster | None = None  # settled by --engine
+    worker_engine: EngineChoice | None = option(
         None,
-        "Compute on a Ray cluster, or submit an array of Slurm jobs (docs/scale.md).",
-        shown_default="this machine",
+        "Engine of the workers of --engine ray or slurm.",
+        shown_default="torch",
         in_python=False,
     )
     ray_address: str | None = option(
@@ -57,12 +59,15 @@ class ClusterOptions:
     )
     max_workers: int | None = option(
         None,
-        "Workers at once; of Slurm the jobs of the array.",
+        "Workers at once; with slurm the jobs of the array.",
         metavar="N",
         least=1,
         most=MAX_WORKERS,
         shown_default="all that there is room for",
         in_python=False,
+    )
+    dry_run: bool = option(
+        False, "Print the scripts of --engine slurm in place of submitting them.", in_python=False
     )
     part_size: int | None = option(
         None,
@@ -85,8 +90,27 @@ class ClusterOptions:
             raise UsageError(
                 f"--min-workers {self.min_workers} is above --max-workers {self.max_workers}"
             )
-        if self.cluster != "ray" and self.ray_address is not None:
-            raise UsageError("--ray-address needs --cluster ray")
+
+    def on(self, engine: EngineOrCluster) -> "ClusterOptions":
+        """These options for the engine of a run.
+
+        Raises:
+            UsageError: an option is of another engine.
+        """
+        cluster: Cluster | None = engine if engine == "ray" or engine == "slurm" else None
+        idle = {
+            "--worker-engine": (self.worker_engine is not None, ("ray", "slurm")),
+            "--ray-address": (self.ray_address is not None, ("ray",)),
+            "--gpus-per-worker": (self.gpus_per_worker is not None, ("ray", "slurm")),
+            "--workers-per-gpu": (self.workers_per_gpu is not None, ("ray",)),
+            "--min-workers": (self.min_workers > 1, ("ray",)),
+            "--max-workers": (self.max_workers is not None, ("ray", "slurm")),
+            "--dry-run": (self.dry_run, ("slurm",)),
+        }
+        for name, (given, engines) in idle.items():
+            if given and cluster not in engines:
+                raise UsageError(f"{name} needs --engine {' or '.join(engines)}: found {engine}")
+        return replace(self, cluster=cluster)
 
     @property
     def ray(self) -> bool:

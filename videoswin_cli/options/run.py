@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from videoswin_cli.errors import UsageError
 from videoswin_cli.options.fields import check_options, option
 from videoswin_cli.options.parsers import parse_fps, parse_rate, parse_size, parse_template
 
@@ -12,6 +13,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
 Engine = Literal["torch", "openvino", "onnx"]  # onnx: of exported files
 EngineChoice = Literal["auto", "torch", "openvino"]
+EngineOrCluster = Literal["auto", "torch", "openvino", "ray", "slurm"]
 DecoderChoice = Literal["auto", "decord", "pyav", "torchcodec"]
 
 DEFAULT_MODEL = "swin-tiny-k400"
@@ -173,10 +175,10 @@ class RunOptions:
     precision: PrecisionChoice = option(
         "fp32", "auto: that of a resumed output, else bf16 where it is fast and close."
     )
-    engine: EngineChoice = option(
+    engine: EngineOrCluster = option(
         "torch",
         "auto: that of a resumed output, else OpenVINO on a CPU where it is installed, faster, and "
-        "worth its start.",
+        "worth its start. ray, slurm: a cluster (docs/scale.md).",
     )
     opening: OpenOptions = field(default_factory=OpenOptions)
     workers: int | None = workers_option()
@@ -184,3 +186,17 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
+
+    @property
+    def computes(self) -> EngineChoice:
+        """The engine, which is no cluster.
+
+        Raises:
+            UsageError: it is one.
+        """
+        if self.engine == "ray" or self.engine == "slurm":
+            raise UsageError(
+                f"--engine {self.engine}: expected auto, torch or openvino",
+                hint="extract, eval and timeline run on a cluster, from the command line",
+            )
+        return self.engine

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.options.cluster import ClusterOptions
@@ -84,11 +84,9 @@ class SourceOptions:
             raise UsageError(f"{idle[0]} needs --list: it is about the rows of a list")
 
 
-@dataclass(frozen=True, kw_only=True)
-class JobOptions:
-    """Shard of a long run, and whether an earlier run is continued."""
-
-    shard: Shard = option(
+def shard_option() -> Any:
+    """The share of one of several processes that were started by hand."""
+    return option(
         Shard(),
         "Process only shard I of N (1-based).",
         metavar="I/N",
@@ -96,9 +94,29 @@ class JobOptions:
         shown_default="1/1",
         in_python=False,
     )
-    cluster: ClusterOptions = field(default_factory=ClusterOptions)
-    resume: bool = option(
+
+
+def resume_option() -> Any:
+    """Whether an earlier run is continued."""
+    return option(
         False,
         "Continue an earlier run with the same output: finished videos are not computed again.",
         flags=("--resume/--no-resume",),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardOptions:
+    """Shard of a run on this machine, and whether an earlier run is continued."""
+
+    shard: Shard = shard_option()
+    resume: bool = resume_option()
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOptions:
+    """Share of a run, its cluster, and whether an earlier run is continued."""
+
+    shard: Shard = shard_option()
+    resume: bool = resume_option()
+    cluster: ClusterOptions = field(default_factory=ClusterOptions)

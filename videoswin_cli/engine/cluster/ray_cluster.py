@@ -49,7 +49,7 @@ def ray_cluster(options: ClusterOptions, reporter: Reporter) -> "Iterator[RayClu
     """
     if find_spec("ray") is None:
         raise UsageError(
-            "--cluster ray: the package ray is not installed", hint=install_extra("ray")
+            "--engine ray: the package ray is not installed", hint=install_extra("ray")
         )
     import ray
 
@@ -140,7 +140,7 @@ class RayCluster:
             decoders=self._count_decoders(options),
             on_gpu=self._gpus(options) > 0,
         )
-        if "auto" in (options.precision, options.engine):
+        if "auto" in (options.precision, options.computes):
             found = job.sink.record.read()
             numerics = self._decide(options, monitor) if found is None else as_asked(found, options)
             settings = self._settle(job, _with(options, numerics))
@@ -222,7 +222,7 @@ class RayCluster:
     def _settle(self, job: Job[Any, Any], options: RunOptions) -> Settings:
         """Settings of the run but for its device, which is that of each worker."""
         precision = "fp32" if options.precision == "auto" else options.precision
-        engine: Engine = "torch" if options.engine == "auto" else options.engine
+        engine: Engine = "torch" if options.computes == "auto" else options.computes
         runtime = Runtime(device=torch.device("cpu"), dtype=DTYPES[precision], engine=engine)
         exported = job.model.exported
         facts = None if exported is None else exported.facts
@@ -236,7 +236,7 @@ class RayCluster:
             return 1 / self._options.workers_per_gpu
         if self._options.gpus_per_worker is not None:
             return self._options.gpus_per_worker
-        return float(self._has_gpus and options.device != "cpu" and options.engine != "openvino")
+        return float(self._has_gpus and options.device != "cpu" and options.computes != "openvino")
 
     def _count_decoders(self, options: RunOptions) -> int:
         if options.workers is not None:

@@ -11,7 +11,7 @@ from videoswin_cli.errors import UsageError
 from videoswin_cli.io.atomic import is_stream
 from videoswin_cli.model.loading import FoundModel
 from videoswin_cli.options.run import RunOptions
-from videoswin_cli.options.source import JobOptions
+from videoswin_cli.options.source import ShardOptions
 from videoswin_cli.options.tasks import PredictOptions
 from videoswin_cli.records import ListedVideo, RunSummary
 from videoswin_cli.tasks.predict.sinks import print_predictions, write_predictions
@@ -23,7 +23,7 @@ def predict_videos(
     model: FoundModel,
     run: RunOptions,
     options: PredictOptions,
-    job: JobOptions,
+    job: ShardOptions,
     reporter: Reporter,
 ) -> RunSummary:
     """Predict the classes of every video, and print or write them in the order of the list.

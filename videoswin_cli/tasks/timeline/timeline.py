@@ -61,8 +61,8 @@ def see_videos(
         raise UsageError("--resume needs --out: that is where finished windows are kept")
     if job.cluster.ray and output.beside:
         raise UsageError(
-            "--annotate and --html write where a video is read, which --cluster ray does anywhere",
-            hint="write them for the videos of interest, without --cluster",
+            "--annotate and --html write where a video is read, which --engine ray does anywhere",
+            hint="write them for the videos of interest, without it",
         )
     sink: PrintSink[Timeline] | FileSink[Timeline]
     if out is None or is_stream(out):
