@@ -20,7 +20,12 @@ nox.options.sessions = ["quick", "lint"]
 def quick(session: nox.Session) -> None:
     """Tests that take half a second or less each: under a minute on two cores."""
     session.install(*PINNED)
-    session.run("pytest", "-m", "not slow and not thorough and not browser", *session.posargs)
+    session.run(
+        "pytest",
+        "-m",
+        "not slow and not thorough and not browser and not cluster",
+        *session.posargs,
+    )
 
 
 @nox.session
@@ -35,6 +40,13 @@ def browser(session: nox.Session) -> None:
     """Report pages in the Chromium of this machine; skipped where there is none."""
     session.install(*PINNED)
     session.run("pytest", "-m", "browser", "-rs", "-n", "0", *session.posargs)
+
+
+@nox.session
+def cluster(session: nox.Session) -> None:
+    """Runs on a Ray cluster of two nodes on this machine, whose parts are killed; ten minutes."""
+    session.install(*PINNED, "ray[default]")
+    session.run("pytest", "-m", "cluster", "-n", "0", *session.posargs)
 
 
 @nox.session
