@@ -3,6 +3,8 @@
 import sys
 from dataclasses import replace
 
+import typer
+
 from videoswin_cli.cli.console import notice, result
 from videoswin_cli.options.cluster import ClusterOptions
 from videoswin_cli.options.run import RunOptions
@@ -12,17 +14,21 @@ from videoswin_cli.options.source import JobOptions
 def choose_cluster(run: RunOptions, job: JobOptions) -> tuple[RunOptions, JobOptions]:
     """The options with the cluster in those of the job, its workers' engine in those of the run.
 
+    Slurm gets this command line as an array of jobs, and the command ends.
+
     Raises:
         UsageError: an option of another engine.
     """
     cluster = job.cluster.on(run.engine)
+    if cluster.cluster == "slurm":
+        _submit(cluster)
+        raise typer.Exit
     if cluster.cluster is not None:
         run = replace(run, engine=cluster.worker_engine or "torch")
     return run, replace(job, cluster=cluster)
 
 
-def submit(cluster: ClusterOptions) -> None:
-    """Submit this command line as an array of jobs, or print the scripts."""
+def _submit(cluster: ClusterOptions) -> None:
     from videoswin_cli.engine.cluster.slurm import make_scripts, submit_scripts
 
     scripts = make_scripts(sys.argv[1:], cluster)

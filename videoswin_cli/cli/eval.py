@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoswin_cli.cli.cluster import choose_cluster, submit
+from videoswin_cli.cli.cluster import choose_cluster
 from videoswin_cli.cli.console import ProgressBar, notice, result
 from videoswin_cli.cli.options import AllowPrivateRedirects
 from videoswin_cli.data.lists import check_list
@@ -52,9 +52,6 @@ def eval(
     Several processes under torchrun or srun share the work.
     """
     run, job = choose_cluster(run, job)
-    if job.cluster.cluster == "slurm":
-        submit(job.cluster)
-        return
 
     from videoswin_cli.data.class_folders import to_place
 

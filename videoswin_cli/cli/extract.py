@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from videoswin_cli.cli.cluster import choose_cluster, submit
+from videoswin_cli.cli.cluster import choose_cluster
 from videoswin_cli.cli.console import ProgressBar, notice, result
 from videoswin_cli.cli.options import AllowPrivateRedirects, Inputs
 from videoswin_cli.cli.stdin import stdin_paths
@@ -18,6 +18,8 @@ from videoswin_cli.options.tasks import FeatureOptions, OutputOptions
 from videoswin_cli.report.timing import describe_timing
 
 if TYPE_CHECKING:
+    from videoswin_cli.tasks.extract.output import Output
+    from videoswin_cli.tasks.extract.parts import PartsOutput
     from videoswin_cli.tasks.extract.sink import Extraction
 
 _EXAMPLES = 5  # failed videos that are named; the index has all
@@ -45,9 +47,6 @@ def extract(
     writes it.
     """
     run, job = choose_cluster(run, job)
-    if job.cluster.cluster == "slurm":
-        submit(job.cluster)
-        return
     if output.overwrite and job.shard.count > 1:
         raise UsageError(
             "--overwrite with --shard would remove what the other shards wrote",
@@ -62,8 +61,8 @@ def extract(
 
     from videoswin_cli.model.loading import find_chosen
     from videoswin_cli.tasks.extract.extract import extract_to_files
-    from videoswin_cli.tasks.extract.output import Output, parse_output
-    from videoswin_cli.tasks.extract.parts import PartsOutput, open_parts
+    from videoswin_cli.tasks.extract.output import parse_output
+    from videoswin_cli.tasks.extract.parts import open_parts
 
     out: Output | PartsOutput
     if output.output_format is not None:
@@ -71,8 +70,7 @@ def extract(
         out = open_parts(output.out, output.output_format, size, options, len(found.listed))
     else:
         out = parse_output(output.out)
-        if out.kind != "folder":
-            check_writable(out.path, inputs=[source.list_file, model.model, model.checkpoint])
+        _check_inputs(out, source, model)
     with ProgressBar(silent=not world.is_main) as bar:
         for text in found.notices:
             bar.notice(text)
@@ -98,6 +96,12 @@ def extract(
         )
     if any(video.error is not None or video.gaps for video in done.videos):
         raise typer.Exit(VideoError.exit_code)
+
+
+def _check_inputs(out: "Output", source: SourceOptions, model: ModelOptions) -> None:
+    """Raises UsageError where the output would replace what is read."""
+    if out.kind != "folder":
+        check_writable(out.path, inputs=[source.list_file, model.model, model.checkpoint])
 
 
 def _print_notices(done: "Extraction") -> None:

@@ -1,6 +1,6 @@
 """`videoswin timeline`: what is seen when in these videos?"""
 
-from videoswin_cli.cli.cluster import choose_cluster, submit
+from videoswin_cli.cli.cluster import choose_cluster
 from videoswin_cli.cli.console import ProgressBar
 from videoswin_cli.cli.options import AllowPrivateRedirects, Inputs
 from videoswin_cli.cli.results import check_out, end_run
@@ -34,9 +34,6 @@ def timeline(
     """
     output.check(videos=1, windows=options.windows)
     run, job = choose_cluster(run, job)
-    if job.cluster.cluster == "slurm":
-        submit(job.cluster)
-        return
 
     from videoswin_cli.engine.distributed import check_stdin, find_world
 

@@ -98,7 +98,7 @@ def _decide(
 
 
 def as_asked(found: Numerics, options: RunOptions) -> Numerics:
-    """What an output was begun in, but for what this run does not leave open."""
+    """Numerics that an output was begun in, but for what this run does not leave open."""
     if options.precision != "auto":
         found = replace(found, precision=options.precision)
     return found if options.computes == "auto" else replace(found, engine=options.computes)
