@@ -61,16 +61,11 @@ def extract(
 
     from videoswin_cli.model.loading import find_chosen
     from videoswin_cli.tasks.extract.extract import extract_to_files
-    from videoswin_cli.tasks.extract.output import parse_output
-    from videoswin_cli.tasks.extract.parts import open_parts
+    from videoswin_cli.tasks.extract.parts import PartsOutput
 
-    out: Output | PartsOutput
-    if output.output_format is not None:
-        size = job.cluster.part_size
-        out = open_parts(output.out, output.output_format, size, options, len(found.listed))
-    else:
-        out = parse_output(output.out)
-        _check_inputs(out, source, model)
+    out = _open_output(output, job, options, videos=len(found.listed))
+    if not isinstance(out, PartsOutput) and out.kind != "folder":
+        check_writable(out.path, inputs=[source.list_file, model.model, model.checkpoint])
     with ProgressBar(silent=not world.is_main) as bar:
         for text in found.notices:
             bar.notice(text)
@@ -98,10 +93,15 @@ def extract(
         raise typer.Exit(VideoError.exit_code)
 
 
-def _check_inputs(out: "Output", source: SourceOptions, model: ModelOptions) -> None:
-    """Raises UsageError where the output would replace what is read."""
-    if out.kind != "folder":
-        check_writable(out.path, inputs=[source.list_file, model.model, model.checkpoint])
+def _open_output(
+    output: OutputOptions, job: JobOptions, options: FeatureOptions, *, videos: int
+) -> "Output | PartsOutput":
+    from videoswin_cli.tasks.extract.output import parse_output
+    from videoswin_cli.tasks.extract.parts import open_parts
+
+    if output.output_format is None:
+        return parse_output(output.out)
+    return open_parts(output.out, output.output_format, job.cluster.part_size, options, videos)
 
 
 def _print_notices(done: "Extraction") -> None:

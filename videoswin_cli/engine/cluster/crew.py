@@ -194,7 +194,7 @@ class Crew:
 
 
 def get(reference: Any) -> Any:
-    """The value of a reference; an error of ours is raised as itself."""
+    """The value of a reference; a `VideoSwinError` is raised as itself."""
     import ray
     from ray.exceptions import RayTaskError
 
