@@ -163,7 +163,7 @@ class Victims:
             self.cluster.remove_node(node, allow_graceful=False)
             self.cluster.add_node(**NODE)
         else:
-            title = b"ray::ClusterWorker" if kind == "worker" else b"ray::_decode"
+            title = b"ray::ClusterWorker" if kind == "worker" else b"ray::Decoder"
             pids = sorted(find_processes(title))
             if pids:
                 os.kill(self._random.choice(pids), signal.SIGKILL)

@@ -18,6 +18,7 @@ from videoswin_cli.options.cluster import ClusterOptions
 _LOOK_SECONDS = 1.0  # from one look at the cluster to the next
 _QUIET_SECONDS = 30.0  # without a worker, before it is said
 _MOST_FALSE_STARTS = 5  # one after the other
+_APART_SECONDS = 5.0  # from one to the next, or they are one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,7 @@ class Crew:
     _busy: dict[Any, tuple[Any, Part]] = field(default_factory=dict)
     _banned: set[str] = field(default_factory=set)  # nodes
     _false_starts: int = 0
+    _stumbled: float = 0.0  # when the last of these was
     _room: int = 1
     _looked: float = 0.0
     _since: float = field(default_factory=time.monotonic)  # when a worker was last there
@@ -146,11 +148,13 @@ class Crew:
         except RayTaskError:
             raise
         except RayError as error:
-            self._false_starts += 1
+            if time.monotonic() - self._stumbled > _APART_SECONDS:  # a node is lost with several
+                self._stumbled = time.monotonic()
+                self._false_starts += 1
             if self._false_starts >= _MOST_FALSE_STARTS:
                 reason = str(error).strip().splitlines()[-1]
                 raise VideoSwinError(
-                    f"{self._false_starts} workers died as they started: {reason}",
+                    f"workers died as they started, {self._false_starts} times: {reason}",
                     hint="see the logs of Ray; is there memory for the model?",
                 ) from error
             return

@@ -1,8 +1,8 @@
-"""Videos decoded by tasks of a Ray cluster, on whichever node has a CPU for them."""
+"""Videos decoded by actors of a Ray cluster, on whichever node has CPUs for them."""
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from videoswin_cli.data.patience import VARIABLE, read_patience
@@ -12,22 +12,48 @@ from videoswin_cli.data.workers import Notice
 from videoswin_cli.engine.cluster.dealing import MOST_KILLS
 
 Decoded = VideoViews | FailedVideo
+VideoDataset = ViewDataset | WindowDataset
 
 _PIECES_AHEAD = 2  # of one video, in shared memory
 _DEATH = f"{MOST_KILLS} processes that decoded it died: a crash in the decoder, or out of memory"
 
 
-@dataclass(frozen=True, kw_only=True)
-class DecodingTasks:
-    """Reading of videos by tasks; so many are under way at once, and no more wait in memory."""
+class Decoder:
+    """A process that decodes one video after the other; Ray makes an actor of it."""
 
-    ahead: int  # videos
+    def decode(self, dataset: VideoDataset, number: int, skip: int) -> Iterator[Decoded]:
+        """Pieces of a video but for the first ones."""
+        if isinstance(dataset, WindowDataset):
+            for place, piece in enumerate(dataset.stream(number)):
+                if place >= skip:
+                    yield piece
+        else:
+            yield dataset[number]
+
+
+@dataclass
+class _Video:
+    """A video that is being decoded."""
+
+    number: int
+    decoder: Any  # the actor
+    pieces: Any  # generator of references
+    came: int = 0  # pieces
+    deaths: int = 0  # of decoders
+
+
+@dataclass
+class Decoders:
+    """Decoding actors of one worker, each with one video at a time: memory is bounded by them."""
+
+    count: int
     own_cpus: bool  # each has a CPU to itself; else that of the process it works for
+    _free: list[Any] = field(default_factory=list)
 
     def views(
         self, dataset: ViewDataset, *, workers: int, notice: Notice
     ) -> Generator[Decoded, None, None]:
-        """Views of all videos in order; a video whose tasks die is a failure."""
+        """Views of all videos in order; a video that kills its decoders is a failure."""
         return self._read(dataset)
 
     def windows(
@@ -36,56 +62,70 @@ class DecodingTasks:
         """Pieces of all videos in order, as `read_windows`."""
         return self._read(dataset)
 
-    def _read(self, dataset: ViewDataset | WindowDataset) -> Generator[Decoded, None, None]:
+    def _read(self, dataset: VideoDataset) -> Generator[Decoded, None, None]:
         import ray
 
-        decode = ray.remote(_decode).options(
-            num_cpus=1 if self.own_cpus else 0,
-            num_returns="streaming",
-            max_retries=MOST_KILLS - 1,
-            _generator_backpressure_num_objects=_PIECES_AHEAD,
-        )
         shared = ray.put(dataset)
-        left, open_tasks = deque(range(len(dataset.parts))), deque[tuple[int, Any]]()
-        try:
-            while left or open_tasks:
-                while left and len(open_tasks) < self.ahead + 1:
-                    open_tasks.append((left[0], decode.remote(shared, left.popleft())))
-                number, items = open_tasks[0]
-                yield from _receive(dataset, number, items)
-                open_tasks.popleft()
-        finally:
-            for _, items in open_tasks:  # gently: `force` would end processes that others need
-                ray.cancel(items)
+        left, begun = deque(range(len(dataset.parts))), deque[_Video]()
+        self._begin(shared, left, begun)
+        while begun:
+            for piece in self._receive(dataset, shared, begun[0]):
+                if isinstance(piece, FailedVideo) or not piece.unread:
+                    self._free.append(begun.popleft().decoder)
+                    self._begin(shared, left, begun)  # decoded while the network computes
+                yield piece
 
+    def _begin(self, shared: Any, left: deque[int], begun: deque[_Video]) -> None:
+        while left and len(begun) < self.count:
+            decoder = self._free.pop() if self._free else self._hire()
+            number = left.popleft()
+            begun.append(_Video(number, decoder, _start(decoder, shared, number)))
 
-def _decode(dataset: ViewDataset | WindowDataset, number: int) -> Iterator[Decoded]:
-    """One video, in a process of its own."""
-    if isinstance(dataset, WindowDataset):
-        yield from dataset.stream(number)
-    else:
-        yield dataset[number]
+    def _hire(self) -> Any:
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+        if self.own_cpus:
+            return ray.remote(Decoder).options(num_cpus=1).remote()
+        here = ray.get_runtime_context().get_node_id()
+        near = NodeAffinitySchedulingStrategy(node_id=here, soft=True)
+        return ray.remote(Decoder).options(num_cpus=0, scheduling_strategy=near).remote()
 
-def _receive(dataset: ViewDataset | WindowDataset, number: int, items: Any) -> Iterator[Decoded]:
-    import ray
-    from ray.exceptions import NodeDiedError, ObjectLostError, WorkerCrashedError
+    def _receive(self, dataset: VideoDataset, shared: Any, video: _Video) -> Iterator[Decoded]:
+        """Pieces of a video; where its decoder dies another one makes the rest."""
+        import ray
+        from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError
 
-    patience = read_patience()
-    try:
+        patience = read_patience()
         while True:
-            ready: Sequence[Any]
-            ready, _ = ray.wait([items], timeout=patience.busy_seconds)
-            if not ready:
-                ray.cancel(items, force=True)
-                seconds = patience.busy_seconds
-                yield dataset.failed(
-                    number, f"no frame came for {seconds:.0f} s: given up ({VARIABLE})"
-                )
-                return
             try:
-                yield ray.get(next(items))
-            except StopIteration:
+                ready, _ = ray.wait([video.pieces], timeout=patience.busy_seconds)
+                if not ready:
+                    raise GetTimeoutError
+                piece: Decoded = ray.get(next(video.pieces))
+            except GetTimeoutError:
+                ray.kill(video.decoder)
+                video.decoder = self._hire()
+                reason = f"no frame came for {patience.busy_seconds:.0f} s: given up ({VARIABLE})"
+                yield dataset.failed(video.number, reason)
                 return
-    except (WorkerCrashedError, NodeDiedError, ObjectLostError):
-        yield dataset.failed(number, _DEATH)
+            except (RayActorError, ObjectLostError):
+                video.deaths += 1
+                video.decoder = self._hire()
+                if video.deaths == MOST_KILLS:
+                    yield dataset.failed(video.number, _DEATH)
+                    return
+                video.pieces = _start(video.decoder, shared, video.number, skip=video.came)
+                continue
+            video.came += 1
+            yield piece
+            if isinstance(piece, FailedVideo) or not piece.unread:
+                return
+
+
+def _start(decoder: Any, shared: Any, number: int, *, skip: int = 0) -> Any:
+    """Generator of references to the pieces of a video."""
+    decode = decoder.decode.options(
+        num_returns="streaming", _generator_backpressure_num_objects=_PIECES_AHEAD
+    )
+    return decode.remote(shared, number, skip)

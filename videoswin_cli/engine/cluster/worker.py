@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from videoswin_cli.engine.cluster.decoding import DecodingTasks
+from videoswin_cli.engine.cluster.decoding import Decoders
 from videoswin_cli.engine.cluster.versions import find_difference, library_versions
 from videoswin_cli.engine.job import Worker
 from videoswin_cli.engine.progress import Monitor
@@ -116,8 +116,8 @@ class ClusterWorker:
         """
         runner = open_runner(equipment.model, equipment.options, videos=equipment.videos)
         if equipment.decoders:
-            tasks = DecodingTasks(ahead=equipment.decoders, own_cpus=equipment.on_gpu)
-            runner = Runner(runner.model, runner.network, runner.settings, reading=tasks)
+            decoders = Decoders(equipment.decoders, equipment.on_gpu)
+            runner = Runner(runner.model, runner.network, runner.settings, reading=decoders)
         else:
             runner.settings = replace(runner.settings, workers=0)
         self._runner, self._equipment = runner, equipment
