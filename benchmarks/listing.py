@@ -2,16 +2,17 @@
 
     python benchmarks/listing.py FOLDER [--videos 1000000] [--remote] [--commands extract eval ...]
 
-FOLDER gets the case, which is kept for the next time: a list of text with labels and one as CSV, and
-a thousand videos a folder, which are hard links to one sample per folder; a link costs a stat as a
-copy does. `--remote` lists `s3://` addresses, of objects that a server on this machine says are
-there: it answers HEAD and listings, and a second process does it, on cores that are shared.
+FOLDER gets the case, which is kept for the next time: a list of text with labels and one as CSV,
+and a thousand videos a folder. These are hard links to one sample per folder: to ask for a link
+costs what it costs for a copy. `--remote` lists `s3://` addresses of objects that a server on this
+machine says are there. It answers HEAD and listings, in a process of its own, on shared cores.
 
-A run is what the command runs, in a process of its own: from the list to the first video that would
+A run is what the command runs, in a process of its own: from the list to the first video to
 be decoded, where it ends (start); the same with half of the videos in its journal (resume); with all
-in its journal, to the output in its place (finish), and once more (done). Entries of the journals are
-made up, in the form that the command writes. Each line has the seconds since the imports were done
-and the peak of resident memory by then. `--profile FILE` writes where Python spends its time instead.
+in its journal, to the output in its place (finish), and once more (done). Entries of the journals
+are made up, in the form that the command writes. Each line has the seconds since the imports were
+done, those of the CPU, and the peak of resident memory until then, pages of mapped files included.
+`--profile FILE` writes where Python spends its time, too.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "pan-left.mp4"
@@ -78,8 +79,7 @@ class Bucket(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     videos = 0
-    asked = {"HEAD": 0, "GET": 0}
-    lacks_delay = True
+    asked: ClassVar = {"HEAD": 0, "GET": 0}
 
     def do_HEAD(self) -> None:
         self.asked["HEAD"] += 1
@@ -148,7 +148,10 @@ class Steps:
         self.begun, self.cpu = time.perf_counter(), time.process_time()
 
     def say(self, text: str) -> None:
-        peak, cpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, time.process_time() - self.cpu
+        peak, cpu = (
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+            time.process_time() - self.cpu,
+        )
         wall = time.perf_counter() - self.begun
         print(f"    {wall:7.1f} s {cpu:7.1f} CPU s {peak:5.2f} GB  {text[:80]}", flush=True)
 

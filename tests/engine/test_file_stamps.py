@@ -66,8 +66,8 @@ def test_a_replaced_file_that_cannot_be_read_has_no_old_result(tmp_path: Path) -
         journal.append({"path": "a", "error": "damaged", "file_stamp": "1-2"})
         journal.append({"path": "b", "error": None, "file_stamp": "1-1"})
         journal.append({"path": "b", "error": "damaged", "file_stamp": "1-1"})
-    found = read_journals(tmp_path / "run")
-    assert [found[path][1]["error"] for path in "ab"] == ["damaged", None]
+    found = read_journals(tmp_path / "run", lambda part, entry: entry["error"])
+    assert [found[path] for path in "ab"] == ["damaged", None]
 
 
 def test_an_object_that_was_replaced_has_another_stamp(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,7 @@ def test_a_full_disk_is_told_and_gone_on_with(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("videoswin_cli.tasks.extract.tables._reserve", fail)
+        patch.setattr("videoswin_cli.tasks.extract.tables._write", fail)
         with pytest.raises(VideoSwinError, match="No space left on device") as caught:
             run(listed, f"{tmp_path}/full/{out}", tiny)
     assert "run the same command again" in caught.value.hint
@@ -183,7 +183,7 @@ def test_a_full_disk_ends_the_run_and_makes_no_row(
         raise OSError(number, "no room")
 
     with monkeypatch.context() as patch:
-        patch.setattr("videoswin_cli.tasks.extract.tables._reserve", fail)
+        patch.setattr("videoswin_cli.tasks.extract.tables._write", fail)
         with pytest.raises(VideoSwinError, match=r"cannot write .*npy: no room"):
             run(listed, f"{tmp_path}/f/", tiny)
     assert all(video.error is None for video in run(listed[2:], f"{tmp_path}/f/", tiny).videos)
