@@ -19,7 +19,7 @@ from videoswin_cli.io.addresses import is_web, join_address, list_below, scheme_
 from videoswin_cli.io.remote import remember
 from videoswin_cli.io.tar_files import has_member, split_member
 
-_ODD = re.compile(r"//|/\.|^\.|/$|^$")  # in names that a Path spells otherwise
+_ODD = re.compile(r"//|/\.|\\|^[./]|^.:|/$|^$")  # in names that a Path may spell otherwise
 
 
 class Tree(Protocol):
@@ -73,7 +73,7 @@ class LocalTree:
                 f"no such folder: {root}", hint="--root is where the videos lie"
             )
         self._root = root
-        self._start = "" if str(root) == "." else str(root)
+        self._start = os.path.join("" if str(root) == "." else str(root), "")  # noqa: PTH118
         self._latest: tuple[str | None, int] = (
             None,
             0,
@@ -97,7 +97,7 @@ class LocalTree:
 
     def plain(self, name: str) -> str:
         """One form for the spellings of a file's name."""
-        if not {"", ".", ".."} & set(with_slashes(name).split("/")):
+        if not _ODD.search(name) or not {"", ".", ".."} & set(with_slashes(name).split("/")):
             return name
         plain = Path(same_spelling(str(self._root / name)))
         for path in (plain, Path(os.path.realpath(plain.parent), plain.name)):
@@ -109,7 +109,7 @@ class LocalTree:
     def join(self, name: str) -> str:
         if _ODD.search(name):
             return str(self._root / name)
-        return os.path.join(self._start, name.replace("/", os.sep))  # noqa: PTH118 - as above
+        return self._start + name.replace("/", os.sep)
 
     def find_videos(self) -> Walk:
         return find_videos(self._root, all_files=False)

@@ -82,11 +82,11 @@ def scheme_of(text: str) -> str:
 
 def is_url(text: str) -> bool:
     """Whether a text is an address that can be read."""
-    return scheme_of(text) in PACKAGES
+    return "://" in text and scheme_of(text) in PACKAGES
 
 
 def is_web(text: str) -> bool:
-    return scheme_of(text) in WEB
+    return "://" in text and scheme_of(text) in WEB
 
 
 def is_bucket(text: str) -> bool:
