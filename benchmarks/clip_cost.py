@@ -2,9 +2,9 @@
 
     python benchmarks/clip_cost.py [VIDEO] [--repeats 7]
 
-One process decodes, resizes and crops the views of a clip as `extract` does, in one thread; a row is
-the median of turns. The clips have 300 frames of H.264: the frames of VIDEO over and over where one is
-named, else a ground that moves under noise, and these at the size of 340x256 and 1280x720.
+One process decodes, resizes and crops the views of a clip as `extract` does, in one thread; a row
+is the median of turns. The clips have 300 frames of H.264 of 340x256 and of 1280x720: scaled ones
+of VIDEO, over and over, where one is named; else a ground that moves under noise.
 """
 
 import argparse

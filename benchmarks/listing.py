@@ -7,8 +7,8 @@ and a thousand videos a folder. These are hard links to one sample per folder: t
 costs what it costs for a copy. `--remote` lists `s3://` addresses of objects that a server on this
 machine says are there. It answers HEAD and listings, in a process of its own, on shared cores.
 
-A run is what the command runs, in a process of its own: from the list to the first video to
-be decoded, where it ends (start); the same with half of the videos in its journal (resume); with all
+A run is what the command runs, in a process of its own: from the list to the first video to be
+decoded, where it ends (start); the same with half of the videos in its journal (resume); with all
 in its journal, to the output in its place (finish), and once more (done). Entries of the journals
 are made up, in the form that the command writes. Each line has the seconds since the imports were
 done, those of the CPU, and the peak of resident memory until then, pages of mapped files included.

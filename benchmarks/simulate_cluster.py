@@ -2,17 +2,17 @@
 
     python benchmarks/simulate_cluster.py [--videos 1000000] [--workers 64] [--seed 1]
 
-Every worker computes one video after another at its own pace: most within a tenth of the others, a few
-at a third of it (stragglers: a hot machine, a busy disk). A worker is lost at random, at 1 % an hour,
-and another takes its place after some minutes.
+Every worker computes one video after another at its own pace: most within a tenth of the others,
+a few at a third of it (stragglers: a hot machine, a busy disk). A worker is lost at random, at 1 %
+an hour, and another takes its place after some minutes.
 
 Dealt dynamically, a worker asks for the next part of the list when it is done with one. A part is
 written whole: what a lost worker had done of its part is done again by whoever gets it next. Fixed
-shards are dealt once; a lost worker's shard waits for its replacement, which resumes it video by video
+shards are dealt once; the shard of a lost worker waits for another, which resumes it video by video
 from the journal, as `--shard` does.
 
-Printed are, over several draws: the hours until the last video, the share of worker hours that is idle
-at the end, that is done twice, and that goes to opening parts.
+Printed are, over several draws: the hours until the last video, the share of worker hours that is
+idle at the end, that is done twice, and that goes to opening parts.
 """
 
 import argparse
@@ -49,7 +49,7 @@ class Outcome:
     opened: float = 0.0
     free: list[float] = field(default_factory=list)  # when each worker had nothing left
 
-    def shares(self) -> tuple[float, float, float, float]:
+    def shares(self) -> tuple[float, ...]:
         """Hours until the end, and percent idle at the end, done twice and spent opening."""
         total = self.end * len(self.free)
         idle = sum(self.end - free for free in self.free)
@@ -136,7 +136,9 @@ def main() -> None:
     print(f"{cluster.videos} videos, {cluster.workers} workers, {cluster.seconds:g} s a video")
     print("| | hours, median | worst | % idle at the end | % done twice | % opening |")
     print("| --- | --- | --- | --- | --- | --- |")
-    rows = [(f"parts of {part}", lambda draw, part=part: deal(cluster, part, draw)) for part in parts]
+    rows = [
+        (f"parts of {part}", lambda draw, part=part: deal(cluster, part, draw)) for part in parts
+    ]
     for name, run in [*rows, ("fixed shards", lambda draw: shard(cluster, draw))]:
         draws = [run(random.Random(seed * 1000 + n)).shares() for n in range(DRAWS)]
         hours, *shares = zip(*draws, strict=True)

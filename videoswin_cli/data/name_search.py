@@ -23,6 +23,7 @@ from videoswin_cli.io.visible import name_some
 from videoswin_cli.records import NO_SUCH_FILE
 
 _FEW = 3  # files that an ambiguous name shows
+_MOST_COMPARED = 100  # files of a missing one's name: in a million folders each may have one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)  # there may be a million
@@ -169,7 +170,7 @@ class NameSearch:
         stem, _ = _split_suffix(compose(name))
         if near := self._index.by_folded.get(stem.casefold()):
             return f"{NO_SUCH_FILE}; {near[0]} differs in letter case"
-        for place in self._index.by_name.get(posixpath.basename(stem), []):
+        for place in self._index.by_name.get(posixpath.basename(stem), [])[:_MOST_COMPARED]:
             other, _ = _split_suffix(compose(place))
             if f"/{other}".endswith(f"/{stem}") or f"/{stem}".endswith(f"/{other}"):
                 return f"{NO_SUCH_FILE}; {place} exists: should --root be another folder?"

@@ -69,6 +69,11 @@ class Stored:
     size: int  # bytes
     version: str  # another one for another content
 
+    @property
+    def is_identified(self) -> bool:
+        """Whether the version is of the content, and so is the same in a listing."""
+        return self.version.partition("=")[0] in _CONTENT_KEYS
+
 
 class NothingThereError(FetchError):
     """Neither an object nor a folder."""

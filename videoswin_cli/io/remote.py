@@ -189,7 +189,9 @@ def _list_folder(folder: str) -> None:
 def remember(folder: str, objects: Mapping[str, Stored]) -> None:
     """Keep what a listing of a folder told, by the names in it."""
     now = time.monotonic()
-    _seen.update((join_address(folder, name), (now, stored)) for name, stored in objects.items())
+    for name, stored in objects.items():
+        if stored.is_identified:
+            _seen[join_address(folder, name)] = now, stored
 
 
 def is_object(address: str) -> bool:
