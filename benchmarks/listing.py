@@ -19,6 +19,7 @@ import argparse
 import cProfile
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -36,8 +37,9 @@ CLASSES = 6  # at least so many has the bundled model
 COMMANDS = ("extract", "eval", "timeline")
 STEPS = ("start", "resume", "finish", "done")
 OUTPUTS = {"extract": "feats.npy", "eval": "dump.jsonl", "timeline": "times.jsonl"}
-FEATURES = 512  # numbers of a row
+FEATURES = 256  # numbers of a row
 BUCKET = "listing"
+FOLDER = re.compile(r"videos/(\d+)/")
 
 
 class Reached(BaseException):
@@ -95,7 +97,9 @@ class Bucket(BaseHTTPRequestHandler):
             return self.answer(json.dumps(self.asked).encode())
         self.asked["GET"] += 1
         prefix = unquote(asked.get("prefix", [""])[0])
-        first = int(asked.get("continuation-token", ["0"])[0])
+        whole = FOLDER.match(prefix)
+        begun = int(whole[1]) * IN_FOLDER if whole else 0
+        first = int(asked.get("continuation-token", [begun])[0])
         keys = []
         for number in range(first, self.videos):
             key = name_video(number)
