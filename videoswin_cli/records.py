@@ -159,7 +159,10 @@ class VideoPart:
     frames: int | None = None  # of the video, as a list states
 
 
-@dataclass(frozen=True, kw_only=True)
+NO_SUCH_FILE = "no such file"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)  # there may be a million
 class ListedVideo:
     """One row of an annotation list whose file was looked for."""
 
@@ -169,7 +172,7 @@ class ListedVideo:
     line: int  # of the list, from 1; the number of the entry in a JSON list or a folder
     more_labels: tuple[int, ...] = ()  # further classes, where a video may have several
     segment: Segment | None = None  # None: the whole video
-    missing: str = "no such file"  # why there is none, where `file` is None
+    missing: str = NO_SUCH_FILE  # why there is none, where `file` is None
     frames: int | None = None  # of the video, as a list states
 
     @property

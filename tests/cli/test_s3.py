@@ -12,13 +12,15 @@ from tars import write_tar
 from typer.testing import CliRunner, Result
 
 from videoswin_cli.cli.app import app
-from videoswin_cli.data.lists import read_list
+from videoswin_cli.data.lists import ListRow, VideoList, read_list
 from videoswin_cli.data.locating import locate
 from videoswin_cli.data.sources import expand_inputs
+from videoswin_cli.engine.file_stamps import FileStamps, read_stamp
 from videoswin_cli.errors import FetchError, MissingInputError
 from videoswin_cli.io import addresses, remote
 from videoswin_cli.io.addresses import list_below, look_up, read_range
 from videoswin_cli.io.remote import local_copy
+from videoswin_cli.records import ListedVideo
 
 NAMES = ("run/a.mp4", "run/b.mp4", "walk/c.mp4")
 
@@ -278,3 +280,26 @@ def test_an_output_cannot_be_written_offline(
         assert done.stderr.startswith(f"error: cannot write {option[1]}: offline mode forbids")
         assert "write a local file" in done.stderr
     assert len(bucket.proxy.asked) == before
+
+
+def test_a_listing_and_an_object_tell_the_same_stamp(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a run that resumes would compute everything again; and a listing is one request."""
+    files = [bucket.put(f"many/{number:03d}.mp4", b"%d" % number) for number in range(100)]
+    alone = [read_stamp(file) for file in files[:2]]
+    monkeypatch.setattr(remote, "_seen", {})
+    bucket.proxy.asked.clear()
+    stamps = FileStamps([ListedVideo(path=f, file=f, label=None, line=1) for f in files])
+    stamps.read(files)
+    assert [stamps[file] for file in files[:2]] == alone
+    assert len({stamps[file] for file in files}) == 100
+    assert [asked.method for asked in bucket.proxy.asked] == ["GET"]
+
+
+def test_a_root_that_was_listed_is_not_asked_for_its_objects(bucket: Bucket, videos: str) -> None:
+    rows = tuple(ListRow(line=n, name=name, label=None) for n, name in enumerate(NAMES, 1))
+    listed, _ = locate(VideoList(source="list", format="paths", rows=rows), [None] * 3, root=videos)
+    bucket.proxy.asked.clear()
+    FileStamps(listed).read([video.path for video in listed])
+    assert bucket.proxy.asked == []

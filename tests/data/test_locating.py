@@ -4,10 +4,11 @@ import os
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
+from videoswin_cli.data import name_search
 from videoswin_cli.data.class_folders import read_class_folder
 from videoswin_cli.data.lists import ListRow, VideoList, number_labels, read_list
 from videoswin_cli.data.locating import locate, name_missing
@@ -309,14 +310,14 @@ def test_a_folder_that_may_not_be_entered_is_a_reason(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     touch(root, "shut/a.mp4")
-    stat = Path.stat
+    stat = os.stat
 
-    def refuse(path: Path, **options: bool) -> os.stat_result:
-        if "shut" in path.parts:
+    def refuse(path: Any, **options: Any) -> os.stat_result:
+        if "shut" in Path(path).parts:
             raise PermissionError(13, "Permission denied")
         return stat(path, **options)
 
-    monkeypatch.setattr(Path, "stat", refuse)
+    monkeypatch.setattr(os, "stat", refuse)
     (video, found, lost), notices = look(root, "shut/a.mp4", "/shut/flat.mp4", "lost.mp4")
     assert (video.file, video.missing) == (None, "Permission denied")
     assert found.path == "flat.mp4", "of another user: it may be here under another root"
@@ -364,3 +365,37 @@ def test_the_files_of_activitynet_begin_with_v(root: Path) -> None:
     text = '{"database": {"abc": {"annotations": [{"label": "archery", "segment": [1, 2]}]}}}'
     assert find(root, text) == [("v_abc.mp4#t=1,2", True, 2)]
     assert find(root, "abc archery\n") == [("abc", False, 2)]
+
+
+def test_a_file_is_asked_for_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"many/{number}.mp4" for number in range(20)]
+    touch(root, *names)
+    asked: list[str] = []
+    stat = os.stat
+
+    def ask(path: Any, **options: Any) -> os.stat_result:
+        asked.append(os.fspath(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", ask)
+    found, _ = look(root, *names)
+    assert [video.file for video in found] == [str(root / name) for name in names]
+    assert sorted(path for path in asked if "many" in path) == sorted(str(root / n) for n in names)
+
+
+def test_a_missing_name_is_compared_with_few_files_of_that_name(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(root, *(f"{number:03d}/clip.mp4" for number in range(150)))
+    compared: list[str] = []
+    split = name_search._split_suffix
+
+    def compare(path: str) -> tuple[str, str]:
+        compared.append(path)
+        return split(path)
+
+    look(root, "gone/flat.mp4")
+    monkeypatch.setattr(name_search, "_split_suffix", compare)
+    (lost, _), _ = look(root, "gone/clip.mp4", "flat.mp4")
+    assert lost.missing == "no such file"
+    assert len(compared) < 2 * 150 + 50, "once for the index, and then not all of them again"

@@ -9,6 +9,7 @@ import pytest
 from videoswin_cli.engine.file_stamps import FileStamps, read_stamp
 from videoswin_cli.engine.journal import Journal, read_journals
 from videoswin_cli.io import remote
+from videoswin_cli.io.addresses import _describe, list_folder, look_up
 from videoswin_cli.records import ListedVideo
 
 
@@ -66,8 +67,8 @@ def test_a_replaced_file_that_cannot_be_read_has_no_old_result(tmp_path: Path) -
         journal.append({"path": "a", "error": "damaged", "file_stamp": "1-2"})
         journal.append({"path": "b", "error": None, "file_stamp": "1-1"})
         journal.append({"path": "b", "error": "damaged", "file_stamp": "1-1"})
-    found = read_journals(tmp_path / "run")
-    assert [found[path][1]["error"] for path in "ab"] == ["damaged", None]
+    found = read_journals(tmp_path / "run", lambda part, entry: entry["error"])
+    assert [found[path] for path in "ab"] == ["damaged", None]
 
 
 def test_an_object_that_was_replaced_has_another_stamp(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,3 +84,36 @@ def test_an_object_that_was_replaced_has_another_stamp(monkeypatch: pytest.Monke
     store.rm("/stamps", recursive=True)
     monkeypatch.setattr(remote, "_seen", {})
     assert read_stamp(address) == ""
+
+
+def test_a_listing_that_does_not_identify_contents_gives_no_stamps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may write the time of an object otherwise than the object does."""
+    store = fsspec.filesystem("memory")
+    files = [f"memory://stamps/full/{number}.mp4" for number in range(100)]
+    files += [f"memory://stamps/few/{number}.mp4" for number in range(3)]
+    for file in files:
+        store.pipe(file.removeprefix("memory:/"), file.encode())
+    alone = {file: read_stamp(file) for file in files}
+    monkeypatch.setattr(remote, "_seen", {})  # another run
+    asked: list[str] = []
+    monkeypatch.setattr(remote, "look_up", lambda a: asked.append(a) or look_up(a))
+    monkeypatch.setattr(remote, "list_folder", lambda a: asked.append(a) or list_folder(a))
+    videos = [ListedVideo(path=file, file=file, label=None, line=1) for file in files]
+    stamps = FileStamps(videos)
+    stamps.read(files)
+    assert {file: stamps[file] for file in files} == alone
+    assert sorted(asked) == sorted([*files, "memory://stamps/full"])
+    store.rm("/stamps", recursive=True)
+
+
+def test_what_identifies_the_content_alone_makes_a_version() -> None:
+    """A listing has no version id, and other digits of the time."""
+    asked = {"ETag": '"1"', "VersionId": "7", "LastModified": "2026-11-27 10:00:00", "size": 2}
+    listed = {"ETag": '"1"', "LastModified": "2026-11-27 10:00:00.123", "size": 2}
+    assert _describe(asked) == _describe(listed)
+    assert _describe(asked) != _describe(asked | {"ETag": '"2"'})
+    assert _describe({"LastModified": "1", "size": 2}) != _describe(
+        {"LastModified": "2", "size": 2}
+    )

@@ -4,6 +4,7 @@ import errno
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from make_video import write_video
 from notices import Notices
 
 from videoswin_cli import extract
+from videoswin_cli.engine import file_stamps, journal
 from videoswin_cli.engine.journal import Journal
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.engine.runner import open_runner
@@ -25,12 +27,14 @@ from videoswin_cli.model.loading import find_model
 from videoswin_cli.options.run import RunOptions
 from videoswin_cli.options.source import JobOptions
 from videoswin_cli.options.tasks import FeatureOptions, FloatType
-from videoswin_cli.records import ListedVideo, Stride
+from videoswin_cli.records import ListedVideo, Stride, Views
+from videoswin_cli.tasks.extract import writer
 from videoswin_cli.tasks.extract.extract import extract_to_files
-from videoswin_cli.tasks.extract.features import plan_features
+from videoswin_cli.tasks.extract.features import Plan, plan_features
 from videoswin_cli.tasks.extract.files import look_at_output, open_output
 from videoswin_cli.tasks.extract.output import Output, parse_output
 from videoswin_cli.tasks.extract.sink import Extraction, describe_features
+from videoswin_cli.tasks.extract.tables import save_npy
 from videoswin_cli.tasks.extract.writer import FeatureWriter
 
 
@@ -66,6 +70,45 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
+def test_a_run_asks_for_each_file_once_and_reads_its_journal_few_times(
+    tiny: str, listed: list[ListedVideo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str | None] = []
+    parsed: list[bytes] = []
+    read_state, lines = file_stamps.read_state, journal._lines
+
+    def ask(file: str | None) -> Any:
+        asked.append(file)
+        return read_state(file)
+
+    def parse(file: Path) -> Iterator[bytes]:
+        for line in lines(file):
+            parsed.append(line)
+            yield line
+
+    for module in (file_stamps, writer):
+        monkeypatch.setattr(module, "read_state", ask)
+    monkeypatch.setattr(journal, "_lines", parse)
+    good = [video for video in listed if "bad" not in video.path]
+    run(good, f"{tmp_path}/f.npy", tiny)
+    assert len(asked) == len(good), "a million files of a network take their time"
+    assert len(parsed) == len(good) + 1, "at the end, and the first to see whether there is any"
+    run(good, f"{tmp_path}/f.npy", tiny)
+    assert len(asked) == 3 * len(good), "whether anything is left, and what is to be skipped"
+    assert len(parsed) == len(good) + 1, "there is no journal any more"
+
+
+def test_rows_that_are_written_one_by_one_are_what_numpy_writes(tmp_path: Path) -> None:
+    """No map of the output: its pages would count as memory."""
+    plan = Plan(options=FeatureOptions(), views=Views(clips=1, crops=1, short_side=32), shape=(3,))
+    parts = [np.full((rows, 3), rows, dtype=np.float32) for rows in (1, 0, 2)]
+    for name, some in (("a", parts), ("b", []), ("c", parts[1:2])):
+        save_npy(tmp_path / f"{name}.npy", some, plan)
+        whole = np.concatenate([np.empty((0, 3), dtype=np.float32), *some])
+        np.save(tmp_path / "numpy.npy", whole)
+        assert (tmp_path / f"{name}.npy").read_bytes() == (tmp_path / "numpy.npy").read_bytes()
+
+
 @pytest.mark.parametrize("out", ["f.npy", "f.npz", "f/"])
 def test_a_full_disk_is_told_and_gone_on_with(
     out: str,
@@ -82,7 +125,7 @@ def test_a_full_disk_is_told_and_gone_on_with(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("videoswin_cli.tasks.extract.tables._reserve", fail)
+        patch.setattr("videoswin_cli.tasks.extract.tables._write", fail)
         with pytest.raises(VideoSwinError, match="No space left on device") as caught:
             run(listed, f"{tmp_path}/full/{out}", tiny)
     assert "run the same command again" in caught.value.hint
@@ -183,7 +226,7 @@ def test_a_full_disk_ends_the_run_and_makes_no_row(
         raise OSError(number, "no room")
 
     with monkeypatch.context() as patch:
-        patch.setattr("videoswin_cli.tasks.extract.tables._reserve", fail)
+        patch.setattr("videoswin_cli.tasks.extract.tables._write", fail)
         with pytest.raises(VideoSwinError, match=r"cannot write .*npy: no room"):
             run(listed, f"{tmp_path}/f/", tiny)
     assert all(video.error is None for video in run(listed[2:], f"{tmp_path}/f/", tiny).videos)

@@ -12,7 +12,7 @@ from videoswin_cli.data.name_search import Match, NameSearch
 from videoswin_cli.errors import DatasetError, LabelError
 from videoswin_cli.io.addresses import is_url
 from videoswin_cli.io.visible import counted, name_some
-from videoswin_cli.records import ListedVideo, Segment
+from videoswin_cli.records import NO_SUCH_FILE, ListedVideo, Segment
 
 _FEW = 5  # examples that a message names
 _LONGEST = 200  # characters of each
@@ -50,14 +50,16 @@ def locate(
         [_find(search, row, from_json=videos.format == "json") for row in videos.rows]
     )
     found: dict[str, ListedVideo] = {}
-    spellings: dict[str, set[str]] = defaultdict(set)
+    first_names: dict[str, str] = {}  # by key, where it is another
+    respelled: set[tuple[str, str]] = set()
     repeated = 0
     for row, (match, segment), label in zip(videos.rows, matches, labels, strict=True):
         key = match.path or row.name
         key = hide_credentials(key) if is_url(key) else key.replace(os.sep, "/")
         key = key if segment is None else f"{key}#{segment}"
-        spellings[key].add(row.name)
         if key in found:
+            if row.name != first_names.get(key, key):
+                respelled.add((key, row.name))
             if multi_label and label is not None:
                 _check_repeated(found[key], row, found[key].label, videos.source)
                 more = (*found[key].more_labels, label)
@@ -66,6 +68,8 @@ def locate(
                 _check_repeated(found[key], row, label, videos.source)
                 repeated += 1
             continue
+        if row.name != key:
+            first_names[key] = row.name
         file = None if match.path is None else search.locate(match.path)
         found[key] = ListedVideo(
             path=key,
@@ -77,8 +81,7 @@ def locate(
             frames=row.frames,
         )
     if repeated:
-        spelled = sum(len(names) - 1 for names in spellings.values())
-        otherwise = f", {spelled} of them in another spelling" if spelled else ""
+        otherwise = f", {len(respelled)} of them in another spelling" if respelled else ""
         notices.append(f"{counted(repeated, 'repeated row')}{otherwise}; each is scored once")
     missing = any(video.file is None for video in found.values())
     return list(found.values()), [*notices, *search.notices(missing=missing)]
@@ -137,7 +140,7 @@ def _check_tails(found: Sequence[_Found]) -> tuple[list[_Found], list[str]]:
 def name_missing(listed: Sequence[ListedVideo]) -> str:
     """The first videos of a list that were not found, with what is known beyond that."""
     missing = [video for video in listed if video.file is None]
-    plain = ListedVideo.missing  # the default
+    plain = NO_SUCH_FILE  # the default
     return ", ".join(
         video.path[:_LONGEST] + ("" if video.missing == plain else f" ({video.missing})")
         for video in missing[:_FEW]

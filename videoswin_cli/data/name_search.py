@@ -20,17 +20,18 @@ from videoswin_cli.data.walking import LeftOut, Walk, describe_left_out
 from videoswin_cli.errors import UsageError
 from videoswin_cli.io.addresses import is_url
 from videoswin_cli.io.visible import name_some
-from videoswin_cli.records import ListedVideo
+from videoswin_cli.records import NO_SUCH_FILE
 
 _FEW = 3  # files that an ambiguous name shows
+_MOST_COMPARED = 100  # files of a missing one's name: in a million folders each may have one
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)  # there may be a million
 class Match:
     """The file or frame folder of a name, or why there is none."""
 
     path: str | None = None  # under the root; absolute where it is not below it
-    problem: str = ListedVideo.missing
+    problem: str = NO_SUCH_FILE
     ambiguous: bool = False  # there are several, and none was taken
     stripped: str | None = None  # start of an absolute path whose tail was found
 
@@ -168,12 +169,12 @@ class NameSearch:
             return "a folder without numbered pictures"
         stem, _ = _split_suffix(compose(name))
         if near := self._index.by_folded.get(stem.casefold()):
-            return f"{ListedVideo.missing}; {near[0]} differs in letter case"
-        for place in self._index.by_name.get(posixpath.basename(stem), []):
+            return f"{NO_SUCH_FILE}; {near[0]} differs in letter case"
+        for place in self._index.by_name.get(posixpath.basename(stem), [])[:_MOST_COMPARED]:
             other, _ = _split_suffix(compose(place))
             if f"/{other}".endswith(f"/{stem}") or f"/{stem}".endswith(f"/{other}"):
-                return f"{ListedVideo.missing}; {place} exists: should --root be another folder?"
-        return ListedVideo.missing
+                return f"{NO_SUCH_FILE}; {place} exists: should --root be another folder?"
+        return NO_SUCH_FILE
 
 
 class _Index:

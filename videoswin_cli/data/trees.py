@@ -1,6 +1,7 @@
 """Folders that the names of a list are looked for in: of this machine, or of a storage service."""
 
 import os
+import re
 import stat
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
@@ -15,7 +16,10 @@ from videoswin_cli.data.video_files import find_videos
 from videoswin_cli.data.walking import Walk
 from videoswin_cli.errors import MissingInputError, UsageError
 from videoswin_cli.io.addresses import is_web, join_address, list_below, scheme_of
+from videoswin_cli.io.remote import remember
 from videoswin_cli.io.tar_files import has_member, split_member
+
+_ODD = re.compile(r"//|/\.|\\|^[./]|^.:|/$|^$")  # in names that a Path may spell otherwise
 
 
 class Tree(Protocol):
@@ -69,23 +73,31 @@ class LocalTree:
                 f"no such folder: {root}", hint="--root is where the videos lie"
             )
         self._root = root
+        self._start = os.path.join("" if str(root) == "." else str(root), "")  # noqa: PTH118
+        self._latest: tuple[str | None, int] = (
+            None,
+            0,
+        )  # name that was looked at, and its mode: it is asked for again
 
     def is_file(self, name: str) -> bool:
+        path = self.join(name)
         try:
-            mode = (self._root / name).stat().st_mode
+            mode = os.stat(path).st_mode  # noqa: PTH116 - a Path takes longer than the question
         except (FileNotFoundError, NotADirectoryError):
-            return has_member(str(self._root / name))
-        return stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and is_frame_folder(self._root / name))
+            return has_member(path)
+        self._latest = name, mode
+        return stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and is_frame_folder(Path(path)))
 
     def is_folder(self, name: str) -> bool:
-        return (self._root / name).is_dir()
+        latest, mode = self._latest
+        return stat.S_ISDIR(mode) if name == latest else (self._root / name).is_dir()
 
     def list_names(self, folder: str) -> Iterable[str]:
         return os.listdir(self._root / folder)  # noqa: PTH208 - names
 
     def plain(self, name: str) -> str:
         """One form for the spellings of a file's name."""
-        if not {"", ".", ".."} & set(with_slashes(name).split("/")):
+        if not _ODD.search(name) or not {"", ".", ".."} & set(with_slashes(name).split("/")):
             return name
         plain = Path(same_spelling(str(self._root / name)))
         for path in (plain, Path(os.path.realpath(plain.parent), plain.name)):
@@ -95,7 +107,9 @@ class LocalTree:
         return str(Path(name))
 
     def join(self, name: str) -> str:
-        return str(self._root / name)
+        if _ODD.search(name):
+            return str(self._root / name)
+        return self._start + name.replace("/", os.sep)
 
     def find_videos(self) -> Walk:
         return find_videos(self._root, all_files=False)
@@ -112,7 +126,9 @@ class RemoteTree:
     def __init__(self, address: str) -> None:
         """Raises FetchError where it cannot be listed, and MissingInputError where it is empty."""
         self._address = address
-        self._names = list_below(address).keys()
+        found = list_below(address)
+        self._names = found.keys()
+        remember(address, found)  # nobody needs to ask for them again
         if not self._names:
             raise MissingInputError(
                 f"nothing below {address}", hint="--root is where the videos lie"

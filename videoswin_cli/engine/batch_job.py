@@ -139,8 +139,8 @@ def _work(
         monitor.notice(f"{of_mine} {verb} done before: skipped")
     own = [video for video in world.shard.select(mine, unit) if video.path not in done]
     monitor.begin(len(own))
-    for video in own:
-        stamps[video.path]  # before any is read: one that is replaced later is seen to be another
+    # Before any is read: one that is replaced later is seen to be another.
+    stamps.read(video.path for video in own)
     own_results: list[Kept] = []
     with closing(computer.compute(job, runner, own, monitor)) as results:
         for result in _in_order(results, len(mine), world) if sink.in_order else results:

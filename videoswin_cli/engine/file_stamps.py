@@ -5,18 +5,18 @@ import stat
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
-from pathlib import Path
 
 from videoswin_cli.data.decoding.frame_names import is_picture_name
 from videoswin_cli.errors import VideoSwinError
-from videoswin_cli.io.addresses import is_bucket, is_web
-from videoswin_cli.io.remote import look_up_again
+from videoswin_cli.io.addresses import is_bucket, is_url, is_web
+from videoswin_cli.io.remote import look_up_again, look_up_folders
 from videoswin_cli.io.tar_files import containing_file
 from videoswin_cli.io.visible import counted
 from videoswin_cli.records import ListedVideo
 
 FileState = tuple[int, int]
 _THREADS = 16
+_AT_ONCE = 256  # files of one thread: a task for each would take more memory than the stamps
 
 
 def read_state(file: str | None) -> FileState | None:
@@ -29,15 +29,19 @@ def read_state(file: str | None) -> FileState | None:
     """
     try:
         file = containing_file(file or "")
-        if not file or is_web(file):
+        if not file:
             return None
-        if is_bucket(file):
-            stored = look_up_again(file)
-            return stored.size, _hash(stored.version)
-        found = Path(file).stat()
+        if is_url(file):
+            return None if is_web(file) else _sum_up_object(file)
+        found = os.stat(file)  # noqa: PTH116 - a Path takes longer than the question
         return _sum_up(file) if stat.S_ISDIR(found.st_mode) else (found.st_size, found.st_mtime_ns)
     except (OSError, ValueError, VideoSwinError):
         return None
+
+
+def _sum_up_object(address: str) -> FileState:
+    stored = look_up_again(address)
+    return stored.size, _hash(stored.version)
 
 
 def _hash(text: str) -> int:
@@ -74,15 +78,26 @@ class FileStamps:
             self._read[path] = read_stamp(self._files.get(path))
         return self._read[path]
 
+    def read(self, paths: Iterable[str]) -> None:
+        """Read the stamps of many videos, several at a time."""
+        left = [path for path in paths if path not in self._read]
+        files = (self._files.get(path) for path in left)
+        look_up_folders([file for file in files if file is not None and is_bucket(file)])
+        starts = range(0, len(left), _AT_ONCE)
+        with ThreadPoolExecutor(_THREADS) as pool:  # a file of a network takes its time to answer
+            for _ in pool.map(
+                lambda n: list(map(self.__getitem__, left[n : n + _AT_ONCE])), starts
+            ):
+                pass
+
     def is_current(self, path: str, stamp: str) -> bool:
         """Whether what was computed of a file with `stamp` still holds, as far as can be known."""
         return not stamp or not self[path] or stamp == self[path]
 
-    def read(self, paths: Iterable[str]) -> None:
-        """Read the stamps of many videos at once: of a storage service each is a request."""
-        with ThreadPoolExecutor(_THREADS) as pool:
-            for _ in pool.map(self.__getitem__, paths):
-                pass
+    def are_current(self, done: Mapping[str, str]) -> bool:
+        """Whether all that was computed of videos, path -> stamp, still holds."""
+        self.read(done)
+        return all(self.is_current(path, stamp) for path, stamp in done.items())
 
     def describe(self, done: Mapping[str, str]) -> list[str]:
         """Sentences on the videos of `done`, path -> stamp, that are not as they were."""

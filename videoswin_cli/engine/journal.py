@@ -9,11 +9,11 @@ join it, to finish it or to remove it.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from videoswin_cli.engine.provenance import (
     Description,
@@ -26,6 +26,7 @@ from videoswin_cli.io.atomic import to_json, write_error
 from videoswin_cli.io.locks import is_locked, release, take_lock
 
 Entry = dict[str, Any]  # of one video; has its "path"
+Kept = TypeVar("Kept")
 
 _DESCRIPTION = "run.json"
 
@@ -90,13 +91,13 @@ class Journal(AbstractContextManager["Journal"]):
         except OSError as error:
             raise write_error(self.file, error) from error
 
-    def own_entries(self) -> list[Entry]:
-        """All lines of this part."""
-        return [json.loads(line) for line in _lines(self.file)]
-
     def entries(self) -> dict[str, tuple[str, Entry]]:
         """Path -> (part, last entry) over all parts; a failed entry replaces no good one."""
-        return read_journals(self.folder)
+        return read_journals(self.folder, lambda part, entry: (part, entry))
+
+    def own_entries(self) -> Iterator[Entry]:
+        """All lines of this part."""
+        return map(json.loads, _lines(self.file))
 
     def close(self) -> None:
         """Let others write this part."""
@@ -152,28 +153,50 @@ def check_idle(folder: Path, out: Path) -> None:
         raise UsageError(f"another process is writing {out}", hint="wait for it, or end it")
 
 
-def read_journals(folder: Path) -> dict[str, tuple[str, Entry]]:
-    """Path -> (part, last entry) over all journals of a folder, the good ones first.
+def read_journals(folder: Path, take: Callable[[str, Entry], Kept]) -> dict[str, Kept]:
+    """What is taken of the last entry of each video, by path, over all journals of a folder.
 
     A failed entry counts against a good one only if the file was replaced in between.
 
-    Entries of a part of a video (`partial`) are for the process that wrote them.
+    Args:
+        folder: of the run.
+        take: what is needed of an entry and its part: all entries together may take gigabytes.
     """
-    entries: dict[str, tuple[str, Entry]] = {}
-    for file in sorted(folder.glob("*.jsonl")):
-        for line in _lines(file):
-            entry = json.loads(line)
-            if entry.get("partial"):
+    taken: dict[str, Kept] = {}
+    good: dict[str, str] = {}  # stamps of the files of what is not failed
+    for part, entry in _entries(folder):
+        path, stamp = entry["path"], entry.get("file_stamp") or ""
+        if not entry.get("error"):
+            good[path] = stamp
+        elif path in good:
+            if not stamp or good[path] in ("", stamp):
                 continue
-            known = entries.get(entry["path"])
-            if known is None or not entry.get("error") or _replaces(entry, known[1]):
-                entries[entry["path"]] = (file.stem, entry)
-    return entries
+            del good[path]
+        taken[path] = take(part, entry)
+    return taken
 
 
-def _replaces(failed: Entry, known: Entry) -> bool:
-    stamps = failed.get("file_stamp"), known.get("file_stamp")
-    return bool(known.get("error")) or (all(stamps) and stamps[0] != stamps[1])
+def has_entries(folder: Path) -> bool:
+    """Whether the journals of a folder have anything."""
+    return any(True for _ in _entries(folder))
+
+
+def read_stamps(folder: Path) -> dict[str, str | None]:
+    """Stamps of the files of all videos that are done, by path; None: it failed."""
+    return read_journals(folder, lambda part, entry: good_stamp(entry))
+
+
+def good_stamp(entry: Entry) -> str | None:
+    """Stamp of the file of a video that is done; None: it failed."""
+    return None if entry.get("error") is not None else entry.get("file_stamp") or ""
+
+
+def _entries(folder: Path) -> Iterator[tuple[str, Entry]]:
+    """Part and entry of each line, but for parts of a video: these are its writer's alone."""
+    for file in sorted(folder.glob("*.jsonl")):
+        for entry in map(json.loads, _lines(file)):
+            if not entry.get("partial"):
+                yield file.stem, entry
 
 
 def discard(folder: Path) -> None:
@@ -194,9 +217,12 @@ def write_all(descriptor: int, content: bytes | memoryview) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def _lines(file: Path) -> list[bytes]:
+def _lines(file: Path) -> Iterator[bytes]:
     """Finished lines; JSON has no other line feeds."""
-    return [line + b"\n" for line in file.read_bytes().split(b"\n")[:-1]]
+    with file.open("rb") as stream:
+        for line in stream:
+            if line.endswith(b"\n"):
+                yield line
 
 
 def _leftover(folder: Path) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 from videoswin_cli.engine.journal import (
     Entry,
     Journal,
+    Kept,
     check_idle,
     discard,
     guarded,
@@ -14,6 +15,7 @@ from videoswin_cli.engine.journal import (
     keep_description,
     kept_description,
     read_journals,
+    read_stamps,
 )
 from videoswin_cli.engine.numerics import Record
 from videoswin_cli.engine.provenance import (
@@ -100,9 +102,17 @@ class OutputJournal:
         assert self._journal is not None
         self._journal.append(entry)
 
+    def read(self, take: Callable[[Entry], Kept]) -> dict[str, Kept]:
+        """What is taken of the last entry of each video; a failed one replaces no good one."""
+        return read_journals(self.folder, lambda part, entry: take(entry))
+
     def entries(self) -> dict[str, Entry]:
-        """The last entry of each video, by path; a failed one replaces no good one."""
-        return {path: entry for path, (_, entry) in read_journals(self.folder).items()}
+        """The last entries themselves."""
+        return self.read(lambda entry: entry)
+
+    def stamps(self) -> dict[str, str | None]:
+        """Stamps of the files of all videos that are done, by path; None: it failed."""
+        return read_stamps(self.folder)
 
     def close(self) -> None:
         """Let others write this part."""

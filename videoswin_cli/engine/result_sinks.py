@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from videoswin_cli.engine.file_stamps import FileStamps
-from videoswin_cli.engine.journal import Entry
+from videoswin_cli.engine.journal import Entry, good_stamp
 from videoswin_cli.engine.numerics import NO_RECORD, Record
 from videoswin_cli.engine.output_journal import Describe, OutputJournal, description_of
 from videoswin_cli.engine.progress import Reporter
@@ -137,8 +137,9 @@ class FileSink(Generic[Result]):
             self._journal.open(self._description, part=part)
 
     def finished(self) -> Mapping[str, str]:
-        entries = self._entries()
-        return {p: entry["file_stamp"] for p, entry in entries.items() if entry["error"] is None}
+        before = {path: good_stamp(entry) for path, entry in self._written().items()}
+        stamps = before | self._journal.stamps()
+        return {path: stamp for path, stamp in stamps.items() if stamp is not None}
 
     def keep(self, result: Result, stamps: FileStamps) -> None:
         self._journal.append(asdict(result) | {"file_stamp": stamps[result.path]})
@@ -170,6 +171,8 @@ class FileSink(Generic[Result]):
 
     def _entries(self) -> dict[str, Entry]:
         """Results of the finished output and of the run under way, by path."""
+        return self._written() | self._journal.entries()
+
+    def _written(self) -> dict[str, Entry]:
         there = self._resume and self._file.out.exists()
-        found = self._file.read(read_description(description_of(self._file.out))) if there else {}
-        return found | self._journal.entries()
+        return self._file.read(read_description(description_of(self._file.out))) if there else {}

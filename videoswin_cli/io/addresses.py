@@ -39,9 +39,12 @@ FIRST_WAIT = 0.5  # seconds before the second try; doubled before each further o
 CONNECT_SECONDS, READ_SECONDS = 10, 30
 _PIECE = 16 << 20  # bytes that are asked for at once: what a cut connection loses
 
-_VERSION_KEYS = (  # of what the services say of an object: those that change with its content
-    *("ETag", "etag", "generation", "VersionId", "version_id", "blob_id", "content_md5"),
-    *("LastModified", "last_modified", "mtime", "created", "updated", "size"),
+# What the services say of an object that changes with its content. Where one of the first is there,
+# the second do not count: a listing has fewer of them, or other digits of a time, than the object.
+_CONTENT_KEYS = ("ETag", "etag", "generation", "blob_id", "content_md5")
+_VERSION_KEYS = (
+    *("VersionId", "version_id", "LastModified", "last_modified", "mtime", "created", "updated"),
+    "size",
 )
 _PASSING = {  # what a server that is busy, or a connection that broke, leads to
     *(errno.EBUSY, errno.EIO, getattr(errno, "EREMOTEIO", errno.EIO), errno.EAGAIN, errno.EPIPE),
@@ -59,12 +62,17 @@ _UNREACHABLE = (  # as the libraries call it
 _LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)  # there may be a million
 class Stored:
     """Facts of one object."""
 
     size: int  # bytes
     version: str  # another one for another content
+
+    @property
+    def is_identified(self) -> bool:
+        """Whether the version is of the content, and so is the same in a listing."""
+        return self.version.partition("=")[0] in _CONTENT_KEYS
 
 
 class NothingThereError(FetchError):
@@ -79,11 +87,11 @@ def scheme_of(text: str) -> str:
 
 def is_url(text: str) -> bool:
     """Whether a text is an address that can be read."""
-    return scheme_of(text) in PACKAGES
+    return "://" in text and scheme_of(text) in PACKAGES
 
 
 def is_web(text: str) -> bool:
-    return scheme_of(text) in WEB
+    return "://" in text and scheme_of(text) in WEB
 
 
 def is_bucket(text: str) -> bool:
@@ -185,6 +193,25 @@ def list_below(address: str) -> dict[str, Stored]:
             name.removeprefix(start): _describe(info)
             for name, info in sorted(names.items())
             if name.startswith(start) and info.get("type") != "directory"
+        }
+
+    return patiently(address, find)
+
+
+def list_folder(address: str) -> dict[str, Stored]:
+    """Objects of one folder by name, without those of its subfolders.
+
+    Raises:
+        FetchError: there is no such folder, or it cannot be listed.
+        UsageError: a package is missing.
+    """
+
+    def find(files: Any, path: str) -> dict[str, Stored]:
+        infos = files.ls(path, detail=True)
+        return {
+            posixpath.basename(info["name"]): _describe(info)
+            for info in infos
+            if info.get("type") == "file"
         }
 
     return patiently(address, find)
@@ -379,7 +406,8 @@ def _connect(address: str) -> tuple[Any, str]:
 
 
 def _describe(info: dict[str, Any]) -> Stored:
-    known = [f"{key}={info[key]}" for key in _VERSION_KEYS if info.get(key) is not None]
+    content = [f"{key}={info[key]}" for key in _CONTENT_KEYS if info.get(key)]
+    known = content or [f"{key}={info[key]}" for key in _VERSION_KEYS if info.get(key) is not None]
     return Stored(size=int(info.get("size") or 0), version="|".join(known))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from videoswin_cli.errors import UsageError, VideoSwinError
-from videoswin_cli.io.csv_text import from_csv, to_csv
+from videoswin_cli.io.csv_text import iter_csv, to_csv
 from videoswin_cli.io.locks import is_file_of, keep_to_this_process, lock_descriptor, release
 
 FILE_NAMES = "videoswin-file-names"  # how texts with bytes of file names are encoded
@@ -142,6 +142,11 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
+    """All rows of a table; see `iter_rows`."""
+    return list(iter_rows(path))
+
+
+def iter_rows(path: Path) -> Iterator[dict[str, str]]:
     """Rows of a table by its header, every text as it was given to `write_csv`.
 
     Raises:
@@ -149,14 +154,16 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     """
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            rows = from_csv(stream.read())
+            rows = iter_csv(stream.read())
+        header = next(rows, [])
+        for row in rows:
+            if len(row) != len(header):
+                raise ValueError("its rows have different numbers of columns")
+            yield dict(zip(header, row, strict=True))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:
         raise UsageError(f"cannot read {path}: {error}") from error
-    if any(len(row) != len(rows[0]) for row in rows):
-        raise UsageError(f"cannot read {path}: its rows have different numbers of columns")
-    return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
 
 
 _LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}

@@ -9,7 +9,7 @@ Python writes them.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 _QUOTED = re.compile(r'[",\r\n\0]')
 _FIELD = re.compile(r'"([^"]*(?:""[^"]*)*)"|([^,\n]*)')
@@ -21,14 +21,18 @@ def to_csv(rows: Iterable[Sequence[object]]) -> str:
 
 
 def from_csv(text: str) -> list[list[str]]:
+    """Fields of all rows; see `iter_csv`."""
+    return list(iter_csv(text))
+
+
+def iter_csv(text: str) -> Iterator[list[str]]:
     """Fields of each row; rows end in LF or CR LF, empty lines are left out.
 
     Raises:
         ValueError: a quote is opened and not closed, or something follows where it is closed.
     """
-    rows: list[list[str]] = []
     row: list[str] = []
-    place = 0
+    place = count = 0
     while place < len(text) or row:
         match = _FIELD.match(text, place)
         assert match is not None  # it matches nothing, too
@@ -37,7 +41,7 @@ def from_csv(text: str) -> list[list[str]]:
         end = text.startswith("\r\n", place) and quoted is not None
         place += end
         if (place < len(text) and text[place] not in ",\n") or (plain or "").startswith('"'):
-            raise ValueError(f"row {len(rows) + 1}: quotes that do not match")
+            raise ValueError(f"row {count + 1}: quotes that do not match")
         last = place == len(text) or text[place] == "\n"
         if quoted is None:
             row.append(plain.removesuffix("\r") if last else plain)
@@ -46,9 +50,9 @@ def from_csv(text: str) -> list[list[str]]:
         place += 1
         if last:
             if row != [""] or quoted is not None:
-                rows.append(row)
+                count += 1
+                yield row
             row = []
-    return rows
 
 
 def join_notes(notes: Sequence[str]) -> str:

@@ -4,9 +4,12 @@ A file is named after its address and, of a storage service, its version: one th
 there is another file here, and the old one goes in its time.
 """
 
+import math
 import os
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -19,7 +22,10 @@ from videoswin_cli.io.addresses import (
     download,
     is_out_of_reach,
     is_web,
+    join_address,
+    list_folder,
     look_up,
+    parent_address,
 )
 from videoswin_cli.io.fetch import Limits, fetch
 from videoswin_cli.io.locks import release, take_lock
@@ -36,6 +42,9 @@ MAX_SECONDS = 3600.0  # for all tries: no run waits longer for one video
 PATIENCE_SECONDS = 60.0  # of them without a new byte
 MAX_BYTES = 2 << 30  # 2 GiB: a film in high quality; more is more likely a mistake
 TRUSTED_SECONDS = 300.0  # after which this process asks again whether an object was replaced
+
+_WORTH_LISTING = 100  # objects of a folder; of the folder they may be a small share
+_LISTINGS = 16  # at a time
 
 _no_objects: dict[str, float] = {}  # folders and what is not there: when they were looked up
 _seen: dict[str, tuple[float, Stored]] = {}  # by address: when it was looked up, and what it was
@@ -153,6 +162,36 @@ def look_up_again(address: str) -> Stored:
             raise NothingThereError(f"cannot fetch {address}: it is a folder")
         _seen[address] = time.monotonic(), stored
     return stored
+
+
+def look_up_folders(addresses: Sequence[str]) -> None:
+    """Ask for many objects at once, for `look_up_again`: a listing tells a thousand of a folder.
+
+    A folder of which few objects are wanted is not listed, nor one that cannot be: its objects are
+    asked for one by one.
+    """
+    now = time.monotonic()
+    unknown = (
+        each for each in addresses if now - _seen.get(each, (-math.inf,))[0] > TRUSTED_SECONDS
+    )
+    wanted = Counter(map(parent_address, unknown))
+    folders = [folder for folder, count in wanted.items() if count >= _WORTH_LISTING]
+    with ThreadPoolExecutor(_LISTINGS) as pool:
+        for _ in pool.map(_list_folder, folders):
+            pass
+
+
+def _list_folder(folder: str) -> None:
+    with suppress(VideoSwinError):
+        remember(folder, list_folder(folder))
+
+
+def remember(folder: str, objects: Mapping[str, Stored]) -> None:
+    """Keep what a listing of a folder told, by the names in it."""
+    now = time.monotonic()
+    for name, stored in objects.items():
+        if stored.is_identified:
+            _seen[join_address(folder, name)] = now, stored
 
 
 def is_object(address: str) -> bool:

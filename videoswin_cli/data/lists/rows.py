@@ -15,7 +15,7 @@ LIST_FORMATS: tuple[ListFormat, ...] = get_args(ListFormat)
 MOST_DIGITS = 18  # of a label
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)  # there may be a million
 class ListRow:
     """One row as the list has it."""
 

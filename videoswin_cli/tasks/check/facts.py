@@ -20,7 +20,7 @@ from videoswin_cli.errors import NoVideoError, TruncatedVideoError, VideoError
 from videoswin_cli.io.visible import counted
 from videoswin_cli.options.check import CheckOptions
 from videoswin_cli.options.run import OpenOptions
-from videoswin_cli.records import InputProtocol, ListedVideo, VideoPart
+from videoswin_cli.records import NO_SUCH_FILE, InputProtocol, ListedVideo, VideoPart
 from videoswin_cli.report.findings import FindingKind
 
 _FEWEST = 2  # frames without a model: one is a picture
@@ -141,7 +141,7 @@ def _kind_of(error: Exception, reason: str) -> FindingKind:
         return "truncated"
     if isinstance(error, NoVideoError):
         return "no-video"
-    return "missing" if reason == ListedVideo.missing else "unreadable"
+    return "missing" if reason == NO_SUCH_FILE else "unreadable"
 
 
 def _is_short(video: Video, span: Span, protocol: InputProtocol | None) -> bool:

@@ -32,6 +32,7 @@ from videoswin_cli.records import ListedVideo, Timing
 
 _KEPT_TOP = 5  # classes that a dump without all probabilities has of a video, at least
 
+Kept = TypeVar("Kept")
 Result = TypeVar("Result")
 
 
@@ -141,11 +142,10 @@ class ScoreSink(Generic[Result]):
 
     def finished(self) -> Mapping[str, str]:
         wanted = {video.path: video.labels for video in self._listed}
-        return {
-            path: video.file_stamp
-            for path, video in self._done_before().items()
-            if video.error is None and wanted.get(path) == video.labels
-        }
+        found = self._read_done(
+            lambda v: v.file_stamp if v.error is None and wanted.get(v.path) == v.labels else None
+        )
+        return {path: stamp for path, stamp in found.items() if stamp is not None}
 
     def keep(self, result: Entry, stamps: FileStamps) -> Entry | None:
         result["file_stamp"] = stamps[result["path"]]
@@ -159,7 +159,9 @@ class ScoreSink(Generic[Result]):
             self._journal.close()
 
     def finish(self, collected: Sequence[Entry], timing: Timing) -> Result:
-        done = self._done_before() | {entry["path"]: _from_entry(entry) for entry in collected}
+        done = self._read_done(lambda video: video) | {
+            entry["path"]: _from_entry(entry) for entry in collected
+        }
         videos = tuple(done[video.path] for video in self._listed)
         assert self._runner is not None
         if self._journal is not None:
@@ -168,15 +170,14 @@ class ScoreSink(Generic[Result]):
                 self._journal.complete(self._description, lambda: write_dump(dump, videos, labels))
         return self._end(videos, self._runner, timing)
 
-    def _done_before(self) -> dict[str, ScoredVideo]:
-        """Videos of the dump and of the run under way, by path."""
+    def _read_done(self, take: Callable[[ScoredVideo], Kept]) -> dict[str, Kept]:
+        """What is taken of the videos of the dump and of the run under way, by path."""
         if self._journal is None:
             return {}
         dump, done = self._journal.out, {}
         if dump.exists():
-            done = {video.path: video for video in read_dump(dump)}
-        entries = self._journal.entries()
-        return done | {path: _from_entry(entry) for path, entry in entries.items()}
+            done = {video.path: take(video) for video in read_dump(dump)}
+        return done | self._journal.read(lambda entry: take(_from_entry(entry)))
 
     def _describe(self, model: LoadedModel, settings: Settings) -> Description:
         options = self._options

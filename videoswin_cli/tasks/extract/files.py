@@ -7,7 +7,7 @@ there is resumed; the output appears when every video has its row.
 import errno
 import json
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ from videoswin_cli.engine.journal import (
     check_idle,
     discard,
     guarded,
+    has_entries,
     is_worked_on,
     keep_description,
     kept_description,
     read_journals,
+    read_stamps,
 )
 from videoswin_cli.engine.provenance import (
     Description,
@@ -59,17 +61,17 @@ _REMOVING = "removing"  # in OUT.part: what was there before is being removed
 
 def read_part(output: Output, plan: Plan) -> dict[str, StoredVideo]:
     """Videos that `OUT.part` has, by path."""
-    found = read_journals(output.part)
     files: dict[str, NDArray[Any]] = {}
-    videos = {}
-    for path, (part, entry) in found.items():
+
+    def take(part: str, entry: Entry) -> StoredVideo:
         features = None
         if entry["error"] is None and output.kind != "folder":
             if part not in files:
                 files[part] = map_rows(output.part / f"{part}.rows", plan)
             features = files[part][entry["first"] : entry["first"] + len(entry["times"])]
-        videos[path] = _from_entry(entry, features)
-    return videos
+        return _from_entry(entry, features)
+
+    return read_journals(output.part, take)
 
 
 def _from_entry(entry: Entry, features: NDArray[Any] | None) -> StoredVideo:
@@ -96,7 +98,7 @@ def open_output(
     *,
     part: str,
     overwrite: bool,
-    is_current: Callable[[str, str], bool] = lambda path, stamp: True,
+    are_current: Callable[[Mapping[str, str]], bool] = lambda done: True,
 ) -> FeatureWriter | None:
     """Begin an output, or join the run that is under way; None where all of it is done.
 
@@ -109,7 +111,7 @@ def open_output(
         paths: all videos that are asked for.
         part: of this process.
         overwrite: remove what is there first.
-        is_current: whether what was computed of a path, with the stamp of its file, still holds.
+        are_current: whether what was computed of paths, with stamps of their files, still holds.
 
     Raises:
         UsageError: what is there is of another run or not ours, or others are writing it.
@@ -122,14 +124,12 @@ def open_output(
         if overwrite:
             check_idle(output.part, output.path)
             _remove_output(output, description)
-        found = read_all(output, description, plan)
+        found = read_done(output, description)
         _check_nothing_else(found, paths, output)
-        done = all(
-            path in found and found[path].error is None and is_current(path, found[path].file_stamp)
-            for path in paths
-        )
-        if done and not output.part.exists():
-            return None
+        if not output.part.exists():
+            done = {path: stamp for path in paths if (stamp := found.get(path)) is not None}
+            if len(done) == len(paths) and are_current(done):
+                return None
         return FeatureWriter(output, description, plan, part=part)
 
 
@@ -160,7 +160,7 @@ def finish(
         complete = all(path in found for path in paths) and not is_worked_on(output.part)
         if complete:
             try:
-                if read_journals(output.part):
+                if has_entries(output.part):
                     _prepare(output, description, plan, [found[path] for path in order])
                     settle(output)
                 else:  # nothing was left to be done
@@ -176,11 +176,33 @@ def read_all(output: Output, description: Description, plan: Plan) -> dict[str, 
     Raises:
         UsageError: the output is of another run.
     """
-    found = read_output(output, description)
-    if (kept := kept_description(output.part)) is not None:
-        check_equal(kept, description, where=str(output.part))
+    found = {video.path: video for video in read_output(output, description)}
+    if _is_under_way(output, description):
         found |= read_part(output, plan)
     return found
+
+
+def read_done(output: Output, description: Description) -> dict[str, str | None]:
+    """Stamps of the files of the videos of `read_all`; None: it failed.
+
+    Raises:
+        UsageError: the output is of another run.
+    """
+    found = {
+        video.path: video.file_stamp if video.error is None else None
+        for video in read_output(output, description)
+    }
+    if _is_under_way(output, description):
+        found |= read_stamps(output.part)
+    return found
+
+
+def _is_under_way(output: Output, description: Description) -> bool:
+    """Raises UsageError where a run of another description is."""
+    kept = kept_description(output.part)
+    if kept is not None:
+        check_equal(kept, description, where=str(output.part))
+    return kept is not None
 
 
 def look_at_output(output: Output, *, resume: bool, overwrite: bool) -> None:
@@ -227,7 +249,7 @@ def _existing(folder: Path) -> Path:
 
 def _check_nothing_else(found: Collection[str], paths: Collection[str], output: Output) -> None:
     """A matrix is of the videos that are asked for and of no others; a folder may grow."""
-    others = sorted(set(found) - set(paths))
+    others = sorted(set(found).difference(paths))
     if others and output.kind != "folder":
         raise ResumeError(
             f"{output.path} has {len(others)} videos that are not asked for now, such as "
@@ -282,19 +304,19 @@ def check_ours(output: Output) -> None:
         )
 
 
-def read_output(output: Output, description: Description) -> dict[str, StoredVideo]:
-    """Videos of a finished output, by path; none where there is none.
+def read_output(output: Output, description: Description) -> Iterable[StoredVideo]:
+    """Videos of a finished output; none where there is none.
 
     Raises:
         UsageError: it is of another run, or not an output of videoswin.
     """
     if output.kind == "folder":
         if not any(path.is_file() for path in output.path.rglob("*")):
-            return {}
+            return ()
         if not output.files[-1].exists() and kept_description(output.part) is not None:
-            return {}  # files of single videos, and the journal knows them
+            return ()  # files of single videos, and the journal knows them
     elif not (output.files[-1] if output.kind == ".tar" else output.path).exists():
-        return {}
+        return ()
     if output.kind in _WITH_INDEX:
         index, meta = output.files[-2:]
         check_description(meta, description)

@@ -131,7 +131,7 @@ def read_part(read: Callable[[str], bytes | None], name: str) -> dict[str, Store
         if own.endswith(".tar"):
             return _read_shard(content)
         rows = _read_parquet(content) if own.endswith(".parquet") else _read_index(content)
-        return group_rows(rows, None)
+        return {video.path: video for video in group_rows(rows, None)}
     except (ValueError, KeyError, TypeError, OSError, tarfile.TarError) as error:
         raise UsageError(
             f"{own} cannot be read: {error}", hint="remove it: the same command makes it again"

@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,14 +33,10 @@ def pack(output: Output, videos: Sequence[StoredVideo]) -> None:
     write_shards(samples, names, most_samples=_SAMPLES, most_bytes=sys.maxsize)
 
 
-def find_stored(output: Output, videos: Mapping[str, StoredVideo]) -> dict[str, StoredVideo]:
+def find_stored(output: Output, videos: Iterable[StoredVideo]) -> Iterator[StoredVideo]:
     """The videos of an index whose features are in the shards; others are computed again."""
     found = _find_features(output)
-    return {
-        path: video
-        for path, video in videos.items()
-        if video.error is not None or _member(path) in found
-    }
+    return (v for v in videos if v.error is not None or _member(v.path) in found)
 
 
 def _member(path: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from videoswin_cli.data.window_dataset import Begun
-from videoswin_cli.engine.file_stamps import FileStamps, read_state
+from videoswin_cli.engine.file_stamps import FileStamps
 from videoswin_cli.engine.journal import guarded, keep_description
 from videoswin_cli.engine.numerics import NO_RECORD, Record
 from videoswin_cli.engine.provenance import Description, describe_settings, read_numerics
@@ -22,6 +22,7 @@ from videoswin_cli.tasks.extract.files import (
     look_at_output,
     open_output,
     read_all,
+    read_done,
     recorded_description,
     settle,
 )
@@ -97,7 +98,7 @@ class FeatureSink:
             self._paths,
             part=part,
             overwrite=self._overwrite,
-            is_current=FileStamps(self._listed).is_current,
+            are_current=FileStamps(self._listed).are_current,
         )
         return self._writer is not None
 
@@ -108,8 +109,8 @@ class FeatureSink:
     def finished(self) -> Mapping[str, str]:
         if self._plan is None:  # the main process found that nothing is left
             return dict.fromkeys(self._paths, "")
-        found = read_all(self.output, self._description, self._plan)
-        return {path: video.file_stamp for path, video in found.items() if not video.error}
+        found = read_done(self.output, self._description)
+        return {path: stamp for path, stamp in found.items() if stamp is not None}
 
     def keep(self, result: Piece, stamps: FileStamps) -> None:
         assert self._writer is not None
@@ -118,7 +119,7 @@ class FeatureSink:
             stamp = "" if result.video.file is None else stamps[path]
             self._writer.fail(path, result.reason or "", stamp=stamp)
             return
-        self._writer.add(rows, path, read_state(result.video.file))
+        self._writer.add(rows, path, result.video.file)
         if rows.last:
             self._writer.end(path, rows.decoder, stamp=stamps[path])
 
@@ -132,7 +133,7 @@ class FeatureSink:
             found = read_all(self.output, self._description, self.plan)
         else:
             complete, found = finish(self._writer, self._description, self.plan, self._paths)
-        videos = (found[path] for path in self._paths if path in found)
+        videos = (found.pop(path) for path in self._paths if path in found)  # one at a time
         return Extraction(
             videos=tuple(replace(video, features=None) for video in videos),
             complete=complete,
@@ -141,11 +142,7 @@ class FeatureSink:
 
     def begun(self, video: ListedVideo) -> Begun | None:
         """Windows of a video that an earlier run left; None where it left none."""
-        return (
-            None
-            if self._writer is None
-            else self._writer.resume(video.path, read_state(video.file))
-        )
+        return None if self._writer is None else self._writer.resume(video.path, video.file)
 
     def forget(self) -> None:
         """Drop what an earlier run has of a video that it did not end."""

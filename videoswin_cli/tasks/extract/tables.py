@@ -1,9 +1,10 @@
 """Features of many videos as columns and rows: in memory, as a matrix, with its index."""
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from videoswin_cli.engine.provenance import Description
 from videoswin_cli.errors import OutputExistsError, UsageError
-from videoswin_cli.io.atomic import read_csv, write_csv
+from videoswin_cli.io.atomic import iter_rows, write_csv
 from videoswin_cli.io.csv_text import join_notes, split_notes
 from videoswin_cli.model.checkpoint import read_checkpoint
 from videoswin_cli.tasks.extract.features import Plan, Rows, Times
@@ -22,7 +23,7 @@ INDEX_COLUMNS = ("row", "path", "start", "end", "status", "decoder", "notes", "f
 METADATA = "videoswin-features-1"  # key of our entry in the metadata of a safetensors file
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)  # there may be a million
 class StoredVideo:
     """One video of an output; a failed one has no times and no features."""
 
@@ -126,25 +127,17 @@ def read_npy(file: BinaryIO) -> NDArray[Any]:
 
 def save_npy(file: Path, parts: Sequence[NDArray[Any]], plan: Plan) -> None:
     """Write rows one part after the other, never all in memory."""
-    rows = sum(map(len, parts))
-    if not rows:
-        with file.open("wb") as stream:
-            np.save(stream, np.empty((0, *plan.shape), dtype=plan.dtype))
-        return
-    matrix = np.lib.format.open_memmap(file, mode="w+", dtype=plan.dtype, shape=(rows, *plan.shape))
-    _reserve(file)
-    first = 0
-    for part in parts:
-        matrix[first : first + len(part)] = part
-        first += len(part)
-    matrix.flush()
+    shape = (sum(map(len, parts)), *plan.shape)
+    descr = np.lib.format.dtype_to_descr(plan.dtype)
+    header = {"descr": descr, "fortran_order": False, "shape": shape}
+    with file.open("wb") as stream:  # no map: all that was written of it would count as memory
+        np.lib.format.write_array_header_1_0(stream, header)
+        for part in parts:
+            _write(stream, np.ascontiguousarray(part, dtype=plan.dtype))
 
 
-def _reserve(file: Path) -> None:
-    """Take the space now: where a map grows into a full disk, the process would be killed."""
-    if hasattr(os, "posix_fallocate"):
-        with file.open("r+b") as stream:
-            os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
+def _write(stream: BinaryIO, part: NDArray[Any]) -> None:
+    stream.write(part.data)
 
 
 def index_rows(
@@ -179,34 +172,29 @@ def _number_rows(
             row += 1
 
 
-def read_index(file: Path) -> list[dict[str, Any]]:
+def read_index(file: Path) -> Iterator[dict[str, Any]]:
     """Rows of an index, also of one that an older version wrote.
 
     Raises:
         UsageError: it cannot be read, or lacks a column.
     """
-    rows = [{"notes": "", "file_stamp": "", **row} for row in read_csv(file)]
-    if rows and (missing := set(INDEX_COLUMNS) - rows[0].keys()):
-        raise UsageError(f"{file} has no column {min(missing)}")
-    return rows
+    for number, row in enumerate(iter_rows(file)):
+        whole = {"notes": "", "file_stamp": "", **row}
+        if number == 0 and (missing := set(INDEX_COLUMNS) - whole.keys()):
+            raise UsageError(f"{file} has no column {min(missing)}")
+        yield whole
 
 
 def group_rows(
-    rows: Sequence[dict[str, Any]], features: NDArray[Any] | None
-) -> dict[str, StoredVideo]:
+    rows: Iterable[Mapping[str, Any]], features: NDArray[Any] | None
+) -> Iterator[StoredVideo]:
     """Videos of an index whose rows stand together."""
-    if features is not None and len(features) != len(rows):
-        raise UsageError(f"the index has {len(rows)} rows and the matrix {len(features)}")
-    videos: dict[str, StoredVideo] = {}
-    first = 0
-    while first < len(rows):
-        path, status = str(rows[first]["path"]), str(rows[first]["status"])
-        end = first
-        while end < len(rows) and rows[end]["path"] == rows[first]["path"]:
-            end += 1
-        own = rows[first:end]
+    end = 0
+    for name, rows_of_it in groupby(rows, key=itemgetter("path")):
+        own, path = list(rows_of_it), str(name)
+        first, end = end, end + len(own)
         if own[0]["decoder"]:
-            videos[path] = StoredVideo(
+            yield StoredVideo(
                 path=path,
                 times=tuple((float(row["start"]), float(row["end"])) for row in own),
                 decoder=str(own[0]["decoder"]),
@@ -216,8 +204,7 @@ def group_rows(
                 features=None if features is None else features[first:end],
             )
         else:
-            videos[path] = StoredVideo(
-                path=path, error=status, notes=split_notes(str(own[0]["notes"]))
-            )
-        first = end
-    return videos
+            notes = split_notes(str(own[0]["notes"]))
+            yield StoredVideo(path=path, error=str(own[0]["status"]), notes=notes)
+    if features is not None and len(features) != end:
+        raise UsageError(f"the index has {end} rows and the matrix {len(features)}")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoswin_cli.data.window_dataset import Begun
-from videoswin_cli.engine.file_stamps import FileState
+from videoswin_cli.engine.file_stamps import FileState, read_state
 from videoswin_cli.engine.journal import Entry, Journal, write_all
 from videoswin_cli.engine.provenance import Description
 from videoswin_cli.io.atomic import is_refusal, write_error
@@ -62,15 +62,15 @@ class FeatureWriter(AbstractContextManager["FeatureWriter"]):
             self._draft = _Draft()
         self._truncate()
 
-    def resume(self, path: str, state: FileState | None) -> Begun | None:
+    def resume(self, path: str, file: str | None) -> Begun | None:
         """Windows that an earlier run has of a video that is now to be ended; None without any.
 
         Args:
             path: of the video; it must be the next one.
-            state: of its file; a file that was changed is begun anew.
+            file: of the video; one that was changed is begun anew.
         """
         draft = self._draft
-        if draft.path != path or draft.state is None or draft.state != state:
+        if draft.path != path or draft.state is None or draft.state != read_state(file):
             return None
         return Begun(windows=len(draft.times), readable=len(draft.gaps) < len(draft.times))
 
@@ -79,8 +79,8 @@ class FeatureWriter(AbstractContextManager["FeatureWriter"]):
         self._draft = _Draft()
         self._truncate()
 
-    def add(self, rows: Rows, path: str, state: FileState | None) -> None:
-        """More rows of the current video, whose file is in a state.
+    def add(self, rows: Rows, path: str, file: str | None) -> None:
+        """More rows of the current video, which is in a file.
 
         Raises:
             VideoSwinError: the disk is full.
@@ -91,10 +91,11 @@ class FeatureWriter(AbstractContextManager["FeatureWriter"]):
             raise write_error(self._file, error) from error
         done = len(self._draft.times)
         gaps = [(done + row, reason) for row, reason in rows.gaps.items()]
+        state = None if rows.last else read_state(file)
         more: Entry = {"path": path, "partial": True, "from": done, "state": state}
         more |= {"times": rows.times, "gaps": gaps, "notes": rows.notes}
         self._draft.add(more)
-        if not rows.last and state is not None:
+        if state is not None:
             self._journal.append(more)
 
     def end(self, path: str, decoder: str, *, stamp: str = "") -> str | None:
@@ -206,4 +207,5 @@ def map_rows(file: Path, plan: Plan, rows: int | None = None) -> NDArray[Any]:
     count = file.stat().st_size // size if rows is None else rows
     if not count:
         return np.empty((0, *plan.shape), dtype=plan.dtype)
-    return np.memmap(file, dtype=plan.dtype, mode="r", shape=(count, *plan.shape))
+    # As a plain array: parts of a memmap are ten times as slow to take.
+    return np.asarray(np.memmap(file, dtype=plan.dtype, mode="r", shape=(count, *plan.shape)))

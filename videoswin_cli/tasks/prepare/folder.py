@@ -153,11 +153,11 @@ def _remove_outputs(out: Path, folder: Path) -> None:
     if is_worked_on(folder):
         raise UsageError(f"another process is writing {out}", hint="wait for it, or end it")
     try:
-        for _, entry in read_journals(folder).values():
-            place = out / entry["output"]
-            if entry["output"] and place.is_dir():
+        for output in read_journals(folder, lambda part, entry: entry["output"]).values():
+            place = out / output
+            if output and place.is_dir():
                 shutil.rmtree(place)
-            elif entry["output"]:
+            elif output:
                 place.unlink(missing_ok=True)
         discard(folder)
     except OSError as error:
