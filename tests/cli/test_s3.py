@@ -294,7 +294,9 @@ def test_a_listing_and_an_object_tell_the_same_stamp(
     stamps.read(files)
     assert [stamps[file] for file in files[:2]] == alone
     assert len({stamps[file] for file in files}) == 100
-    assert [asked.method for asked in bucket.proxy.asked] == ["GET"]
+    methods = [asked.method for asked in bucket.proxy.asked]
+    assert methods.count("GET") == 1
+    assert methods.count("HEAD") <= 2, "those of before, which the proxy may note late"
 
 
 def test_a_root_that_was_listed_is_not_asked_for_its_objects(bucket: Bucket, videos: str) -> None:

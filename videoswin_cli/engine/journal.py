@@ -154,7 +154,7 @@ def check_idle(folder: Path, out: Path) -> None:
 
 
 def read_journals(folder: Path, take: Callable[[str, Entry], Kept]) -> dict[str, Kept]:
-    """What is taken of the last entry of each video, by path, over all journals of a folder.
+    """Facts taken from the last entry of each video, by path, over all journals of a folder.
 
     A failed entry counts against a good one only if the file was replaced in between.
 

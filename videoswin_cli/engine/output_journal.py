@@ -103,7 +103,7 @@ class OutputJournal:
         self._journal.append(entry)
 
     def read(self, take: Callable[[Entry], Kept]) -> dict[str, Kept]:
-        """What is taken of the last entry of each video; a failed one replaces no good one."""
+        """Facts taken from the last entry of each video; a failed one replaces no good one."""
         return read_journals(self.folder, lambda part, entry: take(entry))
 
     def entries(self) -> dict[str, Entry]:

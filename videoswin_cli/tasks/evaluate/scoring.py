@@ -171,7 +171,7 @@ class ScoreSink(Generic[Result]):
         return self._end(videos, self._runner, timing)
 
     def _read_done(self, take: Callable[[ScoredVideo], Kept]) -> dict[str, Kept]:
-        """What is taken of the videos of the dump and of the run under way, by path."""
+        """Facts taken from the videos of the dump and of the run under way, by path."""
         if self._journal is None:
             return {}
         dump, done = self._journal.out, {}
