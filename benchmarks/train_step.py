@@ -29,12 +29,14 @@ from videoswin_cli.engine.runtime import DTYPES, Runtime
 from videoswin_cli.io.malloc import keep_freed_memory
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.model.training_plan import TrainingPlan
 from videoswin_cli.options.run import Precision
 from videoswin_cli.records import Architecture
 from videoswin_cli.tasks.bench.bench import held_bytes, peak_bytes
 from videoswin_cli.tasks.bench.torchvision_baseline import make_baseline
 
-KINDS = ("torchvision", "ours", "ours, plain malloc", "ours, checkpointing")
+PLANLESS = "the network itself"
+KINDS = ("torchvision", "ours", "ours, plain malloc", "ours, checkpointing", PLANLESS)
 
 
 def make(kind: str, architecture: Architecture) -> torch.nn.Module:
@@ -44,7 +46,7 @@ def make(kind: str, architecture: Architecture) -> torch.nn.Module:
         keep_freed_memory()
     ours = Swin3D(architecture)
     ours.recompute(kind == "ours, checkpointing")
-    return ours
+    return ours if kind == PLANLESS else TrainingPlan(ours)
 
 
 def without_drops(network: torch.nn.Module) -> torch.nn.Module:
