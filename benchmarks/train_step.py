@@ -8,7 +8,8 @@ Both have random weights, no drop path or dropout, AdamW and gradient clipping, 
 same noise. Each run is a process of its own, so that its peak of memory is its own; the kinds take
 turns, and medians of all steps but each run's first are compared. Memory is the peak of the process
 above what it held before the network was made (on a GPU: what torch had allocated at most).
-"plain malloc" is ours without what `videoswin finetune` tells glibc about freed memory.
+"plain malloc" is ours without what `videoswin finetune` tells glibc about freed memory; "the
+network itself" is ours without the training plan.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """Training of a `Swin3D` on a CPU: the same gradients in less time and memory.
 
-Only the blocks are computed otherwise than `swin3d` says, as in `inference_plan`: a chunk of windows
-goes through a whole block while it is in the cache, each thread takes chunks of its own, and there is
-no roll, no padding of the whole grid and no mask. Of a block are kept its input and the outputs of
-four of its products, a third of what autograd keeps (`cpu.block_backward`).
+Only the blocks are computed otherwise than `swin3d` says, as in `inference_plan`: a chunk of
+windows goes through a whole block while it is in the cache, each thread takes chunks of its own,
+and there is no roll, no padding of the whole grid and no mask. Of a block are kept its input and
+the outputs of four products, a third of what autograd keeps (`cpu.block_backward`).
 
 Numbers are those of the network within rounding, and the random numbers of drop path are the same.
 Sums of gradients depend on the number of threads, and on nothing else that may change.

@@ -70,7 +70,7 @@ def zero_gradients(parts: Parts) -> Parts:
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """Outputs of products that the way back needs, of M rows, padding among them, R of them real."""
+    """Outputs of products that the way back needs, of M rows, R of them real."""
 
     qkv: Tensor  # (M, 3C)
     mixed: Tensor  # (R, C): of attention, before its projection
