@@ -88,7 +88,7 @@ def test_other_parts_are_called_as_they_are() -> None:
             return 2 * super().forward(x)
 
     network = make()
-    network.layers[0].blocks[1].mlp.__class__ = Louder  # type: ignore[index,union-attr]
+    network.layers[0].blocks[1].mlp.__class__ = Louder  # type: ignore[index]
     check(network, torch.randn(SIZES[0], dtype=torch.float64), within=1e-11)
 
 

@@ -11,7 +11,7 @@ Sums of gradients depend on the number of threads, and on nothing else that may 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeGuard, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +69,7 @@ def _run_stage(stage: nn.Module, x: Tensor) -> Tensor:
     if type(stage) is not Stage or not all(_is_plain(block, x.dtype) for block in stage.blocks):
         return stage(x)  # type: ignore[no-any-return]
     for block in stage.blocks:
-        x = _run_block(block, x, recompute=stage.recompute and stage.training)
+        x = _run_block(cast("Block", block), x, recompute=stage.recompute and stage.training)
     return stage.downsample(x)  # type: ignore[no-any-return]
 
 
@@ -138,7 +138,7 @@ def _weights_of(block: Block) -> Weights:
 def _draw_scales(block: Block, x: Tensor) -> list[float]:
     """What each clip's residual branch is multiplied with: `swin3d.drop_path`, number by number."""
     ones = x.new_ones(len(x), 1, 1, 1, 1)
-    return block.drop(ones).flatten().tolist()  # type: ignore[no-any-return]
+    return block.drop(ones).flatten().tolist()
 
 
 def _list_tasks(plan: BlockPlan, scales: Sequence[Scales]) -> Iterator[_Task]:
@@ -193,7 +193,7 @@ class _RunBlock(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         job, (x, *saved) = ctx.job, ctx.saved_tensors
         parts = make_parts(weights_from(saved[: ctx.inputs]), job.plan.bias_rows)
