@@ -8,7 +8,8 @@ Both have random weights, no drop path or dropout, AdamW and gradient clipping, 
 same noise. Each run is a process of its own, so that its peak of memory is its own; the kinds take
 turns, and medians of all steps but each run's first are compared. Memory is the peak of the process
 above what it held before the network was made (on a GPU: what torch had allocated at most).
-"plain malloc" is ours without what `videoswin finetune` tells glibc about freed memory.
+"plain malloc" is ours without what `videoswin finetune` tells glibc about freed memory; "the
+network itself" is ours without the training plan.
 """
 
 import argparse
@@ -29,12 +30,14 @@ from videoswin_cli.engine.runtime import DTYPES, Runtime
 from videoswin_cli.io.malloc import keep_freed_memory
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.model.training_plan import TrainingPlan
 from videoswin_cli.options.run import Precision
 from videoswin_cli.records import Architecture
 from videoswin_cli.tasks.bench.bench import held_bytes, peak_bytes
 from videoswin_cli.tasks.bench.torchvision_baseline import make_baseline
 
-KINDS = ("torchvision", "ours", "ours, plain malloc", "ours, checkpointing")
+PLANLESS = "the network itself"
+KINDS = ("torchvision", "ours", "ours, plain malloc", "ours, checkpointing", PLANLESS)
 
 
 def make(kind: str, architecture: Architecture) -> torch.nn.Module:
@@ -44,7 +47,7 @@ def make(kind: str, architecture: Architecture) -> torch.nn.Module:
         keep_freed_memory()
     ours = Swin3D(architecture)
     ours.recompute(kind == "ours, checkpointing")
-    return ours
+    return ours if kind == PLANLESS else TrainingPlan(ours)
 
 
 def without_drops(network: torch.nn.Module) -> torch.nn.Module:

@@ -8,6 +8,7 @@ from tiny import PROTOCOL, TINY
 
 from videoswin_cli.errors import UsageError
 from videoswin_cli.model.catalog import load_spec
+from videoswin_cli.model.network import plan_training
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.training import memory
 from videoswin_cli.training.dry_run import _Kept
@@ -18,13 +19,14 @@ MOTION = load_spec("camera-motion")
 
 
 @pytest.mark.parametrize(("frames", "side"), [(16, 112), (32, 64), (5, 75)])
-def test_the_estimate_is_near_what_is_kept(frames: int, side: int) -> None:
+@pytest.mark.parametrize("planned", [True, False])
+def test_the_estimate_is_near_what_is_kept(planned: bool, frames: int, side: int) -> None:
     spec = replace(MOTION, protocol=replace(MOTION.protocol, clip_frames=frames, crop_size=side))
     network = Swin3D(spec.architecture).train()
     kept = _Kept(network)
     with kept:
-        network(torch.zeros(1, 3, frames, side, side))
-    assert 0.6 < activation_bytes(spec) / kept.total < 1.6
+        (plan_training(network) if planned else network)(torch.zeros(1, 3, frames, side, side))
+    assert 0.6 < activation_bytes(spec, planned=planned) / kept.total < 1.6
 
 
 def test_clips_beyond_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,18 +14,15 @@ Only the blocks are computed otherwise than `swin3d` says:
   and a clip's numbers do not depend on what it travels with.
 """
 
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from itertools import repeat
 from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
 
-from videoswin_cli.io.process_state import torch_threads
 from videoswin_cli.model.cpu.attention import (
     Attend,
     attend_by_products,
@@ -43,6 +40,7 @@ from videoswin_cli.model.cpu.linear import (
     has_fused_products,
 )
 from videoswin_cli.model.cpu.profile import Machine, this_machine
+from videoswin_cli.model.cpu.threads import count_threads, make_pool
 from videoswin_cli.model.swin3d import MLP, Block, Stage, Swin3D, Triple, WindowAttention
 
 _WORTH = 1.1  # times as fast must another kernel be: less may be noise
@@ -142,11 +140,11 @@ class _Ready:
 def _run_block(block: Block, x: Tensor, machine: Machine) -> Tensor:
     """Tokens (1, T, H, W, C) through a block, in place."""
     tokens = x.view(-1, x.shape[4])
-    threads = torch.get_num_threads() if _SET_PER_THREAD else 1
+    threads = count_threads()
     size: Triple = x.shape[1], x.shape[2], x.shape[3]
     plan = plan_block(block.attn, size, threads)
     shared = threads > 1 and len(plan.chunks) > 1
-    map_fn = _make_pool(threads).map if shared else map
+    map_fn = make_pool(threads).map if shared else map
     table = block.attn.relative_position_bias_table.t().contiguous()
     layers = block.attn.qkv, block.attn.proj, block.mlp.fc1, block.mlp.fc2
     prepare = _choose_product(machine, x.dtype)
@@ -209,23 +207,3 @@ def _run_chunk(block: Block, ready: _Ready, tokens: Tensor, chunk: Chunk) -> Non
     x = ready.proj.add(mixed, x)
     x = ready.fc2.add(ready.fc1.gelu(block.norm2(x)), x)
     tokens.index_copy_(0, rows, x)
-
-
-# With OpenMP each thread sets for itself how many threads its operations use.
-_SET_PER_THREAD = "parallel backend: OpenMP" in torch.__config__.parallel_info()
-
-
-@cache  # kept when the number changes: once threads that began hung in MKL while others ended
-def _make_pool(threads: int) -> ThreadPoolExecutor:
-    """A pool of threads in which torch's operations use one thread each."""
-    all_started = threading.Barrier(threads)
-
-    def begin(_: int) -> None:
-        torch.set_num_threads(1)
-        torch.get_num_threads()  # a thread's own number counts from when it is first asked for
-        all_started.wait()
-
-    with torch_threads():  # what they set is the default of threads that are yet to come
-        pool = ThreadPoolExecutor(threads, "videoswin")
-        list(pool.map(begin, range(threads)))
-    return pool

@@ -1,13 +1,14 @@
 """Interface of a network, and its construction from an architecture."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
 
 from videoswin_cli.model.cpu.profile import Machine
 from videoswin_cli.model.inference_plan import InferencePlan
 from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.model.training_plan import TrainingPlan
 from videoswin_cli.records import Architecture
 
 
@@ -68,3 +69,11 @@ def plan_on_cpu(network: VideoNetwork, machine: Machine | None = None) -> VideoN
     """
     # Not a subclass: it may compute something else than the plan does.
     return InferencePlan(network, machine) if type(network) is Swin3D else network
+
+
+def plan_training(network: TrainableNetwork) -> nn.Module:
+    """The training plan of a network, which is for CPUs; the network itself where there is none.
+
+    Both have the same parameters; logits are what calling them gives.
+    """
+    return TrainingPlan(network) if type(network) is Swin3D else cast("nn.Module", network)

@@ -13,7 +13,7 @@ from videoswin_cli.engine.distributed import find_world
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.engine.runtime import Runtime, choose_runtime
 from videoswin_cli.model.catalog import ModelSpec
-from videoswin_cli.model.network import build_network
+from videoswin_cli.model.network import build_network, plan_training
 from videoswin_cli.options.training import FinetuneOptions
 from videoswin_cli.training.initialize import freeze, train_mode
 from videoswin_cli.training.job import resolve_options
@@ -125,13 +125,13 @@ def estimate(spec: ModelSpec, plan: Plan, runtime: Runtime, dtype: torch.dtype) 
     side, frames = measured.protocol.crop_size, measured.protocol.clip_frames
     clips = torch.zeros(count, 3, frames, side, side, device=runtime.device)
     mixed = nullcontext() if dtype == torch.float32 else torch.autocast(runtime.device.type, dtype)
-    kept = _Kept(network)
+    planned, kept = plan_training(network), _Kept(network)
     training = 0.0
     for _ in range(2):
         train_mode(network)
         begun = _now(runtime)
         with mixed, kept:
-            loss = network(clips).float().sum()
+            loss = planned(clips).float().sum()
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.forward import forward_videos
 from videoswin_cli.engine.runtime import Runtime
 from videoswin_cli.io.visible import counted
-from videoswin_cli.model.network import TrainableNetwork, VideoNetwork, plan_on_cpu
+from videoswin_cli.model.network import TrainableNetwork, VideoNetwork, plan_on_cpu, plan_training
 from videoswin_cli.options.run import OpenOptions
 from videoswin_cli.records import InputProtocol, ListedVideo, Views
 from videoswin_cli.training.initialize import train_mode
@@ -140,7 +140,7 @@ class ClipInputs:
         augmentation: Augmentation,
         seed: int,
     ) -> None:
-        self.trained = cast("nn.Module", network)
+        self.trained = plan_training(network)
         self._network = network
         self.workers = reading.workers
         self.device = reading.runtime.device

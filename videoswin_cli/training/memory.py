@@ -24,7 +24,8 @@ def check_memory(spec: ModelSpec, recipe: Recipe) -> None:
     """
     if recipe.checkpointing or recipe.freeze != "none":
         return  # far less is kept
-    needed, held = activation_bytes(spec), machine_bytes()
+    needed = activation_bytes(spec, planned=recipe.precision != "bf16")
+    held = machine_bytes()
     if held is None or needed <= held:
         return
     p = spec.protocol
@@ -35,11 +36,17 @@ def check_memory(spec: ModelSpec, recipe: Recipe) -> None:
     )
 
 
-def activation_bytes(spec: ModelSpec) -> int:
-    """Bytes, about, that a forward pass of one clip in fp32 keeps for the backward pass."""
+def activation_bytes(spec: ModelSpec, *, planned: bool = True) -> int:
+    """Bytes, about, that a forward pass of one clip keeps for the backward pass on a CPU.
+
+    Args:
+        spec: the model.
+        planned: by the training plan, which computes in fp32 only; False: by the network itself.
+    """
     a = spec.architecture
+    per_channel = 6 + a.mlp_ratio if planned else 14 + 4 * a.mlp_ratio
     numbers = sum(
-        a.depths[stage] * tokens * a.embed_dim * 2**stage * (14 + 4 * a.mlp_ratio)
+        a.depths[stage] * tokens * a.embed_dim * 2**stage * per_channel
         for stage, (tokens, _) in enumerate(stage_tokens(a, spec.protocol))
     )
     return int(4 * numbers)
