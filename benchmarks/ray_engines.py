@@ -2,8 +2,8 @@
 
     python benchmarks/ray_engines.py FOLDER [--videos N] [--rounds N] [--workers N]
 
-Both compute the pooled features of the same clips by the bundled model, with as many actors; the
-time is that from the first part to the last row, actors ready. In turns.
+Both compute the pooled features of the same clips by the bundled model, with as many actors, whose
+start is part of the time. In turns; the rows are the same to the bit.
 """
 
 import argparse
@@ -49,7 +49,8 @@ class Extractor:
 
 def by_ray_data(files: list[str], workers: int) -> tuple[float, np.ndarray]:
     begun = time.perf_counter()
-    found = ray.data.from_items(files).map_batches(Extractor, batch_size=8, concurrency=workers)
+    pool = ray.data.ActorPoolStrategy(size=workers)
+    found = ray.data.from_items(files).map_batches(Extractor, batch_size=8, compute=pool)
     rows = sorted(found.take_all(), key=lambda row: files.index(row["path"]))
     return time.perf_counter() - begun, np.stack([row["feature"] for row in rows])
 

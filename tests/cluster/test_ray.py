@@ -19,7 +19,6 @@ from make_video import write_video
 from notices import Notices
 from s3_server import Bucket, forget_connections, serve_s3
 from sixty import BROKEN, NAMES, write_videos
-from tiny import write_model
 
 from videoswin_cli.engine.batch_job import run_job
 from videoswin_cli.engine.cluster import crew
@@ -47,6 +46,7 @@ pytestmark = [
 ]
 
 KILLS = 20
+MODEL = "camera-motion"
 NODE = {"num_cpus": 2, "object_store_memory": 100 << 20}
 
 
@@ -76,17 +76,10 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_videos(tmp_path_factory.mktemp("videos"))
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    write_model(file)
-    return file
-
-
 def start(
-    out: str | Path, videos: Path, model: Path, *more: object, program: tuple[str, ...] = ()
+    out: str | Path, videos: Path, *more: object, program: tuple[str, ...] = ()
 ) -> subprocess.Popen[str]:
-    arguments = ["extract", "--list", videos / "list.txt", "--root", videos, "--model", model]
+    arguments = ["extract", "--list", videos / "list.txt", "--root", videos, "--model", MODEL]
     command = [*(program or (sys.executable,)), "-m", "videoswin_cli", *arguments, "--out", out]
     command += ["--output-format", "parquet", "--part-size", 4, *more]
     return subprocess.Popen(
@@ -107,10 +100,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def plain(videos: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def plain(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Output of one process."""
     out = tmp_path_factory.mktemp("plain") / "feats"
-    assert f"{len(BROKEN)} of 60 videos failed" in end(start(out, videos, model), out)
+    assert f"{len(BROKEN)} of 60 videos failed" in end(start(out, videos), out)
     found = contents(out)
     assert len(found) == 15 + 2
     return found
@@ -119,24 +112,24 @@ def plain(videos: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.mark.parametrize("workers", [1, 2, 4])
 @pytest.mark.parametrize("decoders", [0, 2])
 def test_any_number_of_workers_writes_the_same_bytes(
-    workers: int, decoders: int, cluster: Cluster, videos: Path, model: Path, tmp_path: Path,
+    workers: int, decoders: int, cluster: Cluster, videos: Path, tmp_path: Path,
     plain: dict[str, bytes],
 ) -> None:  # fmt: skip
     out = tmp_path / "feats"
     more = ("--engine", "ray", "--ray-address", cluster.address, "--max-workers", workers,
             "--min-workers", workers, "--workers", decoders)  # fmt: skip
-    messages = end(start(out, videos, model, *more), out)
+    messages = end(start(out, videos, *more), out)
     assert "2 nodes, 4 CPUs" in messages
     assert contents(out) == plain
 
 
 def test_torchrun_writes_the_same_bytes(
-    videos: Path, model: Path, tmp_path: Path, plain: dict[str, bytes]
+    videos: Path, tmp_path: Path, plain: dict[str, bytes]
 ) -> None:
     out = tmp_path / "feats"
     torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--no-python")
     program = (sys.executable, *torchrun, sys.executable)
-    process = start(out, videos, model, program=program)
+    process = start(out, videos, program=program)
     process.communicate(timeout=300)
     assert contents(out) == plain
 
@@ -180,7 +173,7 @@ def find_processes(title: bytes) -> Iterator[int]:
 
 @pytest.mark.parametrize("place", ["folder", "s3"])
 def test_kills_at_random_moments_lose_nothing(
-    place: str, cluster: Cluster, bucket: Bucket, videos: Path, model: Path, tmp_path: Path,
+    place: str, cluster: Cluster, bucket: Bucket, videos: Path, tmp_path: Path,
     plain: dict[str, bytes],
 ) -> None:  # fmt: skip
     victims, left, runs = Victims(cluster, seed=len(place)), KILLS // 2, 0
@@ -188,7 +181,7 @@ def test_kills_at_random_moments_lose_nothing(
         runs += 1
         out = f"s3://data/{tmp_path.name}-{runs}" if place == "s3" else tmp_path / f"run{runs}"
         while True:
-            driver = start(out, videos, model, "--engine", "ray", "--ray-address", cluster.address)
+            driver = start(out, videos, "--engine", "ray", "--ray-address", cluster.address)
             while left and wait_or_end(driver, victims.wait()):
                 victims.kill(driver)
                 left -= victims.chosen[-1] != "nobody"
@@ -215,13 +208,11 @@ def wait_or_end(process: subprocess.Popen[str], seconds: float) -> bool:
     return True
 
 
-def extract(
-    listed: list[ListedVideo], out: Path, model: Path, address: str, notices: list[str]
-) -> Extraction:
+def extract(listed: list[ListedVideo], out: Path, address: str, notices: list[str]) -> Extraction:
     options = FeatureOptions()
     output = open_parts(str(out), "parquet", 4, options, len(listed))
     job = Job(
-        model=find_model(str(model)),
+        model=find_model(MODEL),
         options=RunOptions(),
         with_head=False,
         worker=DeadlyWorker(options=options),
@@ -243,13 +234,13 @@ def listed(videos: Path) -> list[ListedVideo]:
 
 
 def test_a_video_that_kills_its_workers_is_set_aside(
-    cluster: Cluster, listed: list[ListedVideo], model: Path, videos: Path, tmp_path: Path
+    cluster: Cluster, listed: list[ListedVideo], videos: Path, tmp_path: Path
 ) -> None:
     poison = videos / "poison.mp4"
     write_video(poison, frames=8)
     listed[5] = ListedVideo(path="poison.mp4", file=str(poison), label=None, line=5)
     notices: list[str] = []
-    done = extract(listed, tmp_path / "f", model, cluster.address, notices)
+    done = extract(listed, tmp_path / "f", cluster.address, notices)
     failed = {video.path: video.error for video in done.videos if video.error is not None}
     assert failed == {"poison.mp4": "3 workers died with it: set aside"}
     assert done.complete
@@ -257,26 +248,26 @@ def test_a_video_that_kills_its_workers_is_set_aside(
 
 
 def test_other_versions_are_refused_with_both_named(
-    cluster: Cluster, listed: list[ListedVideo], model: Path, tmp_path: Path,
+    cluster: Cluster, listed: list[ListedVideo], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     real = library_versions()
     monkeypatch.setattr(crew, "library_versions", lambda: real | {"torch": "0.1"})
     with pytest.raises(UsageError, match=r"other versions: torch [0-9.]+ there and 0\.1 here"):
-        extract(listed, tmp_path / "f", model, cluster.address, [])
+        extract(listed, tmp_path / "f", cluster.address, [])
 
 
 def test_a_folder_that_nodes_do_not_share_is_refused(
-    cluster: Cluster, listed: list[ListedVideo], model: Path, tmp_path: Path
+    cluster: Cluster, listed: list[ListedVideo], tmp_path: Path
 ) -> None:
     gone = Path(str(listed[0].file)).rename(tmp_path / "elsewhere.mp4")
     try:
         with pytest.raises(UsageError, match=r"does not see .*expected a folder that all nodes"):
-            extract(listed, tmp_path / "f", model, cluster.address, [])
+            extract(listed, tmp_path / "f", cluster.address, [])
     finally:
         gone.rename(str(listed[0].file))
 
 
-def test_no_cluster_is_told(listed: list[ListedVideo], model: Path, tmp_path: Path) -> None:
+def test_no_cluster_is_told(listed: list[ListedVideo], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no Ray cluster answers"):
-        extract(listed, tmp_path / "f", model, "127.0.0.1:1", [])
+        extract(listed, tmp_path / "f", "127.0.0.1:1", [])
