@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import sys
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from broken_package import break_package
 from make_video import write_video
 from notices import Notices
 from tiny import write_model
@@ -63,6 +65,11 @@ def resolve(model: LoadedModel, engine: EngineChoice, **more: Any) -> tuple[str,
     return open_runner(model, options, reporter=notices, **more).settings.runtime.engine, list(
         notices.texts
     )
+
+
+def uninstall(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    openvino._open_core.cache_clear()
 
 
 def run(*arguments: object) -> Any:
@@ -193,10 +200,30 @@ def test_a_gpu_and_an_exported_file_have_engines_of_their_own(model: LoadedModel
 def test_without_the_package_the_error_says_how_to_get_it(
     model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "find_spec", lambda name: None)
+    uninstall(monkeypatch)
     with pytest.raises(UsageError, match="the package openvino is not installed") as raised:
         resolve(model, "openvino")
     assert raised.value.hint == 'pip install "videoswin[openvino]"'
+    assert resolve(model, "auto", videos=LONG) == ("torch", ["computing on cpu in fp32"])
+
+
+def test_a_broken_package_is_an_error_and_auto_says_so(
+    model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_package("openvino", tmp_path / "site", monkeypatch)
+    openvino._open_core.cache_clear()
+    broken = "the package openvino is broken: OSError: libgone.so: cannot open"
+    with pytest.raises(UsageError, match=f"--engine openvino: {broken}") as raised:
+        resolve(model, "openvino")
+    assert raised.value.hint.startswith("pip install --force-reinstall")
+    told = [f"computing on cpu in fp32 ({broken})"]
+    assert resolve(model, "auto", videos=LONG) == ("torch", told)
+
+
+def test_fp16_is_for_torch_and_said(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino, "_list_precisions", lambda: ["FP32", "FP16"])
+    with pytest.raises(DeviceError, match="OpenVINO has no fp16"):
+        OpenVinoNetwork(model.module, "fp16").open((4, 32, 32))
 
 
 def test_a_loaded_model_stays_with_its_engine(file: str, clips: Path) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from videoswin_cli.errors import DeviceError
 from videoswin_cli.model.inference_plan import InferencePlan
 from videoswin_cli.model.openvino import network as engine
-from videoswin_cli.model.openvino.network import OpenVinoNetwork, has_openvino
+from videoswin_cli.model.openvino.network import OpenVinoNetwork, has_precision
 from videoswin_cli.model.swin3d import Swin3D
 
 pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
@@ -63,7 +63,7 @@ def test_features_equal_the_official_ones(case: str, golden: dict[str, np.ndarra
 
 @pytest.mark.parametrize("case", [*SMALL, *LARGE])
 def test_bf16_stays_within_a_tenth_of_the_spread(case: str, golden: dict[str, np.ndarray]) -> None:
-    if not has_openvino("bf16"):
+    if not has_precision("bf16"):
         pytest.skip("OpenVINO computes in bf16 where the processor has instructions for it")
     entry = CASES[case]
     network = OpenVinoNetwork(formula_network(entry["architecture"], torch.bfloat16), "bf16")

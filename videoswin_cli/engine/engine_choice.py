@@ -13,7 +13,7 @@ from videoswin_cli.errors import DeviceError
 from videoswin_cli.model.exported.reading import ExportedFile
 from videoswin_cli.model.inference_plan import InferencePlan
 from videoswin_cli.model.network import VideoNetwork
-from videoswin_cli.model.openvino.network import OpenVinoNetwork, has_openvino
+from videoswin_cli.model.openvino.network import OpenVinoNetwork, check_openvino, has_precision
 from videoswin_cli.model.openvino.store import keep_speed, read_speed
 from videoswin_cli.model.swin3d import Swin3D, Triple
 from videoswin_cli.options.run import Engine
@@ -49,8 +49,14 @@ def choose_engine(network: Network, settings: Settings, videos: int) -> tuple[En
     How fast a graph is on this machine is measured once, and kept beside it in the cache.
     """
     precision = settings.runtime.precision
-    if type(network) is not Swin3D or not has_openvino(precision):
+    if type(network) is not Swin3D or not is_worth_reading(network, settings, videos):
         return "torch", ""
+    try:
+        check_openvino()
+        if not has_precision(precision):
+            return "torch", ""
+    except DeviceError as error:
+        return "torch", f" ({error.message})"
     size, fast = settings.clip_size, OpenVinoNetwork(network, precision)
     name = fast.name_graph(size)
     speed = read_speed(name)

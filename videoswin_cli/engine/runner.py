@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
-from importlib.util import find_spec
 
 from videoswin_cli.data.view_dataset import FailedVideo, VideoViews, ViewDataset
 from videoswin_cli.data.window_dataset import Begun, WindowDataset, read_windows
@@ -13,13 +12,13 @@ from videoswin_cli.engine.numerics import NO_RECORD, Record, decide_numerics
 from videoswin_cli.engine.progress import Monitor, Reporter, Silent
 from videoswin_cli.engine.runtime import DTYPES, Runtime, choose_runtime
 from videoswin_cli.engine.settings import Settings, settle
-from videoswin_cli.errors import DeviceError, UsageError, install_extra
+from videoswin_cli.errors import DeviceError, UsageError
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.exported.engines import has_gpu
 from videoswin_cli.model.exported.reading import ExportedFile
 from videoswin_cli.model.loading import FoundModel, LoadedModel, load_found
 from videoswin_cli.model.network import VideoNetwork
-from videoswin_cli.model.openvino.network import OpenVinoNetwork
+from videoswin_cli.model.openvino.network import OpenVinoNetwork, check_openvino
 from videoswin_cli.options.run import Engine, RunOptions
 from videoswin_cli.records import Stride, VideoPart
 
@@ -189,11 +188,10 @@ def _choose_runtime(options: RunOptions, world: World) -> Runtime:
                 f"--engine openvino computes on the CPU, not on {device}",
                 hint="use --device cpu or --engine torch",
             )
-        if find_spec("openvino") is None:
-            raise UsageError(
-                "--engine openvino: the package openvino is not installed",
-                hint=install_extra("openvino"),
-            )
+        try:
+            check_openvino()
+        except DeviceError as error:
+            raise DeviceError(f"--engine openvino: {error.message}", hint=error.hint) from error
         device = "cpu"
     asked = "fp32" if options.precision == "auto" else options.precision
     runtime = choose_runtime(device=world.device(device), precision=asked)

@@ -1,6 +1,7 @@
 """OpenVINO as the engine of a `Swin3D` on a CPU: the same numbers in less time than by torch."""
 
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -57,9 +58,8 @@ class OpenVinoNetwork:
             try:
                 self._requests[size, answer] = self._compile(size, answer)
             except RuntimeError as error:
-                reason = " ".join(str(error).split())[:200]
                 raise DeviceError(
-                    f"OpenVINO cannot compute this network for clips of {size}: {reason}",
+                    f"OpenVINO cannot compute this network for clips of {size}: {_shorten(error)}",
                     hint="use --engine torch",
                 ) from error
 
@@ -77,7 +77,7 @@ class OpenVinoNetwork:
 
     def _compile(self, size: Triple, answer: Answer) -> Any:
         _, core = _open_core()
-        if self.precision != "fp32" and self.precision.upper() not in _list_precisions():
+        if not has_precision(self.precision):
             raise DeviceError(
                 f"OpenVINO has no {self.precision} on this processor", hint="use --engine torch"
             )
@@ -138,23 +138,35 @@ _FURTHEST = {"fp32": 1e-4, "bf16": 0.1}  # of the largest number of an answer
 
 @lru_cache(maxsize=1)
 def _open_core() -> tuple[Any, Any]:
+    if find_spec("openvino") is None:
+        raise DeviceError("the package openvino is not installed", hint=install_extra("openvino"))
     try:
         import openvino
 
         return openvino, openvino.Core()
-    except (ImportError, RuntimeError) as error:
+    except Exception as error:  # of whatever is broken in it
         raise DeviceError(
-            f"OpenVINO cannot be used: {error}", hint=install_extra("openvino")
+            f"the package openvino is broken: {type(error).__name__}: {_shorten(error)}",
+            hint="pip install --force-reinstall --no-deps openvino",
         ) from error
+
+
+def _shorten(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def check_openvino() -> None:
+    """Raises DeviceError where OpenVINO is not installed, or does not load."""
+    _open_core()
 
 
 def open_openvino(network: object, precision: str) -> OpenVinoNetwork:
     """OpenVINO for a network.
 
     Raises:
-        DeviceError: it is not installed, or the network is of another family than `Swin3D`.
+        DeviceError: it is not installed or broken, or the network is of another family than `Swin3D`.
     """
-    _open_core()
+    check_openvino()
     if type(network) is not Swin3D:  # a subclass may compute something else
         raise DeviceError(
             f"OpenVINO computes Swin3D networks, found {type(network).__name__}",
@@ -163,12 +175,14 @@ def open_openvino(network: object, precision: str) -> OpenVinoNetwork:
     return OpenVinoNetwork(network, precision)
 
 
-def has_openvino(precision: str) -> bool:
-    """Whether OpenVINO is installed, with this precision on this processor."""
-    try:
-        return precision == "fp32" or precision.upper() in _list_precisions()
-    except DeviceError:
-        return False
+def has_precision(precision: str) -> bool:
+    """Whether OpenVINO computes in a precision on this processor.
+
+    Raises:
+        DeviceError: OpenVINO is not installed, or does not load.
+    """
+    known = precision in _FURTHEST  # not fp16, of which nothing was measured
+    return known and (precision == "fp32" or precision.upper() in _list_precisions())
 
 
 def _list_precisions() -> list[str]:
