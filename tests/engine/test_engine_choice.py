@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from broken_package import break_package
 from make_video import write_video
 from notices import Notices
@@ -20,9 +21,10 @@ from videoswin_cli import extract, load_model, predict
 from videoswin_cli.cli.app import app
 from videoswin_cli.cli.splice import splice
 from videoswin_cli.engine import engine_choice, runner
-from videoswin_cli.engine.numerics import Record
+from videoswin_cli.engine.distributed import World
+from videoswin_cli.engine.numerics import Record, decide_numerics
 from videoswin_cli.engine.runner import open_runner
-from videoswin_cli.engine.runtime import Numerics
+from videoswin_cli.engine.runtime import Numerics, Runtime
 from videoswin_cli.errors import DeviceError, UsageError
 from videoswin_cli.model.loading import LoadedModel, load
 from videoswin_cli.model.openvino import network as openvino
@@ -110,14 +112,69 @@ def test_an_output_remembers_its_engine(file: str, clips: Path, tmp_path: Path) 
     assert "computing on cpu in fp32 by OpenVINO" in whole.stderr
     parts = (*command, tmp_path / "parts.npy")
     assert run(*parts, "--engine", "openvino", "--shard", "1/2").exit_code == 0
-    torch = run(*parts, "--shard", "2/2")
-    assert torch.exit_code == 2
-    assert "--engine was openvino, now torch" in torch.stderr
-    assert "--engine openvino or auto resumes it" in torch.stderr
+    by_torch = run(*parts, "--shard", "2/2")
+    assert by_torch.exit_code == 2
+    assert "--engine was openvino, now torch" in by_torch.stderr
+    assert "--engine openvino or auto resumes it" in by_torch.stderr
     last = run(*parts, "--engine", "auto", "--shard", "2/2")
     assert "computing on cpu in fp32 by OpenVINO: as the output was begun" in last.stderr
     assert (tmp_path / "parts.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
     assert json.loads((tmp_path / "parts.meta.json").read_text())["engine"] == "openvino"
+
+
+@pytest.fixture
+def begun(file: str, clips: Path, tmp_path: Path) -> tuple[object, ...]:
+    """Command that goes on with an output of which OpenVINO computed a part, for two videos."""
+    command = ("extract", clips, "--model", file, "--out", tmp_path / "f.npy")
+    assert run(*command, "--engine", "openvino", "--shard", "1/2").exit_code == 0
+    return (*command, "--shard", "2/2", "--engine")
+
+
+def test_a_few_videos_go_on_by_the_engine_of_their_output(begun: tuple[object, ...]) -> None:
+    done = run(*begun, "auto")
+    assert done.exit_code == 0, done.stderr
+    assert "in fp32 by OpenVINO: as the output was begun" in done.stderr
+
+
+def test_an_output_of_openvino_needs_the_package(
+    begun: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uninstall(monkeypatch)
+    done = run(*begun, "auto")
+    assert done.exit_code == 2
+    said = "the output was computed by OpenVINO, and the package openvino is not installed"
+    assert said in done.stderr
+    assert 'pip install "videoswin[openvino]"' in done.stderr
+
+
+@pytest.mark.parametrize("engine", ["auto", "openvino"])
+def test_an_output_of_openvino_does_not_go_on_by_torch(
+    engine: str, begun: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise DeviceError("OpenVINO cannot compute this")
+
+    monkeypatch.setattr(OpenVinoNetwork, "open", fail)
+    done = run(*begun, engine)
+    assert done.exit_code == 2
+    assert "the output was computed by OpenVINO: OpenVINO cannot compute this" in done.stderr
+    assert f"--engine {engine}" not in done.stderr
+
+
+def test_an_output_of_openvino_is_no_work_for_a_gpu(model: LoadedModel) -> None:
+    record = Record(read=lambda: Numerics(precision="fp32", engine="openvino"))
+    settings: Any = SimpleNamespace(
+        runtime=Runtime(device=torch.device("meta")), clip_size=(4, 32, 32)
+    )
+    with pytest.raises(UsageError, match="computes on the CPU, not on meta"):
+        decide_numerics(
+            RunOptions(engine="auto", precision="fp32"),
+            model,
+            settings,
+            videos=1,
+            world=World(),
+            record=record,
+        )
 
 
 def test_an_output_of_before_there_were_engines_goes_on(

@@ -164,7 +164,7 @@ def open_openvino(network: object, precision: str) -> OpenVinoNetwork:
     """OpenVINO for a network.
 
     Raises:
-        DeviceError: it is not installed or broken, or the network is of another family than `Swin3D`.
+        DeviceError: it does not load, or the network is of another family than `Swin3D`.
     """
     check_openvino()
     if type(network) is not Swin3D:  # a subclass may compute something else
