@@ -1,8 +1,10 @@
 """OpenVINO as an engine: the numbers of the official code, whatever comes first or beside."""
 
+import inspect
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -12,8 +14,10 @@ from golden_forward import CASES, formula_network, random_network, read_golden, 
 from torch import Tensor
 
 from videoswin_cli.errors import DeviceError
+from videoswin_cli.model.cpu.chunks import gather_windows
 from videoswin_cli.model.inference_plan import InferencePlan
 from videoswin_cli.model.openvino import network as engine
+from videoswin_cli.model.openvino import store
 from videoswin_cli.model.openvino.network import OpenVinoNetwork, has_precision
 from videoswin_cli.model.swin3d import Swin3D
 
@@ -147,6 +151,33 @@ def test_other_weights_sizes_and_answers_have_graphs_of_their_own(tmp_path: Path
     compute(network, clips[..., :40])
     OpenVinoNetwork(network, "fp32").forward_features(clips, stage=1)
     assert len(graphs(tmp_path)) == 4
+
+
+def test_another_source_text_has_graphs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def name(changed: str) -> str:
+        store._hash_sources.cache_clear()
+        source = inspect.getsource
+
+        def change(module: ModuleType) -> str:
+            read.append(module.__name__)
+            return source(module) + "# other" * (module.__name__ == changed)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(inspect, "getsource", change)
+            about = {"precision": "fp32", "processor": "p", "version": "v"}
+            found = store.name_graph(network, (8, 56, 56), "classes", **about)
+        store._hash_sources.cache_clear()
+        return found
+
+    network = random_network()
+    unchanged = name("")
+    assert unchanged == name("")
+    names = {name(changed) for changed in set(read)}
+    assert unchanged not in names
+    assert len(names) == len(set(read))
+    assert {"videoswin_cli.model.openvino.graph", gather_windows.__module__} <= set(read)
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(

@@ -1,11 +1,14 @@
 """Compiled OpenVINO graphs on the disk, and how fast they were measured to be.
 
-A file is named after all that its content depends on: the weights and the structure of the network,
-the input size, the answer, the precision, OpenVINO's version and the processor.
+A file is named after all that its content depends on: the source text that builds it, the weights
+and the structure of the network, the input size, the answer, the precision, OpenVINO's version and
+the processor.
 """
 
+import inspect
 import json
 from contextlib import suppress
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,11 +20,14 @@ from torch import Tensor
 from videoswin_cli.errors import VideoSwinError
 from videoswin_cli.io.atomic import atomic_write, to_json
 from videoswin_cli.io.paths import cache_dir
+from videoswin_cli.model import swin3d
+from videoswin_cli.model.cpu import chunks
+from videoswin_cli.model.openvino import graph
 from videoswin_cli.model.openvino.graph import Answer
 from videoswin_cli.model.swin3d import Swin3D, Triple
 
 KIND = "graphs"  # folder of the cache
-_LAYOUT = 1  # of graphs: another number for another arithmetic
+_SOURCES = (graph, chunks, swin3d)  # that decide the arithmetic of a graph
 _DIGEST_BYTES = 32
 
 
@@ -29,7 +35,7 @@ def name_graph(
     network: Swin3D, size: Triple, answer: Answer, *, precision: str, processor: str, version: str
 ) -> str:
     """Name of the files of a graph, without a suffix."""
-    about = [_LAYOUT, _digest(network), size, answer, precision, processor, version]
+    about = [_hash_sources(), _digest(network), size, answer, precision, processor, version]
     return sha256(json.dumps(about).encode()).hexdigest()
 
 
@@ -41,13 +47,13 @@ def read_graph(name: str) -> bytes | None:
         content = file.read_bytes()
     except OSError:
         return None
-    digest, graph = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-    return graph if sha256(graph).digest() == digest else None
+    digest, compiled = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+    return compiled if sha256(compiled).digest() == digest else None
 
 
-def keep_graph(name: str, graph: bytes) -> None:
+def keep_graph(name: str, compiled: bytes) -> None:
     """Write a compiled graph; where the cache cannot be written to, it is made again."""
-    _write(_path(name, "graph"), sha256(graph).digest() + graph)
+    _write(_path(name, "graph"), sha256(compiled).digest() + compiled)
 
 
 def read_speed(name: str) -> float | None:
@@ -82,6 +88,12 @@ def _write(file: Path | None, content: bytes) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(file) as part:
             part.write_bytes(content)
+
+
+@cache
+def _hash_sources() -> str:
+    """SHA-256 of the source text that decides the arithmetic of a graph."""
+    return sha256("".join(map(inspect.getsource, _SOURCES)).encode()).hexdigest()
 
 
 def _digest(network: Swin3D) -> str:
