@@ -1,8 +1,12 @@
 """OpenVINO as an engine: the numbers of the official code, whatever comes first or beside."""
 
+import gc
 import inspect
 import math
+import os
+import weakref
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 
@@ -11,6 +15,7 @@ import pytest
 import torch
 from formula import formula_input
 from golden_forward import CASES, formula_network, random_network, read_golden, worst
+from numpy.typing import NDArray
 from torch import Tensor
 
 from videoswin_cli.errors import DeviceError
@@ -137,6 +142,66 @@ def test_a_graph_of_the_cache_is_read_and_gives_the_same_bits(
     file.write_bytes(content)
     assert torch.equal(compute(network, clips), built)
     assert file.read_bytes() != bytes(content)  # written anew
+
+
+def test_a_graph_of_the_cache_is_mapped_and_lives_as_long_as_the_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network, clips = random_network(), torch.randn(1, 3, 8, 56, 56)
+    built = compute(network, clips)
+    maps: list[weakref.ref[NDArray[np.uint8]]] = []
+
+    def read(name: str) -> NDArray[np.uint8] | None:
+        found = store.read_graph(name)
+        assert isinstance(found, np.memmap)
+        maps.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr(engine, "read_graph", read)
+    ours = OpenVinoNetwork(network, "fp32")
+    ours.open((8, 56, 56))
+    gc.collect()
+    assert [each() is None for each in maps] == [False]
+    assert torch.equal(ours(clips), built)
+    del ours
+    gc.collect()
+    assert [each() is None for each in maps] == [True]
+
+
+def test_an_openvino_that_takes_no_tensor_gets_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, clips = random_network(), torch.randn(1, 3, 8, 56, 56)
+    built = compute(network, clips)
+    package, core = engine._open_core()
+
+    class OldCore:
+        get_property = core.get_property
+
+        def import_model(self, content: object, *rest: object) -> object:
+            if not isinstance(content, bytes):
+                raise TypeError("incompatible function argument")
+            return core.import_model(content, *rest)
+
+    monkeypatch.setattr(engine, "_open_core", lambda: (package, OldCore()))
+    assert torch.equal(compute(network, clips), built)  # it cannot compile
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_in_place_of_a_graph_is_left_alone(tmp_path: Path) -> None:
+    network, clips = random_network(), torch.randn(1, 3, 8, 56, 56)
+    built = compute(network, clips)
+    (file,) = graphs(tmp_path)
+    file.unlink()
+    os.mkfifo(file)
+    assert torch.equal(compute(network, clips), built)
+    assert file.is_fifo()
+
+
+@pytest.mark.parametrize("size", [0, 31, 32])
+def test_a_file_without_a_graph_is_none(size: int, tmp_path: Path) -> None:
+    file = tmp_path / "home" / "graphs" / "name.graph"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(sha256(b"").digest()[:size])
+    assert store.read_graph("name") is None
 
 
 def test_other_weights_sizes_and_answers_have_graphs_of_their_own(tmp_path: Path) -> None:

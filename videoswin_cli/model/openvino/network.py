@@ -4,7 +4,9 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from videoswin_cli.errors import DeviceError, install_extra
@@ -30,6 +32,8 @@ class OpenVinoNetwork:
         self.network = network
         self.precision = precision
         self._requests: dict[tuple[Triple, Answer], Any] = {}
+        # Graphs of the cache, which OpenVINO computes from and does not keep alive.
+        self._maps: list[NDArray[np.uint8]] = []
 
     @property
     def head(self) -> nn.Module | None:
@@ -90,7 +94,9 @@ class OpenVinoNetwork:
         name = self.name_graph(size, answer)
         if (kept := read_graph(name)) is not None:
             try:
-                return core.import_model(kept, "CPU", options).create_infer_request()
+                request = _import_graph(kept, options)
+                self._maps.append(kept)
+                return request
             except RuntimeError:  # it is sound, but OpenVINO does not take it: made anew
                 pass
         compiled = core.compile_model(build_graph(self.network, size, answer), "CPU", options)
@@ -125,6 +131,17 @@ class OpenVinoNetwork:
         size: Triple = tuple(clip.shape[2:])  # type: ignore[assignment]
         self.open(size, answer)
         return _infer(self._requests[size, answer], clip)
+
+
+def _import_graph(kept: NDArray[np.uint8], options: dict[str, Any]) -> Any:
+    """A request to a graph of the cache, which is read as OpenVINO asks for it."""
+    openvino, core = _open_core()
+    try:
+        tensor = openvino.Tensor(kept, shared_memory=True)
+        compiled = core.import_model(tensor, "CPU", options)
+    except TypeError:  # OpenVINO 2025.3 and older take bytes alone
+        compiled = core.import_model(kept.tobytes(), "CPU", options)
+    return compiled.create_infer_request()
 
 
 def _infer(request: Any, clip: Tensor) -> list[Tensor]:

@@ -11,10 +11,12 @@ from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from videoswin_cli.errors import VideoSwinError
@@ -30,6 +32,8 @@ KIND = "graphs"  # folder of the cache
 _SOURCES = (graph, chunks, swin3d)  # that decide the arithmetic of a graph
 _DIGEST_BYTES = 32
 
+Suffix = Literal["graph", "json"]  # of a compiled graph, of its speed
+
 
 def name_graph(
     network: Swin3D, size: Triple, answer: Answer, *, precision: str, processor: str, version: str
@@ -39,16 +43,19 @@ def name_graph(
     return sha256(json.dumps(about).encode()).hexdigest()
 
 
-def read_graph(name: str) -> bytes | None:
-    """A compiled graph; None where there is none, or a damaged one."""
-    if (file := _path(name, "graph")) is None:
+def read_graph(name: str) -> NDArray[np.uint8] | None:
+    """A compiled graph, mapped from its file; None where there is none, or a damaged one."""
+    if (file := find_file(name, "graph")) is None:
         return None
     try:
-        content = file.read_bytes()
-    except OSError:
+        # Private, as a tensor of OpenVINO is of memory that could be written to.
+        content = np.memmap(file, dtype=np.uint8, mode="c")
+    except (OSError, ValueError):  # not to be read; empty
         return None
     digest, compiled = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-    return compiled if sha256(compiled).digest() == digest else None
+    return (
+        compiled if len(compiled) and sha256(compiled.data).digest() == digest.tobytes() else None
+    )
 
 
 def keep_graph(name: str, compiled: bytes) -> None:
@@ -58,7 +65,7 @@ def keep_graph(name: str, compiled: bytes) -> None:
 
 def read_speed(name: str) -> float | None:
     """Speed of a graph on this machine as it was measured, that of the inference plan being 1."""
-    if (file := _path(name, "json")) is None:
+    if (file := find_file(name, "json")) is None:
         return None
     try:
         return msgspec.json.decode(file.read_bytes(), type=_Speed).times_as_fast
@@ -74,7 +81,13 @@ class _Speed(msgspec.Struct):
     times_as_fast: float
 
 
-def _path(name: str, suffix: str) -> Path | None:
+def find_file(name: str, suffix: Suffix) -> Path | None:
+    """A file of a graph; None where there is none, or something else, such as a pipe."""
+    file = _path(name, suffix)
+    return file if file is not None and file.is_file() else None
+
+
+def _path(name: str, suffix: Suffix) -> Path | None:
     try:
         return cache_dir() / KIND / f"{name}.{suffix}"
     except RuntimeError:  # no home directory
@@ -82,7 +95,7 @@ def _path(name: str, suffix: str) -> Path | None:
 
 
 def _write(file: Path | None, content: bytes) -> None:
-    if file is None:
+    if file is None or (file.exists() and not file.is_file()):
         return
     with suppress(OSError, VideoSwinError):
         file.parent.mkdir(parents=True, exist_ok=True)
