@@ -213,6 +213,21 @@ def test_auto_measures_what_it_says(model: LoadedModel) -> None:
     assert "tries it" not in told  # it did
 
 
+def test_a_cache_that_cannot_be_written_is_said_once(
+    model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("VIDEOSWIN_HOME", str(tmp_path / "file"))
+    engine, (told, _) = resolve(model, "openvino")
+    assert engine == "openvino"
+    assert told.startswith(f"each run compiles the graph anew: cannot write {tmp_path / 'file'}")
+    assert told.endswith(".graph: Not a directory")
+    monkeypatch.setattr(engine_choice, "measure_speed", lambda *_: 0.9)
+    engine, (told,) = resolve(model, "auto", videos=LONG)
+    assert engine == "torch"
+    assert "(each run measures OpenVINO anew: cannot write" in told
+
+
 def test_who_writes_an_output_first_decides(
     model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """OpenVINO as an engine: the numbers of the official code, whatever comes first or beside."""
 
+import errno
 import gc
 import inspect
 import math
@@ -194,6 +195,7 @@ def test_a_pipe_in_place_of_a_graph_is_left_alone(tmp_path: Path) -> None:
     os.mkfifo(file)
     assert torch.equal(compute(network, clips), built)
     assert file.is_fifo()
+    assert store.keep_graph(file.stem, b"") == f"{file} is not a regular file"
 
 
 @pytest.mark.parametrize("size", [0, 31, 32])
@@ -251,9 +253,20 @@ def test_a_cache_that_cannot_be_written_costs_only_time(
     (tmp_path / "file").touch()
     monkeypatch.setenv("VIDEOSWIN_HOME", str(tmp_path / "file"))
     network, clips = random_network(), torch.randn(1, 3, 8, 56, 56)
-    torch.testing.assert_close(
-        compute(network, clips), InferencePlan(network)(clips), rtol=0, atol=1e-5
-    )
+    ours = OpenVinoNetwork(network, "fp32")
+    torch.testing.assert_close(ours(clips), InferencePlan(network)(clips), rtol=0, atol=1e-5)
+    name = ours.name_graph((8, 56, 56))
+    file = tmp_path / "file" / "graphs" / f"{name}.graph"
+    assert ours.unkept == f"cannot write {file}: Not a directory"
+    assert store.keep_speed(name, 2.0).endswith(".json: Not a directory")
+
+
+def test_a_full_disk_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    assert store.keep_graph("name", b"graph").endswith("name.graph: No space left on device")
 
 
 def test_what_it_cannot_compute_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

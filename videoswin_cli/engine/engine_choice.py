@@ -59,7 +59,7 @@ def choose_engine(network: Network, settings: Settings, videos: int) -> tuple[En
         return "torch", f" ({error.message})"
     size, fast = settings.clip_size, OpenVinoNetwork(network, precision)
     name = fast.name_graph(size)
-    speed = read_speed(name)
+    speed, why = read_speed(name), ""
     if speed is None:
         if not is_worth_compiling(network, settings, videos):
             return "torch", ""
@@ -67,9 +67,10 @@ def choose_engine(network: Network, settings: Settings, videos: int) -> tuple[En
             speed = measure_speed(network, fast, size)
         except DeviceError as error:
             return "torch", f" ({error.message})"
-        keep_speed(name, speed)
+        unkept = keep_speed(name, speed)
+        why = unkept and f" (each run measures OpenVINO anew: {unkept})"
     if speed < _FASTER:
-        return "torch", ""
+        return "torch", why
     return "openvino", f", {speed:.2f} times as fast as torch here (--engine torch)"
 
 

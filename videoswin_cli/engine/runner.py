@@ -218,6 +218,8 @@ def _open_network(
             network = prepare(loaded.network, runtime)
             assert isinstance(network, OpenVinoNetwork)
             network.open(settings.clip_size)
+            if network.unkept:
+                reporter.notice(f"each run compiles the graph anew: {network.unkept}")
             return network, runtime
         except DeviceError as error:
             if decision.begun is not None and decision.begun.engine == "openvino":

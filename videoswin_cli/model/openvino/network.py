@@ -31,6 +31,7 @@ class OpenVinoNetwork:
     def __init__(self, network: Swin3D, precision: str) -> None:
         self.network = network
         self.precision = precision
+        self.unkept = ""  # why the cache does not hold a graph that was compiled; empty: it does
         self._requests: dict[tuple[Triple, Answer], Any] = {}
         # Graphs of the cache, which OpenVINO computes from and does not keep alive.
         self._maps: list[NDArray[np.uint8]] = []
@@ -102,7 +103,7 @@ class OpenVinoNetwork:
         compiled = core.compile_model(build_graph(self.network, size, answer), "CPU", options)
         request = compiled.create_infer_request()
         self._prove(request, size, answer)
-        keep_graph(name, compiled.export_model().getvalue())
+        self.unkept = keep_graph(name, compiled.export_model().getvalue()) or self.unkept
         return request
 
     def _prove(self, request: Any, size: Triple, answer: Answer) -> None:

@@ -7,7 +7,6 @@ the processor.
 
 import inspect
 import json
-from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from videoswin_cli.errors import VideoSwinError
-from videoswin_cli.io.atomic import atomic_write, to_json
+from videoswin_cli.io.atomic import atomic_write, to_json, write_error
 from videoswin_cli.io.paths import cache_dir
 from videoswin_cli.model import swin3d
 from videoswin_cli.model.cpu import chunks
@@ -58,9 +57,9 @@ def read_graph(name: str) -> NDArray[np.uint8] | None:
     )
 
 
-def keep_graph(name: str, compiled: bytes) -> None:
-    """Write a compiled graph; where the cache cannot be written to, it is made again."""
-    _write(_path(name, "graph"), sha256(compiled).digest() + compiled)
+def keep_graph(name: str, compiled: bytes) -> str:
+    """Write a compiled graph. Returns why it could not be written; empty where it was."""
+    return _write(name, "graph", sha256(compiled).digest() + compiled)
 
 
 def read_speed(name: str) -> float | None:
@@ -73,8 +72,9 @@ def read_speed(name: str) -> float | None:
         return None
 
 
-def keep_speed(name: str, speed: float) -> None:
-    _write(_path(name, "json"), (to_json({"times_as_fast": speed}) + "\n").encode())
+def keep_speed(name: str, speed: float) -> str:
+    """Write a speed. Returns why it could not be written; empty where it was."""
+    return _write(name, "json", (to_json({"times_as_fast": speed}) + "\n").encode())
 
 
 class _Speed(msgspec.Struct):
@@ -84,7 +84,10 @@ class _Speed(msgspec.Struct):
 def find_file(name: str, suffix: Suffix) -> Path | None:
     """A file of a graph; None where there is none, or something else, such as a pipe."""
     file = _path(name, suffix)
-    return file if file is not None and file.is_file() else None
+    try:
+        return file if file is not None and file.is_file() else None
+    except OSError:  # of a folder that cannot be searched
+        return None
 
 
 def _path(name: str, suffix: Suffix) -> Path | None:
@@ -94,13 +97,20 @@ def _path(name: str, suffix: Suffix) -> Path | None:
         return None
 
 
-def _write(file: Path | None, content: bytes) -> None:
-    if file is None or (file.exists() and not file.is_file()):
-        return
-    with suppress(OSError, VideoSwinError):
+def _write(name: str, suffix: Suffix, content: bytes) -> str:
+    if (file := _path(name, suffix)) is None:
+        return "there is no home directory"
+    try:
+        if file.exists() and not file.is_file():
+            return f"{file} is not a regular file"
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(file) as part:
             part.write_bytes(content)
+    except OSError as error:
+        return write_error(file, error).message
+    except VideoSwinError as error:
+        return error.message
+    return ""
 
 
 @cache
