@@ -206,6 +206,35 @@ def test_auto_measures_once(
     assert resolve(model, "auto")[0] == "torch"
 
 
+def test_a_graph_that_is_gone_is_compiled_for_long_runs_alone(
+    model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_choice, "measure_speed", lambda *_: 1.5)
+    assert resolve(model, "auto", videos=LONG)[0] == "openvino"
+    (graph,) = (tmp_path / "home" / "graphs").glob("*.graph")
+    graph.unlink()
+    assert resolve(model, "auto", videos=20)[0] == "torch"
+    assert not graph.exists()
+    assert resolve(model, "auto", videos=LONG)[0] == "openvino"
+    assert graph.exists()
+
+
+def test_a_graph_that_cannot_be_compiled_again_is_no_choice(
+    model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_choice, "measure_speed", lambda *_: 1.5)
+    kept = []
+    record = Record(keep=lambda _, run: kept.append(run.runtime.numerics) or kept[-1])
+    assert resolve(model, "auto", videos=LONG)[0] == "openvino"
+    (graph,) = (tmp_path / "home" / "graphs").glob("*.graph")
+    graph.unlink()
+    infer = openvino._infer
+    monkeypatch.setattr(openvino, "_infer", lambda *given: [2 * x for x in infer(*given)])
+    engine, (told,) = resolve(model, "auto", videos=LONG, record=record)
+    assert (engine, kept[-1].engine) == ("torch", "torch")  # the output says what computes
+    assert "OpenVINO gives other numbers" in told
+
+
 def test_auto_measures_what_it_says(model: LoadedModel) -> None:
     engine, (told,) = resolve(model, "auto", videos=LONG)
     assert engine in ("torch", "openvino")

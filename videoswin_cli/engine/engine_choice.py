@@ -14,7 +14,7 @@ from videoswin_cli.model.exported.reading import ExportedFile
 from videoswin_cli.model.inference_plan import InferencePlan
 from videoswin_cli.model.network import VideoNetwork
 from videoswin_cli.model.openvino.network import OpenVinoNetwork, check_openvino, has_precision
-from videoswin_cli.model.openvino.store import keep_speed, read_speed
+from videoswin_cli.model.openvino.store import find_file, keep_speed, read_speed
 from videoswin_cli.model.swin3d import Swin3D, Triple
 from videoswin_cli.options.run import Engine
 
@@ -60,15 +60,19 @@ def choose_engine(network: Network, settings: Settings, videos: int) -> tuple[En
     size, fast = settings.clip_size, OpenVinoNetwork(network, precision)
     name = fast.name_graph(size)
     speed, why = read_speed(name), ""
-    if speed is None:
+    if speed is not None and speed < _FASTER:
+        return "torch", ""
+    if speed is None or find_file(name, "graph") is None:
         if not is_worth_compiling(network, settings, videos):
             return "torch", ""
         try:
-            speed = measure_speed(network, fast, size)
+            fast.open(size)
+            if speed is None:
+                speed = measure_speed(network, fast, size)
+                unkept = keep_speed(name, speed)
+                why = unkept and f" (each run measures OpenVINO anew: {unkept})"
         except DeviceError as error:
             return "torch", f" ({error.message})"
-        unkept = keep_speed(name, speed)
-        why = unkept and f" (each run measures OpenVINO anew: {unkept})"
     if speed < _FASTER:
         return "torch", why
     return "openvino", f", {speed:.2f} times as fast as torch here (--engine torch)"
