@@ -235,6 +235,37 @@ def test_a_graph_that_cannot_be_compiled_again_is_no_choice(
     assert "OpenVINO gives other numbers" in told
 
 
+@pytest.mark.parametrize(
+    ("by_torch", "by_openvino", "speed", "turns"),
+    [
+        ([14.4, 14.4, 14.4, 1.0, 14.4], [0.8, 9.0, 9.0, 9.0, 9.0], 1.25, 5),
+        ([1.0, 9.0, 9.0, 9.0, 9.0], [9.0, 9.0, 9.0, 9.0, 2.0], 0.5, 5),
+        ([2.0] * 6 + [1.0] * 3, [1.9] * 9, 1 / 1.9, 6 + 1),
+        ([1.0] * 9, [1.0] * 8 + [0.8], 1.25, 9),
+    ],
+    ids=["busy for torch", "busy for OpenVINO", "clear after seven", "close to the end"],
+)
+def test_one_quiet_view_of_each_engine_is_enough(
+    by_torch: list[float],
+    by_openvino: list[float],
+    speed: float,
+    turns: int,
+    model: LoadedModel,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fast: Any = SimpleNamespace(open=lambda size: None, pool=lambda clip: None)
+    times = {True: iter(by_openvino), False: iter(by_torch)}
+    asked: list[bool] = []
+
+    def clock(compute: object, clip: object) -> float:
+        asked.append(compute is fast.pool)
+        return next(times[asked[-1]])
+
+    monkeypatch.setattr(engine_choice, "_clock", clock)
+    assert engine_choice.measure_speed(model.module, fast, (4, 32, 32)) == speed
+    assert asked == [number % 4 in (1, 2) for number in range(2 * turns)]
+
+
 def test_auto_measures_what_it_says(model: LoadedModel) -> None:
     engine, (told,) = resolve(model, "auto", videos=LONG)
     assert engine in ("torch", "openvino")
