@@ -354,8 +354,11 @@ def test_a_broken_package_is_an_error_and_auto_says_so(
 
 def test_fp16_is_for_torch_and_said(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino, "_list_precisions", lambda: ["FP32", "FP16"])
-    with pytest.raises(DeviceError, match="OpenVINO has no fp16"):
-        OpenVinoNetwork(model.module, "fp16").open((4, 32, 32))
+    notices = Notices()
+    options = RunOptions(device="cpu", engine="openvino", precision="fp16")
+    assert open_runner(model, options, reporter=notices).settings.runtime.engine == "torch"
+    told = "OpenVINO has no fp16 on this processor: torch computes"
+    assert notices.texts == [told, "computing on cpu in fp16"]
 
 
 def test_a_loaded_model_stays_with_its_engine(file: str, clips: Path) -> None:
