@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from broken_package import break_package
 from fault_server import Reply, serve
 from typer.testing import Result
 
@@ -186,3 +187,16 @@ def test_the_report_puts_problems_before_notes() -> None:
         *("a", "- one  x", "! two  y z", "", "1 problem"),
         *("1. two: do that", "2. one: do this"),
     ]
+
+
+def test_an_extra_that_does_not_load_is_not_called_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_package("openvino", tmp_path / "site", monkeypatch)
+    monkeypatch.setattr(packages, "version", lambda name: "2026.4")
+    row = next(row for row in packages.list_extras() if row.name == "openvino")
+    assert (row.state, row.value) == (
+        "note",
+        "openvino cannot be imported: OSError: libgone.so: cannot open",
+    )
+    assert "--force-reinstall" in row.advice

@@ -1,20 +1,30 @@
 """OpenVINO as an engine: the numbers of the official code, whatever comes first or beside."""
 
+import errno
+import gc
+import inspect
 import math
+import os
+import weakref
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from formula import formula_input
 from golden_forward import CASES, formula_network, random_network, read_golden, worst
+from numpy.typing import NDArray
 from torch import Tensor
 
 from videoswin_cli.errors import DeviceError
+from videoswin_cli.model.cpu.chunks import gather_windows
 from videoswin_cli.model.inference_plan import InferencePlan
 from videoswin_cli.model.openvino import network as engine
-from videoswin_cli.model.openvino.network import OpenVinoNetwork, has_openvino
+from videoswin_cli.model.openvino import store
+from videoswin_cli.model.openvino.network import OpenVinoNetwork, has_precision
 from videoswin_cli.model.swin3d import Swin3D
 
 pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
@@ -63,7 +73,7 @@ def test_features_equal_the_official_ones(case: str, golden: dict[str, np.ndarra
 
 @pytest.mark.parametrize("case", [*SMALL, *LARGE])
 def test_bf16_stays_within_a_tenth_of_the_spread(case: str, golden: dict[str, np.ndarray]) -> None:
-    if not has_openvino("bf16"):
+    if not has_precision("bf16"):
         pytest.skip("OpenVINO computes in bf16 where the processor has instructions for it")
     entry = CASES[case]
     network = OpenVinoNetwork(formula_network(entry["architecture"], torch.bfloat16), "bf16")
@@ -135,6 +145,67 @@ def test_a_graph_of_the_cache_is_read_and_gives_the_same_bits(
     assert file.read_bytes() != bytes(content)  # written anew
 
 
+def test_a_graph_of_the_cache_is_mapped_and_lives_as_long_as_the_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network, clips = random_network(), torch.randn(1, 3, 8, 56, 56)
+    built = compute(network, clips)
+    maps: list[weakref.ref[NDArray[np.uint8]]] = []
+
+    def read(name: str) -> NDArray[np.uint8] | None:
+        found = store.read_graph(name)
+        assert isinstance(found, np.memmap)
+        maps.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr(engine, "read_graph", read)
+    ours = OpenVinoNetwork(network, "fp32")
+    ours.open((8, 56, 56))
+    gc.collect()
+    assert [each() is None for each in maps] == [False]
+    assert torch.equal(ours(clips), built)
+    del ours
+    gc.collect()
+    assert [each() is None for each in maps] == [True]
+
+
+def test_an_openvino_that_takes_no_tensor_gets_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, clips = random_network(), torch.randn(1, 3, 8, 56, 56)
+    built = compute(network, clips)
+    package, core = engine._open_core()
+
+    class OldCore:
+        get_property = core.get_property
+
+        def import_model(self, content: object, *rest: object) -> object:
+            if not isinstance(content, bytes):
+                raise TypeError("incompatible function argument")
+            return core.import_model(content, *rest)
+
+    monkeypatch.setattr(engine, "_open_core", lambda: (package, OldCore()))
+    assert torch.equal(compute(network, clips), built)  # it cannot compile
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_in_place_of_a_graph_is_left_alone(tmp_path: Path) -> None:
+    network, clips = random_network(), torch.randn(1, 3, 8, 56, 56)
+    built = compute(network, clips)
+    (file,) = graphs(tmp_path)
+    file.unlink()
+    os.mkfifo(file)
+    assert torch.equal(compute(network, clips), built)
+    assert file.is_fifo()
+    assert store.keep_graph(file.stem, b"") == f"{file} is not a regular file"
+
+
+@pytest.mark.parametrize("size", [0, 31, 32])
+def test_a_file_without_a_graph_is_none(size: int, tmp_path: Path) -> None:
+    file = tmp_path / "home" / "graphs" / "name.graph"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(sha256(b"").digest()[:size])
+    assert store.read_graph("name") is None
+
+
 def test_other_weights_sizes_and_answers_have_graphs_of_their_own(tmp_path: Path) -> None:
     network, clips = random_network(), torch.randn(1, 3, 8, 56, 56)
     first = compute(network, clips)
@@ -149,15 +220,53 @@ def test_other_weights_sizes_and_answers_have_graphs_of_their_own(tmp_path: Path
     assert len(graphs(tmp_path)) == 4
 
 
+def test_another_source_text_has_graphs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def name(changed: str) -> str:
+        store._hash_sources.cache_clear()
+        source = inspect.getsource
+
+        def change(module: ModuleType) -> str:
+            read.append(module.__name__)
+            return source(module) + "# other" * (module.__name__ == changed)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(inspect, "getsource", change)
+            about = {"precision": "fp32", "processor": "p", "version": "v"}
+            found = store.name_graph(network, (8, 56, 56), "classes", **about)
+        store._hash_sources.cache_clear()
+        return found
+
+    network = random_network()
+    unchanged = name("")
+    assert unchanged == name("")
+    names = {name(changed) for changed in set(read)}
+    assert unchanged not in names
+    assert len(names) == len(set(read))
+    assert {"videoswin_cli.model.openvino.graph", gather_windows.__module__} <= set(read)
+
+
 def test_a_cache_that_cannot_be_written_costs_only_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("VIDEOSWIN_HOME", str(tmp_path / "file"))
     network, clips = random_network(), torch.randn(1, 3, 8, 56, 56)
-    torch.testing.assert_close(
-        compute(network, clips), InferencePlan(network)(clips), rtol=0, atol=1e-5
-    )
+    ours = OpenVinoNetwork(network, "fp32")
+    torch.testing.assert_close(ours(clips), InferencePlan(network)(clips), rtol=0, atol=1e-5)
+    name = ours.name_graph((8, 56, 56))
+    file = tmp_path / "file" / "graphs" / f"{name}.graph"
+    assert ours.unkept == f"cannot write {file}: Not a directory"
+    assert store.keep_speed(name, 2.0).endswith(".json: Not a directory")
+
+
+def test_a_full_disk_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    assert store.keep_graph("name", b"graph").endswith("name.graph: No space left on device")
 
 
 def test_what_it_cannot_compute_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

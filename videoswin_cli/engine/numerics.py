@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from videoswin_cli.engine.distributed import World
-from videoswin_cli.engine.engine_choice import choose_engine, is_worth_compiling, is_worth_reading
+from videoswin_cli.engine.engine_choice import choose_engine, is_worth_compiling
 from videoswin_cli.engine.precision import is_fast_in_bf16, try_bf16
-from videoswin_cli.engine.runtime import DTYPES, Numerics, choose_runtime
+from videoswin_cli.engine.runtime import DTYPES, Numerics, Runtime, choose_runtime
 from videoswin_cli.engine.settings import Settings
-from videoswin_cli.errors import ResumeError, UsageError
+from videoswin_cli.errors import DeviceError, ResumeError, UsageError
 from videoswin_cli.model.loading import LoadedModel
+from videoswin_cli.model.openvino.network import check_openvino
 from videoswin_cli.options.run import RunOptions
 
 
@@ -28,6 +29,7 @@ class Decision:
 
     numerics: Numerics
     reason: str = ""
+    begun: Numerics | None = None  # those of the output so far, if there is one
 
 
 NO_RECORD = Record()
@@ -56,22 +58,22 @@ def decide_numerics(
         record: of the output; only the main process uses it.
 
     Raises:
-        UsageError: the device cannot compute so.
+        UsageError: the device cannot compute so; or the output is OpenVINO's, which is not there.
     """
     device = settings.runtime.device
     if model.exported is not None:
         facts = model.exported.facts
         numerics = Numerics(precision="fp32", engine=facts.format)
         return Decision(numerics=numerics, reason=f", {facts.format}, {facts.precision} weights")
-    if options.computes == "auto" and not is_worth_reading(model.network, settings, videos):
-        options = replace(options, engine="torch")
-    if "auto" not in (options.precision, options.computes):
+    if options.precision != "auto" and options.computes == "torch":
         reason = _advise(options, model, settings, videos)
         return Decision(numerics=settings.runtime.numerics, reason=reason)
     decided = [_decide(options, model, settings, videos, record)] if world.is_main else []
     (decision,) = world.share(decided)
     if options.precision == "auto":
         _check_possible(decision.numerics, str(device))
+    if decision.numerics.engine == "openvino":
+        _check_openvino(settings.runtime)
     return decision
 
 
@@ -80,7 +82,7 @@ def _decide(
 ) -> Decision:
     found = record.read()
     if found is not None:
-        return Decision(numerics=as_asked(found, options), reason=": as the output was begun")
+        return go_on(found, options)
     runtime, reason = settings.runtime, ""
     if options.precision == "auto":
         precision, reason = try_bf16(model, runtime.device)
@@ -90,18 +92,22 @@ def _decide(
     if options.computes == "auto":
         engine, why = choose_engine(model.network, replace(settings, runtime=runtime), videos)
         runtime, reason = replace(runtime, engine=engine), why + reason
-    decided = runtime.numerics
-    kept = as_asked(record.keep(model, replace(settings, runtime=runtime)), options)
-    if kept == decided:
-        return Decision(numerics=decided, reason=reason)
-    return Decision(numerics=kept, reason=": as the output was begun")
+    decided = Decision(numerics=runtime.numerics, reason=reason)
+    if "auto" not in (options.precision, options.computes):
+        return decided
+    kept = go_on(record.keep(model, replace(settings, runtime=runtime)), options)
+    return decided if kept.numerics == decided.numerics else kept
 
 
-def as_asked(found: Numerics, options: RunOptions) -> Numerics:
-    """Numerics that an output was begun in, but for what this run does not leave open."""
+def go_on(begun: Numerics, options: RunOptions) -> Decision:
+    """What an output was begun in, but for what this run does not leave open."""
+    numerics = begun
     if options.precision != "auto":
-        found = replace(found, precision=options.precision)
-    return found if options.computes == "auto" else replace(found, engine=options.computes)
+        numerics = replace(numerics, precision=options.precision)
+    if options.computes != "auto":
+        numerics = replace(numerics, engine=options.computes)
+    reason = ": as the output was begun" if numerics == begun else ""
+    return Decision(numerics=numerics, reason=reason, begun=begun)
 
 
 def _advise(options: RunOptions, model: LoadedModel, settings: Settings, videos: int) -> str:
@@ -123,3 +129,17 @@ def _check_possible(numerics: Numerics, device: str) -> None:
             f"the run was begun in {numerics.precision}: {error.message}",
             hint="choose another output or --device",
         ) from error
+
+
+def _check_openvino(runtime: Runtime) -> None:
+    """Raises UsageError where OpenVINO, by which an output was begun, cannot go on."""
+    begun = "the output was computed by OpenVINO"
+    if not runtime.on_cpu:
+        raise ResumeError(
+            f"{begun}, which computes on the CPU, not on {runtime.device}",
+            hint="use --device cpu, or choose another output",
+        )
+    try:
+        check_openvino()
+    except DeviceError as error:
+        raise ResumeError(f"{begun}, and {error.message}", hint=error.hint) from error

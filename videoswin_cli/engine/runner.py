@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from typing import Protocol
 
 from videoswin_cli.data.view_dataset import FailedVideo, VideoViews, ViewDataset
@@ -10,17 +9,17 @@ from videoswin_cli.data.window_dataset import Begun, WindowDataset, read_windows
 from videoswin_cli.data.workers import Notice, count_workers, load_in_workers
 from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.forward import Compute, Flush, ViewOutputs, forward_videos, prepare
-from videoswin_cli.engine.numerics import NO_RECORD, Record, decide_numerics
+from videoswin_cli.engine.numerics import NO_RECORD, Decision, Record, decide_numerics
 from videoswin_cli.engine.progress import Monitor, Reporter, Silent
 from videoswin_cli.engine.runtime import DTYPES, Runtime, choose_runtime
 from videoswin_cli.engine.settings import Settings, settle
-from videoswin_cli.errors import DeviceError, UsageError, install_extra
+from videoswin_cli.errors import DeviceError, ResumeError, UsageError
 from videoswin_cli.model.catalog import ModelSpec
 from videoswin_cli.model.exported.engines import has_gpu
 from videoswin_cli.model.exported.reading import ExportedFile
 from videoswin_cli.model.loading import FoundModel, LoadedModel, load_found
 from videoswin_cli.model.network import VideoNetwork
-from videoswin_cli.model.openvino.network import OpenVinoNetwork
+from videoswin_cli.model.openvino.network import OpenVinoNetwork, check_openvino
 from videoswin_cli.options.run import Engine, RunOptions
 from videoswin_cli.records import Stride, VideoPart
 
@@ -217,7 +216,7 @@ def open_runner(
     decision = decide_numerics(options, loaded, settings, videos=videos, world=world, record=record)
     numerics = decision.numerics
     runtime = replace(runtime, dtype=DTYPES[numerics.precision], engine=numerics.engine)
-    network, runtime = _open_network(loaded, runtime, settings, reporter, own=own)
+    network, runtime = _open_network(loaded, runtime, settings, decision, reporter, own=own)
     by = " by OpenVINO" if runtime.engine == "openvino" else ""
     reason = decision.reason if runtime.numerics == numerics else ""
     reporter.notice(f"computing on {runtime.device} in {runtime.precision}{by}{reason}")
@@ -232,11 +231,10 @@ def _choose_runtime(options: RunOptions, world: World) -> Runtime:
                 f"--engine openvino computes on the CPU, not on {device}",
                 hint="use --device cpu or --engine torch",
             )
-        if find_spec("openvino") is None:
-            raise UsageError(
-                "--engine openvino: the package openvino is not installed",
-                hint=install_extra("openvino"),
-            )
+        try:
+            check_openvino()
+        except DeviceError as error:
+            raise DeviceError(f"--engine openvino: {error.message}", hint=error.hint) from error
         device = "cpu"
     asked = "fp32" if options.precision == "auto" else options.precision
     runtime = choose_runtime(device=world.device(device), precision=asked)
@@ -245,19 +243,33 @@ def _choose_runtime(options: RunOptions, world: World) -> Runtime:
 
 
 def _open_network(
-    loaded: LoadedModel, runtime: Runtime, settings: Settings, reporter: Reporter, *, own: bool
+    loaded: LoadedModel,
+    runtime: Runtime,
+    settings: Settings,
+    decision: Decision,
+    reporter: Reporter,
+    *,
+    own: bool,
 ) -> tuple[VideoNetwork, Runtime]:
     """The network ready to compute, and the runtime that it computes in.
 
-    Where OpenVINO cannot compute it torch does, and a notice says so.
+    Where OpenVINO cannot compute it torch does, and a notice says so; but not for an output that
+    OpenVINO began.
     """
     if runtime.engine == "openvino" and loaded.exported is None:
         try:
             network = prepare(loaded.network, runtime)
             assert isinstance(network, OpenVinoNetwork)
             network.open(settings.clip_size)
+            if network.unkept:
+                reporter.notice(f"each run compiles the graph anew: {network.unkept}")
             return network, runtime
         except DeviceError as error:
+            if decision.begun is not None and decision.begun.engine == "openvino":
+                raise ResumeError(
+                    f"the output was computed by OpenVINO: {error.message}",
+                    hint="choose another output",
+                ) from error
             reporter.notice(f"{error.message}: torch computes")
             runtime = replace(runtime, engine="torch")
     if own and loaded.exported is None:  # nobody else holds it: no copy

@@ -1,7 +1,6 @@
 """Contents of the cache folder: checkpoints, videos behind URLs, compiled graphs, crash reports."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,21 +20,33 @@ class CachePart:
     bytes: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cleared:
+    """Files of one kind that were removed, and those that could not be, with the reason."""
+
+    removed: CachePart
+    stayed: tuple[tuple[Path, str], ...]
+
+
 def list_cache() -> list[CachePart]:
     """Contents of the cache by kind; locks and unfinished downloads count as files of it."""
     return [_measure(kind) for kind in KINDS]
 
 
-def clear_cache(kind: str) -> CachePart:
-    """Remove all files of a kind. Returns what they were.
-
-    A file that cannot be removed, or that is in use on Windows, stays.
-    """
-    part = _measure(kind)
-    for file in _files(part.folder):
-        with suppress(OSError):
+def clear_cache(kind: str) -> Cleared:
+    """Remove all files of a kind, but for those that the system does not let go."""
+    folder, removed, stayed = cache_dir() / kind, [], []
+    for file in _files(folder):
+        try:
+            size = file.stat().st_size
             file.unlink()
-    return part
+            removed.append(size)
+        except FileNotFoundError:  # somebody else removed it
+            pass
+        except OSError as error:
+            stayed.append((file, error.strerror or str(error)))
+    part = CachePart(kind=kind, folder=folder, files=len(removed), bytes=sum(removed))
+    return Cleared(removed=part, stayed=tuple(stayed))
 
 
 def trim_videos(limit: int) -> CachePart:

@@ -21,7 +21,7 @@ from videoswin_cli.engine.cluster.crew import Crew
 from videoswin_cli.engine.cluster.dealing import Dealer, Part, default_part_size
 from videoswin_cli.engine.cluster.worker import Computed, Equipment
 from videoswin_cli.engine.job import Job
-from videoswin_cli.engine.numerics import as_asked
+from videoswin_cli.engine.numerics import go_on
 from videoswin_cli.engine.progress import Monitor, Reporter
 from videoswin_cli.engine.runner import Runner
 from videoswin_cli.engine.runtime import DTYPES, Numerics, Runtime
@@ -142,11 +142,13 @@ class RayCluster:
         )
         if "auto" in (options.precision, options.computes):
             found = job.sink.record.read()
-            numerics = self._decide(options, monitor) if found is None else as_asked(found, options)
+            numerics = (
+                self._decide(options, monitor) if found is None else go_on(found, options).numerics
+            )
             settings = self._settle(job, _with(options, numerics))
             if found is None:
                 kept = job.sink.record.keep(model, settings)
-                settings = self._settle(job, _with(options, as_asked(kept, options)))
+                settings = self._settle(job, _with(options, go_on(kept, options).numerics))
         runtime = settings.runtime
         self._equipment = replace(self._equipment, options=_with(options, runtime.numerics))
         by = " by OpenVINO" if runtime.engine == "openvino" else ""

@@ -13,6 +13,7 @@ from videoswin_cli.engine.job import Worker
 from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.engine.runner import Runner, open_runner
 from videoswin_cli.engine.runtime import Numerics
+from videoswin_cli.errors import DeviceError
 from videoswin_cli.io.addresses import is_url
 from videoswin_cli.model.loading import LoadedModel
 from videoswin_cli.options.run import RunOptions
@@ -114,7 +115,14 @@ class ClusterWorker:
         Raises:
             UsageError: this machine cannot compute so.
         """
-        runner = open_runner(equipment.model, equipment.options, videos=equipment.videos)
+        options = equipment.options
+        runner = open_runner(equipment.model, options, videos=equipment.videos)
+        engine = runner.settings.runtime.engine
+        if options.computes not in ("auto", engine) and equipment.model.exported is None:
+            raise DeviceError(
+                f"node {socket.gethostname()} cannot compute by {options.computes}",
+                hint="use --worker-engine torch",
+            )
         if equipment.decoders:
             decoders = Decoders(equipment.decoders, equipment.on_gpu)
             runner = Runner(runner.model, runner.network, runner.settings, reading=decoders)

@@ -1,9 +1,12 @@
 """OpenVINO as the engine of a `Swin3D` on a CPU: the same numbers in less time than by torch."""
 
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from videoswin_cli.errors import DeviceError, install_extra
@@ -28,7 +31,10 @@ class OpenVinoNetwork:
     def __init__(self, network: Swin3D, precision: str) -> None:
         self.network = network
         self.precision = precision
+        self.unkept = ""  # why the cache does not hold a graph that was compiled; empty: it does
         self._requests: dict[tuple[Triple, Answer], Any] = {}
+        # Graphs of the cache, which OpenVINO computes from and does not keep alive.
+        self._maps: list[NDArray[np.uint8]] = []
 
     @property
     def head(self) -> nn.Module | None:
@@ -57,9 +63,8 @@ class OpenVinoNetwork:
             try:
                 self._requests[size, answer] = self._compile(size, answer)
             except RuntimeError as error:
-                reason = " ".join(str(error).split())[:200]
                 raise DeviceError(
-                    f"OpenVINO cannot compute this network for clips of {size}: {reason}",
+                    f"OpenVINO cannot compute this network for clips of {size}: {_shorten(error)}",
                     hint="use --engine torch",
                 ) from error
 
@@ -77,7 +82,7 @@ class OpenVinoNetwork:
 
     def _compile(self, size: Triple, answer: Answer) -> Any:
         _, core = _open_core()
-        if self.precision != "fp32" and self.precision.upper() not in _list_precisions():
+        if not has_precision(self.precision):
             raise DeviceError(
                 f"OpenVINO has no {self.precision} on this processor", hint="use --engine torch"
             )
@@ -90,13 +95,15 @@ class OpenVinoNetwork:
         name = self.name_graph(size, answer)
         if (kept := read_graph(name)) is not None:
             try:
-                return core.import_model(kept, "CPU", options).create_infer_request()
+                request = _import_graph(kept, options)
+                self._maps.append(kept)
+                return request
             except RuntimeError:  # it is sound, but OpenVINO does not take it: made anew
                 pass
         compiled = core.compile_model(build_graph(self.network, size, answer), "CPU", options)
         request = compiled.create_infer_request()
         self._prove(request, size, answer)
-        keep_graph(name, compiled.export_model().getvalue())
+        self.unkept = keep_graph(name, compiled.export_model().getvalue()) or self.unkept
         return request
 
     def _prove(self, request: Any, size: Triple, answer: Answer) -> None:
@@ -127,6 +134,17 @@ class OpenVinoNetwork:
         return _infer(self._requests[size, answer], clip)
 
 
+def _import_graph(kept: NDArray[np.uint8], options: dict[str, Any]) -> Any:
+    """A request to a graph of the cache, which is read as OpenVINO asks for it."""
+    openvino, core = _open_core()
+    try:
+        tensor = openvino.Tensor(kept, shared_memory=True)
+        compiled = core.import_model(tensor, "CPU", options)
+    except TypeError:  # OpenVINO 2025.3 and older take bytes alone
+        compiled = core.import_model(kept.tobytes(), "CPU", options)
+    return compiled.create_infer_request()
+
+
 def _infer(request: Any, clip: Tensor) -> list[Tensor]:
     found = request.infer([clip.float().numpy(), _ZERO])
     return [torch.from_numpy(found[n].copy()) for n in range(len(found))]
@@ -138,23 +156,35 @@ _FURTHEST = {"fp32": 1e-4, "bf16": 0.1}  # of the largest number of an answer
 
 @lru_cache(maxsize=1)
 def _open_core() -> tuple[Any, Any]:
+    if find_spec("openvino") is None:
+        raise DeviceError("the package openvino is not installed", hint=install_extra("openvino"))
     try:
         import openvino
 
         return openvino, openvino.Core()
-    except (ImportError, RuntimeError) as error:
+    except Exception as error:  # of whatever is broken in it
         raise DeviceError(
-            f"OpenVINO cannot be used: {error}", hint=install_extra("openvino")
+            f"the package openvino is broken: {type(error).__name__}: {_shorten(error)}",
+            hint="pip install --force-reinstall --no-deps openvino",
         ) from error
+
+
+def _shorten(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def check_openvino() -> None:
+    """Raises DeviceError where OpenVINO is not installed, or does not load."""
+    _open_core()
 
 
 def open_openvino(network: object, precision: str) -> OpenVinoNetwork:
     """OpenVINO for a network.
 
     Raises:
-        DeviceError: it is not installed, or the network is of another family than `Swin3D`.
+        DeviceError: it does not load, or the network is of another family than `Swin3D`.
     """
-    _open_core()
+    check_openvino()
     if type(network) is not Swin3D:  # a subclass may compute something else
         raise DeviceError(
             f"OpenVINO computes Swin3D networks, found {type(network).__name__}",
@@ -163,12 +193,14 @@ def open_openvino(network: object, precision: str) -> OpenVinoNetwork:
     return OpenVinoNetwork(network, precision)
 
 
-def has_openvino(precision: str) -> bool:
-    """Whether OpenVINO is installed, with this precision on this processor."""
-    try:
-        return precision == "fp32" or precision.upper() in _list_precisions()
-    except DeviceError:
-        return False
+def has_precision(precision: str) -> bool:
+    """Whether OpenVINO computes in a precision on this processor.
+
+    Raises:
+        DeviceError: OpenVINO is not installed, or does not load.
+    """
+    known = precision in _FURTHEST  # not fp16, of which nothing was measured
+    return known and (precision == "fp32" or precision.upper() in _list_precisions())
 
 
 def _list_precisions() -> list[str]:

@@ -1,58 +1,70 @@
 """Compiled OpenVINO graphs on the disk, and how fast they were measured to be.
 
-A file is named after all that its content depends on: the weights and the structure of the network,
-the input size, the answer, the precision, OpenVINO's version and the processor.
+A file is named after all that its content depends on: the source text that builds it, the weights
+and the structure of the network, the input size, the answer, the precision, OpenVINO's version and
+the processor.
 """
 
+import inspect
 import json
-from contextlib import suppress
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from videoswin_cli.errors import VideoSwinError
-from videoswin_cli.io.atomic import atomic_write, to_json
+from videoswin_cli.io.atomic import atomic_write, to_json, write_error
 from videoswin_cli.io.paths import cache_dir
+from videoswin_cli.model import swin3d
+from videoswin_cli.model.cpu import chunks
+from videoswin_cli.model.openvino import graph
 from videoswin_cli.model.openvino.graph import Answer
 from videoswin_cli.model.swin3d import Swin3D, Triple
 
 KIND = "graphs"  # folder of the cache
-_LAYOUT = 1  # of graphs: another number for another arithmetic
+_SOURCES = (graph, chunks, swin3d)  # that decide the arithmetic of a graph
 _DIGEST_BYTES = 32
+
+Suffix = Literal["graph", "json"]  # of a compiled graph, of its speed
 
 
 def name_graph(
     network: Swin3D, size: Triple, answer: Answer, *, precision: str, processor: str, version: str
 ) -> str:
     """Name of the files of a graph, without a suffix."""
-    about = [_LAYOUT, _digest(network), size, answer, precision, processor, version]
+    about = [_hash_sources(), _digest(network), size, answer, precision, processor, version]
     return sha256(json.dumps(about).encode()).hexdigest()
 
 
-def read_graph(name: str) -> bytes | None:
-    """A compiled graph; None where there is none, or a damaged one."""
-    if (file := _path(name, "graph")) is None:
+def read_graph(name: str) -> NDArray[np.uint8] | None:
+    """A compiled graph, mapped from its file; None where there is none, or a damaged one."""
+    if (file := find_file(name, "graph")) is None:
         return None
     try:
-        content = file.read_bytes()
-    except OSError:
+        # Private, as a tensor of OpenVINO is of memory that could be written to.
+        content = np.memmap(file, dtype=np.uint8, mode="c")
+    except (OSError, ValueError):  # not to be read; empty
         return None
-    digest, graph = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-    return graph if sha256(graph).digest() == digest else None
+    digest, compiled = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+    return (
+        compiled if len(compiled) and sha256(compiled.data).digest() == digest.tobytes() else None
+    )
 
 
-def keep_graph(name: str, graph: bytes) -> None:
-    """Write a compiled graph; where the cache cannot be written to, it is made again."""
-    _write(_path(name, "graph"), sha256(graph).digest() + graph)
+def keep_graph(name: str, compiled: bytes) -> str:
+    """Write a compiled graph. Returns why it could not be written; empty where it was."""
+    return _write(name, "graph", sha256(compiled).digest() + compiled)
 
 
 def read_speed(name: str) -> float | None:
     """Speed of a graph on this machine as it was measured, that of the inference plan being 1."""
-    if (file := _path(name, "json")) is None:
+    if (file := find_file(name, "json")) is None:
         return None
     try:
         return msgspec.json.decode(file.read_bytes(), type=_Speed).times_as_fast
@@ -60,28 +72,51 @@ def read_speed(name: str) -> float | None:
         return None
 
 
-def keep_speed(name: str, speed: float) -> None:
-    _write(_path(name, "json"), (to_json({"times_as_fast": speed}) + "\n").encode())
+def keep_speed(name: str, speed: float) -> str:
+    """Write a speed. Returns why it could not be written; empty where it was."""
+    return _write(name, "json", (to_json({"times_as_fast": speed}) + "\n").encode())
 
 
 class _Speed(msgspec.Struct):
     times_as_fast: float
 
 
-def _path(name: str, suffix: str) -> Path | None:
+def find_file(name: str, suffix: Suffix) -> Path | None:
+    """A file of a graph; None where there is none, or something else, such as a pipe."""
+    file = _path(name, suffix)
+    try:
+        return file if file is not None and file.is_file() else None
+    except OSError:  # of a folder that cannot be searched
+        return None
+
+
+def _path(name: str, suffix: Suffix) -> Path | None:
     try:
         return cache_dir() / KIND / f"{name}.{suffix}"
     except RuntimeError:  # no home directory
         return None
 
 
-def _write(file: Path | None, content: bytes) -> None:
-    if file is None:
-        return
-    with suppress(OSError, VideoSwinError):
+def _write(name: str, suffix: Suffix, content: bytes) -> str:
+    if (file := _path(name, suffix)) is None:
+        return "there is no home directory"
+    try:
+        if file.exists() and not file.is_file():
+            return f"{file} is not a regular file"
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(file) as part:
             part.write_bytes(content)
+    except OSError as error:
+        return write_error(file, error).message
+    except VideoSwinError as error:
+        return error.message
+    return ""
+
+
+@cache
+def _hash_sources() -> str:
+    """SHA-256 of the source text that decides the arithmetic of a graph."""
+    return sha256("".join(map(inspect.getsource, _SOURCES)).encode()).hexdigest()
 
 
 def _digest(network: Swin3D) -> str:
