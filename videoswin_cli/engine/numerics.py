@@ -100,7 +100,7 @@ def _decide(
 
 
 def go_on(begun: Numerics, options: RunOptions) -> Decision:
-    """What an output was begun in, but for what this run does not leave open."""
+    """Numerics that an output was begun in, but for what this run does not leave open."""
     numerics = begun
     if options.precision != "auto":
         numerics = replace(numerics, precision=options.precision)
