@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 from deadly import DeadlyWorker
 from make_video import write_video
@@ -47,6 +48,7 @@ pytestmark = [
 
 KILLS = 20
 MODEL = "camera-motion"
+CLIENT_PORT = 31_000 + os.getpid() % 1000
 NODE = {"num_cpus": 2, "object_store_memory": 100 << 20}
 
 
@@ -65,7 +67,8 @@ def bucket() -> Iterator[Bucket]:
 
 @pytest.fixture(scope="module")
 def cluster(bucket: Bucket) -> Iterator[Cluster]:
-    found = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    head = {**NODE, "include_dashboard": False, "ray_client_server_port": CLIENT_PORT}
+    found = Cluster(initialize_head=True, head_node_args=head)
     found.add_node(**NODE)
     yield found
     found.shutdown()
@@ -120,6 +123,50 @@ def test_any_number_of_workers_writes_the_same_bytes(
             "--min-workers", workers, "--workers", decoders)  # fmt: skip
     messages = end(start(out, videos, *more), out)
     assert "2 nodes, 4 CPUs" in messages
+    assert contents(out) == plain
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "videoswin_cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def test_scores_and_timelines_have_the_same_bits(
+    cluster: Cluster, videos: Path, tmp_path: Path
+) -> None:
+    source = ("--list", videos / "list.txt", "--root", videos, "--model", MODEL, "--limit", 20)
+    ray = ("--engine", "ray", "--ray-address", cluster.address)
+    dumps = []
+    for name, more in (("plain", ()), ("ray", ray)):
+        dump = tmp_path / f"{name}.npz"
+        done = run("eval", *source, "--views", "1x1", "--dump", dump, *more)
+        assert done.returncode == 3, done.stderr
+        dumps.append(np.load(dump)["scores"])
+    assert np.array_equal(dumps[0], dumps[1], equal_nan=True)
+    plain, dealt = (run("timeline", *source, "--format", "jsonl", *more) for more in ((), ray))
+    assert plain.returncode == dealt.returncode == 3, dealt.stderr
+    assert dealt.stdout == plain.stdout
+
+
+def test_a_client_writes_the_same_bytes(
+    cluster: Cluster, videos: Path, tmp_path: Path, plain: dict[str, bytes]
+) -> None:
+    out = tmp_path / "feats"
+    address = f"ray://127.0.0.1:{CLIENT_PORT}"
+    end(start(out, videos, "--engine", "ray", "--ray-address", address), out)
+    assert contents(out) == plain
+
+
+def test_without_cpus_for_decoders_workers_decode(
+    cluster: Cluster, videos: Path, tmp_path: Path, plain: dict[str, bytes]
+) -> None:
+    node = cluster.add_node(**{**NODE, "num_cpus": 1, "num_gpus": 1})  # a GPU in name only
+    out = tmp_path / "feats"
+    more = ("--engine", "ray", "--ray-address", cluster.address, "--gpus-per-worker", 1)
+    try:
+        end(start(out, videos, *more), out)
+    finally:
+        cluster.remove_node(node)
     assert contents(out) == plain
 
 

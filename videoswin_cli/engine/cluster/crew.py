@@ -48,6 +48,8 @@ class Crew:
     _false_starts: int = 0
     _stumbled: float = 0.0  # when the last of these was
     _room: int = 1
+    _wanted: int = 1  # workers, now
+    _begun: bool = False  # so many were there as the run begins with
     _looked: float = 0.0
     _since: float = field(default_factory=time.monotonic)  # when a worker was last there
     _said: bool = False
@@ -63,7 +65,8 @@ class Crew:
 
     def is_ready(self) -> bool:
         """Whether the run can begin, or goes on."""
-        return bool(self._free) and self.alive >= min(self.options.min_workers, self._room)
+        self._begun = self._begun or self.alive >= min(self.options.min_workers, self._wanted)
+        return bool(self._free) and self._begun
 
     def hire(self, parts: int) -> None:
         """Ask for workers, up to those that there is work and room for."""
@@ -71,14 +74,15 @@ class Crew:
 
         if time.monotonic() - self._looked > _LOOK_SECONDS:
             self._looked, self._room = time.monotonic(), self._count_room()
-        wanted = min(self.options.max_workers or self._room, parts + self.busy)
+        room = self.options.max_workers or max(self._room, self.options.min_workers)
+        self._wanted = min(room, parts + self.busy)
         more: dict[str, Any] = {}
         if self._banned:
             more["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(self._banned))})"}
         actor = ray.remote(ClusterWorker).options(
             num_cpus=1, num_gpus=self.gpus, scheduling_strategy="SPREAD", **more
         )
-        while self.alive + len(self._coming) < wanted:
+        while self.alive + len(self._coming) < self._wanted:
             worker = actor.remote()
             look = worker.look.remote(library_versions(), str(Path.cwd()), self.sample)
             self._coming[look] = worker
@@ -187,13 +191,14 @@ class Crew:
         return max(1, room)
 
     def _tell_waiting(self) -> None:
-        if self.alive:
+        if self._begun and self.alive:
             self._since, self._said = time.monotonic(), False
         elif not self._said and time.monotonic() - self._since > _QUIET_SECONDS:
             self._said = True
             gpus = f" and {self.gpus:g} GPU" if self.gpus else ""
             self.reporter.notice(
-                f"waiting for the cluster: a worker needs 1 CPU{gpus}, and none is free"
+                f"waiting for the cluster: a worker needs 1 CPU{gpus}; {self.alive} of "
+                f"{counted(self._wanted, 'worker')} there"
             )
 
 

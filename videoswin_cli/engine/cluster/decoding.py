@@ -1,9 +1,11 @@
 """Videos decoded by actors of a Ray cluster, on whichever node has CPUs for them."""
 
+import os
 from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import islice
+from typing import Any, Literal
 
 from videoswin_cli.data.patience import VARIABLE, read_patience
 from videoswin_cli.data.view_dataset import FailedVideo, VideoViews, ViewDataset
@@ -15,20 +17,20 @@ Decoded = VideoViews | FailedVideo
 VideoDataset = ViewDataset | WindowDataset
 
 _PIECES_AHEAD = 2  # of one video, in shared memory
+_START_SECONDS = 60.0  # for the first decoder
 _DEATH = f"{MOST_KILLS} processes that decoded it died: a crash in the decoder, or out of memory"
 
 
 class Decoder:
     """A process that decodes one video after the other; Ray makes an actor of it."""
 
+    def ready(self) -> bool:
+        """True, once the process runs."""
+        return True
+
     def decode(self, dataset: VideoDataset, number: int, skip: int) -> Iterator[Decoded]:
         """Pieces of a video but for the first ones."""
-        if isinstance(dataset, WindowDataset):
-            for place, piece in enumerate(dataset.stream(number)):
-                if place >= skip:
-                    yield piece
-        else:
-            yield dataset[number]
+        return _decode(dataset, number, skip)
 
 
 @dataclass
@@ -48,7 +50,14 @@ class Decoders:
 
     count: int
     own_cpus: bool  # each has a CPU to itself; else that of the process it works for
+    _coming: dict[Any, Any] = field(default_factory=dict)  # reference -> actor
     _free: list[Any] = field(default_factory=list)
+
+    def open(self) -> None:
+        """Ask for all, and wait for the first, for a while: CPUs may be short."""
+        while len(self._coming) < self.count:
+            self._hire()
+        self._welcome(_START_SECONDS)
 
     def views(
         self, dataset: ViewDataset, *, workers: int, notice: Notice
@@ -67,60 +76,114 @@ class Decoders:
 
         shared = ray.put(dataset)
         left, begun = deque(range(len(dataset.parts))), deque[_Video]()
-        self._begin(shared, left, begun)
-        while begun:
+        while left or begun:
+            self._begin(shared, left, begun)
+            if not begun:  # nobody is free to decode
+                yield from _decode(dataset, left.popleft())
+                continue
             for piece in self._receive(dataset, shared, begun[0]):
                 if isinstance(piece, FailedVideo) or not piece.unread:
-                    self._free.append(begun.popleft().decoder)
+                    if (decoder := begun.popleft().decoder) is not None:
+                        self._free.append(decoder)
                     self._begin(shared, left, begun)  # decoded while the network computes
                 yield piece
 
     def _begin(self, shared: Any, left: deque[int], begun: deque[_Video]) -> None:
-        while left and len(begun) < self.count:
-            decoder = self._free.pop() if self._free else self._hire()
-            number = left.popleft()
+        self._welcome(0)
+        while left and self._free:
+            decoder, number = self._free.pop(), left.popleft()
             begun.append(_Video(number, decoder, _start(decoder, shared, number)))
 
-    def _hire(self) -> Any:
+    def _hire(self) -> None:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        if self.own_cpus:
-            return ray.remote(Decoder).options(num_cpus=1).remote()
-        here = ray.get_runtime_context().get_node_id()
-        near = NodeAffinitySchedulingStrategy(node_id=here, soft=True)
-        return ray.remote(Decoder).options(num_cpus=0, scheduling_strategy=near).remote()
+        options: dict[str, Any] = {"num_cpus": 1}
+        if not self.own_cpus:
+            here = ray.get_runtime_context().get_node_id()
+            near = NodeAffinitySchedulingStrategy(node_id=here, soft=True)
+            options = {"num_cpus": 0, "scheduling_strategy": near}
+        decoder = ray.remote(Decoder).options(**options).remote()
+        self._coming[decoder.ready.remote()] = decoder
+
+    def _welcome(self, seconds: float) -> None:
+        """Free decoders that have come; the first is waited for so long where there is none."""
+        import ray
+        from ray.exceptions import RayError
+
+        if not self._coming:
+            return
+        came, _ = ray.wait(list(self._coming), num_returns=len(self._coming), timeout=0)
+        if not came and not self._free and seconds:
+            came, _ = ray.wait(list(self._coming), timeout=seconds)
+        for reference in came:
+            decoder = self._coming.pop(reference)
+            try:
+                ray.get(reference)
+                self._free.append(decoder)
+            except RayError:  # it died as it came
+                self._hire()
+
+    def _replace(self) -> Any:
+        """A decoder for one that died; None where none comes."""
+        self._hire()
+        self._welcome(_START_SECONDS)
+        return self._free.pop() if self._free else None
 
     def _receive(self, dataset: VideoDataset, shared: Any, video: _Video) -> Iterator[Decoded]:
         """Pieces of a video; where its decoder dies another one makes the rest."""
         import ray
-        from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError
 
-        patience = read_patience()
         while True:
-            try:
-                ready, _ = ray.wait([video.pieces], timeout=patience.busy_seconds)
-                if not ready:
-                    raise GetTimeoutError
-                piece: Decoded = ray.get(next(video.pieces))
-            except GetTimeoutError:
+            piece = _take(video)
+            if piece == "stalled":
                 ray.kill(video.decoder)
-                video.decoder = self._hire()
-                reason = f"no frame came for {patience.busy_seconds:.0f} s: given up ({VARIABLE})"
-                yield dataset.failed(video.number, reason)
-                return
-            except (RayActorError, ObjectLostError):
+                seconds = read_patience().busy_seconds
+                reason = f"no frame came for {seconds:.0f} s: given up ({VARIABLE})"
+                video.decoder = self._replace()
+                piece = dataset.failed(video.number, reason)
+            elif piece == "dead":
                 video.deaths += 1
-                video.decoder = self._hire()
+                video.decoder = self._replace()
                 if video.deaths == MOST_KILLS:
-                    yield dataset.failed(video.number, _DEATH)
+                    piece = dataset.failed(video.number, _DEATH)
+                elif video.decoder is None:
+                    yield from _decode(dataset, video.number, video.came)
                     return
-                video.pieces = _start(video.decoder, shared, video.number, skip=video.came)
-                continue
+                else:
+                    video.pieces = _start(video.decoder, shared, video.number, skip=video.came)
+                    continue
+            assert not isinstance(piece, str)
             video.came += 1
             yield piece
             if isinstance(piece, FailedVideo) or not piece.unread:
                 return
+
+
+def _take(video: _Video) -> Decoded | Literal["stalled", "dead"]:
+    """The next piece of a video."""
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+
+    try:
+        ready, _ = ray.wait([video.pieces], timeout=read_patience().busy_seconds)
+        if not ready:
+            return "stalled"
+        piece: Decoded = ray.get(next(video.pieces))
+        return piece
+    except RayTaskError:
+        raise
+    except RayError:
+        return "dead"  # or its node is, and the memory in which the piece was
+    except OSError:
+        # The connection to this node's own Ray: the node is lost, and this process with it.
+        os._exit(1)
+
+
+def _decode(dataset: VideoDataset, number: int, skip: int = 0) -> Iterator[Decoded]:
+    """Pieces of a video but for the first ones, decoded here."""
+    pieces = dataset.stream(number) if isinstance(dataset, WindowDataset) else [dataset[number]]
+    yield from islice(pieces, skip, None)
 
 
 def _start(decoder: Any, shared: Any, number: int, *, skip: int = 0) -> Any:

@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from heapq import heappop, heappush
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -53,16 +54,16 @@ def ray_cluster(options: ClusterOptions, reporter: Reporter) -> "Iterator[RayClu
         )
     import ray
 
-    own = not ray.is_initialized()
+    own, dashboard = not ray.is_initialized(), ""
     if own:
-        _connect(options.ray_address or "auto")
+        dashboard = _connect(options.ray_address or "auto")
     try:
         has = ray.cluster_resources()
         nodes = sum(node["Alive"] for node in ray.nodes())
         gpus = f", {has['GPU']:g} GPUs" if has.get("GPU") else ""
         reporter.notice(
             f"Ray {ray.__version__}: {counted(nodes, 'node')}, {has.get('CPU', 0):g} CPUs{gpus}"
-            f"{_dashboard()}"
+            f"{dashboard}"
         )
         yield RayCluster(options, int(has.get("GPU", 0)))
     finally:
@@ -70,7 +71,8 @@ def ray_cluster(options: ClusterOptions, reporter: Reporter) -> "Iterator[RayClu
             ray.shutdown()
 
 
-def _connect(address: str) -> None:
+def _connect(address: str) -> str:
+    """Connect; gives where the dashboard is, in words."""
     import ray
     from ray._private import worker
 
@@ -78,10 +80,11 @@ def _connect(address: str) -> None:
     # It would print on stdout what becomes of workers, which the run itself tells on stderr.
     worker.print_to_stdstream = lambda *_, **__: None
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        context = ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise _no_cluster(address, reason) from error
+    return f"; dashboard http://{context.dashboard_url}" if context.dashboard_url else ""
 
 
 def _check_port(address: str) -> None:
@@ -96,17 +99,10 @@ def _check_port(address: str) -> None:
 
 
 def _no_cluster(address: str, reason: str) -> UsageError:
-    return UsageError(
-        f"--ray-address {address}: no Ray cluster answers: {reason}",
-        hint="start one with `ray start --head`, or use --ray-address local",
-    )
-
-
-def _dashboard() -> str:
-    from ray._private.worker import get_dashboard_url
-
-    url = get_dashboard_url()
-    return f"; dashboard http://{url}" if url else ""
+    hint = "start one with `ray start --head`, or use --ray-address local"
+    if (Path.home() / ".ray" / "auth_token").exists():
+        hint += "; where the cluster asks for a token: RAY_AUTH_MODE=token"
+    return UsageError(f"--ray-address {address}: no Ray cluster answers: {reason}", hint=hint)
 
 
 class RayCluster:
@@ -132,6 +128,8 @@ class RayCluster:
         else:
             model = found_model
         monitor.notice(model.summary)
+        if self._gpus(options) and not self._has_gpus:
+            monitor.notice("no node of the cluster has a GPU: the run waits for one that has")
         self._equipment = Equipment(
             model=model,
             options=options,

@@ -1,5 +1,6 @@
 """Scripts that let Slurm run a command as an array of jobs, each a shard of the list."""
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -17,6 +18,12 @@ _OWN = {  # options of the array, and whether they have a value
     "--max-workers": True,
     "--dry-run": False,
 }
+_OF_ALL = {  # options of `eval` about all shards together
+    **dict.fromkeys(("--out", "-o", "--per-class", "--confusion", "--expect"), True),
+    **dict.fromkeys(("--tolerance", "--format", "-f"), True),
+    "--ci": False,
+}
+_OF_BOTH = ("--model", "-m", "--labels", "--topk", "--on-error")
 _TASK = "$SLURM_ARRAY_TASK_ID"
 
 
@@ -49,6 +56,11 @@ def make_scripts(arguments: Sequence[str], options: ClusterOptions) -> list[Scri
     ):
         if _find(arguments, name) is not None or name in arguments:
             raise UsageError(f"--engine slurm with {name}: {reason}")
+    if options.gpus_per_worker is not None and options.gpus_per_worker % 1:
+        raise UsageError(
+            f"--gpus-per-worker {options.gpus_per_worker:g}: Slurm gives whole GPUs",
+            hint="expected a whole number",
+        )
     if "-" in arguments:
         raise UsageError(
             "--engine slurm: jobs cannot share the paths on standard input",
@@ -59,6 +71,10 @@ def make_scripts(arguments: Sequence[str], options: ClusterOptions) -> list[Scri
         kept += ["--engine", options.worker_engine]
     if "--resume" not in kept and kept[0] != "extract":  # which does so anyway
         kept.append("--resume")  # a job may be queued again
+    if kept[0] == "timeline" and _find(kept, "--out") is None and _find(kept, "-o") is None:
+        raise UsageError(
+            "--engine slurm: the jobs write one output together", hint="say where: --out FILE"
+        )
     if kept[0] != "eval":
         return [_make_array(kept, [], options)]
     dump = _find(kept, "--dump")
@@ -68,11 +84,12 @@ def make_scripts(arguments: Sequence[str], options: ClusterOptions) -> list[Scri
         )
     suffix = Path(dump).suffix
     before = dump.removesuffix(suffix)
-    own = f'{shlex.quote(f"{before}-")}"{_TASK}"{shlex.quote(suffix)}'
-    array = _make_array(_without(kept, {"--dump": True}), ["--dump", own], options)
+    own = f'{_quote(f"{before}-")}"{_TASK}"{_quote(suffix)}'
+    array = _make_array(_without(kept, {"--dump": True, **_OF_ALL}), ["--dump", own], options)
     numbers = range(1, options.max_workers + 1)
     dumps = [f"{before}-{number}{suffix}" for number in numbers]
-    merge = shlex.join(["videoswin", "eval", "--from-dump", *dumps])
+    more = _only(kept, {**_OF_ALL, **dict.fromkeys(_OF_BOTH, True)})
+    merge = _join(["videoswin", "eval", *more, "--from-dump", *dumps])
     name = "videoswin-eval-merge"
     return [array, Script(name=name, text=_head(name, []) + f"{merge}\n", after=True)]
 
@@ -103,10 +120,10 @@ def submit_scripts(scripts: Iterable[Script]) -> list[str]:
 
 def _make_array(arguments: Sequence[str], more: Sequence[str], options: ClusterOptions) -> Script:
     """The script of an array; `more` is as a shell reads it."""
-    sbatch = [f"--array=1-{options.max_workers}", "--requeue"]
+    sbatch = [f"--array=1-{options.max_workers}", "--ntasks=1", "--requeue"]
     if options.gpus_per_worker:
         sbatch.append(f"--gpus-per-task={options.gpus_per_worker:g}")
-    command = [shlex.join(["videoswin", *arguments]), *more]
+    command = [_join(["videoswin", *arguments]), *more]
     command.append(f"--shard {_TASK}/{options.max_workers}")
     name = f"videoswin-{arguments[0]}"
     return Script(name=name, text=_head(name, sbatch) + " ".join(command) + "\n")
@@ -114,8 +131,32 @@ def _make_array(arguments: Sequence[str], more: Sequence[str], options: ClusterO
 
 def _head(name: str, more: Sequence[str]) -> str:
     options = [f"--job-name={name}", f"--chdir={Path.cwd()}", "--output=%x-%A_%a.log", *more]
-    lines = ["#!/bin/bash", *(f"#SBATCH {shlex.quote(text)}" for text in options)]
+    lines = ["#!/bin/bash", *(f"#SBATCH {_quote(text)}" for text in options)]
     return "\n".join([*lines, "set -euo pipefail", ""])
+
+
+def _join(arguments: Sequence[str]) -> str:
+    return " ".join(map(_quote, arguments))
+
+
+def _quote(text: str) -> str:
+    """An argument as bash reads it; bytes of names that are no text are escapes in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        data = os.fsencode(text)
+        return "$'" + "".join(f"\\x{byte:02x}" for byte in data) + "'"
+    return shlex.quote(text)
+
+
+def _only(arguments: Sequence[str], options: Mapping[str, bool]) -> list[str]:
+    """Some options of the arguments, which have a value or not."""
+    kept, rest = [], iter(arguments)
+    for argument in rest:
+        name, given, _ = argument.partition("=")
+        if name in options:
+            kept += [argument] if given or not options[name] else [argument, next(rest, "")]
+    return kept
 
 
 def _without(arguments: Sequence[str], options: Mapping[str, bool]) -> list[str]:

@@ -116,6 +116,7 @@ class ClusterWorker:
             UsageError: this machine cannot compute so.
         """
         options = equipment.options
+        _own_weights(equipment.model)
         runner = open_runner(equipment.model, options, videos=equipment.videos)
         engine = runner.settings.runtime.engine
         if options.computes not in ("auto", engine) and equipment.model.exported is None:
@@ -125,6 +126,7 @@ class ClusterWorker:
             )
         if equipment.decoders:
             decoders = Decoders(equipment.decoders, equipment.on_gpu)
+            decoders.open()
             runner = Runner(runner.model, runner.network, runner.settings, reading=decoders)
         else:
             runner.settings = replace(runner.settings, workers=0)
@@ -139,3 +141,14 @@ class ClusterWorker:
         results = list(self._equipment.worker.compute(self._runner, videos, monitor))
         seconds = {name: getattr(monitor, name) for name in SECONDS}
         return Computed(results=results, calls=monitor.calls, seconds=seconds)
+
+
+def _own_weights(model: LoadedModel) -> None:
+    """Copy weights out of the shared memory of the cluster.
+
+    They cannot be written to there, and lie at other addresses than torch would choose, on which
+    the last bits of products depend.
+    """
+    if model.exported is None:
+        for tensor in (*model.module.parameters(), *model.module.buffers()):
+            tensor.data = tensor.data.clone()
