@@ -1,5 +1,6 @@
 """`--engine slurm`: the scripts, and arrays that an `sbatch` of this test runs job by job."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from make_video import write_video
 from typer.testing import CliRunner
 
 from videoswin_cli.cli.app import app
+from videoswin_cli.engine.cluster.slurm import make_scripts
+from videoswin_cli.options.cluster import ClusterOptions
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="bash")
 
@@ -62,7 +65,8 @@ def test_an_array_writes_what_one_process_writes(folder: Path, tiny: str) -> Non
 def test_shards_of_an_evaluation_are_put_together(folder: Path, tiny: str) -> None:
     Path("list.txt").write_text("".join(f"{number}.mp4 {number}\n" for number in range(3)))
     line = ("eval", "--list", "list.txt", "--root", "v", "--views", "1x1", "--model", tiny)
-    done = run(*line, "--dump", "d d.npz", "--engine=slurm", "--max-workers=2")
+    more = ("--out", "all", "--expect", 99, "--engine=slurm", "--max-workers=2")
+    done = run(*line, "--dump", "d d.npz", *more)
     assert (done.returncode, done.stdout) == (0, "17\n17\n"), done.stderr
     assert Path("sbatch.log").read_text() == "--parsable\n--parsable --dependency=afterany:17\n"
     parts = [np.load(f"d d-{number}.npz") for number in (1, 2)]
@@ -73,6 +77,8 @@ def test_shards_of_an_evaluation_are_put_together(folder: Path, tiny: str) -> No
         "1",
         "3",
     ]
+    assert json.loads(Path("all/result.json").read_text())["listed"] == 3
+    assert Path("err.log").read_text().count("expected 99 within") == 1  # of all, at the end
 
 
 def test_a_dry_run_prints_the_script(folder: Path) -> None:
@@ -86,6 +92,7 @@ def test_a_dry_run_prints_the_script(folder: Path) -> None:
         f"#SBATCH --chdir={folder}",
         "#SBATCH --output=%x-%A_%a.log",
         "#SBATCH --array=1-8",
+        "#SBATCH --ntasks=1",
         "#SBATCH --requeue",
         "#SBATCH --gpus-per-task=1",
         "set -euo pipefail",
@@ -104,6 +111,7 @@ def test_a_dry_run_prints_the_script(folder: Path) -> None:
         (("--max-workers", "2"), "--max-workers needs --engine ray or slurm: found torch"),
         (("--engine", "slurm", "--min-workers", "2"), "--min-workers needs --engine ray"),
         (("--engine", "ray", "--dry-run"), "--dry-run needs --engine slurm"),
+        (("--engine", "slurm", "--max-workers", "2", "--gpus-per-worker", "0.5"), "whole GPUs"),
         (("--ray-address", "local"), "--ray-address needs --engine ray"),
     ],
 )
@@ -111,6 +119,20 @@ def test_what_does_not_fit_is_told(
     arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check_refused(("extract", "v", "--out", "f.npy", *arguments), message, monkeypatch)
+
+
+def test_a_timeline_without_a_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = ("timeline", "v", "--engine", "slurm", "--max-workers", "2")
+    check_refused(line, "the jobs write one output together", monkeypatch)
+
+
+def test_names_that_are_no_text_reach_bash() -> None:
+    name = b"caf\xe9 1.mp4"
+    arguments = ["extract", os.fsdecode(name), "--out", "f.npy"]
+    (script,) = make_scripts(arguments, ClusterOptions(max_workers=2))
+    line = script.text.splitlines()[-1].replace("videoswin", "printf %s\\\\n", 1)
+    done = subprocess.run(["bash", "-c", line], capture_output=True)
+    assert done.stdout.splitlines()[:2] == [b"extract", name]
 
 
 def check_refused(line: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
