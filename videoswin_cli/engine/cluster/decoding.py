@@ -30,7 +30,7 @@ class Decoder:
 
     def decode(self, dataset: VideoDataset, number: int, skip: int) -> Iterator[Decoded]:
         """Pieces of a video but for the first ones."""
-        return _decode(dataset, number, skip)
+        yield from _decode(dataset, number, skip)
 
 
 @dataclass
