@@ -15,6 +15,7 @@ from videoswin_cli.engine.runner import Runner, open_runner
 from videoswin_cli.engine.runtime import Numerics
 from videoswin_cli.errors import DeviceError
 from videoswin_cli.io.addresses import is_url
+from videoswin_cli.io.process_state import reproducible_sums
 from videoswin_cli.model.loading import LoadedModel
 from videoswin_cli.options.run import RunOptions
 from videoswin_cli.records import ListedVideo
@@ -87,6 +88,7 @@ class ClusterWorker:
     """A process of the cluster that holds the network; Ray makes an actor of it."""
 
     def __init__(self) -> None:
+        reproducible_sums()  # as in the process that was started
         self._runner: Runner | None = None
         self._equipment: Equipment | None = None
 
