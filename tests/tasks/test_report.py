@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -171,8 +172,7 @@ def test_names_come_from_the_dump_its_model_or_the_user(tmp_path: Path) -> None:
 def test_several_classes_per_video_have_their_precision(tmp_path: Path) -> None:
     dump = tmp_path / "d.npz"
     videos = [scored("a.mp4", 0, 0.9, 0.8, 0.1), scored("b.mp4", 2, 0.2, 0.1, 0.7)]
-    write_dump(dump, [videos[0].__class__(**vars(videos[0]) | {"more_labels": (1,)}), videos[1]],
-               NAMES)  # fmt: skip
+    write_dump(dump, [replace(videos[0], more_labels=(1,)), videos[1]], NAMES)
     section = evaluation(report(tmp_path, dump)[0])
     assert (section.matrix, section.calibration, section.galleries) == (None, None, [])
     assert [(row.videos, row.accuracy) for row in section.classes] == [(1, 100.0)] * 3
