@@ -199,6 +199,8 @@ def split_case(case: str) -> tuple[str, str, str, str]:
     return architecture, video, *MODELS[pipeline]
 
 
+# The evaluation below compares scores of twelve views by default.
+@pytest.mark.slow
 @pytest.mark.parametrize(("case", "decoder"), with_decoders(ONE_VIEW), indirect=["decoder"])
 def test_one_view_scores_are_those_of_the_references(
     case: str, decoder: DecoderChoice, real_videos: Path, files: Callable[..., Any]

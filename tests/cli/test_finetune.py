@@ -277,6 +277,8 @@ def test_another_window_and_clip_length(run: Run, tiny: str, data: Path, tmp_pat
     assert predict(data / "red/0.mp4", model=str(tmp_path / "o/best.safetensors"))[0].error is None
 
 
+# tests/training/test_step.py has the mean over micro-batches.
+@pytest.mark.slow
 def test_accumulation_is_the_same_as_a_larger_batch(
     run: Run, tiny: str, data: Path, tmp_path: Path
 ) -> None:

@@ -71,7 +71,9 @@ def test_a_signal_saves_and_the_run_goes_on(
     check_equal(tmp_path / "b", tmp_path / "a")
 
 
-@pytest.mark.parametrize("more", [(), ("--precision", "auto")])
+@pytest.mark.parametrize(
+    "more", [pytest.param((), marks=pytest.mark.slow), ("--precision", "auto")]
+)
 def test_it_resumes_in_the_precision_of_the_run(
     more: tuple[str, ...],
     run: Run,

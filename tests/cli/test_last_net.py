@@ -114,7 +114,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_sigterm_ends_the_run_and_its_workers(
     workers: int, tiny: str, clips: Path, tmp_path: Path
 ) -> None:

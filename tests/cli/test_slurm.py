@@ -62,6 +62,8 @@ def test_an_array_writes_what_one_process_writes(folder: Path, tiny: str) -> Non
     assert Path("feats.npy").read_bytes() == Path("plain.npy").read_bytes()
 
 
+# Four processes.
+@pytest.mark.slow
 def test_shards_of_an_evaluation_are_put_together(folder: Path, tiny: str) -> None:
     Path("list.txt").write_text("".join(f"{number}.mp4 {number}\n" for number in range(3)))
     line = ("eval", "--list", "list.txt", "--root", "v", "--views", "1x1", "--model", tiny)

@@ -182,7 +182,10 @@ def test_the_command(tmp_path: Path) -> None:
     assert "no picture in" in empty.stderr
 
 
-@pytest.mark.parametrize("size", [(40, 60), (900, 1300), (300, 200)])
+@pytest.mark.parametrize(
+    "size",
+    [(300, 200), *(pytest.param(size, marks=pytest.mark.slow) for size in ((40, 60), (900, 1300)))],
+)
 def test_pictures_of_ones_own_fill_the_frame(size: tuple[int, int], tmp_path: Path) -> None:
     """Large ones are made smaller: a camera sees a scene, not a corner of a few pixels."""
     from matplotlib.image import imsave
@@ -282,6 +285,8 @@ def test_a_folder_that_cannot_be_written_is_wrong_usage(tmp_path: Path) -> None:
         )
 
 
+# Ten seconds; tests/tasks/test_kills.py has the kills.
+@pytest.mark.slow
 def test_drafts_of_killed_runs_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "videoswin_cli.synthetic.dataset.write_clip", lambda path, clip: path.write_text("clip")

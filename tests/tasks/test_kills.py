@@ -162,6 +162,8 @@ def test_an_extraction_over_an_old_one(out: str, videos: Path, tiny: str, tmp_pa
     assert kill_everywhere(action, tmp_path, before=old, status=FAILED) > 20
 
 
+# Of all commands an extraction is killed by default.
+@pytest.mark.slow
 @pytest.mark.usefixtures("stubs")
 @pytest.mark.parametrize("suffix", ["npz", pytest.param("pkl", marks=slow)])
 def test_an_evaluation(suffix: str, videos: Path, tiny: str, tmp_path: Path) -> None:
@@ -173,6 +175,7 @@ def test_an_evaluation(suffix: str, videos: Path, tiny: str, tmp_path: Path) -> 
     assert kill_everywhere(action, tmp_path, status=FAILED) > 20
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stubs")
 @pytest.mark.parametrize("format", ["jsonl", pytest.param("json", marks=slow)])
 def test_predictions_in_a_file(format: str, videos: Path, tiny: str, tmp_path: Path) -> None:
@@ -198,6 +201,7 @@ def test_a_download(tmp_path: Path) -> None:
         assert kill_everywhere(action, tmp_path) > 4
 
 
+@pytest.mark.slow
 def test_clips_of_our_own_making(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("videoswin_cli.synthetic.dataset.make_clip", lambda *_, **__: b"clip")
     monkeypatch.setattr(
