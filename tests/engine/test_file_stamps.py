@@ -1,11 +1,14 @@
 """Stamps of files: one that was replaced has another."""
 
 import os
+import threading
+import time
 from pathlib import Path
 
 import fsspec
 import pytest
 
+from videoswin_cli.engine import file_stamps
 from videoswin_cli.engine.file_stamps import FileStamps, read_stamp
 from videoswin_cli.engine.journal import Journal, read_journals
 from videoswin_cli.io import remote
@@ -117,3 +120,26 @@ def test_what_identifies_the_content_alone_makes_a_version() -> None:
     assert _describe({"LastModified": "1", "size": 2}) != _describe(
         {"LastModified": "2", "size": 2}
     )
+
+
+@pytest.mark.parametrize(("seconds", "threads"), [(0.0, 1), (0.002, 2)])
+def test_files_that_take_their_time_are_asked_for_by_several_threads(
+    seconds: float, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: set[int] = set()
+
+    def answer(file: str | None) -> str:
+        asked.add(threading.get_ident())
+        time.sleep(seconds)
+        return str(file)
+
+    monkeypatch.setattr(file_stamps, "read_stamp", answer)
+    monkeypatch.setattr(file_stamps, "_AT_ONCE", 4)
+    if not seconds:
+        monkeypatch.setattr(file_stamps, "_QUICK_SECONDS", 60.0)
+    videos = [ListedVideo(path=f"{n}", file=f"/{n}", label=None, line=n) for n in range(64)]
+    stamps = FileStamps(videos)
+    stamps.read(video.path for video in videos)
+    assert len(asked) >= threads
+    assert (len(asked) == 1) == (threads == 1)
+    assert all(stamps[video.path] == video.file for video in videos)

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
@@ -17,6 +18,7 @@ from videoswin_cli.records import ListedVideo
 FileState = tuple[int, int]
 _THREADS = 16
 _AT_ONCE = 256  # files of one thread: a task for each would take more memory than the stamps
+_QUICK_SECONDS = 1e-4  # for a file of this machine, ten times what it takes
 
 
 def read_state(file: str | None) -> FileState | None:
@@ -83,12 +85,28 @@ class FileStamps:
         left = [path for path in paths if path not in self._read]
         files = (self._files.get(path) for path in left)
         look_up_folders([file for file in files if file is not None and is_bucket(file)])
-        starts = range(0, len(left), _AT_ONCE)
+        batches = [left[first : first + _AT_ONCE] for first in range(0, len(left), _AT_ONCE)]
+        slow = self._read_quick(batches)
         with ThreadPoolExecutor(_THREADS) as pool:  # a file of a network takes its time to answer
-            for _ in pool.map(
-                lambda n: list(map(self.__getitem__, left[n : n + _AT_ONCE])), starts
-            ):
+            for _ in pool.map(self._read_batch, batches[slow:]):
                 pass
+
+    def _read_quick(self, batches: Sequence[Sequence[str]]) -> int:
+        """Read batches while files answer at once, which threads would only disturb.
+
+        Returns:
+            The number of the first batch that is left.
+        """
+        for number, batch in enumerate(batches):
+            begun = time.perf_counter()
+            self._read_batch(batch)
+            if time.perf_counter() - begun > _QUICK_SECONDS * len(batch):
+                return number + 1
+        return len(batches)
+
+    def _read_batch(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            self[path]
 
     def is_current(self, path: str, stamp: str) -> bool:
         """Whether what was computed of a file with `stamp` still holds, as far as can be known."""
