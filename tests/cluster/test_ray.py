@@ -148,6 +148,19 @@ def test_scores_and_timelines_have_the_same_bits(
     assert dealt.stdout == plain.stdout
 
 
+def test_paths_are_relative_to_the_folder_of_the_command(
+    cluster: Cluster, videos: Path, tmp_path: Path
+) -> None:
+    line = ("extract", *NAMES[:4], "--model", MODEL, "--engine", "ray", "--ray-address")
+    command = [sys.executable, "-m", "videoswin_cli", *line, cluster.address, "--out"]
+    for decoders in (0, 1):
+        out = tmp_path / f"{decoders}.npy"
+        more = [str(out), "--workers", str(decoders)]
+        done = subprocess.run([*command, *more], cwd=videos, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert np.isfinite(np.load(out)).all()
+
+
 def test_a_client_writes_the_same_bytes(
     cluster: Cluster, videos: Path, tmp_path: Path, plain: dict[str, bytes]
 ) -> None:

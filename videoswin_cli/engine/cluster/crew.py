@@ -159,7 +159,9 @@ class Crew:
                 reason = str(error).strip().splitlines()[-1]
                 raise VideoSwinError(
                     f"workers died as they started, {self._false_starts} times: {reason}",
-                    hint="see the logs of Ray; is there memory for the model?",
+                    hint="see the logs of Ray; is there memory for the model? A cluster that was "
+                    "started without a token needs RAY_AUTH_MODE=disabled where there is one "
+                    "(~/.ray/auth_token)",
                 ) from error
             return
         if isinstance(found, Numerics):

@@ -1,6 +1,7 @@
 """Videos decoded by actors of a Ray cluster, on whichever node has CPUs for them."""
 
 import os
+import socket
 from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from videoswin_cli.data.view_dataset import FailedVideo, VideoViews, ViewDataset
 from videoswin_cli.data.window_dataset import WindowDataset
 from videoswin_cli.data.workers import Notice
 from videoswin_cli.engine.cluster.dealing import MOST_KILLS
+from videoswin_cli.engine.cluster.place import enter
+from videoswin_cli.errors import UsageError
 
 Decoded = VideoViews | FailedVideo
 VideoDataset = ViewDataset | WindowDataset
@@ -24,9 +27,10 @@ _DEATH = f"{MOST_KILLS} processes that decoded it died: a crash in the decoder, 
 class Decoder:
     """A process that decodes one video after the other; Ray makes an actor of it."""
 
-    def ready(self) -> bool:
-        """True, once the process runs."""
-        return True
+    def ready(self, folder: str, sample: str | None) -> str | None:
+        """What is against this process, once it runs; see `enter`."""
+        refusal = enter(folder, sample)
+        return refusal and f"node {socket.gethostname()} cannot take part: {refusal}"
 
     def decode(self, dataset: VideoDataset, number: int, skip: int) -> Iterator[Decoded]:
         """Pieces of a video but for the first ones."""
@@ -50,6 +54,8 @@ class Decoders:
 
     count: int
     own_cpus: bool  # each has a CPU to itself; else that of the process it works for
+    folder: str  # the current one of the driver
+    sample: str | None  # a video that the driver sees
     _coming: dict[Any, Any] = field(default_factory=dict)  # reference -> actor
     _free: list[Any] = field(default_factory=list)
 
@@ -104,7 +110,7 @@ class Decoders:
             near = NodeAffinitySchedulingStrategy(node_id=here, soft=True)
             options = {"num_cpus": 0, "scheduling_strategy": near}
         decoder = ray.remote(Decoder).options(**options).remote()
-        self._coming[decoder.ready.remote()] = decoder
+        self._coming[decoder.ready.remote(self.folder, self.sample)] = decoder
 
     def _welcome(self, seconds: float) -> None:
         """Free decoders that have come; the first is waited for so long where there is none."""
@@ -119,10 +125,13 @@ class Decoders:
         for reference in came:
             decoder = self._coming.pop(reference)
             try:
-                ray.get(reference)
-                self._free.append(decoder)
+                refusal = ray.get(reference)
             except RayError:  # it died as it came
                 self._hire()
+                continue
+            if refusal is not None:
+                raise UsageError(refusal)
+            self._free.append(decoder)
 
     def _replace(self) -> Any:
         """A decoder for one that died; None where none comes."""

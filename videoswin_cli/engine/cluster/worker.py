@@ -1,20 +1,18 @@
 """Work of one process of a cluster: it opens the model once and computes the parts it is given."""
 
-import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from videoswin_cli.engine.cluster.decoding import Decoders
+from videoswin_cli.engine.cluster.place import enter
 from videoswin_cli.engine.cluster.versions import find_difference, library_versions
 from videoswin_cli.engine.job import Worker
 from videoswin_cli.engine.progress import Monitor
 from videoswin_cli.engine.runner import Runner, open_runner
 from videoswin_cli.engine.runtime import Numerics
 from videoswin_cli.errors import DeviceError
-from videoswin_cli.io.addresses import is_url
 from videoswin_cli.io.process_state import reproducible_sums
 from videoswin_cli.model.loading import LoadedModel
 from videoswin_cli.options.run import RunOptions
@@ -91,6 +89,7 @@ class ClusterWorker:
         reproducible_sums()  # as in the process that was started
         self._runner: Runner | None = None
         self._equipment: Equipment | None = None
+        self._seen: tuple[str, str | None] = ".", None
 
     def look(self, versions: Mapping[str, str], folder: str, sample: str | None) -> Place:
         """The place of this process, and whether it can compute there.
@@ -105,11 +104,8 @@ class ClusterWorker:
         node, host = ray.get_runtime_context().get_node_id(), socket.gethostname()
         different = find_difference(versions, library_versions())
         refusal = f"other versions: {different}" if different else None
-        if Path(folder).is_dir():
-            os.chdir(folder)
-        if sample is not None and not is_url(sample) and not Path(sample).exists():
-            refusal = f"it does not see {sample}: expected a folder that all nodes share"
-        return Place(node=node, host=host, refusal=refusal)
+        self._seen = folder, sample
+        return Place(node=node, host=host, refusal=enter(folder, sample) or refusal)
 
     def open(self, equipment: Equipment) -> Numerics:
         """Load the network; gives what it computes in.
@@ -127,7 +123,7 @@ class ClusterWorker:
                 hint="use --worker-engine torch",
             )
         if equipment.decoders:
-            decoders = Decoders(equipment.decoders, equipment.on_gpu)
+            decoders = Decoders(equipment.decoders, equipment.on_gpu, *self._seen)
             decoders.open()
             runner = Runner(runner.model, runner.network, runner.settings, reading=decoders)
         else:
