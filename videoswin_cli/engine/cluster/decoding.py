@@ -28,7 +28,7 @@ class Decoder:
     """A process that decodes one video after the other; Ray makes an actor of it."""
 
     def ready(self, folder: str, sample: str | None) -> str | None:
-        """What is against this process, once it runs; see `enter`."""
+        """The reason against this process, once it runs; see `enter`."""
         refusal = enter(folder, sample)
         return refusal and f"node {socket.gethostname()} cannot take part: {refusal}"
 

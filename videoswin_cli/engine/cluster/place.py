@@ -8,7 +8,7 @@ from videoswin_cli.io.tar_files import containing_file
 
 
 def enter(folder: str, sample: str | None) -> str | None:
-    """Make a folder the current one, where it is there; gives what is against this process.
+    """Make a folder the current one, where it is there; gives the reason against this process.
 
     Args:
         folder: the current one of the driver, to which paths are relative.
