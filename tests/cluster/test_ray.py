@@ -22,7 +22,7 @@ from s3_server import Bucket, forget_connections, serve_s3
 from sixty import BROKEN, NAMES, write_videos
 
 from videoswin_cli.engine.batch_job import run_job
-from videoswin_cli.engine.cluster import crew
+from videoswin_cli.engine.cluster import pool
 from videoswin_cli.engine.cluster.versions import library_versions
 from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.job import Job
@@ -312,7 +312,7 @@ def test_other_versions_are_refused_with_both_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     real = library_versions()
-    monkeypatch.setattr(crew, "library_versions", lambda: real | {"torch": "0.1"})
+    monkeypatch.setattr(pool, "library_versions", lambda: real | {"torch": "0.1"})
     with pytest.raises(UsageError, match=r"other versions: torch [0-9.]+ there and 0\.1 here"):
         extract(listed, tmp_path / "f", cluster.address, [])
 

@@ -124,7 +124,7 @@ def test_an_output_remembers_its_engine(file: str, clips: Path, tmp_path: Path) 
 
 @pytest.fixture
 def begun(file: str, clips: Path, tmp_path: Path) -> tuple[object, ...]:
-    """Command that goes on with an output of which OpenVINO computed a part, for two videos."""
+    """Command that continues an output of which OpenVINO computed a part, for two videos."""
     command = ("extract", clips, "--model", file, "--out", tmp_path / "f.npy")
     assert run(*command, "--engine", "openvino", "--shard", "1/2").exit_code == 0
     return (*command, "--shard", "2/2", "--engine")

@@ -62,8 +62,8 @@ class Decoders:
     def open(self) -> None:
         """Ask for all, and wait for the first, for a while: CPUs may be short."""
         while len(self._coming) < self.count:
-            self._hire()
-        self._welcome(_START_SECONDS)
+            self._request()
+        self._admit(_START_SECONDS)
 
     def views(
         self, dataset: ViewDataset, *, workers: int, notice: Notice
@@ -95,12 +95,12 @@ class Decoders:
                 yield piece
 
     def _begin(self, shared: Any, left: deque[int], begun: deque[_Video]) -> None:
-        self._welcome(0)
+        self._admit(0)
         while left and self._free:
             decoder, number = self._free.pop(), left.popleft()
             begun.append(_Video(number, decoder, _start(decoder, shared, number)))
 
-    def _hire(self) -> None:
+    def _request(self) -> None:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -112,7 +112,7 @@ class Decoders:
         decoder = ray.remote(Decoder).options(**options).remote()
         self._coming[decoder.ready.remote(self.folder, self.sample)] = decoder
 
-    def _welcome(self, seconds: float) -> None:
+    def _admit(self, seconds: float) -> None:
         """Free decoders that have come; the first is waited for so long where there is none."""
         import ray
         from ray.exceptions import RayError
@@ -127,7 +127,7 @@ class Decoders:
             try:
                 refusal = ray.get(reference)
             except RayError:  # it died as it came
-                self._hire()
+                self._request()
                 continue
             if refusal is not None:
                 raise UsageError(refusal)
@@ -135,8 +135,8 @@ class Decoders:
 
     def _replace(self) -> Any:
         """A decoder for one that died; None where none comes."""
-        self._hire()
-        self._welcome(_START_SECONDS)
+        self._request()
+        self._admit(_START_SECONDS)
         return self._free.pop() if self._free else None
 
     def _receive(self, dataset: VideoDataset, shared: Any, video: _Video) -> Iterator[Decoded]:

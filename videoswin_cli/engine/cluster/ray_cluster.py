@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from videoswin_cli.engine.cluster.crew import Crew
 from videoswin_cli.engine.cluster.dealing import Dealer, Part, default_part_size
+from videoswin_cli.engine.cluster.pool import WorkerPool
 from videoswin_cli.engine.cluster.worker import Computed, Equipment
 from videoswin_cli.engine.job import Job
 from videoswin_cli.engine.numerics import go_on
@@ -179,17 +179,17 @@ class RayCluster:
         size = job.part_size or self._options.part_size
         dealer = Dealer(videos, size or default_part_size(len(videos), windows=job.windows))
         status = Status(monitor)
-        with closing(self._hire(job.options, videos, monitor)) as crew:
-            while dealer or crew.busy:
-                crew.hire(len(dealer))
-                while dealer and crew.is_ready():
-                    crew.give(dealer.take())
-                crew.release(len(dealer))
-                for ended in crew.wait():
+        with closing(self._open_pool(job.options, videos, monitor)) as pool:
+            while dealer or pool.busy:
+                pool.request(len(dealer))
+                while dealer and pool.is_ready():
+                    pool.give(dealer.take())
+                pool.release(len(dealer))
+                for ended in pool.wait():
                     part, results = ended.part, None
                     if ended.computed is not None:
                         results = ended.computed.results
-                        status.update(ended.computed, crew.alive)
+                        status.update(ended.computed, pool.alive)
                         ended.computed.replay(monitor)
                     elif ended.by_node:
                         dealer.give_back(part)
@@ -200,10 +200,12 @@ class RayCluster:
                         yield part, results
                         status.keep_seconds += time.monotonic() - begun
 
-    def _hire(self, options: RunOptions, videos: Sequence[ListedVideo], monitor: Monitor) -> Crew:
+    def _open_pool(
+        self, options: RunOptions, videos: Sequence[ListedVideo], monitor: Monitor
+    ) -> WorkerPool:
         import ray
 
-        return Crew(
+        return WorkerPool(
             self._options,
             self._gpus(options),
             ray.put(self._equipment),
@@ -213,11 +215,11 @@ class RayCluster:
 
     def _decide(self, options: RunOptions, monitor: Monitor) -> Numerics:
         """Precision and engine, by the first worker that comes."""
-        with closing(self._hire(options, (), monitor)) as crew:
-            while crew.numerics is None:
-                crew.hire(1)
-                crew.wait()
-            return crew.numerics
+        with closing(self._open_pool(options, (), monitor)) as pool:
+            while pool.numerics is None:
+                pool.request(1)
+                pool.wait()
+            return pool.numerics
 
     def _settle(self, job: Job[Any, Any], options: RunOptions) -> Settings:
         """Settings of the run but for its device, which is that of each worker."""

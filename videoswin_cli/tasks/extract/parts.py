@@ -100,6 +100,7 @@ class PartSink:
         return Record(read=lambda: read_numerics(self._recorded()), keep=self._keep)
 
     def check(self) -> None:
+        """Refuse a folder of something else; with `overwrite` remove what is there."""
         store = self._output.store
         store.check()
         names = store.names()
@@ -148,6 +149,7 @@ class PartSink:
         }
 
     def keep(self, result: Piece, stamps: FileStamps) -> None:
+        """Keep rows until their part is complete, which is written then."""
         path, rows = result.video.path, result.rows
         number = self._part_of[path]
         videos = self._open.setdefault(number, {})

@@ -50,6 +50,7 @@ def _find_features(output: Output) -> dict[str, Path]:
 
 
 def make_samples(videos: Sequence[StoredVideo], stored: Mapping[str, Path]) -> Iterator[Sample]:
+    """Samples of videos; `stored` are shards with the features of those that have none here."""
     for video in videos:
         files: dict[str, bytes | Path] = {}
         if video.error is None:

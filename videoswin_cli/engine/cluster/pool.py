@@ -31,7 +31,7 @@ class Ended:
 
 
 @dataclass
-class Crew:
+class WorkerPool:
     """Workers of a run. As many are asked for as there is room and work for."""
 
     options: ClusterOptions
@@ -44,7 +44,7 @@ class Crew:
     _nodes: dict[Any, Place] = field(default_factory=dict)  # actor -> its place
     _free: list[Any] = field(default_factory=list)
     _busy: dict[Any, tuple[Any, Part]] = field(default_factory=dict)
-    _banned: set[str] = field(default_factory=set)  # nodes
+    _excluded: set[str] = field(default_factory=set)  # nodes
     _false_starts: int = 0
     _stumbled: float = 0.0  # when the last of these was
     _room: int = 1
@@ -68,7 +68,7 @@ class Crew:
         self._begun = self._begun or self.alive >= min(self.options.min_workers, self._wanted)
         return bool(self._free) and self._begun
 
-    def hire(self, parts: int) -> None:
+    def request(self, parts: int) -> None:
         """Ask for workers, up to those that there is work and room for."""
         import ray
 
@@ -77,8 +77,8 @@ class Crew:
         room = self.options.max_workers or max(self._room, self.options.min_workers)
         self._wanted = min(room, parts + self.busy)
         more: dict[str, Any] = {}
-        if self._banned:
-            more["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(self._banned))})"}
+        if self._excluded:
+            more["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(self._excluded))})"}
         actor = ray.remote(ClusterWorker).options(
             num_cpus=1, num_gpus=self.gpus, scheduling_strategy="SPREAD", **more
         )
@@ -117,7 +117,7 @@ class Crew:
         ended = []
         for reference in ready:
             if reference in self._coming:
-                self._welcome(reference)
+                self._admit(reference)
             else:
                 ended.append(self._collect(reference))
         self._tell_waiting()
@@ -141,8 +141,8 @@ class Crew:
         self._free.append(worker)
         return Ended(part=part, computed=computed)
 
-    def _welcome(self, reference: Any) -> None:
-        """Take the next step with a worker that comes."""
+    def _admit(self, reference: Any) -> None:
+        """Take the next step with a worker that starts."""
         import ray
         from ray.exceptions import RayError, RayTaskError
 
@@ -173,14 +173,14 @@ class Crew:
             self._coming[worker.open.remote(self.equipment)] = worker
         else:
             ray.kill(worker)
-            self._ban(found)
+            self._exclude(found)
 
-    def _ban(self, place: Place) -> None:
-        if place.node in self._banned:
+    def _exclude(self, place: Place) -> None:
+        if place.node in self._excluded:
             return
-        self._banned.add(place.node)
+        self._excluded.add(place.node)
         text = f"node {place.host} cannot take part: {place.refusal}"
-        if not _list_nodes() - self._banned:
+        if not _list_nodes() - self._excluded:
             raise UsageError(text, hint="install the same versions on all nodes")
         self.reporter.notice(text)
 
