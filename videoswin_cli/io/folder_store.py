@@ -16,6 +16,7 @@ from videoswin_cli.io.addresses import (
     is_web,
     join_address,
     list_below,
+    list_starting,
     look_up,
     remove,
     upload,
@@ -104,7 +105,7 @@ class RemoteFolder:
 
     def read(self, name: str) -> bytes | None:
         address = join_address(self.name, name)
-        if name not in self.names():
+        if name not in list_starting(address):  # of this name alone: a folder may be long
             return None
         stored = look_up(address)
         assert stored is not None

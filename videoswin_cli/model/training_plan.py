@@ -175,6 +175,7 @@ class _RunBlock(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, job: _Job, x: Tensor, *tensors: Tensor | None) -> Tensor:
+        """Tokens (B, T, H, W, C) through the block whose weights are `tensors`."""
         parts = make_parts(weights_from(tensors), job.plan.bias_rows)
         last = job.tasks[-1]
         kept = make_room(parts.weights, last.rows.stop, last.real.stop) if job.keep else None
@@ -195,6 +196,7 @@ class _RunBlock(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of what `forward` took; None for the job."""
         job, (x, *saved) = ctx.job, ctx.saved_tensors
         parts = make_parts(weights_from(saved[: ctx.inputs]), job.plan.bias_rows)
         kept = _kept_from(saved[ctx.inputs :]) if job.keep else None

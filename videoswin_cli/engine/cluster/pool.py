@@ -181,7 +181,9 @@ class WorkerPool:
         self._excluded.add(place.node)
         text = f"node {place.host} cannot take part: {place.refusal}"
         if not _list_nodes() - self._excluded:
-            raise UsageError(text, hint="install the same versions on all nodes")
+            raise UsageError(
+                text, hint="all nodes need the same versions, and to see the same files"
+            )
         self.reporter.notice(text)
 
     def _count_room(self) -> int:

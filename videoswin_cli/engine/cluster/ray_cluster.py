@@ -122,11 +122,9 @@ class RayCluster:
         options = job.options
         settings = self._settle(job, options)
         job.check(job.model.spec, settings)
-        found_model = job.model
-        if isinstance(found_model, FoundModel):
-            model = load_found(found_model, with_head=job.with_head)
-        else:
-            model = found_model
+        model = job.model
+        if isinstance(model, FoundModel):
+            model = load_found(model, with_head=job.with_head)
         monitor.notice(model.summary)
         if self._gpus(options) and not self._has_gpus:
             monitor.notice("no node of the cluster has a GPU: the run waits for one that has")
