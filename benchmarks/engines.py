@@ -9,7 +9,7 @@ One view of 32x224x224, random weights, the same for all; medians of rounds in o
 which computes one view by every engine. Ratios are medians of the rounds' ratios. "plain" is
 OpenVINO on the network as its converter reads it, which takes a minute. torchvision's is eager, in
 float32. Added memory is the peak above what the process held before, in a process of its own.
-"first" and "later": seconds until OpenVINO is ready on our plan, without and with its cache.
+"first" and "later": until OpenVINO is ready on our plan, without and with its cache.
 """
 
 import argparse
@@ -95,11 +95,15 @@ def measure_memory(model: str, precision: str, engine: str) -> float:
         work = make(engine, model, precision)
         held = held_bytes(runtime)
     else:
+        if engine == "cached":
+            torch.manual_seed(0)  # the weights of `measure_start`
         network = make_model(load_spec(model), None).module
         held = held_bytes(runtime)
-        work = OpenVinoNetwork(network, precision) if engine == "openvino" else convert_plain(
-            network, precision
-        )  # fmt: skip
+        work = (
+            convert_plain(network, precision)
+            if engine == "plain"
+            else OpenVinoNetwork(network, precision)
+        )
     with torch.inference_mode():
         work(clips)
     return peak_bytes(runtime) - held
@@ -150,7 +154,12 @@ def main() -> None:
 
 def report(model: str, precision: str, engines: list[str], rounds: int, home: str) -> None:
     starts = [child("start", model, precision, home=home) for _ in range(2)]
-    print(f"\n{model} {precision}: first {starts[0]:.1f} s, later {starts[1]:.1f} s\n")
+    peaks = [child("memory", model, precision, e, home=home) for e in ("openvino", "cached")]
+    first, later = (
+        f"{seconds:.1f} s, {peak / 2**20:.0f} MiB added"
+        for seconds, peak in zip(starts, peaks, strict=True)
+    )
+    print(f"\n{model} {precision}: first {first}; later {later}\n")
     turns = child("turns", model, precision, ",".join(engines), str(rounds), home=home)
     rivals = [engine for engine in engines if engine in ("torchvision", "plain")]
     print("| engine | ms, median (least) | " + "".join(f"against {e} | " for e in rivals)

@@ -8,6 +8,7 @@ import os
 import weakref
 from collections.abc import Iterator
 from hashlib import sha256
+from mmap import mmap
 from pathlib import Path
 from types import ModuleType
 
@@ -16,7 +17,6 @@ import pytest
 import torch
 from formula import formula_input
 from golden_forward import CASES, formula_network, random_network, read_golden, worst
-from numpy.typing import NDArray
 from torch import Tensor
 
 from videoswin_cli.errors import DeviceError
@@ -150,11 +150,11 @@ def test_a_graph_of_the_cache_is_mapped_and_lives_as_long_as_the_network(
 ) -> None:
     network, clips = random_network(), torch.randn(1, 3, 8, 56, 56)
     built = compute(network, clips)
-    maps: list[weakref.ref[NDArray[np.uint8]]] = []
+    maps: list[weakref.ref[mmap]] = []
 
-    def read(name: str) -> NDArray[np.uint8] | None:
+    def read(name: str) -> mmap | None:
         found = store.read_graph(name)
-        assert isinstance(found, np.memmap)
+        assert found is not None
         maps.append(weakref.ref(found))
         return found
 
@@ -167,6 +167,39 @@ def test_a_graph_of_the_cache_is_mapped_and_lives_as_long_as_the_network(
     del ours
     gc.collect()
     assert [each() is None for each in maps] == [True]
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="no list of mapped memory here")
+def test_a_mapped_graph_takes_no_memory_beside_what_was_made_of_it(tmp_path: Path) -> None:
+    network, clips = random_network(), torch.randn(1, 3, 8, 56, 56)
+    built = compute(network, clips)
+    (file,) = graphs(tmp_path)
+
+    def in_memory() -> int:
+        """KiB of the file that the process holds."""
+        lines = iter(Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines())
+        of_file = [next(line for line in lines if line.startswith("Rss:")) for line in lines
+                   if line.endswith(file.name)]  # fmt: skip
+        assert of_file
+        return sum(int(line.split()[1]) for line in of_file)
+
+    ours = OpenVinoNetwork(network, "fp32")
+    ours.open((8, 56, 56))
+    assert in_memory() == 0
+    assert torch.equal(ours(clips), built)  # read again where it is needed
+    assert in_memory() > 0
+
+
+def test_bits_do_not_depend_on_where_a_clip_lies() -> None:
+    network, numbers = random_network(), torch.randn(3 * 8 * 56 * 56 + 16)
+    ours, found = OpenVinoNetwork(network, "fp32"), []
+    for offset in (0, 1, 4, 16):
+        place = torch.empty_like(numbers)[offset:][: 3 * 8 * 56 * 56]
+        place.copy_(numbers[: 3 * 8 * 56 * 56])
+        found.append(ours(place.view(1, 3, 8, 56, 56)))
+        strided = place.view(1, 8, 3, 56, 56).transpose(1, 2)
+        torch.testing.assert_close(ours(strided), ours(strided.contiguous()), rtol=0, atol=0)
+    assert all(torch.equal(each, found[0]) for each in found)
 
 
 def test_an_openvino_that_takes_no_tensor_gets_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,10 +295,10 @@ def test_a_cache_that_cannot_be_written_costs_only_time(
 
 
 def test_a_full_disk_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", fail)
+    monkeypatch.setattr(Path, "open", fail)
     assert store.keep_graph("name", b"graph").endswith("name.graph: No space left on device")
 
 

@@ -7,8 +7,9 @@ only where windows are padded. Window geometry is that of `cpu.chunks`: no windo
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any, Literal
 
 import numpy as np
@@ -125,13 +126,29 @@ class _Builder:
         normed = self.gather_padded(self.norm(block.norm1, x), spread)
         biases = [self.position_bias(attention, each.numpy()) for each in bias_rows]
         windows = [(rows.shape[0], rows.shape[1], biases[number]) for rows, number in shapes]
-        mixed = self.attend(attention, normed, windows)
+        mixed = self.attend(attention, normed, list(self.join_windows(windows)))
         if len(real) < len(rows):
             mixed = self.gather(mixed, real)
         x = self.ops.add(x, self.linear(attention.proj, mixed))
         hidden = self.ops.gelu(self.linear(block.mlp.fc1, self.norm(block.norm2, x)), "ERF")
         x = self.ops.add(x, self.linear(block.mlp.fc2, hidden))
         return replace(tokens, node=x, order=rows[real])
+
+    def join_windows(
+        self, windows: Sequence[tuple[int, int, Node]]
+    ) -> Iterator[tuple[int, int, Node]]:
+        """Kinds of windows, those of as many tokens as one; then each window has a bias of its own.
+
+        Every attention in a graph costs OpenVINO a megabyte and time to compile. Joined are strips
+        at two edges of the grid, which are as many, as wide and few, so their biases are small.
+        """
+        for tokens, alike in groupby(windows, key=lambda kind: kind[1]):
+            counts, _, biases = zip(*alike, strict=True)
+            corners = [_corner(self.ops, bias, tokens) for bias in biases]
+            whose = np.repeat(np.arange(len(corners)), counts)
+            alone = len(corners) == 1  # its bias goes for all windows
+            bias = corners[0] if alone else self.gather(self.ops.concat(corners, 0), whose)
+            yield sum(counts), tokens, bias
 
     def attend(
         self, attention: WindowAttention, x: Node, windows: Sequence[tuple[int, int, Node]]
@@ -144,13 +161,15 @@ class _Builder:
         mixed = []
         for part, (count, tokens, bias) in zip(parts.outputs(), windows, strict=True):
             qkv = ops.reshape(part, _ints([count, tokens, 3, heads, depth]), False)
-            qkv = ops.split(ops.transpose(qkv, _ints([2, 0, 3, 1, 4])), _ints(0), 3)
+            qkv = ops.transpose(qkv, _ints([2, 0, 3, 1, 4]))
             # OpenVINO 2026.4 mixes up heads and tokens where there are as many of both: 5 axes.
             ambiguous = heads == tokens
-            q, k, v = (x if ambiguous else ops.squeeze(x, _ints(0)) for x in qkv.outputs())
+            if not ambiguous:
+                qkv = ops.reshape(qkv, _ints([3 * count, heads, tokens, depth]), False)
+            q, k, v = ops.split(qkv, _ints(0), 3).outputs()
             scaled = ops.multiply(q, ops.constant(np.float32(depth**-0.5)))
             # Not the operation for attention: the processor's plugin is faster with its parts.
-            scores = ops.add(ops.matmul(scaled, k, False, True), _corner(ops, bias, tokens))
+            scores = ops.add(ops.matmul(scaled, k, False, True), bias)
             out = ops.matmul(ops.softmax(scores, -1), v, False, False)
             out = ops.transpose(out, _ints([0, 1, 3, 2, 4] if ambiguous else [0, 2, 1, 3]))
             mixed.append(ops.reshape(out, _ints([count * tokens, width]), False))

@@ -1,5 +1,6 @@
 """OpenVINO as the engine of a `Swin3D` on a CPU: the same numbers in less time than by torch."""
 
+import mmap
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from videoswin_cli.errors import DeviceError, install_extra
 from videoswin_cli.model.inference_plan import InferencePlan, one_by_one
 from videoswin_cli.model.openvino.graph import Answer, build_graph
-from videoswin_cli.model.openvino.store import keep_graph, name_graph, read_graph
+from videoswin_cli.model.openvino.store import keep_graph, name_graph, read_graph, view_graph
 from videoswin_cli.model.swin3d import Swin3D, Triple
 
 
@@ -34,7 +35,7 @@ class OpenVinoNetwork:
         self.unkept = ""  # why the cache does not hold a graph that was compiled; empty: it does
         self._requests: dict[tuple[Triple, Answer], Any] = {}
         # Graphs of the cache, which OpenVINO computes from and does not keep alive.
-        self._maps: list[NDArray[np.uint8]] = []
+        self._maps: list[mmap.mmap] = []
 
     @property
     def head(self) -> nn.Module | None:
@@ -95,15 +96,17 @@ class OpenVinoNetwork:
         name = self.name_graph(size, answer)
         if (kept := read_graph(name)) is not None:
             try:
-                request = _import_graph(kept, options)
+                request = _import_graph(view_graph(kept), options)
                 self._maps.append(kept)
+                if hasattr(mmap, "MADV_DONTNEED"):  # OpenVINO has packed the weights by now
+                    kept.madvise(mmap.MADV_DONTNEED)
                 return request
             except RuntimeError:  # it is sound, but OpenVINO does not take it: made anew
                 pass
         compiled = core.compile_model(build_graph(self.network, size, answer), "CPU", options)
         request = compiled.create_infer_request()
         self._prove(request, size, answer)
-        self.unkept = keep_graph(name, compiled.export_model().getvalue()) or self.unkept
+        self.unkept = keep_graph(name, compiled.export_model().getbuffer()) or self.unkept
         return request
 
     def _prove(self, request: Any, size: Triple, answer: Answer) -> None:
@@ -146,7 +149,7 @@ def _import_graph(kept: NDArray[np.uint8], options: dict[str, Any]) -> Any:
 
 
 def _infer(request: Any, clip: Tensor) -> list[Tensor]:
-    found = request.infer([clip.float().numpy(), _ZERO])
+    found = request.infer([clip.float().numpy(), _ZERO], share_inputs=True)
     return [torch.from_numpy(found[n].copy()) for n in range(len(found))]
 
 

@@ -9,6 +9,7 @@ import inspect
 import json
 from functools import cache
 from hashlib import sha256
+from mmap import ACCESS_COPY, mmap
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +32,7 @@ KIND = "graphs"  # folder of the cache
 _SOURCES = (graph, chunks, swin3d)  # that decide the arithmetic of a graph
 _DIGEST_BYTES = 32
 
+Buffer = bytes | memoryview
 Suffix = Literal["graph", "json"]  # of a compiled graph, of its speed
 
 
@@ -42,24 +44,31 @@ def name_graph(
     return sha256(json.dumps(about).encode()).hexdigest()
 
 
-def read_graph(name: str) -> NDArray[np.uint8] | None:
-    """A compiled graph, mapped from its file; None where there is none, or a damaged one."""
+def read_graph(name: str) -> mmap | None:
+    """A file of `keep_graph`, mapped; None where there is none, or a damaged one."""
     if (file := find_file(name, "graph")) is None:
         return None
     try:
-        # Private, as a tensor of OpenVINO is of memory that could be written to.
-        content = np.memmap(file, dtype=np.uint8, mode="c")
-    except (OSError, ValueError):  # not to be read; empty
+        with file.open("rb") as stream:
+            expected, digest = stream.read(_DIGEST_BYTES), sha256()
+            while block := stream.read(1 << 20):  # not by the map: all of it would be in memory
+                digest.update(block)
+            if digest.digest() != expected or stream.tell() == _DIGEST_BYTES:
+                return None
+            # Private, as a tensor of OpenVINO is of memory that could be written to.
+            return mmap(stream.fileno(), 0, access=ACCESS_COPY)
+    except OSError:  # not to be read
         return None
-    digest, compiled = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-    return (
-        compiled if len(compiled) and sha256(compiled.data).digest() == digest.tobytes() else None
-    )
 
 
-def keep_graph(name: str, compiled: bytes) -> str:
+def view_graph(mapped: mmap) -> NDArray[np.uint8]:
+    """The compiled graph in a map of `read_graph`, which lives as long as this."""
+    return np.frombuffer(mapped, dtype=np.uint8, offset=_DIGEST_BYTES)
+
+
+def keep_graph(name: str, compiled: Buffer) -> str:
     """Write a compiled graph. Returns why it could not be written; empty where it was."""
-    return _write(name, "graph", sha256(compiled).digest() + compiled)
+    return _write(name, "graph", sha256(compiled).digest(), compiled)
 
 
 def read_speed(name: str) -> float | None:
@@ -97,15 +106,15 @@ def _path(name: str, suffix: Suffix) -> Path | None:
         return None
 
 
-def _write(name: str, suffix: Suffix, content: bytes) -> str:
+def _write(name: str, suffix: Suffix, *content: Buffer) -> str:
     if (file := _path(name, suffix)) is None:
         return "there is no home directory"
     try:
         if file.exists() and not file.is_file():
             return f"{file} is not a regular file"
         file.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(file) as part:
-            part.write_bytes(content)
+        with atomic_write(file) as part, part.open("wb") as stream:
+            stream.writelines(content)
     except OSError as error:
         return write_error(file, error).message
     except VideoSwinError as error:
