@@ -159,7 +159,7 @@ def test_the_network_stands_alone() -> None:
         ("pickle", {"model/unpickling.py", "data/passing.py"}),  # the latter of our processes
         ("safetensors", {"model/checkpoint.py"}),
         ("yaml", {"io/yaml_text.py"}),
-        ("fsspec", {"io/addresses.py"}),
+        ("fsspec", {"io/storage.py"}),
         ("huggingface_hub", {"io/hub.py"}),
     ],
 )

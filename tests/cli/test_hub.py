@@ -11,7 +11,7 @@ from make_video import write_video
 from typer.testing import CliRunner, Result
 
 from videoswin_cli.cli.app import app
-from videoswin_cli.io import addresses
+from videoswin_cli.io import storage
 from videoswin_cli.model.loading import load, save
 
 HOSTILE = ("run", "<script>alert(1)</script>", "a | b", "`code`", "[x](y)", "# title", "walk")
@@ -25,7 +25,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
-    monkeypatch.setattr(addresses, "FIRST_WAIT", 0)
+    monkeypatch.setattr(storage, "FIRST_WAIT", 0)
     with serve_hub() as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         yield server
@@ -175,7 +175,7 @@ def test_a_hub_that_is_down_and_one_that_is_barred_are_told_apart(
         free.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{free.getsockname()[1]}"
     monkeypatch.setenv("HF_ENDPOINT", f"http://{host}")
-    monkeypatch.setattr(addresses, "TRIES", 2)
+    monkeypatch.setattr(storage, "TRIES", 2)
     for done, what in (
         (predict(clip, "hf://me/tiny"), "fetch hf://me/tiny"),
         (run("push", tiny, "hf://me/mine"), "write hf://me/mine"),

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from videoswin_cli import evaluate, predict
 from videoswin_cli.cli.app import app
 from videoswin_cli.errors import FetchError
-from videoswin_cli.io import addresses, staging
+from videoswin_cli.io import staging, storage
 from videoswin_cli.tasks.predict import worker
 
 
@@ -32,7 +32,7 @@ def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     from fsspec.implementations.memory import MemoryFileSystem
 
     monkeypatch.setenv("VIDEOSWIN_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(addresses, "FIRST_WAIT", 0)
+    monkeypatch.setattr(storage, "FIRST_WAIT", 0)
     monkeypatch.setattr(MemoryFileSystem, "store", {})
     monkeypatch.setattr(MemoryFileSystem, "pseudo_dirs", [""])
     return MemoryFileSystem()
@@ -72,7 +72,7 @@ def test_what_describes_an_output_goes_up_last(
     store: Any, clips: Path, tiny: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    real = addresses.upload
+    real = storage.upload
     monkeypatch.setattr(
         staging, "upload", lambda path, address: order.append(address) or real(path, address)
     )

@@ -17,9 +17,9 @@ from videoswin_cli.data.locating import locate
 from videoswin_cli.data.sources import expand_inputs
 from videoswin_cli.engine.file_stamps import FileStamps, read_stamp
 from videoswin_cli.errors import FetchError, MissingInputError
-from videoswin_cli.io import addresses, remote
-from videoswin_cli.io.addresses import list_below, look_up, read_range
+from videoswin_cli.io import remote, storage
 from videoswin_cli.io.remote import local_copy
+from videoswin_cli.io.storage import list_below, look_up, read_range
 from videoswin_cli.records import ListedVideo
 
 NAMES = ("run/a.mp4", "run/b.mp4", "walk/c.mp4")
@@ -57,7 +57,7 @@ def _environment(bucket: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("VIDEOSWIN_HOME", str(tmp_path / "home"))
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY", "VIDEOSWIN_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(addresses, "FIRST_WAIT", 0)
+    monkeypatch.setattr(storage, "FIRST_WAIT", 0)
     monkeypatch.setattr(remote, "_seen", {})
     bucket.proxy.faults.clear()
     bucket.proxy.asked.clear()
@@ -147,7 +147,7 @@ def test_what_may_pass_is_tried_again(bucket: Bucket, faults: list[tuple[str, st
 def test_a_slow_server_is_left_and_asked_again(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(addresses, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(storage, "READ_SECONDS", 0.2)
     address = bucket.put("slow.mp4", b"slow")
     bucket.proxy.faults = [("GET", "/slow.mp4", Fault(wait=1.0))]
     with local_copy(address) as path:
@@ -168,7 +168,7 @@ def test_what_does_not_pass_fails_at_once_and_says_what_is_missing(
         look_up(bucket.put("secret.mp4", b"x"))
     assert "testing" not in f"{caught.value} {caught.value.hint}"
     assert len(bucket.proxy.asked) == before + 1
-    bucket.proxy.faults = [("HEAD", "/busy.mp4", Fault(status=503))] * addresses.TRIES
+    bucket.proxy.faults = [("HEAD", "/busy.mp4", Fault(status=503))] * storage.TRIES
     with pytest.raises(FetchError, match="cannot fetch"):
         look_up("s3://data/busy.mp4")
     found = run("predict", "s3://data/none.mp4", "--model", "camera-motion")

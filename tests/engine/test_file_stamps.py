@@ -12,7 +12,7 @@ from videoswin_cli.engine import file_stamps
 from videoswin_cli.engine.file_stamps import FileStamps, read_stamp
 from videoswin_cli.engine.journal import Journal, read_journals
 from videoswin_cli.io import remote
-from videoswin_cli.io.addresses import _describe, list_folder, look_up
+from videoswin_cli.io.storage import _describe, list_folder, look_up
 from videoswin_cli.records import ListedVideo
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from videoswin_cli.cli.app import app
 from videoswin_cli.errors import FetchError, UsageError
-from videoswin_cli.io import addresses, remote, video_cache
+from videoswin_cli.io import remote, storage, video_cache
 from videoswin_cli.io.cache import list_cache
 from videoswin_cli.io.remote import local_copy
 from videoswin_cli.io.video_cache import default_cache_size, held, make_room
@@ -141,11 +141,11 @@ def test_a_video_that_was_removed_before_it_could_be_held_is_fetched_again(
 def test_several_readers_fetch_once(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     address = put(store, "a.mp4")
     fetched: list[str] = []
-    real = addresses.download
+    real = storage.download
     meet = threading.Barrier(3)
 
     def look_up(wanted: str) -> Any:
-        found = addresses.look_up(wanted)
+        found = storage.look_up(wanted)
         meet.wait(10)
         return found
 
@@ -167,8 +167,8 @@ def test_several_readers_fetch_once(store: Any, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_download_that_fails_leaves_nothing(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     address = put(store, "a.mp4")
-    monkeypatch.setattr(addresses, "_PIECE", 400)
-    real = addresses.read_range
+    monkeypatch.setattr(storage, "_PIECE", 400)
+    real = storage.read_range
 
     def change(wanted: str, start: int, end: int) -> bytes:
         data = real(wanted, start, end)
@@ -176,7 +176,7 @@ def test_a_download_that_fails_leaves_nothing(store: Any, monkeypatch: pytest.Mo
             put(store, "a.mp4")
         return data
 
-    monkeypatch.setattr(addresses, "read_range", change)
+    monkeypatch.setattr(storage, "read_range", change)
     with pytest.raises(FetchError, match="it was changed meanwhile"):
         fetch(address)
     assert list(video_cache.videos_folder().iterdir()) == []

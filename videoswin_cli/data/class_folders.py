@@ -22,7 +22,8 @@ from videoswin_cli.data.video_files import (
 )
 from videoswin_cli.data.walking import system_name_kind
 from videoswin_cli.errors import DatasetError, MissingInputError
-from videoswin_cli.io.addresses import is_bucket, join_address, list_below
+from videoswin_cli.io.addresses import is_bucket, join_address
+from videoswin_cli.io.storage import list_below
 from videoswin_cli.io.visible import name_some
 
 Part = Literal["train", "val", "test"]

@@ -8,14 +8,8 @@ from pathlib import Path, PurePosixPath
 from videoswin_cli.data.video_files import VIDEO_SUFFIXES
 from videoswin_cli.data.walking import LeftOut, Walk, system_name_kind
 from videoswin_cli.errors import MissingInputError, UsageError
-from videoswin_cli.io.addresses import (
-    NothingThereError,
-    compile_pattern,
-    is_out_of_reach,
-    join_address,
-    list_below,
-    look_up,
-)
+from videoswin_cli.io.addresses import is_out_of_reach, join_address
+from videoswin_cli.io.storage import NothingThereError, compile_pattern, list_below, look_up
 from videoswin_cli.io.tar_files import SUFFIX
 
 _MAGIC = "*?["

@@ -15,8 +15,9 @@ from videoswin_cli.data.spelling import same_spelling, with_slashes
 from videoswin_cli.data.video_files import find_videos
 from videoswin_cli.data.walking import Walk
 from videoswin_cli.errors import MissingInputError, UsageError
-from videoswin_cli.io.addresses import is_web, join_address, list_below, scheme_of
+from videoswin_cli.io.addresses import is_web, join_address, scheme_of
 from videoswin_cli.io.remote import remember
+from videoswin_cli.io.storage import list_below
 from videoswin_cli.io.tar_files import has_member, split_member
 
 _ODD = re.compile(r"//|/\.|\\|^[./]|^.:|/$|^$")  # in names that a Path may spell otherwise

@@ -8,20 +8,17 @@ from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from videoswin_cli.errors import UsageError
-from videoswin_cli.io.addresses import (
+from videoswin_cli.io.addresses import check_scheme, is_url, is_web, join_address
+from videoswin_cli.io.atomic import atomic_write, write_error
+from videoswin_cli.io.storage import (
     check_bucket,
-    check_scheme,
     download,
-    is_url,
-    is_web,
-    join_address,
     list_below,
     list_starting,
     look_up,
     remove,
     upload,
 )
-from videoswin_cli.io.atomic import atomic_write, write_error
 
 _SECONDS = 3600.0  # for one file
 

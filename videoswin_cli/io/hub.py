@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from videoswin_cli.errors import FetchError, OfflineError, UsageError, install_extra
-from videoswin_cli.io.addresses import forbid, is_hub_model, is_out_of_reach, try_again
+from videoswin_cli.io.addresses import forbid, is_hub_model, is_out_of_reach
+from videoswin_cli.io.storage import try_again
 from videoswin_cli.io.web_errors import name_host
 
 _MAIN = "main"

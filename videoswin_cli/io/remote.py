@@ -16,20 +16,11 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from videoswin_cli.errors import FetchError, OfflineError, VideoSwinError
-from videoswin_cli.io.addresses import (
-    NothingThereError,
-    Stored,
-    download,
-    is_out_of_reach,
-    is_web,
-    join_address,
-    list_folder,
-    look_up,
-    parent_address,
-)
+from videoswin_cli.io.addresses import is_out_of_reach, is_web, join_address, parent_address
 from videoswin_cli.io.fetch import Limits, fetch
 from videoswin_cli.io.locks import release, take_lock
 from videoswin_cli.io.paths import offline, private_redirects
+from videoswin_cli.io.storage import NothingThereError, Stored, download, list_folder, look_up
 from videoswin_cli.io.video_cache import (
     SIZE_VARIABLE,
     default_cache_size,

@@ -18,24 +18,26 @@ from typing import TypeAlias
 from videoswin_cli.credentials import hide_credentials
 from videoswin_cli.errors import FetchError, OutputExistsError, UsageError
 from videoswin_cli.io.addresses import (
-    Stored,
-    check_bucket,
-    download,
     forbid,
     is_out_of_reach,
     is_web,
     join_address,
-    list_below,
-    list_starting,
-    look_up,
     name_of,
     parent_address,
-    remove,
-    upload,
 )
 from videoswin_cli.io.atomic import atomic_write
 from videoswin_cli.io.fetch import Limits, fetch
 from videoswin_cli.io.paths import cache_dir, offline, private_redirects
+from videoswin_cli.io.storage import (
+    Stored,
+    check_bucket,
+    download,
+    list_below,
+    list_starting,
+    look_up,
+    remove,
+    upload,
+)
 from videoswin_cli.io.web_objects import look_up_web
 
 MAX_SECONDS = 6 * 3600.0

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from videoswin_cli.errors import FetchError, OfflineError
-from videoswin_cli.io.addresses import Stored, try_again
 from videoswin_cli.io.paths import private_redirects
+from videoswin_cli.io.storage import Stored, try_again
 from videoswin_cli.io.transport import CONNECT_SECONDS, READ_SECONDS, Exchange, RedirectError
 
 if TYPE_CHECKING:

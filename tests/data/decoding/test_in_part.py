@@ -15,7 +15,7 @@ from videoswin_cli.data.decoding import in_part
 from videoswin_cli.data.decoding.in_part import WholeFileError, open_in_part
 from videoswin_cli.data.decoding.open import open_as
 from videoswin_cli.data.view_dataset import FailedVideo, VideoViews, ViewDataset
-from videoswin_cli.io import addresses, remote
+from videoswin_cli.io import remote, storage
 from videoswin_cli.io.range_file import RangeFile, TooMuchError
 from videoswin_cli.io.video_cache import videos_folder
 from videoswin_cli.model.catalog import load_spec
@@ -65,7 +65,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[int, in
 
     def read(address: str, start: int, end: int) -> bytes:
         ranges.append((start, end))
-        return addresses.read_range(address, start, end)
+        return storage.read_range(address, start, end)
 
     monkeypatch.setenv("VIDEOSWIN_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("VIDEOSWIN_OFFLINE", raising=False)

@@ -21,9 +21,10 @@ from videoswin_cli.data.decoding.open import Video
 from videoswin_cli.data.decoding.packets import PacketFacts, PacketSource, Scan, describe_packet
 from videoswin_cli.data.decoding.pyav_reader import PyAvReader
 from videoswin_cli.data.decoding.random_access import Access, PacketKind, make_inspector
-from videoswin_cli.io.addresses import is_url, is_web, look_up, read_range
+from videoswin_cli.io.addresses import is_url, is_web
 from videoswin_cli.io.range_file import RangeFile
 from videoswin_cli.io.remote import find_copy, look_up_again
+from videoswin_cli.io.storage import look_up, read_range
 from videoswin_cli.io.web_objects import look_up_web, read_web_range
 from videoswin_cli.options.run import OpenOptions
 

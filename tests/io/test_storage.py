@@ -3,7 +3,7 @@
 import pytest
 
 from videoswin_cli.errors import FetchError
-from videoswin_cli.io.addresses import try_again
+from videoswin_cli.io.storage import try_again
 
 
 class ClientConnectorError(OSError):
