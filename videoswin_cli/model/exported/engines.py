@@ -161,6 +161,7 @@ class _OpenVinoEngine:
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "INFERENCE_PRECISION_HINT": "f32",  # by itself it takes bf16 where that is fast
             "PERFORMANCE_HINT": "LATENCY",
+            "ENABLE_CPU_PINNING": False,  # other processes compute beside this one
         }
         try:
             self._request = core.compile_model(model, "CPU", options).create_infer_request()
@@ -168,7 +169,7 @@ class _OpenVinoEngine:
             raise damaged(file.path, error) from error
 
     def __call__(self, clips: Tensor) -> Mapping[str, Tensor]:
-        found = self._request.infer([clips.numpy()])
+        found = self._request.infer([clips.numpy()], share_inputs=True)
         return {
             name: torch.from_numpy(found[index].copy()) for index, name in enumerate(self._names)
         }
