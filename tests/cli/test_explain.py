@@ -53,6 +53,20 @@ def test_a_gif_has_the_frames_that_were_seen(run: Run, tiny: str, clips: Path) -
     assert sum(shown) == pytest.approx(1000 * clips_last, abs=20)
 
 
+def test_a_json_of_something_else_is_not_written_over(run: Run, tiny: str, clips: Path) -> None:
+    Path("maps.json").write_text("mine", encoding="utf-8")
+    args = ("explain", clips / "b.mp4", "--model", tiny, "--npy", "maps.npy")
+    result = run(*args)
+    assert result.exit_code == 2
+    assert "maps.json exists, and would be written beside maps.npy" in result.output
+    assert Path("maps.json").read_text(encoding="utf-8") == "mine"
+    assert not Path("maps.npy").exists()
+
+    Path("maps.json").unlink()
+    assert run(*args).exit_code == 0
+    assert run(*args).exit_code == 0  # both were its own
+
+
 def test_without_a_file_the_video_is_named_after_it(run: Run, tiny: str, clips: Path) -> None:
     result = run("explain", clips / "b.mp4", "--model", tiny, "--start", "0.04")
     assert result.exit_code == 0, result.output

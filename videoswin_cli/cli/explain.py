@@ -10,7 +10,7 @@ from videoswin_cli.cli.options import AllowPrivateRedirects
 from videoswin_cli.cli.results import check_outside
 from videoswin_cli.cli.splice import option_of
 from videoswin_cli.data.inputs import find_inputs
-from videoswin_cli.errors import UsageError
+from videoswin_cli.errors import OutputExistsError, UsageError
 from videoswin_cli.io.addresses import is_web
 from videoswin_cli.io.atomic import check_writable
 from videoswin_cli.io.visible import counted
@@ -50,6 +50,11 @@ def explain(
         if path is not None:
             check_writable(path, inputs=[listed.file, *weights])
             check_outside(path, [listed])
+    if options.npy and beside and beside.exists() and not options.npy.exists():
+        raise OutputExistsError(
+            f"{beside} exists, and would be written beside {options.npy}",
+            hint="choose another name for --npy",
+        )
 
     from videoswin_cli.engine.progress import Monitor
     from videoswin_cli.engine.runner import open_runner
