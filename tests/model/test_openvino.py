@@ -25,7 +25,7 @@ from videoswin_cli.model.inference_plan import InferencePlan
 from videoswin_cli.model.openvino import network as engine
 from videoswin_cli.model.openvino import store
 from videoswin_cli.model.openvino.network import OpenVinoNetwork, has_precision
-from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.model.swin3d import Swin3D, Triple
 
 pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
 
@@ -104,6 +104,25 @@ def test_parts_that_an_architecture_may_lack(changes: dict[str, object]) -> None
     for found, wanted in pairs:
         assert found.shape == wanted.shape
         torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(1, 5, 6), (2, 12, 12), (2, 13, 30)], ids=str)
+def test_a_few_tokens_do_not_crash_it(size: Triple) -> None:
+    network, clips = random_network(), torch.randn(1, 3, *size)
+    torch.testing.assert_close(
+        compute(network, clips), InferencePlan(network)(clips), rtol=0, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("window_size", [(4, 4, 4), (2, 3, 3), (8, 7, 7)], ids=str)
+def test_windows_of_as_many_tokens_have_biases_of_their_own(window_size: Triple) -> None:
+    network, clips = random_network(window_size=window_size), torch.randn(1, 3, 20, 90, 74)
+    shapes, _ = gather_windows((10, 23, 19), window_size, network.layers[0].blocks[1].attn.shift)  # type: ignore[index]
+    lengths = [rows.shape[1] for rows, _ in shapes]
+    assert len(set(lengths)) < len(lengths)
+    torch.testing.assert_close(
+        compute(network, clips), InferencePlan(network)(clips), rtol=0, atol=1e-5
+    )
 
 
 @pytest.fixture(params=[1, 2], ids=["one thread", "two threads"])
