@@ -130,10 +130,10 @@ class _Builder:
         if len(real) < len(rows):
             mixed = self.gather(mixed, real)
         x = self.ops.add(x, self.linear(attention.proj, mixed))
-        # On 3 axes: OpenVINO 2026.4 crashes where it joins a few rows' products of two axes.
-        normed = self.ops.unsqueeze(self.norm(block.norm2, x), _ints(0))
-        hidden = self.ops.gelu(self.linear(block.mlp.fc1, normed), "ERF")
-        x = self.ops.add(x, self.ops.squeeze(self.linear(block.mlp.fc2, hidden), _ints(0)))
+        # On 3 axes: OpenVINO 2026.4 crashes where it joins products of a few rows on 2.
+        x = self.ops.unsqueeze(x, _ints(0))
+        hidden = self.ops.gelu(self.linear(block.mlp.fc1, self.norm(block.norm2, x)), "ERF")
+        x = self.ops.squeeze(self.ops.add(x, self.linear(block.mlp.fc2, hidden)), _ints(0))
         return replace(tokens, node=x, order=rows[real])
 
     def join_windows(
