@@ -30,6 +30,7 @@ from videoswin_cli.engine.forward import prepare
 from videoswin_cli.engine.runtime import DTYPES, Runtime
 from videoswin_cli.model.catalog import load_spec
 from videoswin_cli.model.openvino.network import OpenVinoNetwork
+from videoswin_cli.model.openvino.package import import_openvino
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.tasks.bench.bench import clock, held_bytes, make_model, peak_bytes
 from videoswin_cli.tasks.bench.torchvision_baseline import make_baseline
@@ -40,8 +41,7 @@ Compute = Callable[[Tensor], Tensor]
 
 
 def convert_plain(network: Swin3D, precision: str) -> Compute:
-    import openvino
-
+    openvino = import_openvino()
     model = openvino.convert_model(
         network, example_input=torch.randn(1, 3, *SIZE), input=[1, 3, *SIZE]
     )

@@ -53,16 +53,19 @@ def test_a_gif_has_the_frames_that_were_seen(run: Run, tiny: str, clips: Path) -
     assert sum(shown) == pytest.approx(1000 * clips_last, abs=20)
 
 
-def test_a_json_of_something_else_is_not_written_over(run: Run, tiny: str, clips: Path) -> None:
-    Path("maps.json").write_text("mine", encoding="utf-8")
+@pytest.mark.parametrize(("mine", "other"), [("maps.json", "maps.npy"), ("maps.npy", "maps.json")])
+def test_a_file_of_something_else_is_not_written_over(
+    run: Run, tiny: str, clips: Path, mine: str, other: str
+) -> None:
+    Path(mine).write_text("mine", encoding="utf-8")
     args = ("explain", clips / "b.mp4", "--model", tiny, "--npy", "maps.npy")
     result = run(*args)
     assert result.exit_code == 2
-    assert "maps.json exists, and would be written beside maps.npy" in result.output
-    assert Path("maps.json").read_text(encoding="utf-8") == "mine"
-    assert not Path("maps.npy").exists()
+    assert f"{mine} exists, and {other} does not: it is of something else" in result.output
+    assert Path(mine).read_text(encoding="utf-8") == "mine"
+    assert not Path(other).exists()
 
-    Path("maps.json").unlink()
+    Path(mine).unlink()
     assert run(*args).exit_code == 0
     assert run(*args).exit_code == 0  # both were its own
 

@@ -5,6 +5,8 @@ import gc
 import inspect
 import math
 import os
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterator
 from hashlib import sha256
@@ -104,6 +106,19 @@ def test_parts_that_an_architecture_may_lack(changes: dict[str, object]) -> None
     for found, wanted in pairs:
         assert found.shape == wanted.shape
         torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
+
+
+def test_it_sends_nothing_home(tmp_path: Path) -> None:
+    code = "from videoswin_cli.model.openvino.package import import_openvino as load; load().Core()"
+    told = "import sys; sys.addaudithook(lambda *e: e[0] == 'socket.getaddrinfo' and print(e))"
+    home = {"HOME": str(tmp_path / "me"), "USERPROFILE": str(tmp_path / "me")}
+    (tmp_path / "me").mkdir()
+    line = [sys.executable, "-c", f"{told}; {code}"]
+    done = subprocess.run(
+        line, env=os.environ | home, check=True, stdout=subprocess.PIPE, text=True
+    )
+    assert done.stdout == ""
+    assert not list((tmp_path / "me").iterdir())
 
 
 @pytest.mark.parametrize("size", [(1, 5, 6), (2, 12, 12), (2, 13, 30)], ids=str)

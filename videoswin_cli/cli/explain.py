@@ -50,10 +50,11 @@ def explain(
         if path is not None:
             check_writable(path, inputs=[listed.file, *weights])
             check_outside(path, [listed])
-    if options.npy and beside and beside.exists() and not options.npy.exists():
+    if options.npy and beside and options.npy.exists() != beside.exists():
+        there, other = sorted((options.npy, beside), key=Path.exists, reverse=True)
         raise OutputExistsError(
-            f"{beside} exists, and would be written beside {options.npy}",
-            hint="choose another name for --npy",
+            f"{there} exists, and {other} does not: it is of something else",
+            hint="choose another name for --npy, which writes both",
         )
 
     from videoswin_cli.engine.progress import Monitor

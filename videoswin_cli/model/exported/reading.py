@@ -17,6 +17,7 @@ from videoswin_cli.model.exported.facts import (
     read_facts,
 )
 from videoswin_cli.model.exported.seal import check_seal
+from videoswin_cli.model.openvino.package import import_openvino
 
 _OLDEST_TORCH = "2.9"  # 2.6 to 2.8 write other archives
 _MAX_ENTRY = 100_000_000  # bytes of metadata
@@ -122,9 +123,7 @@ def import_engine(form: ExportFormat) -> Any:
             import onnxruntime  # type: ignore[import-untyped,unused-ignore]
 
             return onnxruntime
-        import openvino
-
-        return openvino
+        return import_openvino()
     except ImportError as error:
         raise UsageError(
             f"{_ENGINES[form]} cannot be imported: {error}", hint=install_extra(form)

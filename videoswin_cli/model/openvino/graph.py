@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from videoswin_cli.model.cpu.chunks import gather_windows
+from videoswin_cli.model.openvino.package import import_openvino
 from videoswin_cli.model.swin3d import (
     Block,
     PatchEmbed,
@@ -76,8 +77,6 @@ class _Builder:
 
     def build(self, network: Swin3D, size: Triple, answer: Answer) -> Any:
         """See `build_graph`."""
-        import openvino
-
         clip = self.ops.parameter([1, 3, *size], np.float32, "clip")
         tokens = self.embed(network.patch_embed, clip, size)
         stages = list(network.layers)
@@ -95,7 +94,8 @@ class _Builder:
         else:
             flat = self.gather(tokens.node, tokens.places[:-1])
             outputs = [self.ops.reshape(flat, _ints([*tokens.size, -1]), False)]
-        return openvino.Model([self.ops.result(x) for x in outputs], [clip, self.zero], "swin3d")
+        results = [self.ops.result(x) for x in outputs]
+        return import_openvino().Model(results, [clip, self.zero], "swin3d")
 
     def embed(self, embedding: PatchEmbed, clip: Node, size: Triple) -> _Tokens:
         """A clip (1, 3, *size) as tokens in the order of the grid."""
@@ -225,9 +225,7 @@ class _Builder:
 
 
 def _import_operations() -> Any:
-    from openvino import opset13
-
-    return opset13
+    return import_openvino().opset13
 
 
 def _corner(ops: Any, bias: Node, tokens: int) -> Node:

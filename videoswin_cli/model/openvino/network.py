@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from videoswin_cli.errors import DeviceError, install_extra
 from videoswin_cli.model.inference_plan import InferencePlan, one_by_one
 from videoswin_cli.model.openvino.graph import Answer, build_graph
+from videoswin_cli.model.openvino.package import import_openvino
 from videoswin_cli.model.openvino.store import keep_graph, name_graph, read_graph, view_graph
 from videoswin_cli.model.swin3d import Swin3D, Triple
 
@@ -162,8 +163,7 @@ def _open_core() -> tuple[Any, Any]:
     if find_spec("openvino") is None:
         raise DeviceError("the package openvino is not installed", hint=install_extra("openvino"))
     try:
-        import openvino
-
+        openvino = import_openvino()
         return openvino, openvino.Core()
     except Exception as error:  # of whatever is broken in it
         raise DeviceError(

@@ -7,18 +7,17 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from videoswin_cli.errors import install_extra
+from videoswin_cli.model.openvino.package import import_openvino
 from videoswin_cli.records import HealthRow
 from videoswin_cli.version import __version__
 
 _PACKAGES = ("torch", "numpy", "av", "decord", "torchcodec", "pillow", "typer")
 _OPTIONAL = ("decord", "torchcodec")
 _NOT_FOR_USERS = ("dev", "docs", "all")
-_IMPORTED = ("openvino",)  # extras whose packages are large and have libraries that may not load
 _EXTRA = re.compile(r"""^([A-Za-z0-9._-]+).*;.*\bextra\s*==\s*['"]([\w-]+)['"]""")
 
 
@@ -96,17 +95,16 @@ def _check_extra(extra: str, packages: list[str]) -> HealthRow:
     row = HealthRow(part="extras", name=extra, value="installed")
     if missing:
         return replace(row, value=f"missing {', '.join(missing)}: {install_extra(extra)}")
-    return _try_import(row, packages) if extra in _IMPORTED else row
+    return _try_openvino(row) if extra == "openvino" else row
 
 
-def _try_import(row: HealthRow, packages: list[str]) -> HealthRow:
-    """The row, or that of a package which is installed but does not load."""
-    for package in packages:
-        try:
-            import_module(package)
-        except Exception as error:  # noqa: BLE001 - of whatever is broken in it
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            advice = f'pip install --force-reinstall --no-deps "{requirement_of(package)}"'
-            value = f"{package} cannot be imported: {reason}"
-            return replace(row, value=value, state="note", advice=advice)
+def _try_openvino(row: HealthRow) -> HealthRow:
+    """The row, or that of a package which is installed but whose libraries do not load."""
+    try:
+        import_openvino()
+    except Exception as error:  # noqa: BLE001 - of whatever is broken in it
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        advice = f'pip install --force-reinstall --no-deps "{requirement_of("openvino")}"'
+        value = f"openvino cannot be imported: {reason}"
+        return replace(row, value=value, state="note", advice=advice)
     return row
