@@ -53,8 +53,8 @@ def explain(
     if options.npy and beside and options.npy.exists() != beside.exists():
         there, other = sorted((options.npy, beside), key=Path.exists, reverse=True)
         raise OutputExistsError(
-            f"{there} exists, and {other} does not: it is of something else",
-            hint="choose another name for --npy, which writes both",
+            f"{there} exists, and {other} does not: it may be of something else",
+            hint="choose another name for --npy, which writes both, or remove it",
         )
 
     from videoswin_cli.engine.progress import Monitor

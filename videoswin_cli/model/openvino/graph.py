@@ -69,7 +69,7 @@ def build_graph(network: Swin3D, size: Triple, answer: Answer) -> Any:
 class _Builder:
     """Operations of one graph, and what several blocks of it share."""
 
-    ops: Any = field(default_factory=lambda: _import_operations())
+    ops: Any = field(default_factory=lambda: import_openvino().opset13)
     indices: dict[bytes, Node] = field(default_factory=dict)  # rows of a bias table
 
     def __post_init__(self) -> None:
@@ -141,8 +141,8 @@ class _Builder:
     ) -> Iterator[tuple[int, int, Node]]:
         """Kinds of windows, those of as many tokens as one; then each window has a bias of its own.
 
-        Every attention in a graph costs OpenVINO a megabyte and time to compile. Joined are strips
-        at two edges of the grid, which are as many, as wide and few, so their biases are small.
+        Every attention in a graph costs OpenVINO a megabyte and time to compile. With the published
+        sizes of windows joined are strips at two edges of the grid, few, so their biases are small.
         """
         for tokens, alike in groupby(windows, key=lambda kind: kind[1]):
             counts, _, biases = zip(*alike, strict=True)
@@ -222,10 +222,6 @@ class _Builder:
         assert weight is not None
         array = np.ascontiguousarray(weight.detach().float().numpy())
         return self.ops.constant(array, shared_memory=True)
-
-
-def _import_operations() -> Any:
-    return import_openvino().opset13
 
 
 def _corner(ops: Any, bias: Node, tokens: int) -> Node:
