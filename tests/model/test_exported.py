@@ -1,5 +1,6 @@
 """Exported files as `--model`: the answers of PyTorch, and what is refused."""
 
+import os
 import re
 import shutil
 import sys
@@ -20,8 +21,10 @@ from videoswin_cli.data.transforms import normalize
 from videoswin_cli.errors import CheckpointError, MissingInputError, UsageError
 from videoswin_cli.model.checkpoint import read_checkpoint
 from videoswin_cli.model.exported import reading
+from videoswin_cli.model.exported.engines import open_exported
 from videoswin_cli.model.exported.facts import SUFFIXES, ExportFormat, ExportPrecision, list_files
 from videoswin_cli.model.exported.program_scan import check_program
+from videoswin_cli.model.exported.reading import read_exported
 from videoswin_cli.model.loading import find_model, load
 from videoswin_cli.tasks.bench.bench import _find_rival
 
@@ -199,6 +202,24 @@ def test_a_damaged_file_is_told(exported: str, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"damaged|checksum") as caught:
         load_model(str(files[0]))
     assert all(str(file) in str(caught.value) for file in files)
+
+
+@torch.inference_mode()
+def test_a_file_that_is_written_over_does_not_reach_what_computes(
+    exported: str, tmp_path: Path
+) -> None:
+    files = [Path(shutil.copy(file, tmp_path)) for file in list_files(Path(exported))]
+    file, clips = read_exported(str(files[0])), torch.randn(1, *SHAPE)
+    network = open_exported(file, torch.device("cpu"))
+    before = network(clips)
+    with files[-1].open("r+b") as weights:
+        size = weights.seek(0, 2)
+        weights.seek(size // 2)
+        weights.write(bytes(size - size // 2))
+    assert torch.equal(network(clips), before)
+    os.utime(files[-1], ns=(1, 1))
+    with pytest.raises(CheckpointError):  # by its engine, or by its stamp
+        open_exported(file, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES.values())

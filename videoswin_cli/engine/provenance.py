@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ from videoswin_cli.engine.runtime import DTYPES, ENGINES, Numerics
 from videoswin_cli.engine.settings import Settings
 from videoswin_cli.errors import ResumeError
 from videoswin_cli.io.atomic import atomic_write, to_json
-from videoswin_cli.io.fetch import hash_file
 from videoswin_cli.model.loading import LoadedModel
+from videoswin_cli.model.stamps import hash_unchanged
 from videoswin_cli.options.run import Precision
 from videoswin_cli.version import __version__
 
@@ -43,11 +42,14 @@ def describe_settings(model: LoadedModel, settings: Settings, **more: Any) -> De
     """Everything that results depend on, as JSON can hold it.
 
     Not the device, batch size or number of processes: these change them by float noise at most.
+
+    Raises:
+        CheckpointError: the weight file has changed since it was read.
     """
     protocol, opening = settings.protocol, settings.opening
     description = {
         "model": model.spec.name,
-        "weights_sha256": _hash_weights(model),
+        "weights_sha256": hash_unchanged(model.stamps),
         "weights_set": model.weights_set,
         **({"weights_origin": model.origin} if model.origin else {}),
         "views": str(settings.views),
@@ -66,13 +68,6 @@ def describe_settings(model: LoadedModel, settings: Settings, **more: Any) -> De
     }
     parsed: Description = json.loads(json.dumps(description))
     return parsed
-
-
-def _hash_weights(model: LoadedModel) -> str:
-    """SHA-256 of the weight file; of an exported model in two files that of both hashes."""
-    files = [model.weights] if model.exported is None else model.exported.files
-    hashes = [hash_file(file) for file in files]
-    return hashes[0] if len(hashes) == 1 else sha256("".join(hashes).encode()).hexdigest()
 
 
 def write_description(file: Path, description: Description) -> None:

@@ -16,6 +16,7 @@ from videoswin_cli.io.atomic import atomic_write, check_no_stream
 from videoswin_cli.model.exported.reading import refuse_exported
 from videoswin_cli.model.pickle_scan import LimitError
 from videoswin_cli.model.rebuilding import Array, MalformedError, RefusedError, Strange
+from videoswin_cli.model.stamps import Stamp, take_stamp
 from videoswin_cli.model.torch_files import load_pickle, load_torch
 from videoswin_cli.model.unpickling import PICKLE_STARTS, ForeignError, UnreadableError
 
@@ -49,7 +50,10 @@ class RawCheckpoint:
     A tensor inside nested mappings has their keys in front: `state_dict.head.weight`.
     """
 
-    tensors: dict[str, Tensor]  # safetensors and torch zip: views of the mapped file
+    tensors: dict[
+        str, Tensor
+    ]  # safetensors and torch zip: views of the mapped file, if it changes too
+    stamp: Stamp  # of the file
     metadata: dict[str, str]  # safetensors only, else empty
     strange: dict[str, str] = field(default_factory=dict)  # sparse, meta, ...: name -> what it is
     mmengine: bool = False  # written by mmengine, which swaps plain and averaged weights
@@ -79,6 +83,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> RawCheckpoint:
     else:
         raise _not_a_weight_file(path, head)
     try:
+        stamp = take_stamp(path)
         content, metadata = read(path)
         tensors, strange = _find_tensors(content)
     except RefusedError as refused:
@@ -95,7 +100,11 @@ def read_checkpoint(path: str | os.PathLike[str]) -> RawCheckpoint:
             hint="Expected a state dict. From a whole model, save `model.state_dict()`.",
         )
     return RawCheckpoint(
-        tensors=tensors, metadata=metadata, strange=strange, mmengine=_is_of_mmengine(content)
+        tensors=tensors,
+        stamp=stamp,
+        metadata=metadata,
+        strange=strange,
+        mmengine=_is_of_mmengine(content),
     )
 
 

@@ -33,7 +33,6 @@ class FoundNetwork:
 
     spec: ModelSpec  # with the classes of the file
     layout: Layout
-    tensors: dict[str, Tensor]  # canonical
     weights_set: str | None
     remarks: tuple[str, ...]
 
@@ -66,8 +65,10 @@ def choose_network(
 
 def find_network(
     raw: RawCheckpoint, path: Path, spec: ModelSpec, weights_set: str | None
-) -> FoundNetwork:
-    """The network of a file, if it fits a model but for the number of its classes.
+) -> tuple[FoundNetwork, dict[str, Tensor]]:
+    """The network of a file, if it fits a model but for the number of its classes; its tensors.
+
+    They have our names, and may be views of the file, which change with it.
 
     Raises:
         CheckpointError: see `choose_network`; or the network does not fit.
@@ -94,13 +95,13 @@ def find_network(
         remarks.append(_tell_classes(spec, classes, tensors, chosen.layout))
     if text := describe_left_out(chosen):
         remarks.append(text)
-    return FoundNetwork(
+    network = FoundNetwork(
         spec=replace(spec, architecture=architecture),
         layout=chosen.layout,
-        tensors=tensors,
         weights_set=chosen.name if len(sets) > 1 else None,
         remarks=tuple(remarks),
     )
+    return network, tensors
 
 
 def _tell_classes(

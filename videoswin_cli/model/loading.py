@@ -25,6 +25,7 @@ from videoswin_cli.model.fitting import fitting_models, likely_models
 from videoswin_cli.model.hub import fetch_hub_model
 from videoswin_cli.model.label_files import list_labels, read_labels
 from videoswin_cli.model.layouts import Layout, infer_architecture
+from videoswin_cli.model.stamps import Stamp, check_unchanged
 from videoswin_cli.model.swin3d import Swin3D
 from videoswin_cli.model.weights import ensure
 from videoswin_cli.options.run import ModelOptions
@@ -42,6 +43,7 @@ class LoadedModel:
     labels: tuple[str, ...]  # class names in index order; empty without a head
     weights: Path
     layout: Layout
+    stamps: tuple[Stamp, ...] = ()  # of the files that it was read from, if any
     weights_set: str | None = None  # its name, where the file has several
     described_as: str | None = None  # the name of another model that the file says it is
     training: Mapping[str, object] | None = None  # the training that a videoswin file describes
@@ -92,7 +94,7 @@ class FoundModel:
     label_file: Path | None  # chosen instead of the model's
     weights: Path | None  # None: those of the model, not fetched yet
     network: FoundNetwork | None  # in the weights, where they are here
-    raw: RawCheckpoint | None
+    stamp: Stamp | None  # of the weights
     weights_set: str | None
     origin: str | None = None  # repository of the Hub, with its commit
     exported: ExportedFile | None = None  # in place of weights
@@ -149,14 +151,14 @@ def find_model(
         weights, raw = Path(checkpoint), read_checkpoint(checkpoint)
     network = None
     if raw is not None and weights is not None:
-        network = find_network(raw, weights, published, weights_set)
+        network, _ = find_network(raw, weights, published, weights_set)
     found = FoundModel(
         published=published,
         own_labels=own,
         label_file=None if labels is None else Path(labels),
         weights=weights,
         network=network,
-        raw=raw,
+        stamp=None if raw is None else raw.stamp,
         weights_set=weights_set,
         origin=origin,
     )
@@ -186,7 +188,8 @@ def load_found(
 
     Raises:
         UsageError: no head where one is needed.
-        CheckpointError: the file is unsafe, unreadable or does not fit the model.
+        CheckpointError: the file is unsafe, unreadable, does not fit the model, or has changed
+            since it was found.
         FetchError: the weights are not here and could not be fetched.
     """
     if found.exported is not None:
@@ -195,20 +198,20 @@ def load_found(
             spec=found.spec,
             labels=found.labels,
             weights=found.exported.path,
+            stamps=found.exported.stamps,
             layout="videoswin",
         )
-    if found.network is None or found.raw is None or found.weights is None:
-        weights = ensure(found.published)
-        raw = read_checkpoint(weights)
-        network = find_network(raw, weights, found.published, found.weights_set)
-        found = replace(found, weights=weights, raw=raw, network=network)
-        return load_found(found, dtype=dtype, with_head=with_head)
-    spec, weights = found.network.spec, found.weights
+    weights = ensure(found.published) if found.weights is None else found.weights
+    raw = read_checkpoint(weights)
+    network, tensors = find_network(raw, weights, found.published, found.weights_set)
+    spec = network.spec
+    found = replace(found, network=network)  # its class names
     if with_head and not spec.architecture.num_classes:
         raise _headless(spec)
-    ready = _to_floats(found.network.tensors, weights, dtype=dtype)
+    ready = _copy_floats(tensors, weights, dtype=dtype)
+    check_unchanged([found.stamp or raw.stamp])
     spoilt = tuple(name for name, tensor in ready.items() if not tensor.isfinite().all())
-    remarks = list(found.network.remarks)
+    remarks = list(network.remarks)
     if spoilt:
         remarks.append(
             f"NaN or infinite numbers in {counted(len(spoilt), 'tensor')}: {name_some(spoilt)}"
@@ -216,14 +219,15 @@ def load_found(
     with torch.device("meta"):  # nothing is initialised only to be overwritten
         ready_network = Swin3D(spec.architecture)
     ready_network.load_state_dict(ready, strict=True, assign=True)
-    said, named = read_description(found.raw.metadata, weights), found.published.name
+    said, named = read_description(raw.metadata, weights), found.published.name
     return LoadedModel(
         network=ready_network.eval(),
         spec=spec,
         labels=found.labels,
         weights=weights,
-        layout=found.network.layout,
-        weights_set=found.network.weights_set,
+        stamps=(raw.stamp,),
+        layout=network.layout,
+        weights_set=network.weights_set,
         described_as=said.spec.name if said and said.spec.name != named else None,
         training=said.training if said else None,
         remarks=tuple(remarks),
@@ -356,7 +360,7 @@ def _find_exported(
         label_file=None if labels is None else Path(labels),
         weights=exported.path,
         network=None,
-        raw=None,
+        stamp=None,
         weights_set=None,
         exported=exported,
     )
@@ -381,10 +385,13 @@ def _is_weight_file(model: str) -> bool:
     return False
 
 
-def _to_floats(
+def _copy_floats(
     tensors: Mapping[str, Tensor], path: Path, *, dtype: torch.dtype
 ) -> dict[str, Tensor]:
-    """All in one dtype. Whole numbers are no weights: what scales them is not in the tensor."""
+    """All in one dtype, and none a view of a file that may change.
+
+    Whole numbers are no weights: what scales them is not in the tensor.
+    """
     for name, tensor in tensors.items():
         if tensor.dtype not in _FLOATS:
             kind = str(tensor.dtype).removeprefix("torch.")
@@ -393,7 +400,10 @@ def _to_floats(
                 "float64",
                 hint="dequantize quantized weights with their scales first",
             )
-    return {name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()}
+    return {
+        name: tensor.to(dtype, copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
 
 
 def _headless(spec: ModelSpec) -> UsageError:

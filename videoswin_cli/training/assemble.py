@@ -6,7 +6,7 @@ from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.engine.provenance import Description, read_precision
 from videoswin_cli.engine.runtime import choose_runtime
-from videoswin_cli.io.fetch import hash_file
+from videoswin_cli.model.stamps import hash_unchanged
 from videoswin_cli.training.checkpoint import check_resumable, read_recipe_of
 from videoswin_cli.training.initialize import Initialized, initialize_model, train_mode
 from videoswin_cli.training.inputs import (
@@ -128,7 +128,7 @@ def _describe(job: Job, setup: TrainingSetup, start: Initialized, world: World) 
     kept = {key: value for key, value in asdict(setup.recipe).items() if key not in _MAY_DIFFER}
     return {
         "start": start.model.origin or job.weights.name,
-        "weights_sha256": None if job.scratch else hash_file(start.model.weights),
+        "weights_sha256": None if job.scratch else hash_unchanged(start.model.stamps),
         "weights_set": start.model.weights_set,
         "recipe": {k: list(v) if isinstance(v, tuple) else v for k, v in kept.items()},
         "processes": world.size,

@@ -128,6 +128,7 @@ def initialize_model(
         )
         origin = {
             "weights": source.weights,
+            "stamps": source.stamps,
             "layout": source.layout,
             "weights_set": source.weights_set,
             "remarks": source.remarks,

@@ -14,6 +14,7 @@ from videoswin_cli.model.exported.reading import (
     import_engine,
     open_openvino,
 )
+from videoswin_cli.model.stamps import check_unchanged
 
 if TYPE_CHECKING:
     from videoswin_cli.model.exported.facts import ExportFormat
@@ -111,7 +112,7 @@ def open_exported(
 
     Raises:
         UsageError: the engine is not installed, or does not know the device.
-        CheckpointError: the file is damaged or unsafe.
+        CheckpointError: the file is damaged or unsafe, or has changed since it was found.
     """
     if device.type != "cpu" and not has_gpu(file):
         raise DeviceError(
@@ -125,6 +126,7 @@ def open_exported(
         "torch": _TorchEngine,
     }
     engine = makers[file.facts.format](file, device)
+    check_unchanged(file.stamps)
     if one_by_one is None:
         one_by_one = device.type == "cpu"
     return ExportedNetwork(file, engine, one_by_one=one_by_one)

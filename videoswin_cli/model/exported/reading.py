@@ -18,6 +18,7 @@ from videoswin_cli.model.exported.facts import (
 )
 from videoswin_cli.model.exported.seal import check_seal
 from videoswin_cli.model.openvino.package import import_openvino
+from videoswin_cli.model.stamps import Stamp, take_stamp
 
 _OLDEST_TORCH = "2.9"  # 2.6 to 2.8 write other archives
 _MAX_ENTRY = 100_000_000  # bytes of metadata
@@ -32,11 +33,7 @@ class ExportedFile:
     facts: ExportFacts
     spec: ModelSpec
     labels: tuple[str, ...]
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """All files that its answers depend on."""
-        return list_files(self.path)
+    stamps: tuple[Stamp, ...]  # of all files that its answers depend on
 
     @property
     def summary(self) -> str:
@@ -78,6 +75,7 @@ def read_exported(name: str) -> ExportedFile:
     try:
         if not path.stat().st_size:
             raise ValueError("it is empty")
+        stamps = tuple(take_stamp(file) for file in list_files(path) if file.is_file())
         if form != "torch":
             check_seal(list_files(path))
     except (OSError, ValueError) as error:
@@ -98,7 +96,7 @@ def read_exported(name: str) -> ExportedFile:
             f"{form} and its model takes {_shown(wanted)}",
             hint="export the model again with `videoswin export`",
         )
-    return ExportedFile(path=path, facts=facts, spec=said.spec, labels=said.labels)
+    return ExportedFile(path=path, facts=facts, spec=said.spec, labels=said.labels, stamps=stamps)
 
 
 def check_torch(what: str) -> None:
@@ -146,6 +144,8 @@ def open_openvino(path: Path) -> Any:
     """
     openvino = import_engine("openvino")
     core = openvino.Core()
+    # It would compute from a map of the file, and with whatever is written there meanwhile.
+    core.set_property({"ENABLE_MMAP": False})
     try:
         return core, core.read_model(*list_files(path))
     except RuntimeError as error:

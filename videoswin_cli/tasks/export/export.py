@@ -14,7 +14,6 @@ from videoswin_cli.data.view_dataset import FailedVideo, ViewDataset
 from videoswin_cli.data.views import resolve_views
 from videoswin_cli.errors import ExpectationError, MissingInputError, OutputExistsError, UsageError
 from videoswin_cli.io.atomic import write_error
-from videoswin_cli.io.fetch import hash_file
 from videoswin_cli.model.description import Description, to_metadata
 from videoswin_cli.model.exported.engines import ExportedNetwork, open_exported
 from videoswin_cli.model.exported.facts import ExportFacts, list_files
@@ -22,6 +21,7 @@ from videoswin_cli.model.exported.reading import read_exported
 from videoswin_cli.model.exported.seal import is_sealed
 from videoswin_cli.model.exported.writing import check_exporter, write_graph
 from videoswin_cli.model.loading import FoundModel, LoadedModel, check_finite, load_found
+from videoswin_cli.model.stamps import hash_unchanged
 from videoswin_cli.options.export import ExportOptions
 from videoswin_cli.records import InputProtocol, VideoPart
 from videoswin_cli.synthetic.clips import make_test_video
@@ -94,7 +94,7 @@ def export_model(
         height=protocol.crop_size,
         width=protocol.crop_size,
         with_preprocess=options.with_preprocess,
-        weights_sha256=hash_file(loaded.weights),
+        weights_sha256=hash_unchanged(loaded.stamps),
         version=__version__,
     )
     description = Description(spec=loaded.spec, labels=loaded.labels, training=loaded.training)

@@ -1,0 +1,94 @@
+"""Weight files that somebody writes over while a model of them is at work."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from shutil import copy
+
+import pytest
+import torch
+from make_video import write_video
+from safetensors.torch import load_file
+from torch import Tensor
+
+from videoswin_cli import extract, load_model
+from videoswin_cli.errors import CheckpointError
+from videoswin_cli.model.loading import find_model, load, load_found
+from videoswin_cli.model.stamps import check_unchanged, hash_unchanged, take_stamp
+
+
+def write_zip(path: Path, weights: dict[str, Tensor]) -> None:
+    torch.save({"state_dict": weights}, path)
+
+
+def write_legacy(path: Path, weights: dict[str, Tensor]) -> None:
+    torch.save({"state_dict": weights}, path, _use_new_zipfile_serialization=False)
+
+
+def spoil(path: Path) -> None:
+    """Noughts over the second half of a file, in place, as of another time."""
+    half = path.stat().st_size // 2
+    with path.open("r+b") as file:
+        file.seek(half)
+        file.write(bytes(half))
+    os.utime(path, ns=(1, 1))
+
+
+def shorten(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(10)
+
+
+@pytest.fixture
+def checkpoint(request: pytest.FixtureRequest, tmp_path: Path, tiny: str) -> Path:
+    path = tmp_path / "latest.pth"
+    write = getattr(request, "param", None)
+    if write is None:
+        copy(tiny, path)
+    else:
+        write(path, load_file(tiny))
+    return path
+
+
+@pytest.mark.parametrize("change", [spoil, shorten])
+@pytest.mark.parametrize("checkpoint", [None, write_zip, write_legacy], indirect=True)
+def test_a_loaded_network_keeps_its_weights(
+    checkpoint: Path, tiny: str, change: Callable[[Path], None]
+) -> None:
+    network = load(tiny, checkpoint=checkpoint).module
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    change(checkpoint)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+@pytest.mark.parametrize("checkpoint", [write_zip], indirect=True)
+def test_weights_that_change_before_they_are_loaded_are_told(checkpoint: Path, tiny: str) -> None:
+    found = find_model(tiny, checkpoint=checkpoint)
+    write_zip(checkpoint, {name: 2 * tensor for name, tensor in load_file(tiny).items()})
+    with pytest.raises(CheckpointError, match=r"latest\.pth has changed since it was read"):
+        load_found(found)
+
+
+def test_results_are_not_recorded_under_the_hash_of_other_weights(
+    checkpoint: Path, tiny: str, tmp_path: Path
+) -> None:
+    video = write_video(tmp_path / "a.mp4", frames=8)
+    model = load_model(tiny, checkpoint=checkpoint)
+    table = model.extract(video)
+    assert table.meta["weights_sha256"] == hash_unchanged([take_stamp(Path(tiny))])
+    spoil(checkpoint)
+    with pytest.raises(CheckpointError, match="has changed since it was read: it was written to"):
+        model.extract(video)
+    checkpoint.unlink()
+    with pytest.raises(CheckpointError, match="has changed since it was read: No such file"):
+        extract(video, model=model)
+
+
+def test_a_size_that_changed_is_told(checkpoint: Path) -> None:
+    stamp = take_stamp(checkpoint)
+    shorten(checkpoint)
+    message = f"it was written to, {stamp.size} bytes then, 10 now"
+    with pytest.raises(CheckpointError, match=re.escape(message)):
+        check_unchanged([stamp])
