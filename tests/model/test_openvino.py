@@ -224,6 +224,20 @@ def test_a_mapped_graph_takes_no_memory_beside_what_was_made_of_it(tmp_path: Pat
     assert in_memory() > 0
 
 
+def test_weights_leave_memory_once_there_is_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    offloaded: list[object] = []
+    monkeypatch.setattr(engine, "offload", offloaded.append)
+    network, clips = random_network(), torch.randn(1, 3, 8, 56, 56)
+    built = OpenVinoNetwork(network, "fp32")
+    built(clips)
+    built(clips[..., :40])
+    assert offloaded == []
+    kept = OpenVinoNetwork(network, "fp32")
+    kept(clips)
+    kept(clips[..., :40])
+    assert offloaded == [network]
+
+
 def test_bits_do_not_depend_on_where_a_clip_lies() -> None:
     network, numbers = random_network(), torch.randn(3 * 8 * 56 * 56 + 16)
     ours, found = OpenVinoNetwork(network, "fp32"), []
@@ -301,11 +315,11 @@ def test_another_source_text_has_graphs_of_its_own(monkeypatch: pytest.MonkeyPat
         with monkeypatch.context() as patched:
             patched.setattr(inspect, "getsource", change)
             about = {"precision": "fp32", "processor": "p", "version": "v"}
-            found = store.name_graph(network, (8, 56, 56), "classes", **about)
+            found = store.name_graph(hashed, (8, 56, 56), "classes", **about)
         store._hash_sources.cache_clear()
         return found
 
-    network = random_network()
+    hashed = store.hash_network(random_network())
     unchanged = name("")
     assert unchanged == name("")
     names = {name(changed) for changed in set(read)}

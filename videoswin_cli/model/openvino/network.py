@@ -1,9 +1,8 @@
 """OpenVINO as the engine of a `Swin3D` on a CPU: the same numbers in less time than by torch."""
 
-import mmap
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,17 +12,27 @@ from torch import Tensor, nn
 from videoswin_cli.errors import DeviceError, install_extra
 from videoswin_cli.model.inference_plan import InferencePlan, one_by_one
 from videoswin_cli.model.openvino.graph import Answer, build_graph
+from videoswin_cli.model.openvino.offload import offload, releasing
 from videoswin_cli.model.openvino.package import import_openvino
-from videoswin_cli.model.openvino.store import keep_graph, name_graph, read_graph, view_graph
+from videoswin_cli.model.openvino.store import (
+    hash_network,
+    keep_graph,
+    name_graph,
+    read_graph,
+    view_graph,
+)
 from videoswin_cli.model.swin3d import Swin3D, Triple
+
+if TYPE_CHECKING:
+    from mmap import mmap
 
 
 class OpenVinoNetwork:
     """A `VideoNetwork` whose answers OpenVINO computes, by one graph per clip size and answer.
 
-    Graphs are compiled at their first use, or read from the cache. They share the weights of the
-    network, which must not change. Clips are computed one by one with as many threads as torch has,
-    so a clip's numbers do not depend on what it travels with.
+    Graphs are compiled at their first use, or read from the cache; then the weights of the network,
+    which must not change, leave memory (`offload`). Clips are computed one by one with as many
+    threads as torch has, so a clip's numbers do not depend on what it travels with.
 
     Args:
         network: in evaluation mode, float32, on the CPU.
@@ -34,9 +43,10 @@ class OpenVinoNetwork:
         self.network = network
         self.precision = precision
         self.unkept = ""  # why the cache does not hold a graph that was compiled; empty: it does
+        self._offloaded = False
         self._requests: dict[tuple[Triple, Answer], Any] = {}
         # Graphs of the cache, which OpenVINO computes from and does not keep alive.
-        self._maps: list[mmap.mmap] = []
+        self._maps: list[mmap] = []
 
     @property
     def head(self) -> nn.Module | None:
@@ -74,13 +84,17 @@ class OpenVinoNetwork:
         """Name of a graph in the cache."""
         openvino, core = _open_core()
         return name_graph(
-            self.network,
+            self._hash,
             size,
             answer,
             precision=self.precision,
             processor=str(core.get_property("CPU", "FULL_DEVICE_NAME")),
             version=openvino.get_version(),
         )
+
+    @cached_property
+    def _hash(self) -> str:
+        return hash_network(self.network)
 
     def _compile(self, size: Triple, answer: Answer) -> Any:
         _, core = _open_core()
@@ -96,11 +110,13 @@ class OpenVinoNetwork:
         }
         name = self.name_graph(size, answer)
         if (kept := read_graph(name)) is not None:
+            if not self._offloaded:
+                offload(self.network)
+                self._offloaded = True
             try:
-                request = _import_graph(view_graph(kept), options)
+                with releasing(kept):  # OpenVINO packs the weights that it reads
+                    request = _import_graph(view_graph(kept), options)
                 self._maps.append(kept)
-                if hasattr(mmap, "MADV_DONTNEED"):  # OpenVINO has packed the weights by now
-                    kept.madvise(mmap.MADV_DONTNEED)
                 return request
             except RuntimeError:  # it is sound, but OpenVINO does not take it: made anew
                 pass

@@ -37,10 +37,19 @@ Suffix = Literal["graph", "json"]  # of a compiled graph, of its speed
 
 
 def name_graph(
-    network: Swin3D, size: Triple, answer: Answer, *, precision: str, processor: str, version: str
+    weights: str, size: Triple, answer: Answer, *, precision: str, processor: str, version: str
 ) -> str:
-    """Name of the files of a graph, without a suffix."""
-    about = [_hash_sources(), _digest(network), size, answer, precision, processor, version]
+    """Name of the files of a graph, without a suffix.
+
+    Args:
+        weights: their `hash_network`.
+        size: of clips.
+        answer: of the graph.
+        precision: that it computes in.
+        processor: its name.
+        version: of OpenVINO.
+    """
+    about = [_hash_sources(), weights, size, answer, precision, processor, version]
     return sha256(json.dumps(about).encode()).hexdigest()
 
 
@@ -128,7 +137,7 @@ def _hash_sources() -> str:
     return sha256("".join(map(inspect.getsource, _SOURCES)).encode()).hexdigest()
 
 
-def _digest(network: Swin3D) -> str:
+def hash_network(network: Swin3D) -> str:
     """SHA-256 of all that the answers of a network depend on."""
     digest = sha256(repr(network).encode())
     for stage in network.layers:
@@ -137,9 +146,10 @@ def _digest(network: Swin3D) -> str:
             digest.update(repr((attention.heads, attention.window_size, attention.shift)).encode())
     for key, tensor in network.state_dict().items():
         digest.update(f"{key} {tuple(tensor.shape)}".encode())
-        digest.update(_to_bytes(tensor))
+        digest.update(to_bytes(tensor))
     return digest.hexdigest()
 
 
-def _to_bytes(tensor: Tensor) -> memoryview:
+def to_bytes(tensor: Tensor) -> memoryview:
+    """The numbers of a tensor of the CPU, without a copy where they are in order."""
     return memoryview(tensor.detach().contiguous().view(torch.uint8).numpy())  # type: ignore[arg-type]
