@@ -210,7 +210,7 @@ def load_found(
         raise _headless(spec)
     ready = _copy_floats(tensors, weights, dtype=dtype)
     check_unchanged([found.stamp or raw.stamp])
-    spoilt = tuple(name for name, tensor in ready.items() if not tensor.isfinite().all())
+    spoilt = tuple(name for name, tensor in ready.items() if not _is_finite(tensor))
     remarks = list(network.remarks)
     if spoilt:
         remarks.append(
@@ -404,6 +404,11 @@ def _copy_floats(
         name: tensor.to(dtype, copy=True, memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Whether all numbers are; a finite sum says so soonest, and another may have overflowed."""
+    return bool(tensor.sum().isfinite() or tensor.isfinite().all())
 
 
 def _headless(spec: ModelSpec) -> UsageError:

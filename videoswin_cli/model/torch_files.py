@@ -15,6 +15,7 @@ from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from videoswin_cli.model.pickle_scan import LimitError, check_pickle
 from videoswin_cli.model.rebuilding import DamagedError, Storage, StorageType
@@ -129,9 +130,10 @@ def _read_entry(
     archive: zipfile.ZipFile, entry: zipfile.ZipInfo, whole: torch.UntypedStorage | None
 ) -> torch.UntypedStorage:
     if whole is not None and entry.compress_type == zipfile.ZIP_STORED:
-        header = bytes(whole[entry.header_offset : entry.header_offset + _LOCAL_HEADER].tolist())
+        begin = entry.header_offset
+        header = _to_array(whole)[begin : begin + _LOCAL_HEADER].tobytes()
         name, extra = struct.unpack("<HH", header[26:30])
-        start = entry.header_offset + _LOCAL_HEADER + name + extra
+        start = begin + _LOCAL_HEADER + name + extra
         if header[:4] != b"PK\x03\x04" or start + entry.file_size > whole.nbytes():
             raise DamagedError(f"{entry.filename} is not where the archive says")
         if start % _ALIGNED == 0:
@@ -152,8 +154,12 @@ def _fill(storage: torch.UntypedStorage, data: bytes) -> None:
     if len(data) != storage.nbytes():
         raise DamagedError(f"{len(data)} bytes of a storage of {storage.nbytes()}")
     if data:
-        view = torch.empty(0, dtype=torch.uint8).set_(storage)
-        view.numpy()[:] = np.frombuffer(data, dtype=np.uint8)
+        _to_array(storage)[:] = np.frombuffer(data, dtype=np.uint8)
+
+
+def _to_array(storage: torch.UntypedStorage) -> NDArray[np.uint8]:
+    """The bytes of a storage."""
+    return torch.empty(0, dtype=torch.uint8).set_(storage).numpy()
 
 
 # --- before torch 1.6 -----------------------------------------------------------------------------
