@@ -34,9 +34,14 @@ from urllib.parse import parse_qs, unquote, urlsplit
 SAMPLE = Path(__file__).parents[1] / "samples" / "pan-left.mp4"
 IN_FOLDER = 1000  # videos
 CLASSES = 6  # at least so many has the bundled model
-COMMANDS = ("extract", "eval", "timeline")
+COMMANDS = ("extract", "eval", "predict", "timeline")
 STEPS = ("start", "resume", "finish", "done")
-OUTPUTS = {"extract": "feats.npy", "eval": "dump.jsonl", "timeline": "times.jsonl"}
+OUTPUTS = {
+    "extract": "feats.npy",
+    "eval": "dump.jsonl",
+    "predict": "rows.jsonl",
+    "timeline": "times.jsonl",
+}
 FEATURES = 256  # numbers of a row
 BUCKET = "listing"
 FOLDER = re.compile(r"videos/(\d+)/")
@@ -212,6 +217,14 @@ def run(command: str, list_file: Path, root: Path, out: Path, steps: Steps) -> N
         output = parse_output(str(out))
         extract_to_files(found.listed, output, model, options, FeatureOptions(), job, steps)
         return
+    if command == "predict":
+        from videoswin_cli.options.source import ShardOptions
+        from videoswin_cli.options.tasks import PredictOptions
+        from videoswin_cli.tasks.predict.predict import predict_videos
+
+        shard = ShardOptions(resume=True)
+        predict_videos(found.listed, model, options, PredictOptions(out=out), shard, steps)
+        return
     from videoswin_cli.options.timeline import SegmentOptions, TimelineOutput
     from videoswin_cli.tasks.timeline.timeline import see_videos
 
@@ -249,6 +262,11 @@ def make_entries(command: str, numbers: range, start: str) -> Iterator[dict[str,
             top = [{"index": n, "prob": 0.123456789} for n in range(CLASSES)]
             label = {"label": number % CLASSES, "more_labels": [], "decoder": "pyav"}
             yield entry | label | {"top": top}
+        elif command == "predict":
+            entry |= {"model": "camera-motion", "views": "1x1", "decoder": "pyav"}
+            entry |= {"frames": 250, "fps": 25.0, "frame_rate": 15.0}
+            score = {"label": "pan-left", "index": 1, "prob": 0.123456789}
+            yield entry | {"top": [score] * 5, "logits": None}
         else:
             segment = {"start": 0.5, "end": 1.5, "label": "pan-left", "index": 1}
             facts = {"model": "camera-motion", "video": path, "fps": 25.0, "start": 0.0}

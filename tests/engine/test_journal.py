@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 
-from videoswin_cli.engine.journal import Journal, keep_description, kept_description, read_journals
+from videoswin_cli.engine.journal import (
+    Journal,
+    keep_description,
+    kept_description,
+    open_lines,
+    read_journals,
+)
 from videoswin_cli.errors import UsageError
 
 RUN = {"model": "tiny", "protocol": {"clips": 4, "crops": 3}, "version": "1"}
@@ -33,8 +39,22 @@ def test_a_failure_gives_way_to_a_success_in_either_order(tmp_path: Path) -> Non
     write(tmp_path / "1", "x", bad, good)
     write(tmp_path / "2", "x", good, bad)
     for folder in (tmp_path / "1", tmp_path / "2"):
-        found = read_journals(folder, lambda part, entry: (part, entry))
+        found = read_journals(folder, lambda line, entry: (line.part, entry))
         assert found == {"a": ("x", good)}
+
+
+def test_an_entry_is_read_from_its_line(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    entries = {
+        path: {"path": path, "error": None, "label": "größer 走る" * n}
+        for n, path in enumerate(("a", "ä", "b", "走る"))
+    }
+    write(folder, "x", entries["a"], {"path": "part", "partial": True}, entries["ä"])
+    write(folder, "y", entries["b"], entries["走る"])
+    lines = read_journals(folder, lambda line, entry: line)
+    with open_lines(folder) as read:
+        for path in ("走る", "a", "b", "ä", "a"):
+            assert read(lines[path]) == entries[path]
 
 
 def test_an_unfinished_line_is_cut(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ join it, to finish it or to remove it.
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from videoswin_cli.engine.provenance import (
     Description,
@@ -29,6 +29,13 @@ Entry = dict[str, Any]  # of one video; has its "path"
 Kept = TypeVar("Kept")
 
 _DESCRIPTION = "run.json"
+
+
+class Line(NamedTuple):
+    """Place of an entry in the journals of a run."""
+
+    part: str
+    start: int  # bytes of its journal before it
 
 
 @contextmanager
@@ -93,7 +100,7 @@ class Journal(AbstractContextManager["Journal"]):
 
     def entries(self) -> dict[str, tuple[str, Entry]]:
         """Path -> (part, last entry) over all parts; a failed entry replaces no good one."""
-        return read_journals(self.folder, lambda part, entry: (part, entry))
+        return read_journals(self.folder, lambda line, entry: (line.part, entry))
 
     def own_entries(self) -> Iterator[Entry]:
         """All lines of this part."""
@@ -153,18 +160,18 @@ def check_idle(folder: Path, out: Path) -> None:
         raise UsageError(f"another process is writing {out}", hint="wait for it, or end it")
 
 
-def read_journals(folder: Path, take: Callable[[str, Entry], Kept]) -> dict[str, Kept]:
+def read_journals(folder: Path, take: Callable[[Line, Entry], Kept]) -> dict[str, Kept]:
     """Facts taken from the last entry of each video, by path, over all journals of a folder.
 
     A failed entry counts against a good one only if the file was replaced in between.
 
     Args:
         folder: of the run.
-        take: what is needed of an entry and its part: all entries together may take gigabytes.
+        take: what is needed of an entry, or its line: all entries together may take gigabytes.
     """
     taken: dict[str, Kept] = {}
     good: dict[str, str] = {}  # stamps of the files of what is not failed
-    for part, entry in _entries(folder):
+    for line, entry in _entries(folder):
         path, stamp = entry["path"], entry.get("file_stamp") or ""
         if not entry.get("error"):
             good[path] = stamp
@@ -172,8 +179,26 @@ def read_journals(folder: Path, take: Callable[[str, Entry], Kept]) -> dict[str,
             if not stamp or good[path] in ("", stamp):
                 continue
             del good[path]
-        taken[path] = take(part, entry)
+        taken[path] = take(line, entry)
     return taken
+
+
+@contextmanager
+def open_lines(folder: Path) -> Iterator[Callable[[Line], Entry]]:
+    """Give a function that reads the entry of a line, while nobody removes the run."""
+    with ExitStack() as stack:
+        streams: dict[str, BinaryIO] = {}
+
+        def read(line: Line) -> Entry:
+            if line.part not in streams:
+                file = folder / f"{line.part}.jsonl"
+                streams[line.part] = stack.enter_context(file.open("rb"))
+            stream = streams[line.part]
+            stream.seek(line.start)
+            entry: Entry = json.loads(stream.readline())
+            return entry
+
+        yield read
 
 
 def has_entries(folder: Path) -> bool:
@@ -183,7 +208,7 @@ def has_entries(folder: Path) -> bool:
 
 def read_stamps(folder: Path) -> dict[str, str | None]:
     """Stamps of the files of all videos that are done, by path; None: it failed."""
-    return read_journals(folder, lambda part, entry: good_stamp(entry))
+    return read_journals(folder, lambda line, entry: good_stamp(entry))
 
 
 def good_stamp(entry: Entry) -> str | None:
@@ -191,12 +216,15 @@ def good_stamp(entry: Entry) -> str | None:
     return None if entry.get("error") is not None else entry.get("file_stamp") or ""
 
 
-def _entries(folder: Path) -> Iterator[tuple[str, Entry]]:
-    """Part and entry of each line, but for parts of a video: these are its writer's alone."""
+def _entries(folder: Path) -> Iterator[tuple[Line, Entry]]:
+    """Each entry and its line, but for parts of a video: these are its writer's alone."""
     for file in sorted(folder.glob("*.jsonl")):
-        for entry in map(json.loads, _lines(file)):
+        start = 0
+        for line in _lines(file):
+            entry = json.loads(line)
             if not entry.get("partial"):
-                yield file.stem, entry
+                yield Line(file.stem, start), entry
+            start += len(line)
 
 
 def discard(folder: Path) -> None:

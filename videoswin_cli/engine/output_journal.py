@@ -1,19 +1,21 @@
 """Journal of a run that writes one file: `OUT.part` while it lasts, `OUT.meta.json` afterwards."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from videoswin_cli.engine.journal import (
     Entry,
     Journal,
     Kept,
+    Line,
     check_idle,
     discard,
     guarded,
     is_worked_on,
     keep_description,
     kept_description,
+    open_lines,
     read_journals,
     read_stamps,
 )
@@ -102,13 +104,13 @@ class OutputJournal:
         assert self._journal is not None
         self._journal.append(entry)
 
-    def read(self, take: Callable[[Entry], Kept]) -> dict[str, Kept]:
+    def read(self, take: Callable[[Line, Entry], Kept]) -> dict[str, Kept]:
         """Facts taken from the last entry of each video; a failed one replaces no good one."""
-        return read_journals(self.folder, lambda part, entry: take(entry))
+        return read_journals(self.folder, take)
 
-    def entries(self) -> dict[str, Entry]:
-        """The last entries themselves."""
-        return self.read(lambda entry: entry)
+    def open_lines(self) -> AbstractContextManager[Callable[[Line], Entry]]:
+        """A function that reads the entry of a line; within `guarded`."""
+        return open_lines(self.folder)
 
     def stamps(self) -> dict[str, str | None]:
         """Stamps of the files of all videos that are done, by path; None: it failed."""

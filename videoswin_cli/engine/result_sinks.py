@@ -1,18 +1,21 @@
 """Sinks of a result per video: printed as they come, or kept in a journal until all are done."""
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from videoswin_cli.engine.file_stamps import FileStamps
-from videoswin_cli.engine.journal import Entry, good_stamp
+from videoswin_cli.engine.journal import Entry, Line, good_stamp
 from videoswin_cli.engine.numerics import NO_RECORD, Record
 from videoswin_cli.engine.output_journal import Describe, OutputJournal, description_of
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.engine.provenance import Description, read_description
 from videoswin_cli.engine.runner import Runner
+from videoswin_cli.io.atomic import to_json
 from videoswin_cli.io.typed_records import to_record
 from videoswin_cli.records import ListedVideo, RunSummary, Timing
 
@@ -40,6 +43,29 @@ def has_error(result: VideoResult) -> bool:
 
 
 @dataclass
+class _Counts:
+    """Numbers of results."""
+
+    videos: int = 0
+    failed: int = 0
+    noted: int = 0  # with something to note
+
+    def add(self, result: VideoResult, *, failed: bool) -> None:
+        self.videos += 1
+        self.failed += failed
+        self.noted += bool(result.notes)
+
+    def summary(self, timing: Timing, *, complete: bool = True) -> RunSummary:
+        return RunSummary(
+            videos=self.videos,
+            failed=self.failed,
+            noted=self.noted,
+            timing=timing,
+            complete=complete,
+        )
+
+
+@dataclass
 class PrintSink(Generic[Result]):
     """Results on stdout or in a stream, as each video ends."""
 
@@ -50,7 +76,7 @@ class PrintSink(Generic[Result]):
     record: Record = NO_RECORD
     _stack: ExitStack = field(default_factory=ExitStack)
     _write: Callable[[Result], None] = lambda result: None
-    _counts: list[int] = field(default_factory=lambda: [0, 0, 0])  # videos, failed, with notes
+    _counts: _Counts = field(default_factory=_Counts)
 
     def check(self) -> None:
         pass
@@ -68,8 +94,7 @@ class PrintSink(Generic[Result]):
     def keep(self, result: Result, stamps: FileStamps) -> None:
         with self.reporter.printing():
             self._write(result)
-        for place, counts in enumerate((True, self.failed(result), bool(result.notes))):
-            self._counts[place] += counts
+        self._counts.add(result, failed=self.failed(result))
 
     def close(self) -> None:
         """Drop a report that is not finished: half a JSON list must not look like a whole one."""
@@ -77,8 +102,7 @@ class PrintSink(Generic[Result]):
 
     def finish(self, collected: Sequence[Result], timing: Timing) -> RunSummary:
         self._stack.close()
-        videos, failed, noted = self._counts
-        return RunSummary(videos=videos, failed=failed, noted=noted, timing=timing)
+        return self._counts.summary(timing)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +112,11 @@ class ResultFile(Generic[Result]):
     out: Path  # written last
     kind: type[Result]
     describe: Describe  # of the run that writes it
-    write: Callable[[Sequence[Result]], None]
-    # Entries of a finished output, by path, from itself and its description.
-    read: Callable[[Description], dict[str, Entry]]
+    write: Callable[[Iterable[Result]], None]  # as they are read: together they take gigabytes
+    # Entries of a finished output, from itself and its description.
+    read: Callable[[Description], Iterable[Entry]]
     # Whatever of the entries the description keeps beside the stamps of the files.
-    remember: Callable[[Sequence[Entry]], Description] = lambda entries: {}
+    remember: Callable[[Iterable[Entry]], Description] = lambda entries: {}
     failed: Callable[[Result], bool] = has_error
 
 
@@ -137,7 +161,7 @@ class FileSink(Generic[Result]):
             self._journal.open(self._description, part=part)
 
     def finished(self) -> Mapping[str, str]:
-        before = {path: good_stamp(entry) for path, entry in self._written().items()}
+        before = {entry["path"]: good_stamp(entry) for entry in self._written()}
         stamps = before | self._journal.stamps()
         return {path: stamp for path, stamp in stamps.items() if stamp is not None}
 
@@ -149,30 +173,41 @@ class FileSink(Generic[Result]):
 
     def finish(self, collected: Sequence[Result], timing: Timing) -> RunSummary:
         """Write the output if all shards are done; `collected` is empty: the journal has them."""
-        entries = self._entries()
-        rows = [entries[video.path] for video in self._listed if video.path in entries]
-        stamps = {entry["path"]: entry["file_stamp"] for entry in rows}
-        results = [to_record(self._file.kind, row, source=str(self._file.out)) for row in rows]
+        counts = _Counts()
+        done: dict[str, tuple[Line | bytes, str]] = {  # where each entry is, and its stamp
+            entry["path"]: (to_json(entry).encode(), entry["file_stamp"])
+            for entry in self._written()
+        }
         self.close()
         with self._journal.guarded():
-            complete = len(rows) == len(self._listed) and self._journal.is_idle()
+            done |= self._journal.read(lambda line, entry: (line, entry["file_stamp"]))
+            paths = [video.path for video in self._listed if video.path in done]
+
+            def entries() -> Iterator[Entry]:
+                with self._journal.open_lines() as read:
+                    for path in paths:
+                        place, _ = done[path]
+                        yield read(place) if isinstance(place, Line) else json.loads(place)
+
+            complete = len(paths) == len(self._listed) and self._journal.is_idle()
+            results = self._to_results(entries(), counts)
             if complete:
-                kept = self._description | {"file_stamps": stamps} | self._file.remember(rows)
-                self._journal.complete(
-                    kept if self._resume else None, lambda: self._file.write(results)
-                )
-        return RunSummary(
-            videos=len(results),
-            complete=complete,
-            failed=sum(map(self._file.failed, results)),
-            noted=sum(bool(each.notes) for each in results),
-            timing=timing,
-        )
+                kept = None
+                if self._resume:
+                    stamps = {path: done[path][1] for path in paths}
+                    more = self._file.remember(entries())
+                    kept = self._description | {"file_stamps": stamps} | more
+                self._journal.complete(kept, lambda: self._file.write(results))
+            else:
+                deque(results, maxlen=0)
+        return counts.summary(timing, complete=complete)
 
-    def _entries(self) -> dict[str, Entry]:
-        """Results of the finished output and of the run under way, by path."""
-        return self._written() | self._journal.entries()
+    def _to_results(self, entries: Iterable[Entry], counts: _Counts) -> Iterator[Result]:
+        for entry in entries:
+            result = to_record(self._file.kind, entry, source=str(self._file.out))
+            counts.add(result, failed=self._file.failed(result))
+            yield result
 
-    def _written(self) -> dict[str, Entry]:
+    def _written(self) -> Iterable[Entry]:
         there = self._resume and self._file.out.exists()
-        return self._file.read(read_description(description_of(self._file.out))) if there else {}
+        return self._file.read(read_description(description_of(self._file.out))) if there else ()

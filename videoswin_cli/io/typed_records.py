@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
+from functools import cache
 from types import MappingProxyType, NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from videoswin_cli.errors import ConfigError
 from videoswin_cli.ranges import Range, shown
@@ -71,7 +72,7 @@ def to_record(
     """
     import msgspec
 
-    hints = get_type_hints(kind)
+    hints = _hints_of(cast("Any", kind))
     if missing := sorted(required_keys(kind) - data.keys()):
         raise ConfigError(f"{source}: missing key {', '.join(map(repr, missing))}")
     whole = {key: _to_whole(value, hints.get(key)) for key, value in data.items()}
@@ -85,6 +86,11 @@ def to_record(
         expected = _describe(hints[key], f" {ranges[key]}" if key in ranges else "")
         found = "nothing" if data[key] is None else shown(data[key])
         raise ConfigError(f"{source}: {prefix}{key}: expected {expected}, found {found}") from error
+
+
+@cache
+def _hints_of(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)  # takes longer than a record
 
 
 def _to_whole(value: Any, kind: Any) -> Any:

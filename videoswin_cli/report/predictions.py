@@ -4,10 +4,12 @@ Formats: `table` for eyes (plain text where stdout is no terminal), `json` one l
 object per line as each video ends, `csv` one row per class.
 """
 
+import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
@@ -37,8 +39,11 @@ def open_report(format: Format, out: Path | None = None) -> Iterator[Callable[[P
     when the block is left by an error.
     """
     if out is None:
-        with _writer(format, sys.stdout) as write:
+        whole = io.StringIO() if format == "json" else None  # no half a list
+        with _writer(format, whole or sys.stdout) as write:
             yield write
+        if whole is not None:
+            _write_line(sys.stdout, whole.getvalue())
         sys.stdout.flush()
         return
     with (
@@ -65,9 +70,9 @@ def _fields(prediction: Prediction) -> dict[str, Any]:
 @contextmanager
 def _writer(format: Format, stream: TextIO) -> Iterator[Callable[[Prediction], None]]:
     if format == "json":
-        rows: list[str] = []
-        yield lambda prediction: rows.append(to_json_line(prediction).rstrip("\n"))
-        _write_line(stream, "[" + ",\n ".join(rows) + "]\n")
+        joints = chain(["["], repeat(",\n "))
+        yield lambda p: _write_line(stream, next(joints) + to_json_line(p).rstrip("\n"))
+        _write_line(stream, "[]\n" if next(joints) == "[" else "]\n")
     elif format == "jsonl":
         yield lambda p: _write_line(stream, to_json_line(p))
     elif format == "csv":

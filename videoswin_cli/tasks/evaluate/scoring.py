@@ -177,7 +177,7 @@ class ScoreSink(Generic[Result]):
         dump, done = self._journal.out, {}
         if dump.exists():
             done = {video.path: take(video) for video in read_dump(dump)}
-        return done | self._journal.read(lambda entry: take(_from_entry(entry)))
+        return done | self._journal.read(lambda line, entry: take(_from_entry(entry)))
 
     def _describe(self, model: LoadedModel, settings: Settings) -> Description:
         options = self._options

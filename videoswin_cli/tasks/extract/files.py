@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from videoswin_cli.engine.journal import (
     Entry,
+    Line,
     check_idle,
     discard,
     guarded,
@@ -63,7 +64,8 @@ def read_part(output: Output, plan: Plan) -> dict[str, StoredVideo]:
     """Videos that `OUT.part` has, by path."""
     files: dict[str, NDArray[Any]] = {}
 
-    def take(part: str, entry: Entry) -> StoredVideo:
+    def take(line: Line, entry: Entry) -> StoredVideo:
+        part = line.part
         features = None
         if entry["error"] is None and output.kind != "folder":
             if part not in files:

@@ -1,7 +1,7 @@
 """Sinks of predictions: printed as they come, or into a file that a killed run can continue."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from videoswin_cli.engine.journal import Entry
@@ -40,7 +40,7 @@ def write_predictions(
             model, settings, average=options.average, topk=options.topk, logits=options.logits
         )
 
-    def write(predictions: Sequence[Prediction]) -> None:
+    def write(predictions: Iterable[Prediction]) -> None:
         with open_report(options.report_format, out) as write_one:
             for prediction in predictions:
                 write_one(prediction)
@@ -55,14 +55,15 @@ def write_predictions(
     return FileSink(file, listed, resume=resume)
 
 
-def _read_entries(out: Path, description: Description) -> dict[str, Entry]:
-    """Predictions of a finished file, by path."""
-    text = out.read_text(encoding="utf-8")
+def _read_entries(out: Path, description: Description) -> Iterator[Entry]:
+    """Predictions of a finished file."""
     stamps = description.get("file_stamps", {})
     try:
-        lines = text.splitlines()
-        rows = json.loads(text) if text.startswith("[") else [json.loads(n) for n in lines]
-        return {row["path"]: row | {"file_stamp": stamps.get(row["path"], "")} for row in rows}
+        with out.open(encoding="utf-8") as file:
+            is_list = file.read(1) == "["
+            file.seek(0)
+            for row in json.load(file) if is_list else map(json.loads, file):
+                yield row | {"file_stamp": stamps.get(row["path"], "")}
     except (ValueError, KeyError, TypeError) as error:
         raise ResumeError(
             f"--resume cannot read {out}: {error}", hint="leave out --resume"

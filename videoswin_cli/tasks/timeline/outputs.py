@@ -1,6 +1,6 @@
 """Outputs of timelines: a file, or a folder with a file per video and an index of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from videoswin_cli.engine.journal import Entry
@@ -82,7 +82,7 @@ def write_timelines(
     def describe(model: LoadedModel, settings: Settings) -> Description:
         return describe_settings(model, settings, **_describe_options(options))
 
-    def write(timelines: Sequence[Timeline]) -> None:
+    def write(timelines: Iterable[Timeline]) -> None:
         if output.is_folder:
             _write_folder(out, form, files, timelines)
             return
@@ -116,12 +116,13 @@ def _describe_options(options: SegmentOptions) -> Description:
     }
 
 
-def _read_entries(description: Description) -> dict[str, Entry]:
-    return {entry["path"]: entry for entry in description.get("timelines", [])}
+def _read_entries(description: Description) -> list[Entry]:
+    timelines: list[Entry] = description.get("timelines", [])
+    return timelines
 
 
 def _write_folder(
-    folder: Path, form: Form, files: dict[str, Path], timelines: Sequence[Timeline]
+    folder: Path, form: Form, files: dict[str, Path], timelines: Iterable[Timeline]
 ) -> None:
     rows = []
     for timeline in timelines:
