@@ -357,7 +357,7 @@ def test_fp16_is_for_torch_and_said(model: LoadedModel, monkeypatch: pytest.Monk
     notices = Notices()
     options = RunOptions(device="cpu", engine="openvino", precision="fp16")
     assert open_runner(model, options, reporter=notices).settings.runtime.engine == "torch"
-    told = "OpenVINO has no fp16 on this processor: torch computes"
+    told = "OpenVINO does not compute in fp16: torch computes"
     assert notices.texts == [told, "computing on cpu in fp16"]
 
 

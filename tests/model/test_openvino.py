@@ -352,7 +352,7 @@ def test_a_full_disk_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_it_cannot_compute_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     network = OpenVinoNetwork(random_network(), "fp8")
-    with pytest.raises(DeviceError, match="OpenVINO has no fp8 on this processor"):
+    with pytest.raises(DeviceError, match=r"OpenVINO does not compute in fp8$"):
         network.open((8, 56, 56))
 
     def fail(*args: object) -> None:

@@ -99,8 +99,9 @@ class OpenVinoNetwork:
     def _compile(self, size: Triple, answer: Answer) -> Any:
         _, core = _open_core()
         if not has_precision(self.precision):
+            where = " on this processor" if self.precision in _FURTHEST else ""
             raise DeviceError(
-                f"OpenVINO has no {self.precision} on this processor", hint="use --engine torch"
+                f"OpenVINO does not compute in {self.precision}{where}", hint="use --engine torch"
             )
         options = {
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
