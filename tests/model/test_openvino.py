@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from mmap import mmap
 from pathlib import Path
@@ -19,7 +19,7 @@ import pytest
 import torch
 from formula import formula_input
 from golden_forward import CASES, formula_network, random_network, read_golden, worst
-from torch import Tensor
+from torch import Tensor, nn
 
 from videoswin_cli.errors import DeviceError
 from videoswin_cli.model.cpu.chunks import gather_windows
@@ -222,6 +222,40 @@ def test_a_mapped_graph_takes_no_memory_beside_what_was_made_of_it(tmp_path: Pat
     assert in_memory() == 0
     assert torch.equal(ours(clips), built)  # read again where it is needed
     assert in_memory() > 0
+
+
+def train(network: Swin3D) -> None:
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    network(torch.randn(1, 3, 8, 56, 56)).sum().backward()
+    optimizer.step()
+
+
+def change_one(network: Swin3D) -> None:
+    with torch.no_grad():
+        network.norm.weight[0] += 1
+
+
+def load_others(network: Swin3D) -> None:
+    network.load_state_dict({name: 0.9 * each for name, each in network.state_dict().items()})
+
+
+def replace_head(network: Swin3D) -> None:
+    network.head = nn.Linear(network.norm.normalized_shape[0], 3)
+
+
+@pytest.mark.parametrize("change", [train, change_one, load_others, replace_head])
+def test_weights_that_change_count_from_the_next_call_on(
+    change: Callable[[Swin3D], None],
+) -> None:
+    network, clips = random_network(), torch.randn(1, 3, 8, 56, 56)
+    for _ in range(2):  # a graph that was compiled, and one of the cache
+        ours = OpenVinoNetwork(network, "fp32")
+        ours(clips)
+        change(network)
+        for size in (56, 40):
+            found, expected = ours(clips[..., :size]), InferencePlan(network)(clips[..., :size])
+            apart = (found - expected).abs().max() / expected.abs().max()
+            assert apart < 1e-4
 
 
 def test_weights_leave_memory_once_there_is_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """OpenVINO as the engine of a `Swin3D` on a CPU: the same numbers in less time than by torch."""
 
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from importlib.util import find_spec
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 class OpenVinoNetwork:
     """A `VideoNetwork` whose answers OpenVINO computes, by one graph per clip size and answer.
 
-    Graphs are compiled at their first use, or read from the cache; then the weights of the network,
-    which must not change, leave memory (`offload`). Clips are computed one by one with as many
-    threads as torch has, so a clip's numbers do not depend on what it travels with.
+    Graphs are compiled at their first use, or read from the cache; then the weights of the network
+    leave memory (`offload`). Weights that change, but by `.data`, and modules that are replaced
+    count from the next call on. Clips are computed one by one with as many threads as torch has,
+    so a clip's numbers do not depend on what it travels with.
 
     Args:
         network: in evaluation mode, float32, on the CPU.
@@ -43,6 +45,8 @@ class OpenVinoNetwork:
         self.network = network
         self.precision = precision
         self.unkept = ""  # why the cache does not hold a graph that was compiled; empty: it does
+        self._weights: list[tuple[nn.Parameter, int]] = []  # and versions, of what follows
+        self._hash = ""
         self._offloaded = False
         self._requests: dict[tuple[Triple, Answer], Any] = {}
         # Graphs of the cache, which OpenVINO computes from and does not keep alive.
@@ -71,6 +75,7 @@ class OpenVinoNetwork:
         Raises:
             DeviceError: OpenVINO is not installed, or cannot compute this.
         """
+        self._follow()
         if (size, answer) not in self._requests:
             try:
                 self._requests[size, answer] = self._compile(size, answer)
@@ -83,6 +88,8 @@ class OpenVinoNetwork:
     def name_graph(self, size: Triple, answer: Answer = "classes") -> str:
         """Name of a graph in the cache."""
         openvino, core = _open_core()
+        self._follow()
+        self._hash = self._hash or hash_network(self.network)
         return name_graph(
             self._hash,
             size,
@@ -92,9 +99,18 @@ class OpenVinoNetwork:
             version=openvino.get_version(),
         )
 
-    @cached_property
-    def _hash(self) -> str:
-        return hash_network(self.network)
+    def _follow(self) -> None:
+        """Forget what is of weights that are not those of the network any more."""
+        now = [
+            (each, 0 if each.is_inference() else each._version)
+            for each in self.network.parameters()
+        ]
+        pairs = zip_longest(now, self._weights, fillvalue=(None, 0))
+        if all(each is known and version == seen for (each, version), (known, seen) in pairs):
+            return
+        self._weights, self._hash, self._offloaded = now, "", False
+        self._requests.clear()
+        self._maps.clear()
 
     def _compile(self, size: Triple, answer: Answer) -> Any:
         _, core = _open_core()
