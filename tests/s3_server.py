@@ -93,9 +93,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(key, value)
         given = next((v for k, v in headers if k.lower() == "content-length"), str(len(body)))
         self.send_header("Content-Length", given if head else str(len(body)))
-        self.end_headers()
         sent = b"" if head else body[:cut]
+        # Before the client can have its answer, and look.
         self.server.asked.append(Asked(self.command, self.path.partition("?")[0], len(sent)))
+        self.end_headers()
         self.wfile.write(sent)
         if cut is not None:
             self.close_connection = True

@@ -230,20 +230,11 @@ def train(network: Swin3D) -> None:
     optimizer.step()
 
 
-def change_one(network: Swin3D) -> None:
-    with torch.no_grad():
-        network.norm.weight[0] += 1
-
-
-def load_others(network: Swin3D) -> None:
-    network.load_state_dict({name: 0.9 * each for name, each in network.state_dict().items()})
-
-
 def replace_head(network: Swin3D) -> None:
     network.head = nn.Linear(network.norm.normalized_shape[0], 3)
 
 
-@pytest.mark.parametrize("change", [train, change_one, load_others, replace_head])
+@pytest.mark.parametrize("change", [train, replace_head])
 def test_weights_that_change_count_from_the_next_call_on(
     change: Callable[[Swin3D], None],
 ) -> None:
@@ -252,10 +243,8 @@ def test_weights_that_change_count_from_the_next_call_on(
         ours = OpenVinoNetwork(network, "fp32")
         ours(clips)
         change(network)
-        for size in (56, 40):
-            found, expected = ours(clips[..., :size]), InferencePlan(network)(clips[..., :size])
-            apart = (found - expected).abs().max() / expected.abs().max()
-            assert apart < 1e-4
+        found, expected = ours(clips), InferencePlan(network)(clips)
+        assert (found - expected).abs().max() / expected.abs().max() < 1e-4
 
 
 def test_weights_leave_memory_once_there_is_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:

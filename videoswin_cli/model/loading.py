@@ -205,7 +205,8 @@ def load_found(
     raw = read_checkpoint(weights)
     network, tensors = find_network(raw, weights, found.published, found.weights_set)
     spec = network.spec
-    found = replace(found, network=network)  # its class names
+    if found.network is None:
+        found = replace(found, network=network)  # class names as the weights have them
     if with_head and not spec.architecture.num_classes:
         raise _headless(spec)
     ready = _copy_floats(tensors, weights, dtype=dtype)

@@ -9,6 +9,7 @@ from threading import Event, Thread
 import torch
 from torch import nn
 
+from videoswin_cli.io.malloc import return_freed_memory
 from videoswin_cli.model.openvino.store import to_bytes
 
 _ALIGNED = 64  # bytes, as torch aligns what it allocates: sums depend on it
@@ -42,6 +43,7 @@ def offload(network: nn.Module) -> None:
             count = parameter.numel()
             flat = torch.frombuffer(mapped, dtype=parameter.dtype, count=count, offset=start)
             parameter.data = flat.view(parameter.shape)
+    return_freed_memory()
 
 
 @contextmanager
