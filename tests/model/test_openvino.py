@@ -13,6 +13,7 @@ from hashlib import sha256
 from mmap import mmap
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -234,7 +235,12 @@ def replace_head(network: Swin3D) -> None:
     network.head = nn.Linear(network.norm.normalized_shape[0], 3)
 
 
-@pytest.mark.parametrize("change", [train, replace_head])
+def assign(network: Swin3D) -> None:
+    numbers = nn.utils.parameters_to_vector(network.parameters())
+    nn.utils.vector_to_parameters(0.9 * numbers, network.parameters())
+
+
+@pytest.mark.parametrize("change", [train, assign, replace_head])
 def test_weights_that_change_count_from_the_next_call_on(
     change: Callable[[Swin3D], None],
 ) -> None:
@@ -245,6 +251,36 @@ def test_weights_that_change_count_from_the_next_call_on(
         change(network)
         found, expected = ours(clips), InferencePlan(network)(clips)
         assert (found - expected).abs().max() / expected.abs().max() < 1e-4
+
+
+def test_weights_that_lie_elsewhere_have_the_same_graph(tmp_path: Path) -> None:
+    network, clips = random_network(), torch.randn(1, 3, 8, 56, 56)
+    compute(network, clips)
+    first, second = (OpenVinoNetwork(network, "fp32") for _ in range(2))
+    first(clips)
+    requests = list(first._requests.values())
+    second(clips)  # moves them
+    first(clips)
+    assert list(first._requests.values()) == requests
+    assert len(graphs(tmp_path)) == 1
+
+
+def test_graphs_of_weights_that_change_are_not_kept(tmp_path: Path) -> None:
+    network, clips = random_network(), torch.randn(1, 3, 8, 56, 56)
+    ours = OpenVinoNetwork(network, "fp32")
+    for _ in range(3):
+        ours(clips)
+        with torch.no_grad():
+            network.norm.bias.add_(0.1)
+    assert len(graphs(tmp_path)) == 1
+
+
+def test_a_module_of_another_kind_is_said() -> None:
+    network, clips = random_network(), torch.randn(1, 3, 8, 56, 56)
+    head: Any = nn.Sequential(nn.Linear(network.norm.normalized_shape[0], 3))
+    network.head = head
+    with pytest.raises(DeviceError, match=r"modules of Swin3D alone: .*Sequential"):
+        compute(network, clips)
 
 
 def test_weights_leave_memory_once_there_is_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,10 @@
 
 import os
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
-from shutil import copy
+from shutil import copy, copy2
 
 import pytest
 import torch
@@ -84,6 +85,23 @@ def test_results_are_not_recorded_under_the_hash_of_other_weights(
     checkpoint.unlink()
     with pytest.raises(CheckpointError, match="has changed since it was read: No such file"):
         extract(video, model=model)
+
+
+def test_another_file_of_the_same_size_and_time_is_told(checkpoint: Path, tmp_path: Path) -> None:
+    stamp, other = take_stamp(checkpoint), tmp_path / "other"
+    copy2(checkpoint, other)
+    other.replace(checkpoint)
+    with pytest.raises(CheckpointError, match="another file has its name now"):
+        check_unchanged([stamp])
+
+
+def test_a_change_behind_an_old_time_is_told(checkpoint: Path) -> None:
+    stamp = take_stamp(checkpoint)
+    time.sleep(0.05)  # the clock of a file system ticks a hundred times a second
+    spoil(checkpoint)
+    os.utime(checkpoint, ns=(stamp.mtime_ns, stamp.mtime_ns))
+    with pytest.raises(CheckpointError, match="it was written to"):
+        check_unchanged([stamp])
 
 
 def test_a_size_that_changed_is_told(checkpoint: Path) -> None:

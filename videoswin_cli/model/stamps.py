@@ -11,17 +11,19 @@ from videoswin_cli.io.fetch import hash_file
 
 @dataclass(frozen=True)
 class Stamp:
-    """Size and time of a file when it was read."""
+    """What tells a file from others, and from itself when it was written to."""
 
     path: Path
+    inode: int
     size: int  # bytes
     mtime_ns: int
+    ctime_ns: int  # no program can set it
 
 
 def take_stamp(path: Path) -> Stamp:
     """The stamp of a file as it is now. Raises OSError if there is none."""
     found = path.stat()
-    return Stamp(path, found.st_size, found.st_mtime_ns)
+    return Stamp(path, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def check_unchanged(stamps: Sequence[Stamp]) -> None:
@@ -31,6 +33,8 @@ def check_unchanged(stamps: Sequence[Stamp]) -> None:
             now = take_stamp(stamp.path)
         except OSError as error:
             raise _changed(stamp, error.strerror or str(error)) from error
+        if now.inode != stamp.inode:
+            raise _changed(stamp, "another file has its name now")
         if now != stamp:
             size = f", {stamp.size} bytes then, {now.size} now" if now.size != stamp.size else ""
             raise _changed(stamp, f"it was written to{size}")
@@ -52,6 +56,5 @@ def hash_unchanged(stamps: Sequence[Stamp]) -> str:
 def _changed(stamp: Stamp, what: str) -> CheckpointError:
     return CheckpointError(
         f"{stamp.path} has changed since it was read: {what}",
-        hint="load it again once it is complete; a copy, or a file that is renamed into place, "
-        "does not change",
+        hint="load the model again from a file that stays as it is, such as a copy",
     )

@@ -32,9 +32,10 @@ class OpenVinoNetwork:
     """A `VideoNetwork` whose answers OpenVINO computes, by one graph per clip size and answer.
 
     Graphs are compiled at their first use, or read from the cache; then the weights of the network
-    leave memory (`offload`). Weights that change, but by `.data`, and modules that are replaced
-    count from the next call on. Clips are computed one by one with as many threads as torch has,
-    so a clip's numbers do not depend on what it travels with.
+    leave memory (`offload`). Parameters that are trained, loaded, assigned or replaced count from
+    the next call on; numbers that are written into `.data` in place, settings of modules and hooks
+    do not. Clips are computed one by one with as many threads as torch has, so a clip's numbers do
+    not depend on what it travels with.
 
     Args:
         network: in evaluation mode, float32, on the CPU.
@@ -45,7 +46,9 @@ class OpenVinoNetwork:
         self.network = network
         self.precision = precision
         self.unkept = ""  # why the cache does not hold a graph that was compiled; empty: it does
-        self._weights: list[tuple[nn.Parameter, int]] = []  # and versions, of what follows
+        # Parameters with versions and addresses, of all that follows.
+        self._weights: list[tuple[nn.Parameter, int, int]] = []
+        self._changed = False  # since they were loaded: such graphs are not kept
         self._hash = ""
         self._offloaded = False
         self._requests: dict[tuple[Triple, Answer], Any] = {}
@@ -89,7 +92,6 @@ class OpenVinoNetwork:
         """Name of a graph in the cache."""
         openvino, core = _open_core()
         self._follow()
-        self._hash = self._hash or hash_network(self.network)
         return name_graph(
             self._hash,
             size,
@@ -99,16 +101,23 @@ class OpenVinoNetwork:
             version=openvino.get_version(),
         )
 
-    def _follow(self) -> None:
-        """Forget what is of weights that are not those of the network any more."""
-        now = [
-            (each, 0 if each.is_inference() else each._version)
+    def _look(self) -> list[tuple[nn.Parameter, int, int]]:
+        return [
+            (each, 0 if each.is_inference() else each._version, each.data_ptr())
             for each in self.network.parameters()
         ]
-        pairs = zip_longest(now, self._weights, fillvalue=(None, 0))
-        if all(each is known and version == seen for (each, version), (known, seen) in pairs):
+
+    def _follow(self) -> None:
+        """Forget what is of weights that are not those of the network any more."""
+        now = self._look()
+        pairs = zip_longest(now, self._weights, fillvalue=(None, 0, 0))
+        if all(new[0] is old[0] and new[1:] == old[1:] for new, old in pairs):
             return
-        self._weights, self._hash, self._offloaded = now, "", False
+        self._weights, before = now, self._hash
+        self._hash = hash_network(self.network)
+        if before in ("", self._hash):  # nothing is of others; they may lie elsewhere, that is all
+            return
+        self._changed, self._offloaded = True, False
         self._requests.clear()
         self._maps.clear()
 
@@ -129,7 +138,7 @@ class OpenVinoNetwork:
         if (kept := read_graph(name)) is not None:
             if not self._offloaded:
                 offload(self.network)
-                self._offloaded = True
+                self._weights, self._offloaded = self._look(), True
             try:
                 with releasing(kept):  # OpenVINO packs the weights that it reads
                     request = _import_graph(view_graph(kept), options)
@@ -137,11 +146,21 @@ class OpenVinoNetwork:
                 return request
             except RuntimeError:  # it is sound, but OpenVINO does not take it: made anew
                 pass
-        compiled = core.compile_model(build_graph(self.network, size, answer), "CPU", options)
+        compiled = core.compile_model(self._build(size, answer), "CPU", options)
         request = compiled.create_infer_request()
         self._prove(request, size, answer)
-        self.unkept = keep_graph(name, compiled.export_model().getbuffer()) or self.unkept
+        if not self._changed:  # those of a training would fill the disk
+            self.unkept = keep_graph(name, compiled.export_model().getbuffer()) or self.unkept
         return request
+
+    def _build(self, size: Triple, answer: Answer) -> Any:
+        try:
+            return build_graph(self.network, size, answer)
+        except AttributeError as error:  # a module in place of one of `swin3d`
+            raise DeviceError(
+                f"OpenVINO computes the modules of Swin3D alone: {error}",
+                hint="use --engine torch",
+            ) from error
 
     def _prove(self, request: Any, size: Triple, answer: Answer) -> None:
         """Raise DeviceError where a new graph gives other numbers than torch: engines have faults.
