@@ -15,6 +15,7 @@ from torch import Tensor
 
 from videoswin_cli import extract, load_model
 from videoswin_cli.errors import CheckpointError
+from videoswin_cli.model.checkpoint import read_checkpoint
 from videoswin_cli.model.loading import find_model, load, load_found
 from videoswin_cli.model.stamps import check_unchanged, hash_unchanged, take_stamp
 
@@ -62,6 +63,22 @@ def test_a_loaded_network_keeps_its_weights(
     change(checkpoint)
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, before[name])
+
+
+@pytest.mark.parametrize("checkpoint", [write_zip], indirect=True)
+def test_a_file_that_is_cut_off_while_it_is_loaded_ends_no_process(checkpoint: Path) -> None:
+    raw = read_checkpoint(checkpoint, mapped=False)
+    shorten(checkpoint)
+    assert all(tensor.isfinite().all() for tensor in raw.tensors.values())
+
+
+@pytest.mark.parametrize("checkpoint", [write_zip], indirect=True)
+def test_damaged_numbers_are_told(checkpoint: Path, tiny: str) -> None:
+    content = bytearray(checkpoint.read_bytes())
+    content[len(content) // 2] ^= 1
+    checkpoint.write_bytes(content)
+    with pytest.raises(CheckpointError, match="Bad CRC-32"):
+        load(tiny, checkpoint=checkpoint)
 
 
 @pytest.mark.parametrize("checkpoint", [write_zip], indirect=True)

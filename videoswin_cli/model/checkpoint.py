@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -38,6 +39,7 @@ _LOOKS_LIKE = (
 _FETCH_AGAIN = "If it should be weights, fetch it again: compare its size with the publisher's."
 _FORMATS = "Expected a weight file: safetensors, PyTorch (.pth, .pt) or Paddle (.pdparams)."
 
+_READ_WHOLE = 1 << 30  # bytes; larger ones, with the state of an optimizer, are mapped in any case
 _MAX_LEVELS = 12  # mappings inside each other that tensors are looked for in
 _MAX_NAME = 1000  # characters of a tensor's name with the keys that lead to it
 _SHOWN_KEYS = 20
@@ -50,19 +52,24 @@ class RawCheckpoint:
     A tensor inside nested mappings has their keys in front: `state_dict.head.weight`.
     """
 
-    tensors: dict[
-        str, Tensor
-    ]  # safetensors and torch zip: views of the mapped file, if it changes too
+    # Of safetensors and mapped zip files they are views, which change with the file.
+    tensors: dict[str, Tensor]
     stamp: Stamp  # of the file
     metadata: dict[str, str]  # safetensors only, else empty
     strange: dict[str, str] = field(default_factory=dict)  # sparse, meta, ...: name -> what it is
     mmengine: bool = False  # written by mmengine, which swaps plain and averaged weights
 
 
-def read_checkpoint(path: str | os.PathLike[str]) -> RawCheckpoint:
+def read_checkpoint(path: str | os.PathLike[str], *, mapped: bool = True) -> RawCheckpoint:
     """Reads a weight file of any known format, told by its content and not by its suffix.
 
     The state of an optimizer is passed over. Dtypes and shapes are the file's.
+
+    Args:
+        path: of the file.
+        mapped: numbers of a zip file come into memory as they are used. To use them while somebody
+            cuts the file off ends the process; without it, files up to 1 GiB are read at once, and
+            their checksums are compared.
 
     Raises:
         CheckpointError: no such file, no weight file, damaged, without tensors, or naming code that
@@ -75,7 +82,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> RawCheckpoint:
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= _SAFETENSORS_MAX_HEADER:
         kind, read = "a safetensors file", _read_safetensors
     elif head.startswith(_ZIP):
-        kind, read = "a zip file of torch.save", _read_torch
+        kind, read = "a zip file of torch.save", partial(_read_torch, mapped=mapped)
     elif _TORCH_LEGACY in head[:32]:
         kind, read = "an old-style file of torch.save", _read_torch
     elif head.startswith(PICKLE_STARTS):
@@ -162,8 +169,8 @@ def _read_safetensors(path: Path) -> tuple[object, dict[str, str]]:
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118 (no mapping)
 
 
-def _read_torch(path: Path) -> tuple[object, dict[str, str]]:
-    return load_torch(path, mmap=True), {}
+def _read_torch(path: Path, *, mapped: bool = True) -> tuple[object, dict[str, str]]:
+    return load_torch(path, mmap=mapped or path.stat().st_size > _READ_WHOLE), {}
 
 
 def _unreadable(path: Path, kind: str, error: Exception) -> CheckpointError:

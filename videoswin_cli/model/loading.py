@@ -202,7 +202,7 @@ def load_found(
             layout="videoswin",
         )
     weights = ensure(found.published) if found.weights is None else found.weights
-    raw = read_checkpoint(weights)
+    raw = read_checkpoint(weights, mapped=False)
     network, tensors = find_network(raw, weights, found.published, found.weights_set)
     spec = network.spec
     if found.network is None:

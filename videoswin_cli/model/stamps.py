@@ -11,7 +11,7 @@ from videoswin_cli.io.fetch import hash_file
 
 @dataclass(frozen=True)
 class Stamp:
-    """What tells a file from others, and from itself when it was written to."""
+    """State of a file, which tells it from others, and from itself before it was written to."""
 
     path: Path
     inode: int

@@ -5,11 +5,9 @@ ones where it maps the file, and makes storages as large as a file claims.
 """
 
 import io
-import mmap
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
@@ -42,7 +40,7 @@ def load_torch(path: Path, *, mmap: bool) -> object:
             return _load_zip(path, mapped=mmap)
         size = path.stat().st_size
         file.seek(0)
-        with _mapped(file) as data:
+        with path.open("rb") as data:
             return _load_legacy(file, data, size=size)
 
 
@@ -50,8 +48,8 @@ def load_pickle(path: Path) -> object:
     """Content of a plain pickle: tensors, and arrays as `Array`. Raises like `load_torch`."""
     with reading(), path.open("rb") as file:
         size = path.stat().st_size
-        with _mapped(file) as data:
-            check_pickle(data, size=size)
+        check_pickle(file, size=size)
+        file.seek(0)
         return RestrictedUnpickler(file, size=size, load_bytes=_load_bytes).load()
 
 
@@ -67,12 +65,6 @@ def check_unpacked(archive: zipfile.ZipFile, *, size: int, times: int, small: in
         raise LimitError(
             f"its entries unpack to {unpacked} bytes; the limit for a file of {size} is {limit}"
         )
-
-
-@contextmanager
-def _mapped(file: BinaryIO) -> Iterator[IO[bytes]]:
-    with closing(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) as data:
-        yield cast("IO[bytes]", data)
 
 
 # --- zip ------------------------------------------------------------------------------------------
@@ -130,11 +122,14 @@ def _read_entry(
     archive: zipfile.ZipFile, entry: zipfile.ZipInfo, whole: torch.UntypedStorage | None
 ) -> torch.UntypedStorage:
     if whole is not None and entry.compress_type == zipfile.ZIP_STORED:
-        begin = entry.header_offset
-        header = _to_array(whole)[begin : begin + _LOCAL_HEADER].tobytes()
+        begin, file = entry.header_offset, cast("IO[bytes]", archive.fp)
+        file.seek(begin)  # as zipfile does before each of its reads
+        header = file.read(_LOCAL_HEADER)  # not from the map, which the file may have left
+        if len(header) != _LOCAL_HEADER or header[:4] != b"PK\x03\x04":
+            raise DamagedError(f"{entry.filename} is not where the archive says")
         name, extra = struct.unpack("<HH", header[26:30])
         start = begin + _LOCAL_HEADER + name + extra
-        if header[:4] != b"PK\x03\x04" or start + entry.file_size > whole.nbytes():
+        if start + entry.file_size > whole.nbytes():
             raise DamagedError(f"{entry.filename} is not where the archive says")
         if start % _ALIGNED == 0:
             return cast("torch.UntypedStorage", whole[start : start + entry.file_size])
