@@ -275,12 +275,24 @@ def test_graphs_of_weights_that_change_are_not_kept(tmp_path: Path) -> None:
     assert len(graphs(tmp_path)) == 1
 
 
-def test_a_module_of_another_kind_is_said() -> None:
-    network, clips = random_network(), torch.randn(1, 3, 8, 56, 56)
+def replace_block(network: Swin3D) -> None:
+    stage: Any = network.layers[0]
+    stage.blocks[0] = nn.Identity()
+
+
+def wrap_head(network: Swin3D) -> None:
     head: Any = nn.Sequential(nn.Linear(network.norm.normalized_shape[0], 3))
     network.head = head
-    with pytest.raises(DeviceError, match=r"modules of Swin3D alone: .*Sequential"):
-        compute(network, clips)
+
+
+@pytest.mark.parametrize("change", [replace_block, wrap_head])
+def test_a_module_of_another_kind_is_said_at_each_call(change: Callable[[Swin3D], None]) -> None:
+    ours, clips = OpenVinoNetwork(random_network(), "fp32"), torch.randn(1, 3, 8, 56, 56)
+    ours(clips)
+    change(ours.network)
+    for _ in range(2):
+        with pytest.raises(DeviceError, match=r"modules of Swin3D alone: '(Sequential|Identity)'"):
+            ours(clips)
 
 
 def test_weights_leave_memory_once_there_is_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from videoswin_cli.engine.settings import Settings
 from videoswin_cli.errors import ResumeError
 from videoswin_cli.io.atomic import atomic_write, to_json
 from videoswin_cli.model.loading import LoadedModel
-from videoswin_cli.model.stamps import hash_unchanged
+from videoswin_cli.model.weight_stamps import hash_unchanged
 from videoswin_cli.options.run import Precision
 from videoswin_cli.version import __version__
 

@@ -17,9 +17,9 @@ from videoswin_cli.io.atomic import atomic_write, check_no_stream
 from videoswin_cli.model.exported.reading import refuse_exported
 from videoswin_cli.model.pickle_scan import LimitError
 from videoswin_cli.model.rebuilding import Array, MalformedError, RefusedError, Strange
-from videoswin_cli.model.stamps import Stamp, take_stamp
 from videoswin_cli.model.torch_files import load_pickle, load_torch
 from videoswin_cli.model.unpickling import PICKLE_STARTS, ForeignError, UnreadableError
+from videoswin_cli.model.weight_stamps import Stamp, take_stamp
 
 _ZIP = b"PK\x03\x04"
 _TORCH_LEGACY = b"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"  # torch.serialization.MAGIC_NUMBER

@@ -25,8 +25,8 @@ from videoswin_cli.model.fitting import fitting_models, likely_models
 from videoswin_cli.model.hub import fetch_hub_model
 from videoswin_cli.model.label_files import list_labels, read_labels
 from videoswin_cli.model.layouts import Layout, infer_architecture
-from videoswin_cli.model.stamps import Stamp, check_unchanged
 from videoswin_cli.model.swin3d import Swin3D
+from videoswin_cli.model.weight_stamps import Stamp, check_unchanged
 from videoswin_cli.model.weights import ensure
 from videoswin_cli.options.run import ModelOptions
 

@@ -40,8 +40,7 @@ def load_torch(path: Path, *, mmap: bool) -> object:
             return _load_zip(path, mapped=mmap)
         size = path.stat().st_size
         file.seek(0)
-        with path.open("rb") as data:
-            return _load_legacy(file, data, size=size)
+        return _load_legacy(file, size=size)
 
 
 def load_pickle(path: Path) -> object:
@@ -162,15 +161,14 @@ def _to_array(storage: torch.UntypedStorage) -> NDArray[np.uint8]:
 
 def _load_bytes(raw: bytes) -> object:
     """A storage that a plain pickle holds as an old-style file."""
-    return _load_legacy(io.BytesIO(raw), io.BytesIO(raw), size=len(raw))
+    return _load_legacy(io.BytesIO(raw), size=len(raw))
 
 
-def _load_legacy(file: BinaryIO, data: IO[bytes], *, size: int) -> object:
+def _load_legacy(file: BinaryIO, *, size: int) -> object:
     """Magic number, version, facts of the system, content, keys of the storages; then these.
 
     Args:
-        file: is read.
-        data: the same bytes, to be looked through before.
+        file: that is looked through, then read.
         size: of it in bytes.
     """
     storages: dict[str, tuple[torch.UntypedStorage, int]] = {}  # and its numbers
@@ -187,11 +185,12 @@ def _load_legacy(file: BinaryIO, data: IO[bytes], *, size: int) -> object:
         return Storage(storages[key][0], kind.dtype)
 
     def load(load_storage: Callable[..., Storage] | None = None) -> object:
-        start = data.tell()
-        check_pickle(data, size=size)
+        start = file.tell()
+        check_pickle(file, size=size)
+        end = file.tell()
         file.seek(start)
         content = RestrictedUnpickler(file, size=size, load_storage=load_storage).load()
-        file.seek(data.tell())
+        file.seek(end)
         return content
 
     magic, _version, system = (load() for _ in range(_PICKLES_BEFORE))

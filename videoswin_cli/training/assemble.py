@@ -6,7 +6,7 @@ from videoswin_cli.engine.distributed import World
 from videoswin_cli.engine.progress import Reporter
 from videoswin_cli.engine.provenance import Description, read_precision
 from videoswin_cli.engine.runtime import choose_runtime
-from videoswin_cli.model.stamps import hash_unchanged
+from videoswin_cli.model.weight_stamps import hash_unchanged
 from videoswin_cli.training.checkpoint import check_resumable, read_recipe_of
 from videoswin_cli.training.initialize import Initialized, initialize_model, train_mode
 from videoswin_cli.training.inputs import (

@@ -14,7 +14,7 @@ from videoswin_cli.model.exported.reading import (
     import_engine,
     open_openvino,
 )
-from videoswin_cli.model.stamps import check_unchanged
+from videoswin_cli.model.weight_stamps import check_unchanged
 
 if TYPE_CHECKING:
     from videoswin_cli.model.exported.facts import ExportFormat

@@ -18,7 +18,7 @@ from videoswin_cli.model.exported.facts import (
 )
 from videoswin_cli.model.exported.seal import check_seal
 from videoswin_cli.model.openvino.package import import_openvino
-from videoswin_cli.model.stamps import Stamp, take_stamp
+from videoswin_cli.model.weight_stamps import Stamp, take_stamp
 
 _OLDEST_TORCH = "2.9"  # 2.6 to 2.8 write other archives
 _MAX_ENTRY = 100_000_000  # bytes of metadata

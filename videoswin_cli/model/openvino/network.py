@@ -1,5 +1,7 @@
 """OpenVINO as the engine of a `Swin3D` on a CPU: the same numbers in less time than by torch."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import find_spec
 from itertools import zip_longest
@@ -113,8 +115,9 @@ class OpenVinoNetwork:
         pairs = zip_longest(now, self._weights, fillvalue=(None, 0, 0))
         if all(new[0] is old[0] and new[1:] == old[1:] for new, old in pairs):
             return
-        self._weights, before = now, self._hash
-        self._hash = hash_network(self.network)
+        with _telling_modules():
+            hashed = hash_network(self.network)
+        before, self._hash, self._weights = self._hash, hashed, now
         if before in ("", self._hash):  # nothing is of others; they may lie elsewhere, that is all
             return
         self._changed, self._offloaded = True, False
@@ -146,21 +149,14 @@ class OpenVinoNetwork:
                 return request
             except RuntimeError:  # it is sound, but OpenVINO does not take it: made anew
                 pass
-        compiled = core.compile_model(self._build(size, answer), "CPU", options)
+        with _telling_modules():
+            graph = build_graph(self.network, size, answer)
+        compiled = core.compile_model(graph, "CPU", options)
         request = compiled.create_infer_request()
         self._prove(request, size, answer)
         if not self._changed:  # those of a training would fill the disk
             self.unkept = keep_graph(name, compiled.export_model().getbuffer()) or self.unkept
         return request
-
-    def _build(self, size: Triple, answer: Answer) -> Any:
-        try:
-            return build_graph(self.network, size, answer)
-        except AttributeError as error:  # a module in place of one of `swin3d`
-            raise DeviceError(
-                f"OpenVINO computes the modules of Swin3D alone: {error}",
-                hint="use --engine torch",
-            ) from error
 
     def _prove(self, request: Any, size: Triple, answer: Answer) -> None:
         """Raise DeviceError where a new graph gives other numbers than torch: engines have faults.
@@ -188,6 +184,17 @@ class OpenVinoNetwork:
         size: Triple = tuple(clip.shape[2:])  # type: ignore[assignment]
         self.open(size, answer)
         return _infer(self._requests[size, answer], clip)
+
+
+@contextmanager
+def _telling_modules() -> Iterator[None]:
+    """Raises DeviceError where a module was put in place of one of `swin3d`."""
+    try:
+        yield
+    except AttributeError as error:
+        raise DeviceError(
+            f"OpenVINO computes the modules of Swin3D alone: {error}", hint="use --engine torch"
+        ) from error
 
 
 def _import_graph(kept: NDArray[np.uint8], options: dict[str, Any]) -> Any:

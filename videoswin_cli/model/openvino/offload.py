@@ -14,9 +14,7 @@ from videoswin_cli.model.openvino.store import to_bytes
 
 _ALIGNED = 64  # bytes, as torch aligns what it allocates: sums depend on it
 _RELEASE_SECONDS = 0.01
-_RELEASES = hasattr(
-    mmap, "MADV_DONTNEED"
-)  # not on Windows, which keeps the names of open files too
+_RELEASES = hasattr(mmap, "MADV_DONTNEED")  # not on Windows
 
 
 def offload(network: nn.Module) -> None:
@@ -49,6 +47,9 @@ def offload(network: nn.Module) -> None:
 @contextmanager
 def releasing(mapped: mmap.mmap) -> Iterator[None]:
     """Pages of a file that nobody writes to leave memory soon after they were read."""
+    if not _RELEASES:
+        yield
+        return
     done = Event()
 
     def release() -> None:
@@ -56,9 +57,6 @@ def releasing(mapped: mmap.mmap) -> Iterator[None]:
             mapped.madvise(mmap.MADV_DONTNEED)
 
     thread = Thread(target=release, daemon=True)
-    if not _RELEASES:
-        yield
-        return
     thread.start()
     try:
         yield

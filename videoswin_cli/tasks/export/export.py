@@ -21,7 +21,7 @@ from videoswin_cli.model.exported.reading import read_exported
 from videoswin_cli.model.exported.seal import is_sealed
 from videoswin_cli.model.exported.writing import check_exporter, write_graph
 from videoswin_cli.model.loading import FoundModel, LoadedModel, check_finite, load_found
-from videoswin_cli.model.stamps import hash_unchanged
+from videoswin_cli.model.weight_stamps import hash_unchanged
 from videoswin_cli.options.export import ExportOptions
 from videoswin_cli.records import InputProtocol, VideoPart
 from videoswin_cli.synthetic.clips import make_test_video
